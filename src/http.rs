@@ -1,0 +1,201 @@
+//! A request and a response as the rest of the program sees them: complete, bounded, no socket.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::clock::Moment;
+
+/// The field in which `front` tells the rest who the client is. It is never passed on from one.
+pub const CLIENT_ADDRESS: &str = "auth-user-client";
+
+/// A request as `front` passed it on: its framing was checked and its size bounded there.
+///
+/// No `Debug`: the body may hold a password, the cookies a session.
+pub struct Request {
+    pub method: Method,
+    /// The path as sent, without the query; not percent-decoded.
+    pub path: String,
+    /// The query as sent, without the `?`; empty if there is none.
+    pub query: String,
+    /// Field names in lower case, in the order they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The client's address, seen through trusted proxies; an IPv4-mapped one as IPv4.
+    pub client: IpAddr,
+    pub received: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Other,
+    Post,
+}
+
+impl Method {
+    /// Methods are case-sensitive (RFC 9110, section 9.1).
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Request {
+    /// The first field of that name, which is given in lower case. `_` is not `-`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The cookie of that name; none if it came more than once, since one of them was planted.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(field, _)| field == "cookie")
+            .flat_map(|(_, value)| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .filter(|(field, _)| *field == name)
+            .map(|(_, value)| value);
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+}
+
+/// A response before it is framed: `front` adds what concerns the connection.
+///
+/// No `Debug`: recovery codes and cookies leave in it.
+pub struct Response {
+    pub status: u16,
+    /// All fields but `Content-Length`, `Date` and `Connection`.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The response as HTTP/1.1, complete but for `Connection`. Without the body for HEAD, whose
+    /// `Content-Length` is that of the GET (RFC 9110, section 9.3.2).
+    pub fn to_bytes(&self, wall: u64, with_body: bool) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            debug_assert!(
+                !value.contains(['\r', '\n', '\0']),
+                "{name} would split the response"
+            );
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        let _ = write!(head, "Date: {}\r\n", date(wall));
+        let _ = write!(head, "Content-Length: {}\r\n\r\n", self.body.len());
+        let mut bytes = head.into_bytes();
+        if with_body {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+}
+
+/// IMF-fixdate (RFC 9110, section 5.6.7).
+fn date(wall: u64) -> String {
+    const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    i64::try_from(wall)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| moment.format(FORMAT).ok())
+        .unwrap_or_else(|| "Thu, 01 Jan 1970 00:00:00 GMT".to_owned())
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        303 => "See Other",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn with_cookies(values: &[&str]) -> Request {
+        Request {
+            method: Method::Get,
+            path: "/".to_owned(),
+            query: String::new(),
+            headers: values
+                .iter()
+                .map(|v| ("cookie".to_owned(), (*v).to_owned()))
+                .collect(),
+            body: Vec::new(),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            received: Moment {
+                wall: 0,
+                steady: Duration::ZERO,
+            },
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let request = with_cookies(&["a=1; __Host-session=xyz; b=2"]);
+        assert_eq!(request.cookie("__Host-session"), Some("xyz"));
+        assert_eq!(request.cookie("session"), None);
+    }
+
+    #[test]
+    fn two_cookies_of_one_name_count_as_none() {
+        assert_eq!(with_cookies(&["s=1; s=2"]).cookie("s"), None);
+        assert_eq!(with_cookies(&["s=1", "s=1"]).cookie("s"), None);
+    }
+
+    #[test]
+    fn a_response_is_framed_with_its_length_and_date() {
+        let response = Response {
+            status: 200,
+            headers: vec![("A", "b".to_owned())],
+            body: b"hi".to_vec(),
+        };
+        let head = "HTTP/1.1 200 OK\r\nA: b\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(
+            response.to_bytes(784_111_777, true),
+            format!("{head}hi").into_bytes()
+        );
+        assert_eq!(response.to_bytes(784_111_777, false), head.as_bytes());
+    }
+}
