@@ -1,6 +1,11 @@
 //! The only place that asks what time it is. Everything below `main` is given a [`Moment`].
 
+use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// One moment, on two clocks: what the wall says, and time that only ever runs forward.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +36,53 @@ impl Clock {
             wall: since_epoch().as_secs(),
             steady: self.started_at.saturating_add(self.started.elapsed()),
         }
+    }
+}
+
+/// A moment as the files keep it: seconds since 1970, written as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub u64);
+
+impl Moment {
+    /// The steady clock's seconds, for files and for limits counted across a restart.
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp(self.steady.as_secs())
+    }
+}
+
+impl Timestamp {
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// How long it is from `earlier` to this moment; zero if `earlier` is the later one.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = i64::try_from(self.0)
+            .ok()
+            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+            .and_then(|moment| moment.format(&Rfc3339).ok());
+        f.write_str(text.as_deref().unwrap_or("9999-12-31T23:59:59Z"))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment = OffsetDateTime::parse(&text, &Rfc3339)
+            .map_err(|_| de::Error::custom("not a time such as 2026-11-22T12:00:00Z"))?;
+        Ok(Self(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
     }
 }
 

@@ -1,3 +1,5 @@
+pub mod accounts;
+
 pub mod http;
 
 pub mod clock;

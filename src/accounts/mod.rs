@@ -1,0 +1,200 @@
+//! The rules about accounts, pure: no file, no clock, no socket, nothing that waits.
+//!
+//! [`Accounts`] is the whole set in memory. It is cheap to copy, so that a change can be made on a
+//! copy, saved, and only then shown to anybody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+
+pub mod names;
+pub mod password;
+pub mod session;
+pub mod token;
+pub mod totp;
+
+use password::PasswordHash;
+use token::Digest;
+
+/// One account, in the shape it has in `users.json`.
+///
+/// No `Debug`: it holds the key of the second factor.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Account {
+    /// As its owner wrote it; accounts are found without regard to case. The key in the file.
+    #[serde(skip)]
+    pub username: String,
+    /// As its owner wrote it, the domain in its ASCII form.
+    pub email: String,
+    pub password: PasswordHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The second factor; none until the first login has enrolled one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totp: Option<Totp>,
+    /// Digests of the recovery codes not used yet.
+    #[serde(default)]
+    pub recovery_codes: Vec<Digest>,
+    /// A disabled account keeps its name and cannot log in.
+    #[serde(default)]
+    pub disabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailed_password: Option<MailedPassword>,
+    /// When new passwords were mailed within the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<Timestamp>,
+    /// Wrong codes in a row from browsers the account does not know.
+    #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
+    pub wrong_codes: WrongCodes,
+    /// Browsers that have logged in before, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// What somebody else keeps in the file; never read, never dropped.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A confirmed second factor.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Totp {
+    pub secret: totp::Secret,
+    /// The step of the last accepted code; none at or before it is accepted again (RFC 6238, 5.2).
+    #[serde(default)]
+    pub last_step: u64,
+}
+
+/// A password that was mailed and not used yet.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct MailedPassword {
+    pub digest: Digest,
+    pub expires: Timestamp,
+}
+
+/// Wrong codes in a row, kept with the account so that a restart does not forgive them.
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+pub struct WrongCodes {
+    pub count: u32,
+    pub last: Timestamp,
+}
+
+impl WrongCodes {
+    pub fn is_none(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// A browser that has logged in to the account, known by its device cookie.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Device {
+    pub id: Digest,
+    pub created: Timestamp,
+    #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
+    pub wrong_codes: WrongCodes,
+}
+
+/// What somebody else has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Email,
+    Username,
+}
+
+/// All accounts, in the order of the file, no two with the same name or e-mail.
+#[derive(Clone, Default)]
+pub struct Accounts {
+    /// By [`names::key`] of the username.
+    by_name: IndexMap<Arc<str>, Arc<Account>>,
+    /// [`names::key`] of the e-mail to that of the username.
+    by_email: HashMap<Arc<str>, Arc<str>>,
+    /// Grows with every change, so that a change that changed nothing need not be saved.
+    revision: u64,
+}
+
+impl Accounts {
+    pub fn find(&self, username: &str) -> Option<&Arc<Account>> {
+        self.by_name.get(names::key(username).as_str())
+    }
+
+    /// Finds by username, or by e-mail if there is an `@`, which no username has.
+    pub fn resolve(&self, name: &str) -> Option<&Arc<Account>> {
+        if name.contains('@') {
+            let owner = self
+                .by_email
+                .get(names::key(&names::ascii_domain(name)).as_str())?;
+            self.by_name.get(owner)
+        } else {
+            self.find(name)
+        }
+    }
+
+    /// What of a new account's name and e-mail somebody has already, the name first.
+    pub fn taken(&self, username: &str, email: &str) -> Option<Taken> {
+        if self.find(username).is_some() {
+            return Some(Taken::Username);
+        }
+        self.by_email
+            .contains_key(names::key(email).as_str())
+            .then_some(Taken::Email)
+    }
+
+    /// Adds an account at the end.
+    ///
+    /// # Errors
+    ///
+    /// If its name or e-mail belongs to another; then nothing is changed.
+    pub fn add(&mut self, account: Account) -> Result<(), Taken> {
+        if let Some(taken) = self.taken(&account.username, &account.email) {
+            return Err(taken);
+        }
+        let name: Arc<str> = names::key(&account.username).into();
+        self.by_email
+            .insert(names::key(&account.email).into(), Arc::clone(&name));
+        self.by_name.insert(name, Arc::new(account));
+        self.revision += 1;
+        Ok(())
+    }
+
+    /// Gives the account to `change`, which must not touch its name or e-mail. None if there is no
+    /// such account, or none any more.
+    pub fn change<T>(
+        &mut self,
+        username: &str,
+        change: impl FnOnce(&mut Account) -> T,
+    ) -> Option<T> {
+        let account = self.by_name.get_mut(names::key(username).as_str())?;
+        self.revision += 1;
+        Some(change(Arc::make_mut(account)))
+    }
+
+    /// Removes an account; the others keep their order.
+    pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
+        let account = self.by_name.shift_remove(names::key(username).as_str())?;
+        self.by_email.remove(names::key(&account.email).as_str());
+        self.revision += 1;
+        Some(account)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.by_name.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Differs before and after a change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}

@@ -1,0 +1,299 @@
+//! Passwords: which may be chosen, and the hash that proves one.
+//!
+//! PBKDF2-HMAC-SHA256 in PHC strings, `$pbkdf2-sha256$i=600000,l=32$SALT$HASH`. One check costs
+//! about 75 ms of a core; `gate` decides how many run at once.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use pbkdf2::pbkdf2_hmac;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
+
+use crate::accounts::{names, token};
+
+/// Rounds of a new hash (OWASP Password Storage Cheat Sheet).
+pub const ROUNDS: u32 = 600_000;
+
+/// Most rounds a hash from the file may ask for: over a second of work, and a typing error beyond.
+pub const MAX_ROUNDS: u32 = 10_000_000;
+
+/// Shortest password, in characters; enough because a second factor is compulsory (NIST SP
+/// 800-63B-4, section 3.1.1.2).
+pub const MIN_LENGTH: usize = 8;
+
+/// Longest password, in characters.
+pub const MAX_LENGTH: usize = 256;
+
+/// The most common passwords of at least eight characters, in lower case, sorted.
+const COMMON: &str = include_str!("../../static/common_passwords.txt");
+
+/// A password as somebody sent it, in Unicode's form C, so that every keyboard's way of writing it
+/// is the same. Never trimmed or cut.
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    pub fn new(sent: &str) -> Self {
+        Self(Zeroizing::new(sent.nfc().collect()))
+    }
+
+    /// How long it is, in characters.
+    pub fn length(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is on the list of common ones, or is the account's own name or address.
+    pub fn is_easy_to_guess(&self, username: &str, email: &str) -> bool {
+        let lower = Zeroizing::new(self.0.to_lowercase());
+        COMMON.lines().any(|common| common == lower.as_str())
+            || [username, email]
+                .iter()
+                .any(|own| names::key(own) == names::key(&self.0))
+    }
+}
+
+/// A salted PBKDF2-HMAC-SHA256 hash with its parameters.
+///
+/// No `Debug`: it is what a thief would want.
+#[derive(Clone, PartialEq)]
+pub struct PasswordHash {
+    rounds: u32,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl PasswordHash {
+    /// Hashes with a fresh 16-byte salt; costs one password check.
+    pub fn new(password: &Password) -> Self {
+        let salt = token::random::<16>();
+        let mut hash = vec![0; 32];
+        pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &salt, ROUNDS, &mut hash);
+        Self {
+            rounds: ROUNDS,
+            salt: salt.to_vec(),
+            hash,
+        }
+    }
+
+    /// Whether it was made with fewer rounds than a new one would be.
+    pub fn is_weak(&self) -> bool {
+        self.rounds < ROUNDS
+    }
+
+    /// Reads a PHC string.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: another scheme, rounds outside 1 to 10,000,000, a length that
+    /// is not the hash's, salt or hash that is not base64.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut parts = text.split('$');
+        let (Some(""), Some("pbkdf2-sha256"), Some(parameters), Some(salt), Some(hash), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return Err("password is not of the form $pbkdf2-sha256$i=…,l=32$salt$hash");
+        };
+        let (mut rounds, mut length) = (None, None);
+        for parameter in parameters.split(',') {
+            match parameter.split_once('=') {
+                Some(("i", value)) if rounds.is_none() => rounds = value.parse::<u32>().ok(),
+                Some(("l", value)) if length.is_none() => length = value.parse::<usize>().ok(),
+                _ => return Err("password has a parameter other than i and l"),
+            }
+        }
+        let rounds = rounds
+            .filter(|rounds| (1..=MAX_ROUNDS).contains(rounds))
+            .ok_or("password has a round count outside 1 to 10,000,000")?;
+        let salt = STANDARD_NO_PAD
+            .decode(salt)
+            .ok()
+            .filter(|salt| (1..=64).contains(&salt.len()))
+            .ok_or("password has a salt that is not 1 to 64 bytes in base64 without padding")?;
+        let hash = STANDARD_NO_PAD
+            .decode(hash)
+            .ok()
+            .filter(|hash| (16..=64).contains(&hash.len()))
+            .filter(|hash| length.is_none_or(|length| length == hash.len()))
+            .ok_or("password has a hash that is not of the stated length in base64")?;
+        Ok(Self { rounds, salt, hash })
+    }
+}
+
+/// Checks a password against a hash, or against none for an account that does not exist.
+///
+/// Both take the work of [`ROUNDS`] rounds: with fewer, or with no hash, the rest is done for
+/// nothing, so that time tells a stranger neither who exists nor whose hash is old.
+pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
+    let (right, rounds_done) = match hash {
+        Some(known) => {
+            let mut computed = Zeroizing::new(vec![0; known.hash.len()]);
+            pbkdf2_hmac::<Sha256>(
+                password.0.as_bytes(),
+                &known.salt,
+                known.rounds,
+                &mut computed,
+            );
+            (bool::from(computed.ct_eq(&known.hash)), known.rounds)
+        }
+        None => (false, 0),
+    };
+    let rest = ROUNDS.saturating_sub(rounds_done);
+    if rest > 0 {
+        let mut unused = [0; 32];
+        pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &[0; 16], rest, &mut unused);
+        std::hint::black_box(unused);
+    }
+    right
+}
+
+impl Serialize for PasswordHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!(
+            "$pbkdf2-sha256$i={},l={}${}${}",
+            self.rounds,
+            self.hash.len(),
+            STANDARD_NO_PAD.encode(&self.salt),
+            STANDARD_NO_PAD.encode(&self.hash)
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for PasswordHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// RFC 7914, section 11, and one at our own setting.
+    #[test]
+    fn pbkdf2_gives_the_published_vectors() {
+        let mut out = [0; 64];
+        pbkdf2_hmac::<Sha256>(b"passwd", b"salt", 1, &mut out);
+        assert_eq!(
+            hex(&out),
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
+             49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+        );
+        pbkdf2_hmac::<Sha256>(b"Password", b"NaCl", 80_000, &mut out);
+        assert_eq!(
+            hex(&out),
+            "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56\
+             a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d"
+        );
+    }
+
+    /// The third vector as a PHC string of salt `salt`: what is in the file verifies by itself.
+    #[test]
+    fn a_phc_string_made_elsewhere_verifies() {
+        let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";
+        let hash = PasswordHash::parse(&format!("$pbkdf2-sha256$i=600000,l=32$c2FsdA${hash}"));
+        let hash = hash.ok().unwrap();
+        assert!(verify(Some(&hash), &Password::new("password")));
+        assert!(!verify(Some(&hash), &Password::new("Password")));
+    }
+
+    #[test]
+    fn a_hash_survives_being_written_and_read() {
+        let hash = PasswordHash::new(&Password::new("long enough"));
+        let text = serde_json::to_string(&hash).unwrap();
+        assert!(text.starts_with("\"$pbkdf2-sha256$i=600000,l=32$"));
+        assert!(serde_json::from_str::<PasswordHash>(&text).is_ok_and(|read| read == hash));
+    }
+
+    #[test]
+    fn two_hashes_of_one_password_differ() {
+        let password = Password::new("long enough");
+        assert!(PasswordHash::new(&password) != PasswordHash::new(&password));
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_one_password() {
+        let hash = PasswordHash::new(&Password::new("pa\u{df}wo\u{308}rter"));
+        assert!(verify(Some(&hash), &Password::new("pa\u{df}w\u{f6}rter")));
+        assert!(!verify(Some(&hash), &Password::new("pa\u{df}w\u{f6}rter ")));
+    }
+
+    #[test]
+    fn nobody_has_no_password() {
+        assert!(!verify(None, &Password::new("long enough")));
+    }
+
+    #[test]
+    fn odd_phc_strings_are_refused() {
+        let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";
+        for text in [
+            String::new(),
+            "secret".to_owned(),
+            format!("$argon2id$i=1,l=32$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=0,l=32$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=10000001,l=32$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=99999999999,l=32$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$l=32$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=1,i=2$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=1,l=31$c2FsdA${hash}"),
+            format!("$pbkdf2-sha256$i=1,l=32$!!${hash}"),
+            format!("$pbkdf2-sha256$i=1,l=32$${hash}"),
+            "$pbkdf2-sha256$i=1,l=32$c2FsdA$".to_owned(),
+            format!("$pbkdf2-sha256$i=1,l=32$c2FsdA${hash}$"),
+        ] {
+            assert!(PasswordHash::parse(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_common_passwords_is_long_enough_and_all_of_it_counts() {
+        let listed: Vec<&str> = COMMON.lines().collect();
+        assert!(listed.len() > 3000);
+        assert!(
+            listed
+                .iter()
+                .all(|common| common.chars().count() >= MIN_LENGTH)
+        );
+        assert!(listed.iter().all(|common| *common == common.to_lowercase()));
+    }
+
+    #[test]
+    fn common_passwords_and_ones_own_name_are_easy_to_guess() {
+        let easy = |text: &str| {
+            Password::new(text).is_easy_to_guess("alice-smith", "alice.smith@example.com")
+        };
+        for text in [
+            "password",
+            "Password1",
+            "qwertyuiop",
+            "ALICE-SMITH",
+            "alice.smith@Example.com",
+        ] {
+            assert!(easy(text), "{text}");
+        }
+        for text in [
+            "long enough",
+            "alice-smith-2",
+            "correct horse battery staple",
+        ] {
+            assert!(!easy(text), "{text}");
+        }
+    }
+}

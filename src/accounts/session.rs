@@ -1,0 +1,197 @@
+//! Sessions: who is logged in, from where, and until when.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::names;
+use crate::accounts::token::Digest;
+use crate::clock::{Moment, Timestamp};
+
+/// Most sessions of one account; the one unused longest makes room.
+pub const MAX_PER_ACCOUNT: usize = 50;
+
+/// How long sessions last.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Since the last request.
+    pub idle: Duration,
+    /// Since the login.
+    pub max: Duration,
+}
+
+/// A login that has passed both factors. There is none before.
+#[derive(Deserialize, Serialize)]
+pub struct Session {
+    /// Digest of the cookie.
+    pub id: Digest,
+    /// As the account's owner wrote it.
+    pub username: String,
+    pub created: Timestamp,
+    /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
+    last_seen: AtomicU64,
+    pub address: String,
+    /// What the browser says it is.
+    pub agent: String,
+}
+
+impl Session {
+    pub fn new(id: Digest, username: &str, address: String, agent: &str, now: Timestamp) -> Self {
+        let agent = agent.chars().take(200).collect();
+        let last_seen = AtomicU64::new(now.0);
+        Self {
+            id,
+            username: username.to_owned(),
+            created: now,
+            last_seen,
+            address,
+            agent,
+        }
+    }
+
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Notes a request.
+    pub fn seen(&self, now: Timestamp) {
+        self.last_seen.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Whether it is over. Both clocks are asked, and either can end it: the steady one stands
+    /// still while the machine sleeps, the wall's can be set back.
+    pub fn is_over(&self, limits: Limits, now: Moment) -> bool {
+        let over = |now: Timestamp| {
+            now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
+        };
+        over(now.timestamp()) || over(Timestamp(now.wall))
+    }
+}
+
+/// All sessions, oldest first.
+#[derive(Clone, Default)]
+pub struct Sessions {
+    by_id: IndexMap<Digest, Arc<Session>>,
+    revision: u64,
+}
+
+impl Sessions {
+    pub fn find(&self, id: Digest) -> Option<&Arc<Session>> {
+        self.by_id.get(&id)
+    }
+
+    /// The sessions of one account, oldest first.
+    pub fn of(&self, username: &str) -> impl Iterator<Item = &Arc<Session>> {
+        let name = names::key(username);
+        self.by_id
+            .values()
+            .filter(move |session| names::key(&session.username) == name)
+    }
+
+    /// Adds a session, ending the account's least used one if it has too many.
+    pub fn add(&mut self, session: Session) {
+        let of_account: Vec<Arc<Session>> = self.of(&session.username).cloned().collect();
+        if of_account.len() >= MAX_PER_ACCOUNT {
+            let least = of_account.iter().min_by_key(|session| session.last_seen());
+            least.map(|session| self.by_id.shift_remove(&session.id));
+        }
+        self.by_id.insert(session.id, Arc::new(session));
+        self.revision += 1;
+    }
+
+    /// Keeps the sessions `keep` says yes to; how many were ended.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Session) -> bool) -> usize {
+        let before = self.by_id.len();
+        self.by_id.retain(|_, session| keep(session));
+        let ended = before - self.by_id.len();
+        if ended > 0 {
+            self.revision += 1;
+        }
+        ended
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.by_id.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Differs before and after a change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        idle: Duration::from_secs(3600),
+        max: Duration::from_secs(86400),
+    };
+
+    fn session(name: &str, secret: &str, now: u64) -> Session {
+        let address = "127.0.0.1".to_owned();
+        Session::new(Digest::of(secret), name, address, "Firefox", Timestamp(now))
+    }
+
+    fn moment(wall: u64, steady: u64) -> Moment {
+        Moment {
+            wall,
+            steady: Duration::from_secs(steady),
+        }
+    }
+
+    #[test]
+    fn a_session_ends_when_unused() {
+        let session = session("alice", "a", 1000);
+        assert!(!session.is_over(LIMITS, moment(4599, 4599)));
+        assert!(session.is_over(LIMITS, moment(4600, 4600)));
+    }
+
+    #[test]
+    fn a_session_ends_however_much_it_is_used() {
+        let session = session("alice", "a", 1000);
+        session.seen(Timestamp(87_000));
+        assert!(!session.is_over(LIMITS, moment(87_399, 87_399)));
+        assert!(session.is_over(LIMITS, moment(87_400, 87_400)));
+    }
+
+    #[test]
+    fn setting_the_clock_back_prolongs_no_session() {
+        let session = session("alice", "a", 1000);
+        assert!(session.is_over(LIMITS, moment(0, 4600)));
+    }
+
+    #[test]
+    fn a_suspended_machine_prolongs_no_session() {
+        let session = session("alice", "a", 1000);
+        assert!(session.is_over(LIMITS, moment(90_000, 1001)));
+    }
+
+    #[test]
+    fn the_least_used_session_makes_room() {
+        let mut sessions = Sessions::default();
+        for n in 0..MAX_PER_ACCOUNT {
+            sessions.add(session("alice", &n.to_string(), 1000 + n as u64));
+        }
+        sessions
+            .find(Digest::of("0"))
+            .unwrap()
+            .seen(Timestamp(5000));
+        sessions.add(session("Alice", "new", 6000));
+        assert_eq!(sessions.of("alice").count(), MAX_PER_ACCOUNT);
+        assert!(sessions.find(Digest::of("0")).is_some());
+        assert!(sessions.find(Digest::of("1")).is_none());
+    }
+}

@@ -1,0 +1,133 @@
+//! Random secrets that we make: cookies, recovery codes, mailed passwords. Kept only as digests.
+//!
+//! They hold so much randomness that one SHA-256 is enough: there is nothing to guess.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE32_NOPAD;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// Bytes from the operating system's generator.
+///
+/// # Panics
+///
+/// If the system has no randomness to give: nothing here is safe without it.
+#[expect(
+    clippy::expect_used,
+    reason = "Linux blocks until it has randomness and then never fails"
+)]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .expect("the operating system gives randomness");
+    bytes
+}
+
+/// A new cookie value: 256 random bits, 43 characters.
+pub fn cookie() -> String {
+    URL_SAFE_NO_PAD.encode(random::<32>())
+}
+
+/// A new password to mail: 160 random bits, 32 characters that survive being read aloud.
+pub fn mailed_password() -> Zeroizing<String> {
+    Zeroizing::new(BASE32_NOPAD.encode(&random::<20>()).to_ascii_lowercase())
+}
+
+/// A new recovery code: 80 random bits, four groups of four.
+pub fn recovery_code() -> String {
+    let code = BASE32_NOPAD.encode(&random::<10>()).to_ascii_lowercase();
+    [&code[..4], &code[4..8], &code[8..12], &code[12..]].join("-")
+}
+
+/// A recovery code as its owner may have typed it, as it was made; none if it cannot be one.
+pub fn read_recovery_code(typed: &str) -> Option<String> {
+    let code: String = typed
+        .chars()
+        .filter(|c| !matches!(c, '-' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let base32 = |byte: u8| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte);
+    (code.len() == 16 && code.bytes().all(base32))
+        .then(|| [&code[..4], &code[4..8], &code[8..12], &code[12..]].join("-"))
+}
+
+/// SHA-256 of a secret that we made; base64url in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    /// Whether this is the digest of `secret`, in constant time.
+    pub fn matches(&self, secret: &str) -> bool {
+        self.0.ct_eq(&Self::of(secret).0).into()
+    }
+
+    /// The first characters: enough to name it in a list, of no use to forge it.
+    pub fn short(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0[..9])
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        URL_SAFE_NO_PAD
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("not a SHA-256 digest in base64url"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_code_is_read_back_however_it_is_typed() {
+        let code = recovery_code();
+        assert_eq!(code.len(), 19);
+        for typed in [
+            code.clone(),
+            code.to_uppercase(),
+            code.replace('-', ""),
+            code.replace('-', " "),
+        ] {
+            assert_eq!(read_recovery_code(&typed).as_ref(), Some(&code));
+        }
+        for typed in [
+            "123456",
+            "",
+            "abcd-efgh-ijkl-mno",
+            "abcd-efgh-ijkl-mno1",
+            "äbcd-efgh-ijkl-mno",
+        ] {
+            assert_eq!(read_recovery_code(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_digest_matches_its_own_secret_only() {
+        let secret = cookie();
+        assert!(Digest::of(&secret).matches(&secret));
+        assert!(!Digest::of(&secret).matches(&cookie()));
+    }
+}
