@@ -1,3 +1,5 @@
+pub mod gate;
+
 pub mod accounts;
 
 pub mod http;

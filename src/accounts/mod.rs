@@ -12,9 +12,12 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 
+pub mod login;
 pub mod names;
 pub mod password;
+pub mod pending;
 pub mod session;
+pub mod throttle;
 pub mod token;
 pub mod totp;
 

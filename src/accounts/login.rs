@@ -1,0 +1,419 @@
+//! The steps of a login and of coming back after a lost password, as changes of one account.
+
+use std::time::Duration;
+
+use crate::accounts::password::{Password, PasswordHash};
+use crate::accounts::token::{self, Digest};
+use crate::accounts::totp::{self, Secret};
+use crate::accounts::{Account, Device, MailedPassword, Totp, WrongCodes, password};
+use crate::clock::{Moment, Timestamp};
+
+/// How long a mailed password works.
+pub const MAILED_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// Most new passwords mailed to one account within an hour.
+const MAILS_PER_HOUR: usize = 5;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many recovery codes an account is given.
+const RECOVERY_CODES: usize = 10;
+
+/// Browsers an account remembers; the one known longest makes room.
+const MAX_DEVICES: usize = 10;
+
+/// Proof that a password was right, and what follows from it.
+pub struct Authenticated {
+    pub username: String,
+    /// Whether a second factor was confirmed before; if not, this login enrols one.
+    pub enrolled: bool,
+    /// The password was a mailed one, with this digest.
+    pub mailed: Option<Digest>,
+    /// A hash of today's strength, if the one on file is weaker.
+    pub rehashed: Option<PasswordHash>,
+}
+
+/// Checks a password. An account that does not exist, or is disabled, costs the same work.
+pub fn authenticate(
+    found: Option<&Account>,
+    password: &Password,
+    now: Timestamp,
+) -> Option<Authenticated> {
+    let own = password::verify(found.map(|account| &account.password), password);
+    let account = found.filter(|account| !account.disabled)?;
+    let mailed = account
+        .mailed_password
+        .as_ref()
+        .filter(|mailed| mailed.digest.matches(password.as_str()) && now < mailed.expires)
+        .map(|mailed| mailed.digest);
+    (own || mailed.is_some()).then(|| Authenticated {
+        username: account.username.clone(),
+        enrolled: account.totp.is_some(),
+        mailed,
+        rehashed: (own && account.password.is_weak()).then(|| PasswordHash::new(password)),
+    })
+}
+
+/// Why a code was not accepted.
+#[derive(Debug, PartialEq)]
+pub enum CodeRefused {
+    /// Not looked at: the account, or this browser, has to wait.
+    TooEarly(Duration),
+    Wrong,
+}
+
+impl Account {
+    /// An account as registration makes it.
+    pub fn new(username: &str, email: &str, password: PasswordHash, now: Timestamp) -> Self {
+        Self {
+            username: username.to_owned(),
+            email: email.to_owned(),
+            password,
+            created: Some(now),
+            groups: vec!["users".to_owned()],
+            totp: None,
+            recovery_codes: Vec::new(),
+            disabled: false,
+            mailed_password: None,
+            mails: Vec::new(),
+            wrong_codes: WrongCodes::default(),
+            devices: Vec::new(),
+            other: serde_json::Map::new(),
+        }
+    }
+
+    /// How long the next code has to wait, from a known browser or from any other.
+    pub fn code_wait(&self, device: Option<Digest>, now: Timestamp) -> Option<Duration> {
+        match self.devices.iter().find(|known| Some(known.id) == device) {
+            Some(known) => known.wrong_codes.wait(now),
+            None => self.wrong_codes.wait(now),
+        }
+    }
+
+    /// Accepts a code of the authenticator or a recovery code, and uses it up.
+    ///
+    /// # Errors
+    ///
+    /// If it comes too early, which changes nothing, or is wrong, which is counted.
+    pub fn accept_code(
+        &mut self,
+        typed: &str,
+        device: Option<Digest>,
+        now: Moment,
+    ) -> Result<(), CodeRefused> {
+        self.judge_code(device, now.timestamp(), |account| {
+            let typed = without_spaces(typed);
+            if !totp::is_code(&typed) {
+                return account.use_recovery_code(&typed);
+            }
+            let Some(totp) = &mut account.totp else {
+                return false;
+            };
+            let Some(step) = totp.secret.accept(&typed, now.wall, totp.last_step) else {
+                return false;
+            };
+            totp.last_step = step;
+            true
+        })
+    }
+
+    /// Makes `secret` the second factor if `typed` is a code of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::accept_code`].
+    pub fn confirm_secret(
+        &mut self,
+        secret: &Secret,
+        typed: &str,
+        device: Option<Digest>,
+        now: Moment,
+    ) -> Result<(), CodeRefused> {
+        self.judge_code(device, now.timestamp(), |account| {
+            let Some(step) = secret.accept(&without_spaces(typed), now.wall, 0) else {
+                return false;
+            };
+            account.totp = Some(Totp {
+                secret: secret.clone(),
+                last_step: step,
+            });
+            true
+        })
+    }
+
+    /// Replaces the recovery codes; the new ones are shown once and kept as digests.
+    pub fn new_recovery_codes(&mut self) -> Vec<String> {
+        let codes: Vec<String> = (0..RECOVERY_CODES)
+            .map(|_| token::recovery_code())
+            .collect();
+        self.recovery_codes = codes.iter().map(|code| Digest::of(code)).collect();
+        codes
+    }
+
+    /// Keeps a new mailed password, which makes an earlier one void. False if the account has had
+    /// its share of mails for this hour; then nothing is changed.
+    pub fn mail_password(&mut self, digest: Digest, now: Timestamp) -> bool {
+        self.mails
+            .retain(|mail| now.since(*mail) < HOUR && *mail <= now);
+        if self.mails.len() >= MAILS_PER_HOUR {
+            return false;
+        }
+        self.mails.push(now);
+        self.mailed_password = Some(MailedPassword {
+            digest,
+            expires: now.plus(MAILED_LIFETIME),
+        });
+        true
+    }
+
+    /// Uses up the mailed password; false if somebody was faster or it was replaced.
+    pub fn use_mailed_password(&mut self, digest: Digest) -> bool {
+        self.mailed_password
+            .take_if(|mailed| mailed.digest == digest)
+            .is_some()
+    }
+
+    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password.
+    pub fn logged_in(&mut self, device: Option<Digest>) {
+        self.wrong_codes = WrongCodes::default();
+        if let Some(known) = self
+            .devices
+            .iter_mut()
+            .find(|known| Some(known.id) == device)
+        {
+            known.wrong_codes = WrongCodes::default();
+        }
+        self.mailed_password = None;
+    }
+
+    /// Remembers a browser that has logged in.
+    pub fn remember_device(&mut self, id: Digest, now: Timestamp) {
+        if self.devices.len() >= MAX_DEVICES {
+            self.devices.remove(0);
+        }
+        self.devices.push(Device {
+            id,
+            created: now,
+            wrong_codes: WrongCodes::default(),
+        });
+    }
+
+    pub fn knows_device(&self, id: Digest) -> bool {
+        self.devices.iter().any(|known| known.id == id)
+    }
+
+    fn judge_code(
+        &mut self,
+        device: Option<Digest>,
+        now: Timestamp,
+        is_right: impl FnOnce(&mut Self) -> bool,
+    ) -> Result<(), CodeRefused> {
+        if let Some(wait) = self.code_wait(device, now) {
+            return Err(CodeRefused::TooEarly(wait));
+        }
+        if is_right(self) {
+            return Ok(());
+        }
+        match self
+            .devices
+            .iter_mut()
+            .find(|known| Some(known.id) == device)
+        {
+            Some(known) => known.wrong_codes.add(now),
+            None => self.wrong_codes.add(now),
+        }
+        Err(CodeRefused::Wrong)
+    }
+
+    fn use_recovery_code(&mut self, typed: &str) -> bool {
+        let Some(code) = token::read_recovery_code(typed) else {
+            return false;
+        };
+        let before = self.recovery_codes.len();
+        self.recovery_codes.retain(|kept| !kept.matches(&code));
+        self.recovery_codes.len() < before
+    }
+}
+
+/// Phones show a code in two groups of three, and people type it so.
+fn without_spaces(typed: &str) -> String {
+    typed.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use totp_lite::{Sha1, totp_custom};
+
+    use super::*;
+
+    const START: u64 = 1_800_000_000;
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            wall: seconds,
+            steady: Duration::from_secs(seconds),
+        }
+    }
+
+    fn alice() -> Account {
+        let hash = PasswordHash::new(&Password::new("long enough"));
+        Account::new("alice", "alice@example.com", hash, Timestamp(START))
+    }
+
+    fn enrolled() -> (Account, Secret) {
+        let (mut account, secret) = (alice(), Secret::new());
+        let code = code(&secret, START);
+        account
+            .confirm_secret(&secret, &code, None, at(START))
+            .unwrap();
+        (account, secret)
+    }
+
+    fn code(secret: &Secret, time: u64) -> String {
+        let key = data_encoding::BASE32_NOPAD
+            .decode(secret.base32().as_bytes())
+            .unwrap();
+        totp_custom::<Sha1>(30, 6, &key, time)
+    }
+
+    #[test]
+    fn only_the_right_password_authenticates() {
+        let account = alice();
+        let now = Timestamp(START);
+        assert!(authenticate(Some(&account), &Password::new("long enough"), now).is_some());
+        assert!(authenticate(Some(&account), &Password::new("long enough "), now).is_none());
+        assert!(authenticate(None, &Password::new("long enough"), now).is_none());
+    }
+
+    #[test]
+    fn a_disabled_account_does_not_log_in() {
+        let account = Account {
+            disabled: true,
+            ..alice()
+        };
+        let password = Password::new("long enough");
+        assert!(authenticate(Some(&account), &password, Timestamp(START)).is_none());
+    }
+
+    #[test]
+    fn a_weak_hash_is_replaced_at_a_good_login() {
+        let weak = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(weak).ok().unwrap();
+        let account = Account {
+            password: hash,
+            ..alice()
+        };
+        let right = authenticate(Some(&account), &Password::new("password"), Timestamp(START));
+        assert!(right.unwrap().rehashed.is_some_and(|hash| !hash.is_weak()));
+        let now = authenticate(
+            Some(&alice()),
+            &Password::new("long enough"),
+            Timestamp(START),
+        );
+        assert!(now.unwrap().rehashed.is_none());
+    }
+
+    #[test]
+    fn a_code_works_once() {
+        let (mut account, secret) = enrolled();
+        let next = code(&secret, START + 30);
+        assert_eq!(account.accept_code(&next, None, at(START + 30)), Ok(()));
+        let again = account.accept_code(&next, None, at(START + 31));
+        assert_eq!(again, Err(CodeRefused::Wrong));
+    }
+
+    #[test]
+    fn the_code_that_enrolled_does_not_log_in() {
+        let (mut account, secret) = enrolled();
+        let used = account.accept_code(&code(&secret, START), None, at(START));
+        assert_eq!(used, Err(CodeRefused::Wrong));
+    }
+
+    #[test]
+    fn wrong_codes_add_up_until_the_right_one_has_to_wait_too() {
+        let (mut account, secret) = enrolled();
+        for _ in 0..5 {
+            let wrong = account.accept_code("000000", None, at(START + 300));
+            assert_eq!(wrong, Err(CodeRefused::Wrong));
+        }
+        let right = code(&secret, START + 300);
+        let early = account.accept_code(&right, None, at(START + 300));
+        assert_eq!(early, Err(CodeRefused::TooEarly(Duration::from_secs(1))));
+        assert_eq!(account.accept_code(&right, None, at(START + 301)), Ok(()));
+    }
+
+    #[test]
+    fn a_strangers_wrong_codes_do_not_make_a_known_browser_wait() {
+        let (mut account, secret) = enrolled();
+        let browser = Digest::of("browser");
+        account.remember_device(browser, Timestamp(START));
+        for second in 0..50 {
+            let _ = account.accept_code("000000", None, at(START + second));
+        }
+        let right = code(&secret, START + 60);
+        assert_eq!(
+            account.accept_code(&right, Some(browser), at(START + 60)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_recovery_code_works_once_and_the_others_stay() {
+        let (mut account, _) = enrolled();
+        let codes = account.new_recovery_codes();
+        assert_eq!(
+            account.accept_code(&codes[3].to_uppercase(), None, at(START)),
+            Ok(())
+        );
+        assert_eq!(account.recovery_codes.len(), 9);
+        let again = account.accept_code(&codes[3], None, at(START));
+        assert_eq!(again, Err(CodeRefused::Wrong));
+        assert_eq!(account.accept_code(&codes[4], None, at(START)), Ok(()));
+    }
+
+    #[test]
+    fn a_mailed_password_works_once_for_thirty_minutes_until_a_newer_one() {
+        let mut account = alice();
+        let now = Timestamp(START);
+        let first = token::mailed_password();
+        assert!(account.mail_password(Digest::of(&first), now));
+        let works = |account: &Account, text: &str, now: Timestamp| {
+            authenticate(Some(account), &Password::new(text), now).and_then(|proof| proof.mailed)
+        };
+        assert!(works(&account, &first, Timestamp(START + 1799)).is_some());
+        assert!(works(&account, &first, Timestamp(START + 1800)).is_none());
+
+        let second = token::mailed_password();
+        assert!(account.mail_password(Digest::of(&second), now));
+        assert!(works(&account, &first, now).is_none());
+        assert!(account.use_mailed_password(Digest::of(&second)));
+        assert!(!account.use_mailed_password(Digest::of(&second)));
+        assert!(works(&account, &second, now).is_none());
+    }
+
+    #[test]
+    fn five_mails_an_hour_are_enough() {
+        let mut account = alice();
+        for n in 0..5 {
+            assert!(account.mail_password(Digest::of(&n.to_string()), Timestamp(START)));
+        }
+        assert!(!account.mail_password(Digest::of("sixth"), Timestamp(START + 3599)));
+        assert!(
+            account
+                .mailed_password
+                .as_ref()
+                .unwrap()
+                .digest
+                .matches("4")
+        );
+        assert!(account.mail_password(Digest::of("later"), Timestamp(START + 3600)));
+    }
+
+    #[test]
+    fn a_login_makes_a_mailed_password_void() {
+        let mut account = alice();
+        account.mail_password(Digest::of("mailed"), Timestamp(START));
+        account.logged_in(None);
+        assert!(account.mailed_password.is_none());
+    }
+}

@@ -1,0 +1,269 @@
+//! Logins that are not logins yet: the password was right, the code is still to come.
+//!
+//! They live in memory only, for five minutes, and are no session anywhere.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::accounts::token::Digest;
+use crate::accounts::totp::Secret;
+use crate::accounts::{names, token};
+use crate::clock::Timestamp;
+
+/// How long the code may take.
+pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// Wrong codes after which the password is asked again.
+pub const MAX_WRONG_CODES: u32 = 5;
+
+/// Most pending logins: more than hashing allows to begin within their lifetime on 16 cores.
+const MAX_PENDING: usize = 50_000;
+
+/// The password was right; a code is asked.
+#[derive(Clone)]
+pub struct PendingLogin {
+    pub username: String,
+    /// The key to enrol, if the account has no second factor yet. It lives and dies here.
+    pub enrolling: Option<Secret>,
+    /// The password was a mailed one, with this digest: it leads to choosing a new one.
+    pub mailed: Option<Digest>,
+    /// Where the visitor was going; validated.
+    pub rd: String,
+    wrong_codes: u32,
+}
+
+impl PendingLogin {
+    pub fn new(
+        username: &str,
+        enrolling: Option<Secret>,
+        mailed: Option<Digest>,
+        rd: String,
+    ) -> Self {
+        Self {
+            username: username.to_owned(),
+            enrolling,
+            mailed,
+            rd,
+            wrong_codes: 0,
+        }
+    }
+}
+
+/// The code was right too, after a mailed password: a new password must be chosen.
+#[derive(Clone)]
+pub struct PendingChoice {
+    pub username: String,
+    pub mailed: Digest,
+    pub rd: String,
+}
+
+/// A logged-in visitor moves to a new authenticator: its key, until a code confirms it.
+#[derive(Clone)]
+pub struct PendingMove {
+    pub username: String,
+    pub secret: Secret,
+}
+
+/// A bounded table of what is pending, by the digest of its cookie.
+pub struct Pending {
+    logins: Mutex<HashMap<Digest, Entry<Stage>>>,
+    /// By the digest of the session's cookie.
+    moves: Mutex<HashMap<Digest, Entry<PendingMove>>>,
+}
+
+enum Stage {
+    Code(PendingLogin),
+    Choice(PendingChoice),
+}
+
+struct Entry<T> {
+    begun: Timestamp,
+    what: T,
+}
+
+impl Pending {
+    pub fn new() -> Self {
+        Self {
+            logins: Mutex::default(),
+            moves: Mutex::default(),
+        }
+    }
+
+    /// Keeps a login; returns the value of its cookie.
+    pub fn begin(&self, login: PendingLogin, now: Timestamp) -> String {
+        let cookie = token::cookie();
+        insert(
+            &mut lock(&self.logins),
+            Digest::of(&cookie),
+            Stage::Code(login),
+            now,
+        );
+        cookie
+    }
+
+    /// The login of this cookie that waits for a code.
+    pub fn login(&self, cookie: &str, now: Timestamp) -> Option<PendingLogin> {
+        match live(&lock(&self.logins), Digest::of(cookie), now)? {
+            Stage::Code(login) => Some(login.clone()),
+            Stage::Choice(_) => None,
+        }
+    }
+
+    /// The login of this cookie that must choose a password.
+    pub fn choice(&self, cookie: &str, now: Timestamp) -> Option<PendingChoice> {
+        match live(&lock(&self.logins), Digest::of(cookie), now)? {
+            Stage::Code(_) => None,
+            Stage::Choice(choice) => Some(choice.clone()),
+        }
+    }
+
+    /// Counts a wrong code; after the last one allowed the login is gone.
+    pub fn wrong_code(&self, cookie: &str) {
+        let id = Digest::of(cookie);
+        let mut logins = lock(&self.logins);
+        if let Some(Entry {
+            what: Stage::Code(login),
+            ..
+        }) = logins.get_mut(&id)
+        {
+            login.wrong_codes += 1;
+            if login.wrong_codes >= MAX_WRONG_CODES {
+                logins.remove(&id);
+            }
+        }
+    }
+
+    /// Turns a login whose code was right into a choice, under a new cookie. None if another
+    /// request finished it in the meantime.
+    pub fn must_choose(&self, cookie: &str, now: Timestamp) -> Option<String> {
+        let mut logins = lock(&self.logins);
+        let Some(Entry {
+            what: Stage::Code(login),
+            ..
+        }) = logins.remove(&Digest::of(cookie))
+        else {
+            return None;
+        };
+        let PendingLogin {
+            username,
+            mailed,
+            rd,
+            ..
+        } = login;
+        let choice = PendingChoice {
+            username,
+            mailed: mailed?,
+            rd,
+        };
+        let cookie = token::cookie();
+        insert(&mut logins, Digest::of(&cookie), Stage::Choice(choice), now);
+        Some(cookie)
+    }
+
+    /// Ends what this cookie has begun; false if there was nothing.
+    pub fn finish(&self, cookie: &str) -> bool {
+        lock(&self.logins).remove(&Digest::of(cookie)).is_some()
+    }
+
+    /// Ends all that is pending for an account, whose password or authenticator has changed.
+    pub fn forget_account(&self, username: &str) {
+        let name = names::key(username);
+        lock(&self.logins).retain(|_, entry| match &entry.what {
+            Stage::Code(login) => names::key(&login.username) != name,
+            Stage::Choice(choice) => names::key(&choice.username) != name,
+        });
+        lock(&self.moves).retain(|_, entry| names::key(&entry.what.username) != name);
+    }
+
+    /// Keeps the key a session moves to; an earlier one is forgotten.
+    pub fn begin_move(&self, session: Digest, what: PendingMove, now: Timestamp) {
+        insert(&mut lock(&self.moves), session, what, now);
+    }
+
+    /// The key a session moves to.
+    pub fn moving(&self, session: Digest, now: Timestamp) -> Option<PendingMove> {
+        live(&lock(&self.moves), session, now).cloned()
+    }
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn live<T>(table: &HashMap<Digest, Entry<T>>, id: Digest, now: Timestamp) -> Option<&T> {
+    table
+        .get(&id)
+        .filter(|entry| now.since(entry.begun) < LIFETIME)
+        .map(|entry| &entry.what)
+}
+
+fn insert<T>(table: &mut HashMap<Digest, Entry<T>>, id: Digest, what: T, now: Timestamp) {
+    if table.len() >= MAX_PENDING {
+        table.retain(|_, entry| now.since(entry.begun) < LIFETIME);
+    }
+    if table.len() >= MAX_PENDING {
+        let oldest = table
+            .iter()
+            .min_by_key(|(_, entry)| entry.begun)
+            .map(|(id, _)| *id);
+        oldest.map(|id| table.remove(&id));
+    }
+    table.insert(id, Entry { begun: now, what });
+}
+
+/// Each change is one insertion or removal, so a panic elsewhere leaves the table whole.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login() -> PendingLogin {
+        PendingLogin::new("alice", None, Some(Digest::of("mailed")), String::new())
+    }
+
+    #[test]
+    fn a_pending_login_lives_five_minutes() {
+        let pending = Pending::new();
+        let cookie = pending.begin(login(), Timestamp(1000));
+        assert!(pending.login(&cookie, Timestamp(1299)).is_some());
+        assert!(pending.login(&cookie, Timestamp(1300)).is_none());
+    }
+
+    #[test]
+    fn the_fifth_wrong_code_ends_it() {
+        let pending = Pending::new();
+        let cookie = pending.begin(login(), Timestamp(0));
+        for _ in 0..4 {
+            pending.wrong_code(&cookie);
+        }
+        assert!(pending.login(&cookie, Timestamp(0)).is_some());
+        pending.wrong_code(&cookie);
+        assert!(pending.login(&cookie, Timestamp(0)).is_none());
+    }
+
+    #[test]
+    fn the_two_stages_have_two_cookies_and_neither_stands_in_for_the_other() {
+        let pending = Pending::new();
+        let first = pending.begin(login(), Timestamp(0));
+        assert!(pending.choice(&first, Timestamp(0)).is_none());
+        let second = pending.must_choose(&first, Timestamp(0)).unwrap();
+        assert!(pending.login(&first, Timestamp(0)).is_none());
+        assert!(pending.login(&second, Timestamp(0)).is_none());
+        assert!(pending.choice(&second, Timestamp(0)).is_some());
+        assert!(pending.must_choose(&second, Timestamp(0)).is_none());
+    }
+
+    #[test]
+    fn an_account_is_forgotten_in_any_spelling() {
+        let pending = Pending::new();
+        let cookie = pending.begin(login(), Timestamp(0));
+        pending.forget_account("ALICE");
+        assert!(!pending.finish(&cookie));
+    }
+}

@@ -1,0 +1,521 @@
+//! Counts of failures, and how long the next attempt has to wait.
+//!
+//! An attempt is counted as a failure when it begins and forgiven when it turns out right, so that
+//! many at once cannot slip in before the first is counted. The tables are bounded: when one is
+//! full, what matters least makes room, and nobody else is refused for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::accounts::WrongCodes;
+use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
+
+/// Failures in a row before an account's next attempt has to wait.
+pub const FREE_FAILURES: u32 = 5;
+
+/// Failures from one address within [`ADDRESS_WINDOW`] before the next has to wait.
+const ADDRESS_FAILURES: usize = 20;
+
+const ADDRESS_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// The longest wait.
+const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Requests for a new password from one address within an hour.
+const RECOVERIES_PER_HOUR: usize = 20;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Most rows of a table: some megabytes, and far more than can be filled at the rate of hashing.
+const MAX_ROWS: usize = 10_000;
+
+/// How long an attempt has to wait, after `failures` of which `free` cost nothing: 1 s, 2 s, 4 s,
+/// … up to 15 minutes after the last failure.
+fn wait_after(failures: u32, free: u32) -> Duration {
+    match failures.checked_sub(free) {
+        None => Duration::ZERO,
+        Some(doublings) => Duration::from_secs(1 << doublings.min(10)).min(MAX_WAIT),
+    }
+}
+
+/// What is left of a wait that began at `last`. A clock that was set back does not prolong it.
+fn left(wait: Duration, last: Timestamp, now: Timestamp) -> Option<Duration> {
+    let left = wait.saturating_sub(now.since(last)).min(wait);
+    (!left.is_zero()).then_some(left)
+}
+
+impl WrongCodes {
+    /// How long the next code still has to wait.
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        left(wait_after(self.count, FREE_FAILURES), self.last, now)
+    }
+
+    pub fn add(&mut self, now: Timestamp) {
+        self.count = self.count.saturating_add(1);
+        self.last = now;
+    }
+}
+
+/// Whose password is tried.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An account by the digest of its key, whether it exists or not.
+    Account(Digest),
+    /// An account from a browser it knows, which has a count of its own: a stranger's guesses
+    /// never make the owner wait.
+    Device(Digest),
+}
+
+/// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let bits = u128::from(v6) >> 64 << 64;
+                IpAddr::V6(Ipv6Addr::from(bits))
+            }
+            v4 => v4,
+        })
+    }
+}
+
+/// The counters of this process; those of codes are kept with the accounts.
+pub struct Throttle {
+    state: Mutex<State>,
+    registrations_per_hour: usize,
+}
+
+struct State {
+    targets: Table<Target, Failures>,
+    addresses: Table<Origin, Recent>,
+    recoveries: Table<Origin, Recent>,
+    registrations: Table<Origin, Recent>,
+}
+
+/// An attempt that is counted as a failure until it is forgiven.
+#[must_use]
+pub struct Attempt {
+    target: Target,
+    origin: Origin,
+    at: Timestamp,
+    previous: Failures,
+}
+
+impl Throttle {
+    /// `registrations_per_hour` of zero is no limit.
+    pub fn new(registrations_per_hour: u32) -> Self {
+        Self {
+            state: Mutex::new(State {
+                targets: Table::default(),
+                addresses: Table::default(),
+                recoveries: Table::default(),
+                registrations: Table::default(),
+            }),
+            registrations_per_hour: usize::try_from(registrations_per_hour).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Begins an attempt at a password.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if it comes too early; then it is not counted and nothing may be looked at.
+    pub fn begin(
+        &self,
+        target: Target,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Attempt, Duration> {
+        let origin = Origin::of(address);
+        let mut state = self.state();
+        let previous = state.targets.row(target).copied().unwrap_or_default();
+        let known_browser = matches!(target, Target::Device(_));
+        let waits = [
+            left(
+                wait_after(previous.count, FREE_FAILURES),
+                previous.last,
+                now,
+            ),
+            if known_browser {
+                None
+            } else {
+                state.address_wait(origin, now)
+            },
+        ];
+        if let Some(wait) = waits.into_iter().flatten().max() {
+            return Err(wait);
+        }
+        let failures = Failures {
+            count: previous.count.saturating_add(1),
+            last: now,
+        };
+        state.targets.set(target, failures);
+        state.addresses.add(origin, now, ADDRESS_WINDOW);
+        Ok(Attempt {
+            target,
+            origin,
+            at: now,
+            previous,
+        })
+    }
+
+    /// Takes back an attempt that was right, or was not looked at.
+    pub fn forgive(&self, attempt: Attempt) {
+        let mut state = self.state();
+        if let Some(failures) = state.targets.rows.get_mut(&attempt.target) {
+            failures.count = failures.count.saturating_sub(1);
+            if failures.last == attempt.at {
+                failures.last = attempt.previous.last;
+            }
+        }
+        if let Some(recent) = state.addresses.rows.get_mut(&attempt.origin) {
+            recent.forget(attempt.at);
+        }
+    }
+
+    /// Clears an account's count, or its browser's, after a login with both factors. The address
+    /// keeps its count: one's own account must not buy guesses at others.
+    pub fn clear(&self, target: Target) {
+        self.state().targets.rows.remove(&target);
+    }
+
+    /// How long an address has to wait before it may try a code.
+    pub fn address_wait(&self, address: IpAddr, now: Timestamp) -> Option<Duration> {
+        self.state().address_wait(Origin::of(address), now)
+    }
+
+    /// Counts a wrong code against the address it came from.
+    pub fn count_address(&self, address: IpAddr, now: Timestamp) {
+        self.state()
+            .addresses
+            .add(Origin::of(address), now, ADDRESS_WINDOW);
+    }
+
+    /// Counts a request for a new password.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if the address has had its share for this hour.
+    pub fn recovery(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+        self.state()
+            .recoveries
+            .take(Origin::of(address), now, RECOVERIES_PER_HOUR)
+    }
+
+    /// Counts a new account.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if the address has had its share for this hour.
+    pub fn registration(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+        if self.registrations_per_hour == 0 {
+            return Ok(());
+        }
+        let limit = self.registrations_per_hour;
+        self.state()
+            .registrations
+            .take(Origin::of(address), now, limit)
+    }
+
+    /// Every change of the state is complete in itself, so one cut short by a panic leaves at most
+    /// a count too many.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn address_wait(&mut self, origin: Origin, now: Timestamp) -> Option<Duration> {
+        let recent = self.addresses.rows.get_mut(&origin)?;
+        recent.drop_old(now, ADDRESS_WINDOW);
+        let last = *recent.times.back()?;
+        let free = u32::try_from(ADDRESS_FAILURES).unwrap_or(u32::MAX);
+        let count = u32::try_from(recent.times.len()).unwrap_or(u32::MAX);
+        left(wait_after(count, free), last, now)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    count: u32,
+    last: Timestamp,
+}
+
+/// When things happened, oldest first, within a window of time.
+#[derive(Default)]
+struct Recent {
+    times: VecDeque<Timestamp>,
+}
+
+impl Recent {
+    fn drop_old(&mut self, now: Timestamp, window: Duration) {
+        while self
+            .times
+            .front()
+            .is_some_and(|oldest| now.since(*oldest) >= window)
+        {
+            self.times.pop_front();
+        }
+    }
+
+    fn forget(&mut self, at: Timestamp) {
+        if let Some(position) = self.times.iter().rposition(|time| *time == at) {
+            self.times.remove(position);
+        }
+    }
+}
+
+/// What decides who makes room in a full table.
+trait Weight {
+    /// The row with the smallest is dropped.
+    fn weight(&self) -> (usize, Timestamp);
+}
+
+impl Weight for Failures {
+    fn weight(&self) -> (usize, Timestamp) {
+        // One who has to wait already is kept before names that were tried once.
+        (usize::from(self.count >= FREE_FAILURES), self.last)
+    }
+}
+
+impl Weight for Recent {
+    fn weight(&self) -> (usize, Timestamp) {
+        let last = self.times.back().copied().unwrap_or_default();
+        (usize::from(self.times.len() >= ADDRESS_FAILURES), last)
+    }
+}
+
+struct Table<K, V> {
+    rows: HashMap<K, V>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self {
+            rows: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Weight> Table<K, V> {
+    fn row(&self, key: K) -> Option<&V> {
+        self.rows.get(&key)
+    }
+
+    fn set(&mut self, key: K, value: V) {
+        self.make_room(key);
+        self.rows.insert(key, value);
+    }
+
+    fn make_room(&mut self, key: K) {
+        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
+            let least = self
+                .rows
+                .iter()
+                .min_by_key(|(_, row)| row.weight())
+                .map(|(key, _)| *key);
+            least.map(|key| self.rows.remove(&key));
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Table<K, Recent> {
+    /// Adds a time; at most as many are kept as can still make a difference to a wait.
+    fn add(&mut self, key: K, now: Timestamp, window: Duration) {
+        const KEPT: usize = ADDRESS_FAILURES + 11;
+        self.make_room(key);
+        let recent = self.rows.entry(key).or_default();
+        recent.drop_old(now, window);
+        recent.times.push_back(now);
+        if recent.times.len() > KEPT {
+            recent.times.pop_front();
+        }
+    }
+
+    /// Adds a time unless `limit` lie within the last hour.
+    fn take(&mut self, key: K, now: Timestamp, limit: usize) -> Result<(), Duration> {
+        self.make_room(key);
+        let recent = self.rows.entry(key).or_default();
+        recent.drop_old(now, HOUR);
+        match recent.times.front() {
+            Some(oldest) if recent.times.len() >= limit => Err(HOUR
+                .saturating_sub(now.since(*oldest))
+                .max(Duration::from_secs(1))),
+            _ => {
+                recent.times.push_back(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn account(name: &str) -> Target {
+        Target::Account(Digest::of(name))
+    }
+
+    fn address(n: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(n))
+    }
+
+    fn fail(throttle: &Throttle, target: Target, address: IpAddr, now: u64) -> Result<(), u64> {
+        throttle
+            .begin(target, address, Timestamp(now))
+            .map(|attempt| drop(attempt))
+            .map_err(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn the_sixth_failure_in_a_row_has_to_wait_and_each_one_twice_as_long() {
+        let throttle = Throttle::new(0);
+        for n in 0..5 {
+            assert_eq!(fail(&throttle, account("a"), address(n), 100), Ok(()));
+        }
+        let mut now = 100;
+        for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
+            assert_eq!(fail(&throttle, account("a"), address(9), now), Err(wait));
+            assert_eq!(
+                fail(&throttle, account("a"), address(9), now + wait - 1),
+                Err(1)
+            );
+            now += wait;
+            // From ever new addresses: the account's count does not care.
+            assert_eq!(
+                fail(
+                    &throttle,
+                    account("a"),
+                    address(u32::try_from(now).unwrap()),
+                    now
+                ),
+                Ok(())
+            );
+        }
+    }
+
+    #[test]
+    fn a_forgiven_attempt_does_not_count() {
+        let throttle = Throttle::new(0);
+        for now in 0..100 {
+            let attempt = throttle
+                .begin(account("a"), HOME, Timestamp(now))
+                .ok()
+                .unwrap();
+            throttle.forgive(attempt);
+        }
+        assert_eq!(fail(&throttle, account("a"), HOME, 100), Ok(()));
+    }
+
+    #[test]
+    fn attempts_made_at_once_are_counted_before_any_is_decided() {
+        let throttle = Throttle::new(0);
+        let begun: Vec<_> = (0..50)
+            .map(|n| throttle.begin(account("a"), address(n), Timestamp(7)))
+            .collect();
+        assert_eq!(begun.iter().filter(|attempt| attempt.is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn an_address_waits_after_twenty_failures_and_a_login_does_not_clear_them() {
+        let throttle = Throttle::new(0);
+        for n in 0..20 {
+            assert_eq!(fail(&throttle, account(&n.to_string()), HOME, 100), Ok(()));
+        }
+        throttle.clear(account("0"));
+        assert_eq!(fail(&throttle, account("mine"), HOME, 100), Err(1));
+        assert_eq!(fail(&throttle, account("mine"), address(1), 100), Ok(()));
+        assert_eq!(
+            fail(&throttle, account("mine"), HOME, 100 + 15 * 60),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_known_browser_waits_for_its_own_failures_only() {
+        let throttle = Throttle::new(0);
+        for _ in 0..100 {
+            let _ = fail(&throttle, account("a"), HOME, 100);
+        }
+        let browser = Target::Device(Digest::of("browser"));
+        for _ in 0..5 {
+            assert_eq!(fail(&throttle, browser, HOME, 100), Ok(()));
+        }
+        assert_eq!(fail(&throttle, browser, HOME, 100), Err(1));
+    }
+
+    #[test]
+    fn a_login_clears_the_count() {
+        let throttle = Throttle::new(0);
+        for n in 0..5 {
+            let _ = fail(&throttle, account("a"), address(n), 100);
+        }
+        throttle.clear(account("a"));
+        assert_eq!(fail(&throttle, account("a"), address(9), 100), Ok(()));
+    }
+
+    #[test]
+    fn made_up_names_lock_out_nobody_and_forgive_nobody() {
+        let throttle = Throttle::new(0);
+        for n in 0..6 {
+            let _ = fail(&throttle, account("victim"), address(n), 100);
+        }
+        let rows = u32::try_from(MAX_ROWS).unwrap();
+        for n in 0..rows + 500 {
+            let _ = fail(&throttle, account(&n.to_string()), address(n), 101);
+        }
+        assert!(throttle.state().targets.rows.len() <= MAX_ROWS);
+        assert!(throttle.state().addresses.rows.len() <= MAX_ROWS);
+        assert_eq!(fail(&throttle, account("somebody else"), HOME, 102), Ok(()));
+        for _ in 0..5 {
+            let _ = fail(&throttle, account("victim"), HOME, 102);
+        }
+        assert!(fail(&throttle, account("victim"), HOME, 102).is_err());
+    }
+
+    #[test]
+    fn neighbours_in_a_64_are_one_address_and_mapped_ones_are_ipv4() {
+        let origin = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+    }
+
+    #[test]
+    fn registrations_and_recoveries_are_limited_by_the_hour() {
+        let throttle = Throttle::new(2);
+        for _ in 0..2 {
+            assert_eq!(throttle.registration(HOME, Timestamp(100)), Ok(()));
+        }
+        let wait = Duration::from_secs(3590);
+        assert_eq!(throttle.registration(HOME, Timestamp(110)), Err(wait));
+        assert_eq!(throttle.registration(HOME, Timestamp(3700)), Ok(()));
+        for _ in 0..20 {
+            assert_eq!(throttle.recovery(HOME, Timestamp(100)), Ok(()));
+        }
+        assert!(throttle.recovery(HOME, Timestamp(100)).is_err());
+        assert_eq!(throttle.recovery(address(1), Timestamp(100)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_nobody_wait_longer() {
+        let mut wrong = WrongCodes::default();
+        for _ in 0..6 {
+            wrong.add(Timestamp(1_000_000));
+        }
+        assert_eq!(wrong.wait(Timestamp(0)), Some(Duration::from_secs(2)));
+        assert_eq!(wrong.wait(Timestamp(1_000_002)), None);
+    }
+}
