@@ -1,3 +1,9 @@
+pub mod config;
+
+pub mod form;
+
+pub mod redirect;
+
 pub mod gate;
 
 pub mod accounts;

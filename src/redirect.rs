@@ -1,0 +1,143 @@
+//! Where a visitor may be sent after logging in: the one judge of `rd`.
+
+use url::{Position, Url};
+
+/// Longest `rd`, in bytes.
+pub const MAX_LENGTH: usize = 2048;
+
+/// The targets this site may send its visitors to.
+pub struct Targets {
+    public_url: Url,
+    cookie_domain: Option<String>,
+}
+
+impl Targets {
+    pub fn new(public_url: Url, cookie_domain: Option<String>) -> Self {
+        Self {
+            public_url,
+            cookie_domain,
+        }
+    }
+
+    /// Reads `rd` as a browser would and rebuilds it from its parts: a path of our own, or an
+    /// https URL at the cookie domain or under it. Anything else is none.
+    pub fn allow(&self, rd: &str) -> Option<String> {
+        if rd.is_empty() || rd.len() > MAX_LENGTH {
+            return None;
+        }
+        let target = self.public_url.join(rd).ok()?;
+        if !target.username().is_empty() || target.password().is_some() {
+            return None;
+        }
+        if target.origin() == self.public_url.origin() {
+            let path = &target[Position::BeforePath..];
+            // A browser reads two slashes as the beginning of a host.
+            return (!path.starts_with("//")).then(|| path.to_owned());
+        }
+        let domain = self.cookie_domain.as_deref()?;
+        let host = target.host_str()?;
+        let inside = host == domain
+            || host
+                .strip_suffix(domain)
+                .is_some_and(|sub| sub.ends_with('.'));
+        (target.scheme() == "https" && inside).then(|| target.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn targets() -> Targets {
+        let url = Url::parse("https://auth.example.com").unwrap();
+        Targets::new(url, Some("example.com".to_owned()))
+    }
+
+    #[test]
+    fn own_paths_and_hosts_under_the_domain_are_allowed() {
+        for (rd, target) in [
+            ("/account", "/account"),
+            ("/account?a=b&c#d", "/account?a=b&c#d"),
+            ("account", "/account"),
+            // Without two slashes a browser reads these as paths, and so do we.
+            ("https:evil.test", "/evil.test"),
+            ("https:/evil.test", "/evil.test"),
+            ("https://auth.example.com/x", "/x"),
+            ("https://AUTH.example.com:443/x", "/x"),
+            ("https://example.com/", "https://example.com/"),
+            (
+                "https://App.Example.com:8443/a?b=c",
+                "https://app.example.com:8443/a?b=c",
+            ),
+        ] {
+            assert_eq!(targets().allow(rd).as_deref(), Some(target), "{rd}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_ignored() {
+        for rd in [
+            "",
+            "//evil.test",
+            "///evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "/\t/evil.test",
+            "/\n/evil.test",
+            "https://evil.test",
+            "http://app.example.com/",
+            "https://app.example.com@evil.test/",
+            "https://user@app.example.com/",
+            "https://user:pw@app.example.com/",
+            "https://evilexample.com/",
+            "https://example.com.evil.test/",
+            "https://example.com./",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "ftp://app.example.com/",
+            "https://auth.example.com//evil.test",
+            "https://auth.example.com/\\evil.test",
+            " //evil.test",
+            "https://[::1]/",
+            "https://127.0.0.1/",
+            "https://",
+            "http://auth.example.com/",
+        ] {
+            assert_eq!(targets().allow(rd), None, "{rd:?}");
+        }
+        assert_eq!(
+            targets().allow(&format!("/{}", "a".repeat(MAX_LENGTH))),
+            None
+        );
+    }
+
+    #[test]
+    fn without_a_cookie_domain_only_own_paths_are_allowed() {
+        let targets = Targets::new(Url::parse("https://localhost:8000").unwrap(), None);
+        assert_eq!(targets.allow("/account").as_deref(), Some("/account"));
+        assert_eq!(
+            targets.allow("https://localhost:8000/x").as_deref(),
+            Some("/x")
+        );
+        assert_eq!(targets.allow("https://localhost:9000/"), None);
+        assert_eq!(targets.allow("https://example.com/"), None);
+    }
+
+    proptest! {
+        /// Whatever was allowed, a browser on our page goes to an allowed host, and allowing it
+        /// again changes nothing.
+        #[test]
+        fn an_allowed_target_leads_where_it_says(rd in "[/\\\\:@.a-z%\t ]{0,12}(example\\.com|evil\\.test)?[/\\\\:@.a-z]{0,8}") {
+            if let Some(target) = targets().allow(&rd) {
+                let page = Url::parse("https://auth.example.com/login").unwrap();
+                let reached = page.join(&target).unwrap();
+                let host = reached.host_str().unwrap();
+                prop_assert!(host == "example.com" || host.ends_with(".example.com"));
+                prop_assert_eq!(reached.scheme(), "https");
+                prop_assert_eq!(targets().allow(&target), Some(target));
+            }
+        }
+    }
+}
