@@ -1,8 +1,22 @@
 pub mod config;
 
-pub mod form;
+pub mod handlers;
+
+pub mod errands;
+
+pub mod cookies;
 
 pub mod redirect;
+
+pub mod reply;
+
+pub mod pages;
+
+pub mod mail;
+
+pub mod form;
+
+pub mod store;
 
 pub mod gate;
 

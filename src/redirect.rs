@@ -1,6 +1,6 @@
 //! Where a visitor may be sent after logging in: the one judge of `rd`.
 
-use url::{Position, Url};
+use url::{Position, Url, form_urlencoded};
 
 /// Longest `rd`, in bytes.
 pub const MAX_LENGTH: usize = 2048;
@@ -42,6 +42,11 @@ impl Targets {
                 .is_some_and(|sub| sub.ends_with('.'));
         (target.scheme() == "https" && inside).then(|| target.to_string())
     }
+}
+
+/// A target as the value of a field in a query.
+pub fn encode(target: &str) -> String {
+    form_urlencoded::byte_serialize(target.as_bytes()).collect()
 }
 
 #[cfg(test)]

@@ -101,19 +101,22 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(device, now.timestamp(), |account| {
-            let typed = without_spaces(typed);
-            if !totp::is_code(&typed) {
-                return account.use_recovery_code(&typed);
-            }
-            let Some(totp) = &mut account.totp else {
-                return false;
-            };
-            let Some(step) = totp.secret.accept(&typed, now.wall, totp.last_step) else {
-                return false;
-            };
-            totp.last_step = step;
-            true
+        self.judge_code(device, now.timestamp(), |account| account.use_code(typed, now))
+    }
+
+    /// Accepts the key that was printed for this login, as the original script does, or a code.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::accept_code`].
+    pub fn accept_printed_key(
+        &mut self,
+        key_is_right: bool,
+        typed: &str,
+        now: Moment,
+    ) -> Result<(), CodeRefused> {
+        self.judge_code(None, now.timestamp(), |account| {
+            key_is_right || account.use_code(typed, now)
         })
     }
 
@@ -223,6 +226,21 @@ impl Account {
             None => self.wrong_codes.add(now),
         }
         Err(CodeRefused::Wrong)
+    }
+
+    fn use_code(&mut self, typed: &str, now: Moment) -> bool {
+        let typed = without_spaces(typed);
+        if !totp::is_code(&typed) {
+            return self.use_recovery_code(&typed);
+        }
+        let Some(totp) = &mut self.totp else {
+            return false;
+        };
+        let Some(step) = totp.secret.accept(&typed, now.wall, totp.last_step) else {
+            return false;
+        };
+        totp.last_step = step;
+        true
     }
 
     fn use_recovery_code(&mut self, typed: &str) -> bool {

@@ -1,0 +1,112 @@
+//! What is done after an answer: new passwords and notices on their way to the outbox.
+//!
+//! Whether a user exists, and what disk and mail server do, must show neither in an answer nor in
+//! its time; so the asking and the doing are two threads.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::accounts::login::MAILED_LIFETIME;
+use crate::accounts::token::{self, Digest};
+use crate::clock::Moment;
+use crate::mail::{Mail, Outbox};
+use crate::store::Store;
+
+/// Most errands that wait: a burst of requests, no more than a disk works off in seconds.
+const MAX_WAITING: usize = 256;
+
+enum Errand {
+    /// Somebody asked for a new password for this name.
+    NewPassword { name: String, asked_at: Moment },
+    Notice(Mail),
+}
+
+/// The thread that runs errands.
+pub struct Errands {
+    sender: SyncSender<Errand>,
+    thread: JoinHandle<()>,
+}
+
+impl Errands {
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn open(store: Arc<Store>, outbox: Arc<Outbox>, login_url: String) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let thread = thread::Builder::new()
+            .name("errands".to_owned())
+            .spawn(move || run(&receiver, &store, &outbox, &login_url))?;
+        Ok(Self { sender, thread })
+    }
+
+    /// Has a new password mailed, if there is such a user.
+    pub fn mail_new_password(&self, name: &str, asked_at: Moment) {
+        self.add(Errand::NewPassword { name: name.to_owned(), asked_at });
+    }
+
+    pub fn mail_notice(&self, mail: Mail) {
+        self.add(Errand::Notice(mail));
+    }
+
+    /// Runs what waits and ends.
+    pub fn close(self) {
+        drop(self.sender);
+        // A panic there was logged where it happened.
+        let _ = self.thread.join();
+    }
+
+    fn add(&self, errand: Errand) {
+        if self.sender.try_send(errand).is_err() {
+            tracing::error!(event = "mail", result = "dropped", "too many mails wait to be written");
+        }
+    }
+}
+
+fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &str) {
+    for errand in errands {
+        let mail = match errand {
+            Errand::NewPassword { name, asked_at } => {
+                new_password(store, &name, asked_at, login_url)
+            }
+            Errand::Notice(mail) => Some(mail),
+        };
+        if let Some(Err(error)) = mail.map(|mail| outbox.post(&mail)) {
+            tracing::error!(event = "mail", result = "not_written", cause = %error);
+        }
+    }
+}
+
+/// Keeps a new password with the account, if there is one and it has not had its share of mails.
+fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) -> Option<Mail> {
+    let log = |result| tracing::info!(event = "new_password", user = name, result);
+    let Some(account) = store.resolve(name).filter(|account| !account.disabled) else {
+        log("unknown_user");
+        return None;
+    };
+    let password = token::mailed_password();
+    let (digest, username) = (Digest::of(&password), account.username.clone());
+    let kept = store.update(move |accounts| {
+        accounts.change(&username, |account| account.mail_password(digest, asked_at.timestamp()))
+    });
+    match kept {
+        Ok(Some(true)) => log("written"),
+        Ok(_) => {
+            log("too_many");
+            return None;
+        }
+        Err(_) => {
+            log("not_saved");
+            return None;
+        }
+    }
+    Some(Mail::new_password(
+        &account.email,
+        &account.username,
+        &password,
+        asked_at,
+        MAILED_LIFETIME.as_secs() / 60,
+        login_url,
+    ))
+}

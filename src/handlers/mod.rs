@@ -1,0 +1,257 @@
+//! Every route: parse, decide, respond.
+//!
+//! A handler sees no socket, file, lock or clock, and no status number. Visitors without a session
+//! are in `visitor`, those with one in `account`, the original script's ways in `script`.
+
+use std::sync::Arc;
+
+use crate::accounts::password::{self, Password, PasswordHash};
+use crate::accounts::pending::Pending;
+use crate::accounts::session::{Limits, Session};
+use crate::accounts::throttle::{Origin, Target, Throttle};
+use crate::accounts::token::{self, Digest};
+use crate::accounts::{Account, names};
+use crate::cookies::Cookies;
+use crate::errands::Errands;
+use crate::form::{Form, FormError};
+use crate::gate::Gate;
+use crate::http::{Method, Request, Response};
+use crate::redirect::{self, Targets};
+use crate::reply::{Outcome, Presenter, Refusal, Reply};
+use crate::store::Store;
+
+mod account;
+mod script;
+mod visitor;
+
+pub use script::Script;
+
+/// Longest code or recovery code, in characters, with room for the way people group them.
+const MAX_SECRET: usize = 64;
+
+/// What the handlers work with.
+pub struct App {
+    pub store: Arc<Store>,
+    pub gate: Gate,
+    pub throttle: Throttle,
+    pub pending: Pending,
+    pub errands: Errands,
+    pub presenter: Presenter,
+    pub cookies: Cookies,
+    pub targets: Targets,
+    /// How visitors reach the site: scheme, host and port, without a final slash.
+    pub public_url: String,
+    pub issuer: String,
+    pub session_limits: Limits,
+    pub registration_open: bool,
+    /// Set if the server answers as the original script does.
+    pub script: Option<Script>,
+}
+
+type Answer = Result<Reply, Refusal>;
+
+/// Answers a request, and logs what came of it.
+pub fn answer(app: &App, request: &Request) -> Response {
+    let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
+    log(request, &reply);
+    app.presenter.present(request, reply)
+}
+
+/// The whole site: every path the server answers is a line here.
+fn route(app: &App, request: &Request) -> Answer {
+    use Method::{Get, Head, Post};
+    if request.method == Post && is_cross_site(app, request) {
+        return Err(Outcome::CrossSite.into());
+    }
+    match (request.method, request.path.as_str(), &app.script) {
+        (Get | Head, "/", _) => visitor::registration_page(app, request),
+        (Get | Head, "/login", _) => visitor::login_page(app, request),
+        (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(request),
+        (Get | Head, "/secret_key", _) => visitor::secret_key_page(app, request),
+        (Get, "/logout", _) => visitor::logout_by_get(app, request),
+        (Head, "/logout", _) => visitor::logout_page(app, request),
+        (Get | Head, "/account", _) => account::account(app, request),
+        (Get | Head, "/account/password", _) => account::password_page(app, request),
+        (Get | Head, "/healthz", _) => Ok(Outcome::Healthy.into()),
+        (Post, "/register", _) => visitor::register(app, request),
+        (Post, "/login", Some(script)) => script::login(app, script, request),
+        (Post, "/login", None) => visitor::login(app, request),
+        (Post, "/secret_key", Some(script)) => script::secret_key(app, script, request),
+        (Post, "/secret_key", None) => visitor::secret_key(app, request),
+        (Post, "/forgot_password", Some(_)) => script::forgot_password(app, request),
+        (Post, "/forgot_password", None) => visitor::forgot_password(app, request),
+        (Post, "/logout", _) => visitor::logout(app, request),
+        (Post, "/account/password", _) => account::change_password(app, request),
+        (Post, "/account/recovery_codes", _) => account::new_recovery_codes(app, request),
+        (Post, "/account/totp", _) => account::begin_move(app, request),
+        (Post, "/account/totp/confirm", _) => account::confirm_move(app, request),
+        (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
+        (Post, "/account/delete", _) => account::delete(app, request),
+        (_, path, _) => Err(other(path).into()),
+    }
+}
+
+/// The outcome for a path that does not take the request's method, or does not exist.
+fn other(path: &str) -> Outcome {
+    match path {
+        "/" | "/account" | "/healthz" => Outcome::MethodNotAllowed("GET, HEAD"),
+        "/login" | "/forgot_password" | "/secret_key" | "/logout" | "/account/password" => {
+            Outcome::MethodNotAllowed("GET, HEAD, POST")
+        }
+        "/register"
+        | "/account/recovery_codes"
+        | "/account/totp"
+        | "/account/totp/confirm"
+        | "/account/sessions/end"
+        | "/account/delete" => Outcome::MethodNotAllowed("POST"),
+        _ => Outcome::NotFound,
+    }
+}
+
+/// Whether a page of another site made the browser send this. Requests without either field come
+/// from programs, which nobody can trick into sending somebody else's cookie.
+fn is_cross_site(app: &App, request: &Request) -> bool {
+    match (request.header("sec-fetch-site"), request.header("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let scheme = app.public_url.split("://").next().unwrap_or_default();
+            // Browsers say truly which host they asked, so a page of ours under another of its
+            // names is ours too.
+            let host = request.header("host").unwrap_or_default();
+            origin != app.public_url && origin != format!("{scheme}://{host}")
+        }
+        (None, None) => false,
+    }
+}
+
+/// One line for each request that tried to change something, and for each that we failed.
+fn log(request: &Request, reply: &Reply) {
+    if request.method != Method::Post && reply.outcome.status() < 500 {
+        return;
+    }
+    // A stranger chose path and name: the log's format quotes and escapes them.
+    let path: String = request.path.chars().take(100).collect();
+    let user: String = reply.user.as_deref().unwrap_or("-").chars().take(MAX_NAME).collect();
+    let (address, result) = (request.client.to_string(), reply.outcome.code());
+    tracing::info!(event = path, user, address, result);
+}
+
+/// Longest name at a login, in characters: a username, or the e-mail it may be given as.
+const MAX_NAME: usize = names::MAX_EMAIL;
+
+/// The name in a form: a username or an e-mail.
+fn name_field(form: &Form<'_>) -> Result<String, FormError> {
+    let name = form.required("username", MAX_NAME)?;
+    if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
+        return Err(FormError::Field("username", "is too long"));
+    }
+    Ok(name.to_string())
+}
+
+/// `rd` of a form or query: where to go after the login, or nowhere.
+fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
+    let rd = form.optional("rd", redirect::MAX_LENGTH)?.unwrap_or_default();
+    if rd.len() > redirect::MAX_LENGTH {
+        return Err(FormError::Field("rd", "is too long"));
+    }
+    Ok(app.targets.allow(&rd).unwrap_or_default())
+}
+
+/// What was typed into a field, to show it again; nothing if it cannot be shown.
+fn typed(request: &Request, field: &'static str) -> String {
+    let form = Form::of_body(request).ok();
+    let value = form.and_then(|form| form.optional(field, MAX_NAME).ok().flatten());
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// A new password that may be chosen.
+fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, Refusal> {
+    let new = Password::new(&form.required(field, password::MAX_LENGTH)?);
+    if new.length() < password::MIN_LENGTH {
+        return Err(Outcome::PasswordTooShort.into());
+    }
+    // Composed, some scripts have more characters than they were sent as.
+    if new.length() > password::MAX_LENGTH {
+        return Err(FormError::Field(field, "is too long").into());
+    }
+    Ok(new)
+}
+
+/// The browser's digest, if the account knows it from an earlier login.
+fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Option<Digest> {
+    let id = Digest::of(app.cookies.device(request)?);
+    account.filter(|account| account.knows_device(id)).map(|_| id)
+}
+
+/// Whose count a password attempt goes to.
+fn target(name: &str, account: Option<&Account>, device: Option<Digest>) -> Target {
+    let name = account.map_or(name, |account| &account.username);
+    device.map_or_else(|| Target::Account(Digest::of(&names::key(name))), Target::Device)
+}
+
+/// Hashes a password that was chosen.
+fn hash(app: &App, request: &Request, new: Password) -> Result<PasswordHash, Refusal> {
+    Ok(app.gate.run(Origin::of(request.client), move || PasswordHash::new(&new))?)
+}
+
+/// A visitor with a session: the proof that handlers of `account` ask for.
+struct LoggedIn {
+    session: Arc<Session>,
+    account: Arc<Account>,
+}
+
+/// Who sends this request, by the session's cookie. The account is read anew each time, so that
+/// one deleted or disabled is out at once.
+fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
+    let now = request.received;
+    let session = app.store.session(Digest::of(app.cookies.session(request)?))?;
+    if session.is_over(app.session_limits, now) {
+        return None;
+    }
+    let account = app.store.resolve(&session.username).filter(|account| !account.disabled)?;
+    // Else somebody who registers a freed name would meet its former owner's sessions.
+    if account.created.is_some_and(|created| created > session.created) {
+        return None;
+    }
+    if request.method != Method::Head {
+        session.seen(now.timestamp());
+    }
+    Some(LoggedIn { session, account })
+}
+
+/// As [`logged_in`], or the refusal that sends a browser to log in and back to `back`.
+fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
+    let refusal = || Refusal::from(Outcome::LoginRequired).then_to(format!("/login?rd={back}"));
+    logged_in(app, request).ok_or_else(refusal)
+}
+
+/// Starts a session for an account whose login is complete, ends what the browser had before, and
+/// gives the cookies that say so. With `alone` all other sessions of the account end.
+fn start_session(
+    app: &App,
+    request: &Request,
+    username: &str,
+    device: Option<String>,
+    alone: bool,
+) -> Result<Vec<String>, Refusal> {
+    let cookie = token::cookie();
+    let now = request.received.timestamp();
+    let agent = request.header("user-agent").unwrap_or_default();
+    let address = request.client.to_string();
+    let session = Session::new(Digest::of(&cookie), username, address, agent, now);
+    let before = app.cookies.session(request).map(Digest::of);
+    app.store.update_sessions(move |sessions| {
+        let name = names::key(&session.username);
+        sessions.retain(|old| {
+            Some(old.id) != before && !(alone && names::key(&old.username) == name)
+        });
+        sessions.add(session);
+    })?;
+    app.throttle.clear(Target::Account(Digest::of(&names::key(username))));
+    if let Some(known) = app.cookies.device(request) {
+        app.throttle.clear(Target::Device(Digest::of(known)));
+    }
+    let mut cookies = vec![app.cookies.set_session(&cookie), app.cookies.end_login()];
+    cookies.extend(device.map(|device| app.cookies.set_device(&device)));
+    Ok(cookies)
+}

@@ -1,0 +1,142 @@
+//! The original script's own ways, for `--compat`: its steps, its texts, its order of checks.
+//!
+//! Hashing, limits, headers and the file on disk are the product's.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use data_encoding::BASE32;
+
+use crate::accounts::login::CodeRefused;
+use crate::accounts::password::{self, Password};
+use crate::accounts::token::{self, Digest};
+use crate::accounts::{Accounts, names};
+use crate::form::Form;
+use crate::handlers::visitor::{check_password, note_password};
+use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session};
+use crate::http::Request;
+use crate::pages;
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// What the script's ways need beyond the product's.
+pub struct Script {
+    /// The page that asks for the key, with the hole `{username}`.
+    template: String,
+    /// The digest of the key printed last for each account, until it is used. Bounded by the
+    /// number of accounts, since only a right password prints one.
+    printed: Mutex<HashMap<String, Digest>>,
+}
+
+impl Script {
+    pub fn new(template: String) -> Self {
+        Self { template, printed: Mutex::default() }
+    }
+
+    /// Prints a fresh key for this login, alone on a line, as the script does.
+    fn print_key(&self, username: &str) {
+        let key = BASE32.encode(&token::random::<10>());
+        self.printed().insert(names::key(username), Digest::of(&key));
+        let mut out = io::stdout().lock();
+        // With standard output closed nobody reads the key, and the login cannot be completed.
+        let _ = writeln!(out, "{key}").and_then(|()| out.flush());
+    }
+
+    /// Takes the key printed for this account if it is the one that was typed: it works once.
+    fn take_key(&self, username: &str, typed: &str) -> Option<Digest> {
+        let name = names::key(username);
+        let mut printed = self.printed();
+        let right = printed.get(&name).is_some_and(|key| key.matches(typed));
+        if right { printed.remove(&name) } else { None }
+    }
+
+    fn printed(&self) -> std::sync::MutexGuard<'_, HashMap<String, Digest>> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `POST /login`: a right password prints a key and earns the page that asks for it.
+pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
+    let form = Form::of_body(request)?;
+    let name = name_field(&form)?;
+    let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
+
+    let Some(proof) = check_password(app, request, &name, password)? else {
+        let unknown = app.store.resolve(&name).is_none();
+        return Err(script_says(if unknown { "User is not found." } else { "Wrong password." }));
+    };
+    let username = proof.username.clone();
+    app.store.update(move |accounts| note_password(accounts, proof))?;
+    script.print_key(&username);
+
+    let page = pages::compat_code(&script.template, &username);
+    Ok(Reply::from(Outcome::Script(page)).about(&username))
+}
+
+/// `POST /secret_key`: the printed key, once, or a code of the authenticator.
+pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answer {
+    let form = Form::of_body(request)?;
+    let typed = form.required("secret", MAX_SECRET)?.to_string();
+    let name = name_field(&form)?;
+
+    let now = request.received;
+    let wait = app.throttle.address_wait(request.client, now.timestamp());
+    wait.map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))?;
+    let key = script.take_key(&name, &typed);
+    let key_is_right = key.is_some();
+    let account = name.clone();
+    let judged = app.store.update(move |accounts: &mut Accounts| {
+        let found = accounts.find(&account).filter(|account| !account.disabled)?;
+        if let Some(wait) = found.code_wait(None, now.timestamp()) {
+            return Some(Err(CodeRefused::TooEarly(wait)));
+        }
+        accounts.change(&account, |account| {
+            account.accept_printed_key(key_is_right, &typed, now)?;
+            account.logged_in(None);
+            Ok(account.username.clone())
+        })
+    })?;
+    match judged {
+        Some(Ok(username)) => {
+            let cookies = start_session(app, request, &username, None, false)?;
+            let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
+            Ok(reply.then_to("/account").with_cookies(cookies).about(&username))
+        }
+        Some(Err(CodeRefused::TooEarly(wait))) => {
+            // It was not looked at, so it still works when the wait is over.
+            key.map(|key| script.printed().insert(names::key(&name), key));
+            Err(Outcome::Throttled(wait).into())
+        }
+        Some(Err(CodeRefused::Wrong)) | None => {
+            app.throttle.count_address(request.client, now.timestamp());
+            Err(Refusal::from(Outcome::WrongCode).about(&name))
+        }
+    }
+}
+
+/// `POST /forgot_password`: a new password, at once and in the answer.
+pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
+    let name = name_field(&Form::of_body(request)?)?;
+
+    let counted = app.throttle.recovery(request.client, request.received.timestamp());
+    counted.map_err(Outcome::Throttled)?;
+    let found = app.store.resolve(&name);
+    let account = found.ok_or_else(|| script_says("User is not found."))?;
+    let new: String = token::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hashed = hash(app, request, Password::new(&new))?;
+    let username = account.username.clone();
+    app.store.update(move |accounts| {
+        accounts.change(&username, |account| account.password = hashed)
+    })?;
+    let name = names::key(&account.username);
+    app.store.update_sessions(move |sessions| {
+        sessions.retain(|session| names::key(&session.username) != name)
+    })?;
+
+    let text = format!("your new password: {new}");
+    Ok(Reply::from(Outcome::Script(text)).about(&account.username))
+}
+
+fn script_says(text: &str) -> Refusal {
+    Outcome::Script(text.to_owned()).into()
+}
