@@ -1,3 +1,5 @@
+pub mod pages;
+
 pub mod http;
 
 pub mod clock;
