@@ -1,0 +1,215 @@
+//! The account page: who I am, what protects me, where I am logged in.
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+use super::Problem;
+use super::fill::{Html, Values, fill};
+use super::form::{fixed, notice};
+
+/// What the account page shows. Times are seconds since 1970.
+pub struct AccountView {
+    pub username: String,
+    pub email: String,
+    pub groups: Vec<String>,
+    pub created: u64,
+    pub recovery_codes_left: usize,
+    /// In the order to be shown.
+    pub sessions: Vec<SessionView>,
+    /// What was just done.
+    pub notice: Option<String>,
+    pub problem: Option<(AccountForm, Problem)>,
+    /// The moment the page is made, which "5 minutes ago" is counted from.
+    pub now: u64,
+}
+
+/// One session in the list.
+pub struct SessionView {
+    /// The value of the field `session` that ends it; not the secret in the cookie.
+    pub id: String,
+    pub current: bool,
+    pub created: u64,
+    pub last_seen: u64,
+    pub address: String,
+    /// As [`agent_label`](super::agent_label) puts it.
+    pub agent: String,
+}
+
+/// The forms of the account page that may be refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AccountForm {
+    Delete,
+    Move,
+    RecoveryCodes,
+    Sessions,
+}
+
+pub(super) fn main(view: &AccountView) -> Html {
+    let elsewhere = view.sessions.iter().any(|session| !session.current);
+    let others = include_str!("../../static/parts/end_others.html");
+    let sessions = view.sessions.iter();
+    let groups = match view.groups.as_slice() {
+        [] => "none".to_owned(),
+        groups => groups.join(", "),
+    };
+    let values = Values::new()
+        .html("notice", view.notice.as_deref().map(notice))
+        .form(&[], view.problem_of(AccountForm::Sessions), None)
+        .text("username", view.username.as_str())
+        .text("email", view.email.as_str())
+        .text("groups", groups)
+        .text("created", day(view.created))
+        .text("created_exact", exact(view.created))
+        .text("codes_left", codes_left(view.recovery_codes_left))
+        .html("recovery", [recovery(view)])
+        .html("move", [move_on(view)])
+        .html("delete", [delete(view)])
+        .html("sessions", sessions.map(|shown| session(shown, view.now)))
+        .html("others", elsewhere.then(|| fixed(others)));
+    fill(include_str!("../../static/account.html"), &values)
+}
+
+fn recovery(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_recovery.html");
+    let form = AccountForm::RecoveryCodes;
+    folded(view, form, template, &["current_password"])
+}
+
+fn move_on(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_move.html");
+    let fields = &["current_password", "secret"];
+    folded(view, AccountForm::Move, template, fields)
+}
+
+fn delete(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_delete.html");
+    let fields = &["current_password", "secret"];
+    folded(view, AccountForm::Delete, template, fields)
+}
+
+/// A form that stays folded until it is wanted, or was refused.
+fn folded(
+    view: &AccountView,
+    form: AccountForm,
+    template: &'static str,
+    fields: &[&'static str],
+) -> Html {
+    let problem = view.problem_of(form);
+    let values = Values::new()
+        .html("open", problem.map(|_| fixed(" open")))
+        .text("username", view.username.as_str())
+        .form(fields, problem, None);
+    fill(template, &values)
+}
+
+fn session(session: &SessionView, now: u64) -> Html {
+    let end = Values::new()
+        .text("id", session.id.as_str())
+        .text("agent", session.agent.as_str())
+        .text("seen", ago(session.last_seen, now));
+    let end = fill(include_str!("../../static/parts/end_session.html"), &end);
+    let values = Values::new()
+        .text("agent", session.agent.as_str())
+        .text("current", if session.current { ", this one" } else { "" })
+        .text("address", session.address.as_str())
+        .text("created", ago(session.created, now))
+        .text("created_exact", exact(session.created))
+        .text("seen", ago(session.last_seen, now))
+        .text("seen_exact", exact(session.last_seen))
+        // The one at hand ends by logging out.
+        .html("end", (!session.current).then_some(end));
+    fill(include_str!("../../static/parts/session.html"), &values)
+}
+
+impl AccountView {
+    fn problem_of(&self, form: AccountForm) -> Option<&Problem> {
+        let (at, problem) = self.problem.as_ref()?;
+        (*at == form).then_some(problem)
+    }
+}
+
+fn codes_left(left: usize) -> String {
+    const LOW: usize = 3;
+    match left {
+        0 => "You log in with your authenticator app. You have no recovery codes left: make new \
+              ones, or losing the app locks you out."
+            .to_owned(),
+        1 => "You log in with your authenticator app. Only one recovery code is left: make new \
+              ones soon."
+            .to_owned(),
+        2..=LOW => format!(
+            "You log in with your authenticator app. Only {left} recovery codes are left: make \
+             new ones soon."
+        ),
+        _ => format!(
+            "You log in with your authenticator app. If you lose it, {left} recovery codes are \
+             left to log in with."
+        ),
+    }
+}
+
+/// How long ago, as one would say it; the day if it is more than two days. A moment to come, as
+/// when the clock was set back, counts as now.
+fn ago(then: u64, now: u64) -> String {
+    let counted = |count: u64, unit: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {unit}{plural} ago")
+    };
+    match now.saturating_sub(then) {
+        0..60 => "just now".to_owned(),
+        seconds @ 60..3_600 => counted(seconds / 60, "minute"),
+        seconds @ 3_600..172_800 => counted(seconds / 3_600, "hour"),
+        _ => day(then),
+    }
+}
+
+fn day(wall: u64) -> String {
+    const FORMAT: &[BorrowedFormatItem<'_>] =
+        format_description!("[day padding:none] [month repr:long] [year]");
+    moment(wall).format(FORMAT).unwrap_or_default()
+}
+
+/// RFC 3339, for machines.
+fn exact(wall: u64) -> String {
+    moment(wall).format(&Rfc3339).unwrap_or_default()
+}
+
+fn moment(wall: u64) -> OffsetDateTime {
+    i64::try_from(wall)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ago, codes_left, day, exact};
+
+    #[test]
+    fn times_are_told_as_one_would_say_them() {
+        let now = 1_795_348_800;
+        assert_eq!(ago(now, now), "just now");
+        assert_eq!(ago(now + 5, now), "just now");
+        assert_eq!(ago(now - 60, now), "1 minute ago");
+        assert_eq!(ago(now - 3_599, now), "59 minutes ago");
+        assert_eq!(ago(now - 3_600, now), "1 hour ago");
+        assert_eq!(ago(now - 172_800, now), "20 November 2026");
+        assert_eq!(exact(now), "2026-11-22T12:00:00Z");
+    }
+
+    #[test]
+    fn a_time_no_calendar_has_is_shown_all_the_same() {
+        assert_eq!(day(u64::MAX), "1 January 1970");
+        assert_eq!(exact(u64::MAX), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn running_out_of_recovery_codes_is_said_in_time() {
+        assert!(codes_left(0).contains("no recovery codes left"));
+        assert!(codes_left(1).contains("Only one recovery code is left"));
+        assert!(codes_left(3).contains("Only 3 recovery codes are left"));
+        assert!(!codes_left(4).contains("Only"));
+    }
+}

@@ -1,0 +1,228 @@
+//! The one way from text to HTML: a template from `static/`, filled once and escaped.
+//!
+//! A hole is `{name}`, lower-case letters and underscores. CSS and patterns keep their braces as
+//! long as they do not look like that. A value is never searched for holes.
+
+use std::borrow::Cow;
+
+/// HTML that may stand in a page as it is. Only [`fill`] makes it, out of templates compiled in.
+///
+/// No `Debug`: keys and recovery codes pass through it.
+pub struct Html(String);
+
+/// What goes into the holes of one template.
+pub struct Values<'a>(Vec<(Cow<'static, str>, Value<'a>)>);
+
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Html(Html),
+}
+
+/// Fills the holes of `template`: text is escaped, HTML goes in as it is.
+///
+/// Holes and values must match; a debug build stops where they do not, and rendering every page
+/// in a test reaches every template. In a release a hole without a value stays empty.
+pub fn fill(template: &'static str, values: &Values<'_>) -> Html {
+    debug_assert_eq!(unmatched(template, values), Vec::<String>::new());
+    let mut out = String::with_capacity(template.len().saturating_mul(2));
+    for piece in pieces(template) {
+        match piece {
+            Piece::Literal(text) => out.push_str(text),
+            Piece::Hole(name) => match values.find(name) {
+                Some(Value::Text(text)) => out.push_str(&escape(text)),
+                Some(Value::Html(html)) => out.push_str(&html.0),
+                None => {}
+            },
+        }
+    }
+    Html(out)
+}
+
+/// Text as it may stand between tags and within a quoted attribute.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+impl Html {
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// Pieces of HTML one after the other; of none, nothing.
+impl FromIterator<Html> for Html {
+    fn from_iter<T: IntoIterator<Item = Html>>(pieces: T) -> Self {
+        Self(pieces.into_iter().map(Html::into_string).collect())
+    }
+}
+
+impl<'a> Values<'a> {
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub fn text(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        text: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        self.0.push((name.into(), Value::Text(text.into())));
+        self
+    }
+
+    /// Takes a list, so that what is absent, there once, or repeated is written alike.
+    pub fn html(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        pieces: impl IntoIterator<Item = Html>,
+    ) -> Self {
+        let html = pieces.into_iter().collect();
+        self.0.push((name.into(), Value::Html(html)));
+        self
+    }
+
+    fn find(&self, name: &str) -> Option<&Value<'a>> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+}
+
+enum Piece<'t> {
+    Literal(&'t str),
+    Hole(&'t str),
+}
+
+/// Cuts a template at its holes, left to right, each character once.
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        match after.split_once('}') {
+            Some((name, further)) if is_name(name) => {
+                pieces.push(Piece::Literal(before));
+                pieces.push(Piece::Hole(name));
+                rest = further;
+            }
+            _ => {
+                pieces.push(Piece::Literal(before));
+                pieces.push(Piece::Literal("{"));
+                rest = after;
+            }
+        }
+    }
+    pieces.push(Piece::Literal(rest));
+    pieces
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// Holes that have no value, and values that have no hole or share one.
+fn unmatched(template: &str, values: &Values<'_>) -> Vec<String> {
+    let holes: Vec<&str> = pieces(template)
+        .into_iter()
+        .filter_map(|piece| match piece {
+            Piece::Hole(name) => Some(name),
+            Piece::Literal(_) => None,
+        })
+        .collect();
+    let empty = holes.iter().filter(|hole| values.find(hole).is_none());
+    let spare = values.0.iter().enumerate().filter(|(at, (name, _))| {
+        !holes.contains(&name.as_ref()) || values.0.iter().take(*at).any(|(n, _)| n == name)
+    });
+    empty
+        .map(|hole| format!("no value for {{{hole}}}"))
+        .chain(spare.map(|(_, (name, _))| format!("no hole for {name}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn unescape(html: &str) -> String {
+        html.replace("&#39;", "'")
+            .replace("&quot;", "\"")
+            .replace("&gt;", ">")
+            .replace("&lt;", "<")
+            .replace("&amp;", "&")
+    }
+
+    fn with_markup() -> impl Strategy<Value = String> {
+        proptest::collection::vec(
+            proptest::prop_oneof![any::<String>(), "[<>&\"'{}a-z;#]{0,8}"],
+            0..6,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_hole_is_shown_literally() {
+        let values = Values::new()
+            .text("first", "{second} {csrf}")
+            .text("second", "{first}");
+
+        let html = fill("{first}|{second}", &values);
+
+        assert_eq!(html.into_string(), "{second} {csrf}|{first}");
+    }
+
+    #[test]
+    fn html_that_was_filled_is_not_filled_again() {
+        let inner = fill("<b>{name}</b>", &Values::new().text("name", "{name}"));
+
+        let html = fill("{inner}", &Values::new().html("inner", [inner]));
+
+        assert_eq!(html.into_string(), "<b>{name}</b>");
+    }
+
+    #[test]
+    fn braces_that_are_no_hole_stay() {
+        let html = fill("a { b: c } [0-9]{6} {} {A} { {x", &Values::new());
+
+        assert_eq!(html.into_string(), "a { b: c } [0-9]{6} {} {A} { {x");
+    }
+
+    #[test]
+    fn a_brace_before_a_hole_does_not_hide_it() {
+        let html = fill("{{name}}", &Values::new().text("name", "x"));
+
+        assert_eq!(html.into_string(), "{x}");
+    }
+
+    #[test]
+    fn a_hole_without_a_value_and_a_value_without_a_hole_are_named() {
+        let values = Values::new().text("b", "").text("c", "").text("c", "");
+
+        assert_eq!(
+            unmatched("{a}{c}", &values),
+            ["no value for {a}", "no hole for b", "no hole for c"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_can_open_a_tag_or_leave_an_attribute(text in with_markup()) {
+            let html = fill("{text}", &Values::new().text("text", text.as_str())).into_string();
+
+            prop_assert!(!html.contains(['<', '>', '"', '\'']));
+            prop_assert_eq!(unescape(&html), text);
+        }
+    }
+}

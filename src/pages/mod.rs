@@ -1,0 +1,192 @@
+//! The pages a visitor sees: `static/` compiled in.
+//!
+//! Every text reaches a page through `fill`, which escapes it. No page has a script, an inline
+//! style or anything to fetch; the one stylesheet stands in the page and is allowed by its hash.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+mod body;
+
+mod account;
+
+mod agent;
+
+mod form;
+
+mod qr;
+
+mod fill;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::account::{AccountForm, AccountView, SessionView};
+pub use self::agent::agent_label;
+use self::fill::{Values, fill};
+
+/// The page that asks for the code as programs know it that were written for the original script:
+/// the template of [`compat_code`].
+pub const COMPAT_CODE: &str = include_str!("../../static/compat/secret_key.html");
+
+const STYLE: &str = include_str!("../../static/style.css");
+
+/// What the pages say about the site as a whole.
+pub struct Site {
+    pub issuer: String,
+    pub registration_open: bool,
+}
+
+/// A page with what it shows.
+///
+/// No `Debug`: keys and recovery codes are shown in it. Addresses to go on to must have been
+/// checked; a page only escapes them.
+pub enum Page {
+    Account(AccountView),
+    /// `current_needed` is false for a login by mailed password.
+    ChoosePassword {
+        username: String,
+        current_needed: bool,
+        problem: Option<Problem>,
+    },
+    /// The second step; with `recovery` it asks for a recovery code instead.
+    Code {
+        username: String,
+        recovery: bool,
+        problem: Option<Problem>,
+    },
+    /// The key (base32) for an authenticator app, and the field to confirm it. With `moving` it
+    /// replaces another one, from within the account.
+    Enrol {
+        username: String,
+        key: String,
+        otpauth: String,
+        moving: bool,
+        problem: Option<Problem>,
+    },
+    Forgot {
+        username: String,
+        problem: Option<Problem>,
+    },
+    ForgotSent {
+        message: String,
+    },
+    /// The login page for who is logged in already.
+    LoggedIn {
+        username: String,
+        onward: String,
+    },
+    LoggedOut {
+        message: String,
+    },
+    Login {
+        username: String,
+        /// Where to go after the login; may be empty.
+        rd: String,
+        notice: Option<String>,
+        problem: Option<Problem>,
+    },
+    LogoutQuestion {
+        username: Option<String>,
+    },
+    /// Whatever needs no form; `onward` is an address and its label.
+    Message {
+        title: String,
+        text: String,
+        onward: Option<(String, String)>,
+    },
+    RecoveryCodes {
+        codes: Vec<String>,
+        onward: String,
+    },
+    Register {
+        username: String,
+        email: String,
+        problem: Option<Problem>,
+    },
+}
+
+/// Why a form was refused, and the name of the field to blame if it is one.
+pub struct Problem {
+    pub field: Option<&'static str>,
+    pub text: String,
+}
+
+/// The whole page as HTML.
+pub fn render(site: &Site, page: &Page) -> String {
+    let prefix = if refused(page) { "Error: " } else { "" };
+    let width = match page {
+        Page::Account(_) => "wide",
+        _ => "narrow",
+    };
+    let values = Values::new()
+        .text(
+            "title",
+            format!("{prefix}{} - {}", title(site, page), site.issuer),
+        )
+        .html("style", [fill(STYLE, &Values::new())])
+        .text("width", width)
+        .text("ring", ring(page))
+        .text("issuer", site.issuer.as_str())
+        .html("main", [body::main(site, page)]);
+    fill(include_str!("../../static/layout.html"), &values).into_string()
+}
+
+/// The stylesheet's hash as a `style-src` source expression, `sha256-…` without quotes.
+pub fn style_hash() -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE)))
+}
+
+/// `template`, which is [`COMPAT_CODE`], with its only hole `{username}` filled and escaped.
+pub fn compat_code(template: &str, username: &str) -> String {
+    template.replace("{username}", &fill::escape(username))
+}
+
+fn title<'a>(site: &Site, page: &'a Page) -> &'a str {
+    match page {
+        Page::Account(_) => "Your account",
+        Page::ChoosePassword { current_needed, .. } if *current_needed => "Change your password",
+        Page::ChoosePassword { .. } => "Choose a new password",
+        Page::Code { recovery, .. } if *recovery => "Enter a recovery code",
+        Page::Code { .. } => "Enter your code",
+        Page::Enrol { moving, .. } if *moving => "Set up your new authenticator",
+        Page::Enrol { .. } => "Set up your authenticator",
+        Page::Forgot { .. } => "Forgot your password?",
+        Page::ForgotSent { .. } => "Look at your mail",
+        Page::LoggedIn { .. } => "You are logged in",
+        Page::LoggedOut { .. } => "Logged out",
+        Page::Login { .. } => "Log in",
+        Page::LogoutQuestion { .. } => "Log out?",
+        Page::Message { title, .. } => title,
+        Page::RecoveryCodes { .. } => "Keep these recovery codes",
+        Page::Register { .. } if !site.registration_open => "Registration is closed",
+        Page::Register { .. } => "Create an account",
+    }
+}
+
+/// How much of the ring in the header is closed: a half for each of the two steps taken.
+fn ring(page: &Page) -> &'static str {
+    match page {
+        Page::Account(_) | Page::LoggedIn { .. } | Page::RecoveryCodes { .. } => "whole",
+        Page::ChoosePassword { current_needed, .. } if *current_needed => "whole",
+        Page::Enrol { moving, .. } if *moving => "whole",
+        Page::LogoutQuestion { username } if username.is_some() => "whole",
+        Page::ChoosePassword { .. } | Page::Code { .. } | Page::Enrol { .. } => "half",
+        _ => "open",
+    }
+}
+
+/// Whether the page says that something went wrong, which its title then says first.
+fn refused(page: &Page) -> bool {
+    match page {
+        Page::ChoosePassword { problem, .. }
+        | Page::Code { problem, .. }
+        | Page::Enrol { problem, .. }
+        | Page::Forgot { problem, .. }
+        | Page::Login { problem, .. }
+        | Page::Register { problem, .. } => problem.is_some(),
+        Page::Account(view) => view.problem.is_some(),
+        _ => false,
+    }
+}

@@ -1,0 +1,254 @@
+//! What must hold for every page there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
+use sha2::{Digest as _, Sha256};
+
+use super::super::{COMPAT_CODE, Page, Site, compat_code, render, style_hash};
+use super::samples::{problem, samples, site};
+use super::tags::{attribute, attribute_names, inputs, tags};
+
+const LARGEST: usize = 20 * 1024;
+
+#[test]
+fn every_page_fits_in_twenty_kibibytes() {
+    let longest = "\u{30c4}".repeat(64);
+    for (name, page) in samples(&longest) {
+        let size = render(&site(), &page).len();
+        assert!(size < LARGEST, "{name} has {size} bytes");
+    }
+}
+
+#[test]
+fn a_page_with_the_largest_qr_code_still_fits_in_twenty_kibibytes() {
+    let page = |length| Page::Enrol {
+        username: "\u{30c4}".repeat(64),
+        key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
+        otpauth: format!("otpauth://totp/{}", "%E3".repeat(length)),
+        moving: false,
+        problem: problem(Some("secret")),
+    };
+    let drawn = |length| render(&site(), &page(length)).contains("<svg class=\"qr\"");
+    let largest = (0..1_000).rfind(|&length| drawn(length)).unwrap();
+
+    let size = render(&site(), &page(largest)).len();
+
+    assert!(size < LARGEST, "{size} bytes");
+    assert!(render(&site(), &page(largest + 1)).contains("Type this key into the app:"));
+}
+
+#[test]
+fn every_page_has_one_heading_one_title_and_one_main_part() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for tag in ["<h1>", "<title>", "<main>"] {
+            assert_eq!(html.matches(tag).count(), 1, "{tag} in {name}");
+        }
+        assert!(!html.contains("<h1></h1>"), "{name}");
+        assert!(!html.contains("<title> "), "{name}");
+    }
+}
+
+#[test]
+fn every_title_begins_like_the_heading_and_ends_with_the_site() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        let between = |open, close| {
+            html.split_once(open)
+                .unwrap()
+                .1
+                .split_once(close)
+                .unwrap()
+                .0
+        };
+        let heading = between("<h1>", "</h1>");
+        let title = between("<title>", "</title>");
+        let title = title.strip_prefix("Error: ").unwrap_or(title);
+        assert_eq!(title, format!("{heading} - auth.example.com"), "{name}");
+    }
+}
+
+#[test]
+fn every_field_has_a_label_and_every_reference_a_target() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for input in inputs(&html) {
+            let id = attribute(input, "id").unwrap();
+            assert!(
+                html.contains(&format!("<label for=\"{id}\">")),
+                "{id} in {name}"
+            );
+        }
+        for reference in tags(&html).into_iter().flat_map(|tag| {
+            ["aria-describedby", "aria-labelledby", "for"]
+                .into_iter()
+                .filter_map(|of| attribute(tag, of))
+                .flat_map(str::split_whitespace)
+        }) {
+            let targets = html.matches(&format!(" id=\"{reference}\"")).count();
+            assert_eq!(targets, 1, "#{reference} in {name}");
+        }
+    }
+}
+
+#[test]
+fn no_id_is_given_twice() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        let ids: Vec<_> = tags(&html)
+            .into_iter()
+            .filter_map(|tag| attribute(tag, "id"))
+            .collect();
+        let distinct: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(ids.len(), distinct.len(), "{name}");
+    }
+}
+
+#[test]
+fn no_page_has_a_script_an_inline_style_or_anything_to_fetch() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for tag in tags(&html) {
+            let element = tag.split([' ', '/']).next().unwrap();
+            let barred = ["script", "link", "img", "iframe", "object", "base", "use"];
+            assert!(!barred.contains(&element), "{tag} in {name}");
+            for attribute in attribute_names(tag).into_iter().skip(1) {
+                let attribute = attribute.trim_end_matches('=');
+                assert!(!attribute.starts_with("on"), "{tag} in {name}");
+                assert!(!["style", "src"].contains(&attribute), "{tag} in {name}");
+            }
+        }
+        assert!(!html.contains("url("), "{name}");
+    }
+}
+
+#[test]
+fn every_form_posts_to_this_site_and_has_a_button() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for form in tags(&html).iter().filter(|tag| tag.starts_with("form")) {
+            assert_eq!(attribute(form, "method"), Some("post"), "{name}");
+            assert!(
+                attribute(form, "action").unwrap().starts_with('/'),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            html.matches("<form").count(),
+            html.matches("<button").count(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_password_or_code_field_is_filled_in() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for input in inputs(&html) {
+            let may_show = ["username", "email"].contains(&attribute(input, "name").unwrap());
+            assert_eq!(
+                attribute(input, "value").is_some(),
+                may_show,
+                "{input} in {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn password_managers_are_told_what_each_field_is() {
+    let expected = |input: &str| match attribute(input, "name")? {
+        "username" => Some("username"),
+        "email" => Some("email"),
+        "password" if input.contains("minlength") => Some("new-password"),
+        "password" | "current_password" => Some("current-password"),
+        "new_password" => Some("new-password"),
+        "secret" if input.contains("autocomplete=\"off\"") => Some("off"),
+        "secret" => Some("one-time-code"),
+        _ => None,
+    };
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for input in inputs(&html) {
+            assert_eq!(
+                attribute(input, "autocomplete"),
+                expected(input),
+                "{input} in {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_form_with_a_password_says_whose_it_is() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        for form in html.split("<form").skip(1) {
+            let (form, _) = form.split_once("</form>").unwrap();
+            if form.contains("type=\"password\"") {
+                assert!(form.contains("autocomplete=\"username\""), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_the_style_in_every_page() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), &page);
+        let (_, style) = html.split_once("<style>").unwrap();
+        let (style, _) = style.split_once("</style>").unwrap();
+        let hash = STANDARD.encode(Sha256::digest(style));
+        assert_eq!(style_hash(), format!("sha256-{hash}"), "{name}");
+    }
+}
+
+#[test]
+fn the_page_for_old_programs_has_one_hole_which_is_escaped() {
+    assert_eq!(COMPAT_CODE.matches('{').count(), 1);
+    assert!(COMPAT_CODE.contains("name=\"username\" value=\"{username}\""));
+
+    let html = compat_code(COMPAT_CODE, "\"><script>{username}");
+
+    assert!(html.contains("value=\"&quot;&gt;&lt;script&gt;{username}\""));
+    assert!(!html.contains("<script"));
+}
+
+#[test]
+fn every_template_is_used() {
+    let source: String = ["account", "body", "form", "mod", "qr"]
+        .map(|file| fs::read_to_string(format!("src/pages/{file}.rs")).unwrap())
+        .concat();
+    for folder in ["", "parts/", "compat/"] {
+        for entry in fs::read_dir(format!("static/{folder}")).unwrap() {
+            let entry = entry.unwrap();
+            let file = format!("{folder}{}", entry.file_name().display());
+            let used = source.contains(&format!("include_str!(\"../../static/{file}\")"));
+            assert!(used || entry.path().is_dir(), "{file}");
+        }
+    }
+}
+
+proptest! {
+    // Each case renders every page twice.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_changes_the_structure_of_a_page(
+        text in "x.{0,40}|x[<>&\"'{}=/ a-z]{1,40}",
+    ) {
+        let names = |html: &str| -> Vec<String> {
+            tags(html).into_iter().map(|tag| attribute_names(tag).join(" ")).collect()
+        };
+        let site = Site { issuer: text.clone(), ..site() };
+        for ((_, page), (_, plain)) in samples(&text).iter().zip(samples("alice")) {
+            let html = render(&site, page);
+            prop_assert_eq!(names(&html), names(&render(&self::site(), &plain)));
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests over all pages, as a browser gets them.
+
+#![allow(clippy::unwrap_used)]
+
+mod content;
+
+mod markup;
+
+mod samples;
+
+mod tags;
