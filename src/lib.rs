@@ -1,3 +1,5 @@
+pub mod mail;
+
 pub mod http;
 
 pub mod clock;
