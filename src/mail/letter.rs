@@ -64,17 +64,14 @@ pub(super) fn compose(from: &Sender, mail: &Mail, id: &str) -> io::Result<Vec<u8
     Ok(message.formatted())
 }
 
-/// As it is where mail servers can carry it, and otherwise in quoted-printable, which an operator
-/// can still read, not in base64.
+/// As it is where every mail server can carry it, and otherwise in quoted-printable, which an
+/// operator can still read, not in base64.
 fn encoded(body: &str) -> io::Result<Body> {
-    let short = body.lines().all(|line| line.len() <= LINE_LIMIT);
-    let encoding = if body.is_ascii() && short {
-        ContentTransferEncoding::SevenBit
-    } else {
-        ContentTransferEncoding::QuotedPrintable
-    };
-    Body::new_with_encoding(body.to_owned(), encoding)
-        .map_err(|_| Error::new(ErrorKind::InvalidData, "the text cannot be encoded"))
+    Body::new_with_encoding(body.to_owned(), ContentTransferEncoding::SevenBit)
+        .or_else(|_| {
+            Body::new_with_encoding(body.to_owned(), ContentTransferEncoding::QuotedPrintable)
+        })
+        .map_err(|_| invalid("the text cannot be encoded"))
 }
 
 /// Reads a mail, whoever wrote the file.
@@ -172,9 +169,6 @@ fn with_crlf(raw: &[u8]) -> Vec<u8> {
 fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, reason)
 }
-
-/// RFC 5322, section 2.1.1, asks for lines of at most 78 characters.
-const LINE_LIMIT: usize = 78;
 
 /// Ours have one kilobyte; room for what an operator drops in.
 const MAX_LETTER: u64 = 1 << 20;

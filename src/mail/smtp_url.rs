@@ -144,3 +144,122 @@ fn percent_decoded(text: &str) -> Result<String, SmtpUrlError> {
 
 const BAD_PERCENT: SmtpUrlError =
     SmtpUrlError("a % in its user name or password is not followed by two hex digits; write %25");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Security, SmtpUrl};
+
+    fn parts(text: &str) -> Option<(String, u16, Security)> {
+        let url = SmtpUrl::parse(text).ok()?;
+        Some((url.host, url.port, url.security))
+    }
+
+    #[test]
+    fn the_scheme_says_how_the_connection_is_secured() {
+        for (text, host, port, security) in [
+            (
+                "smtps://mail.example.com",
+                "mail.example.com",
+                465,
+                Security::Implicit,
+            ),
+            (
+                "smtps://mail.example.com:1465/",
+                "mail.example.com",
+                1465,
+                Security::Implicit,
+            ),
+            (
+                "smtp://Mail.Example.com",
+                "mail.example.com",
+                587,
+                Security::StartTls,
+            ),
+            (
+                "smtp://[2001:db8::1]:25",
+                "2001:db8::1",
+                25,
+                Security::StartTls,
+            ),
+            ("smtp://localhost", "localhost", 587, Security::StartTls),
+            ("smtp://localhost?tls=none", "localhost", 25, Security::None),
+            (
+                "smtp://127.0.0.2:2525/?tls=none",
+                "127.0.0.2",
+                2525,
+                Security::None,
+            ),
+            ("smtp://[::1]:2525?tls=none", "::1", 2525, Security::None),
+        ] {
+            assert_eq!(
+                parts(text),
+                Some((host.to_owned(), port, security)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn user_name_and_password_are_percent_decoded() {
+        let url = SmtpUrl::parse("smtps://me%40example.com:a%2Fb%25+%C3%A4:@h.example").ok();
+
+        let credentials = url.unwrap().credentials.unwrap();
+
+        assert_eq!(credentials.0, "me@example.com");
+        assert_eq!(credentials.1, "a/b%+ä:");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "mail.example.com",
+            "mail.example.com:465",
+            "http://mail.example.com",
+            "smtps://",
+            "smtps:mail.example.com",
+            "smtps://mail.example.com:0",
+            "smtps://mail.example.com:465/inbox",
+            "smtps://mail.example.com#tls",
+            "smtps://mail.example.com?tls=none",
+            "smtps://localhost?tls=none",
+            "smtp://mail.example.com?tls=none",
+            "smtp://127.0.0.1.example.com?tls=none",
+            "smtp://localhost.example.com?tls=none",
+            "smtp://10.0.0.1?tls=none",
+            "smtp://localhost?tls=opportunistic",
+            "smtp://localhost?tls=none&tls=required",
+            "smtp://mail%0d%0a.example.com",
+            "smtp://bücher.example",
+            "smtps://me@mail.example.com",
+            "smtps://:secret@mail.example.com",
+            "smtps://me:a%zz@mail.example.com",
+            "smtps://me:a%+1@mail.example.com",
+            "smtps://me:a%4@mail.example.com",
+            "smtps://me:a%ff@mail.example.com",
+            "smtps://me:a%00@mail.example.com",
+            "smtps://me:a%@mail.example.com",
+        ] {
+            assert!(SmtpUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// Also where a letter of the password ends the part of the URL it stands in.
+        #[test]
+        fn no_error_repeats_the_password(before in "[/?#@:%\\[ ]{0,3}", after in "[/?#@:%\\] ]{0,3}") {
+            let text = format!("smtp://me:{before}hunter22{after}@mail.example.com:587?tls=none");
+            if let Err(error) = SmtpUrl::parse(&text) {
+                prop_assert!(!error.to_string().contains("hunter22"));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(smtps?://)?\\PC{0,40}", any: String) {
+            let _ = (SmtpUrl::parse(&text), SmtpUrl::parse(&any));
+        }
+    }
+}

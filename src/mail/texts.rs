@@ -54,7 +54,8 @@ impl Mail {
     /// `recovery_url` is where one asks for a new password.
     pub fn password_changed(to: &str, username: &str, at: Moment, recovery_url: &str) -> Self {
         let text = format!(
-            "The password of your account was changed on {when}.\n\
+            "The password of your account was changed\n\
+             on {when}.\n\
              All other devices were logged out.\n\
              \n\
              If this was you, there is nothing to do.\n\
@@ -72,13 +73,14 @@ impl Mail {
     /// `account_url` is where one changes a password and ends sessions.
     pub fn authenticator_changed(to: &str, username: &str, at: Moment, account_url: &str) -> Self {
         let text = format!(
-            "The authenticator of your account was changed on {when}.\n\
+            "The authenticator of your account was changed\n\
+             on {when}.\n\
              Codes of the old one no longer work.\n\
              \n\
              If this was you, there is nothing to do.\n\
              \n\
-             If it was not you, somebody knows your password. Tell the people who run the\n\
-             site at once. Where you are still logged in, change your password here:\n\
+             If it was not you, somebody knows your password. Tell the people who run\n\
+             the site at once. Where you are still logged in, change it here:\n\
              \n\
              {url}\n",
             when = written(at),
@@ -95,14 +97,15 @@ impl Mail {
         account_url: &str,
     ) -> Self {
         let text = format!(
-            "New recovery codes were made for your account on {when}.\n\
+            "New recovery codes were made for your account\n\
+             on {when}.\n\
              The old ones no longer work.\n\
              \n\
              If this was you, keep the new ones where you will find them without your\n\
              phone.\n\
              \n\
-             If it was not you, somebody knows your password. Log in, change it, and make\n\
-             new recovery codes:\n\
+             If it was not you, somebody knows your password. Log in, change it, and\n\
+             make new recovery codes:\n\
              \n\
              {url}\n",
             when = written(at),
@@ -113,7 +116,8 @@ impl Mail {
 
     pub fn account_deleted(to: &str, username: &str, at: Moment, site_url: &str) -> Self {
         let text = format!(
-            "Your account was deleted on {when}, and you were logged out everywhere:\n\
+            "Your account was deleted\n\
+             on {when}, and you were logged out everywhere:\n\
              \n\
              {url}\n\
              \n\
