@@ -121,7 +121,7 @@ impl Mail {
              \n\
              {url}\n\
              \n\
-             If this was you, there is nothing to do, and this is the last mail you get.\n\
+             If this was you, there is nothing to do.\n\
              \n\
              If it was not you, tell the people who run the site at once: somebody knows\n\
              your password and had your authenticator or a recovery code.\n",
