@@ -1,0 +1,242 @@
+//! Mail: the outbox, a directory with one file per mail, and the thread that empties it over SMTP.
+//!
+//! A mail is on disk before [`Outbox::post`] returns, and nobody who posts waits for a mail
+//! server. Without SMTP the files stay for the operator. A file leaves the directory when the mail
+//! server has accepted it; one that cannot be sent is renamed to `.failed`. Operators may add and
+//! delete files at any time. No log line holds a body, a password or the SMTP credentials.
+
+use std::fmt::{self, Display};
+use std::io::{self, Error, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+
+mod courier;
+mod letter;
+mod round;
+mod smtp;
+mod smtp_url;
+mod texts;
+
+pub use letter::Sender;
+pub use smtp_url::{SmtpUrl, SmtpUrlError};
+pub use texts::Mail;
+
+use courier::{Courier, Schedule};
+
+/// The directory of waiting mail. It may be shared with other processes.
+///
+/// No `Debug`: it holds the SMTP password.
+pub struct Outbox {
+    dir: PathBuf,
+    from: Sender,
+    courier: Option<Courier>,
+}
+
+impl Outbox {
+    /// Opens the outbox, making the directory if there is none, and starts sending what waits in
+    /// it if `delivery` names a mail server.
+    ///
+    /// Since it may send at once, it is for the end of the start-up, when nothing else can fail.
+    pub fn open(
+        dir: PathBuf,
+        from: Sender,
+        delivery: Option<SmtpUrl>,
+    ) -> Result<Self, StartupProblem> {
+        Self::open_with(dir, from, delivery.map(|url| (url, Schedule::patient())))
+    }
+
+    fn open_with(
+        dir: PathBuf,
+        from: Sender,
+        delivery: Option<(SmtpUrl, Schedule)>,
+    ) -> Result<Self, StartupProblem> {
+        let problem = |cause| StartupProblem::new(&dir, cause);
+        make_directory(&dir).map_err(problem)?;
+        let mode = fs::metadata(&dir).map_err(problem)?.mode();
+        if mode & 0o077 != 0 {
+            warn!(?dir, "others than the owner may enter the outbox");
+        }
+        remove_drafts(&dir).map_err(problem)?;
+
+        let courier = delivery
+            .map(|(url, schedule)| Courier::start(dir.clone(), url, schedule))
+            .transpose()
+            .map_err(problem)?;
+        Ok(Self { dir, from, courier })
+    }
+
+    /// Puts a mail on disk and returns where. It waits for the disk, never for a mail server.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the recipient is not an address mail can be sent to, `QuotaExceeded` if
+    /// [`MAX_WAITING`] mails wait, and whatever the disk says. Nothing was posted then.
+    pub fn post(&self, mail: &Mail) -> io::Result<PathBuf> {
+        // An operator may have removed the directory with everything in it.
+        make_directory(&self.dir)?;
+        if waiting(&self.dir)? >= MAX_WAITING {
+            return Err(Error::new(ErrorKind::QuotaExceeded, "the outbox is full"));
+        }
+
+        let id = random_id()?;
+        let text = letter::compose(&self.from, mail, &id)?;
+        // In a listing the oldest comes first.
+        let path = self.dir.join(format!("{:010}-{id}.eml", mail.at.wall));
+        write_durably(&self.dir.join(format!(".{id}{DRAFT}")), &path, &text)?;
+
+        match &self.courier {
+            Some(courier) => courier.wake(),
+            None => info!(file = ?path, "a mail waits to be sent by hand"),
+        }
+        Ok(path)
+    }
+
+    /// Stops sending after the mail being sent, and waits for that a few seconds at most. What was
+    /// not sent stays in the directory for the next start.
+    pub fn stop(&self) {
+        self.stop_within(STOP_WAIT);
+    }
+
+    /// Whether the thread ended in time; also if there is none.
+    fn stop_within(&self, patience: Duration) -> bool {
+        match &self.courier {
+            Some(courier) => courier.stop(patience),
+            None => true,
+        }
+    }
+}
+
+/// Why the outbox could not be opened, for the operator.
+#[derive(Debug)]
+pub struct StartupProblem {
+    dir: PathBuf,
+    cause: Error,
+}
+
+impl StartupProblem {
+    fn new(dir: &Path, cause: Error) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            cause,
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        "it lies beside the users file; make it a directory this program may write to"
+    }
+}
+
+impl Display for StartupProblem {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "cannot open the outbox {:?}: {}", self.dir, self.cause)
+    }
+}
+
+/// Makes the directory, for the owner alone whatever the umask. One that exists is left as it is.
+fn make_directory(dir: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {
+            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+            sync_parent(dir)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes to `draft` and renames it to `path`: whoever sees `path` sees the whole file.
+fn write_durably(draft: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let written = write_draft(draft, text).and_then(|()| fs::rename(draft, path));
+    if written.is_err() {
+        // If even this fails, the next start removes it.
+        let _ = fs::remove_file(draft);
+    }
+    written?;
+    sync_parent(path)
+}
+
+fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    // A strict umask takes bits away that the owner needs.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text)?;
+    // Synced before it is renamed, or a power cut could leave the new name on an empty file.
+    file.sync_all()
+}
+
+/// Makes a new, a renamed or a removed name in the directory of `path` survive a power cut.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::File::open(parent)?.sync_all()
+}
+
+/// Removes what a killed process left half written.
+fn remove_drafts(dir: &Path) -> io::Result<()> {
+    let now = Clock::start().now().wall;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !has_ending(&path, DRAFT) {
+            continue;
+        }
+        let Ok(made) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let made = u64::try_from(made.mtime()).unwrap_or(0);
+        if now.saturating_sub(made) >= DRAFT_AGE.as_secs() {
+            // Another process may have been quicker; a draft that stays harms nobody.
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
+}
+
+fn waiting(dir: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(dir)? {
+        count += usize::from(has_ending(&entry?.path(), ".eml"));
+    }
+    Ok(count)
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().ends_with(ending.as_bytes()))
+}
+
+fn random_id() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(Error::other)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// Mails that may wait: days of them for a small site, and a few megabytes. Several threads that
+/// post at once may each pass it by one.
+pub const MAX_WAITING: usize = 1_000;
+
+/// A supervisor's own patience is ten seconds, and the requests in flight get their part of it.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How the name of a file being written ends; not `.eml`, so nobody takes it for a mail.
+const DRAFT: &str = ".draft";
+
+/// No writer needs that long, so an older draft is not another process's.
+const DRAFT_AGE: Duration = Duration::from_secs(10 * 60);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+//! Rounds through the outbox: what is tried, when again, and when no more.
+//!
+//! # Once
+//!
+//! A file is removed after the server's last reply. Between that reply and the removal lies the
+//! one window in which a power cut, or a lost reply, sends a mail twice; its Message-ID stays the
+//! same, so a receiver can tell. Processes that share an outbox take turns under a lock.
+//!
+//! # Fairness
+//!
+//! A failing mail waits for its own next try and the others go on. A failing server is left alone
+//! as a whole, and no mail is blamed for it, but a mail that got too old meanwhile is set aside.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::mail::courier::{Bell, Schedule};
+use crate::mail::letter;
+use crate::mail::smtp::{Refusal, Session};
+use crate::mail::smtp_url::SmtpUrl;
+use crate::mail::{has_ending, sync_parent};
+
+/// What is remembered between rounds. A restart forgets it, and so tries every mail at once.
+pub(super) struct Rounds {
+    dir: PathBuf,
+    url: SmtpUrl,
+    schedule: Schedule,
+    clock: Clock,
+    /// By file name; only of files that are there.
+    mails: HashMap<OsString, State>,
+    server: Tries,
+    /// When the server failed last, on the steady clock.
+    server_failed: Duration,
+}
+
+enum State {
+    /// Accepted, but the file could not be removed: it must not be sent again.
+    Accepted,
+    Waiting(Tries),
+}
+
+/// Failures in a row, and when the next try is due on the steady clock.
+#[derive(Clone, Copy, Default)]
+struct Tries {
+    failures: u32,
+    due: Duration,
+}
+
+/// Whether the round goes on after a mail.
+enum Next {
+    Go,
+    /// The server is in trouble.
+    Break,
+}
+
+impl Rounds {
+    pub(super) fn new(dir: PathBuf, url: SmtpUrl, schedule: Schedule, clock: Clock) -> Self {
+        Self {
+            dir,
+            url,
+            schedule,
+            clock,
+            mails: HashMap::new(),
+            server: Tries::default(),
+            server_failed: Duration::ZERO,
+        }
+    }
+
+    /// Sends what is due, and tells how long to wait before the next round.
+    pub(super) fn go(&mut self, bell: &Bell) -> Duration {
+        match self.turn(bell) {
+            Ok(wait) => wait,
+            // Nothing waits in an outbox that is not there; the next mail makes it.
+            Err(error) if error.kind() == ErrorKind::NotFound => LOOK_EVERY,
+            Err(error) => {
+                error!(dir = ?self.dir, %error, "cannot look through the outbox");
+                LOOK_EVERY
+            }
+        }
+    }
+
+    /// Lets a new mail try a failing server soon, even where old ones have long waits by now.
+    pub(super) fn hurry(&mut self) {
+        let soon = self.server_failed.saturating_add(HURRIED_WAIT);
+        self.server.due = self.server.due.min(soon);
+    }
+
+    fn turn(&mut self, bell: &Bell) -> io::Result<Duration> {
+        // The lock lies on the directory itself and goes with this handle.
+        let turn = File::open(&self.dir)?;
+        match turn.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(TURN_WAIT),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+
+        let mut files = self.look()?;
+        self.mails
+            .retain(|name, _| files.iter().any(|file| file.file_name() == Some(name)));
+        // A mail that breaks the server must not be the first it sees each time.
+        files.sort_by_key(|path| self.failures(path));
+        self.send_due(&files, bell);
+        trim_set_aside(&self.dir)?;
+        Ok(self.next_due())
+    }
+
+    /// The waiting mails, the oldest of ours first.
+    fn look(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if has_ending(&path, ".eml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn failures(&self, path: &Path) -> u32 {
+        match self.mails.get(name(path)) {
+            Some(State::Waiting(tries)) => tries.failures,
+            Some(State::Accepted) | None => 0,
+        }
+    }
+
+    fn send_due(&mut self, files: &[PathBuf], bell: &Bell) {
+        let mut session = None;
+        for path in files {
+            let now = self.clock.now().steady;
+            if bell.is_stopping() || self.server.due > now {
+                break;
+            }
+            if self.is_due(path, now) && matches!(self.try_one(path, &mut session), Next::Break) {
+                self.set_old_aside(files);
+                break;
+            }
+        }
+        if let Some(session) = session {
+            session.close();
+        }
+    }
+
+    fn is_due(&mut self, path: &Path, now: Duration) -> bool {
+        match self.mails.get(name(path)) {
+            Some(State::Accepted) => {
+                self.remove(path);
+                false
+            }
+            Some(State::Waiting(tries)) => tries.due <= now,
+            None => true,
+        }
+    }
+
+    fn try_one(&mut self, path: &Path, session: &mut Option<Session>) -> Next {
+        let letter = match letter::read(path) {
+            Ok(letter) => letter,
+            // An operator deleted it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Next::Go,
+            Err(error) => {
+                self.set_aside(path, &error.to_string());
+                return Next::Go;
+            }
+        };
+        let mut open = match session.take().map_or_else(|| Session::open(&self.url), Ok) {
+            Ok(open) => open,
+            Err(reason) => {
+                self.server_failed(&reason);
+                return Next::Break;
+            }
+        };
+
+        let sent = open.send(&letter);
+        if open.is_usable() {
+            *session = Some(open);
+        }
+        match sent {
+            Ok(()) => {
+                self.server = Tries::default();
+                self.remove(path);
+                Next::Go
+            }
+            Err(Refusal::Permanent(reason)) => {
+                self.set_aside(path, &reason);
+                Next::Go
+            }
+            Err(Refusal::Later(reason)) => {
+                self.put_off(path, &reason);
+                Next::Go
+            }
+            Err(Refusal::Broken(reason)) => {
+                // It may be this mail that breaks the server, so it counts against both.
+                self.put_off(path, &reason);
+                self.server_failed(&reason);
+                Next::Break
+            }
+        }
+    }
+
+    fn server_failed(&mut self, reason: &str) {
+        let server = self.url.name();
+        warn!(server, reason, "cannot reach the mail server; mail waits");
+        self.server_failed = self.clock.now().steady;
+        self.server = self.after_failure(self.server.failures);
+    }
+
+    fn after_failure(&self, failures: u32) -> Tries {
+        let failures = failures.saturating_add(1);
+        let pause = (self.schedule.pause)(failures);
+        Tries {
+            failures,
+            due: self.clock.now().steady.saturating_add(pause),
+        }
+    }
+
+    fn put_off(&mut self, path: &Path, reason: &str) {
+        if self.is_too_old(path) {
+            self.set_aside(path, reason);
+            return;
+        }
+        warn!(file = ?path, reason, "a mail was put off and is tried again later");
+        self.wait_longer(path);
+    }
+
+    fn wait_longer(&mut self, path: &Path) {
+        let tries = self.after_failure(self.failures(path));
+        self.mails
+            .insert(name(path).to_owned(), State::Waiting(tries));
+    }
+
+    fn set_old_aside(&mut self, files: &[PathBuf]) {
+        for path in files {
+            let accepted = matches!(self.mails.get(name(path)), Some(State::Accepted));
+            if !accepted && self.is_too_old(path) {
+                self.set_aside(path, "the mail server could not be reached in time");
+            }
+        }
+    }
+
+    /// By the time the file was written last, so that a restart gives no mail another day.
+    fn is_too_old(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|metadata| {
+            let made = u64::try_from(metadata.mtime()).unwrap_or(0);
+            self.clock.now().wall.saturating_sub(made) >= self.schedule.give_up.as_secs()
+        })
+    }
+
+    fn remove(&mut self, path: &Path) {
+        match fs::remove_file(path).and_then(|()| sync_parent(path)) {
+            Ok(()) => info!(file = ?path, "a mail was sent"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                error!(file = ?path, %error, "a mail was sent but its file cannot be removed");
+                self.mails.insert(name(path).to_owned(), State::Accepted);
+            }
+        }
+    }
+
+    fn set_aside(&mut self, path: &Path, reason: &str) {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(SET_ASIDE);
+        match fs::rename(path, &aside).and_then(|()| sync_parent(path)) {
+            Ok(()) => error!(file = ?aside, reason, "a mail cannot be sent and was set aside"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                error!(file = ?path, reason, %error, "a mail cannot be sent, nor set aside");
+                self.wait_longer(path);
+            }
+        }
+    }
+
+    /// Until the first mail or the server is due, but never so long that a mail an operator drops
+    /// in would lie unnoticed.
+    fn next_due(&self) -> Duration {
+        let now = self.clock.now().steady;
+        self.mails
+            .values()
+            .filter_map(|state| match state {
+                State::Accepted => None,
+                State::Waiting(tries) => Some(tries.due),
+            })
+            .chain((self.server.failures > 0).then_some(self.server.due))
+            .map(|due| due.max(self.server.due).saturating_sub(now))
+            .min()
+            .unwrap_or(LOOK_EVERY)
+            .clamp(SHORTEST_WAIT, LOOK_EVERY)
+    }
+}
+
+/// Removes the oldest of the mails set aside beyond [`MAX_SET_ASIDE`]: strangers can cause them.
+fn trim_set_aside(dir: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if has_ending(&path, SET_ASIDE) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let surplus = files.len().saturating_sub(MAX_SET_ASIDE);
+    for path in files.iter().take(surplus) {
+        warn!(file = ?path, "too many mails are set aside; the oldest is removed");
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+/// What is added to the name of a mail that cannot be sent; renamed back, it is tried again.
+const SET_ASIDE: &str = ".failed";
+
+/// As many as may wait.
+const MAX_SET_ASIDE: usize = crate::mail::MAX_WAITING;
+
+/// How long a mail that an operator drops in may lie unnoticed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Another process's turn lasts about as long as one mail.
+const TURN_WAIT: Duration = Duration::from_secs(1);
+
+/// A mailed password is worth little after half an hour, so a new mail does not wait that long
+/// for a server that may have come back; and a dead one gets six tries a minute at most.
+const HURRIED_WAIT: Duration = Duration::from_secs(10);
+
+/// Keeps a round that has nothing to do from following at once.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);

@@ -1,0 +1,81 @@
+#![allow(clippy::unwrap_used)]
+
+mod delivery;
+mod directory;
+mod sink;
+mod tls;
+mod writing;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::mail::courier::Schedule;
+use crate::mail::{Mail, Outbox, Sender, SmtpUrl};
+
+/// 22 November 2026, 12:00:00 UTC.
+fn noon() -> Moment {
+    Moment {
+        wall: 1_795_348_800,
+        steady: Duration::from_secs(1_795_348_800),
+    }
+}
+
+fn mail_to(address: &str) -> Mail {
+    let url = "https://login.example.com/login";
+    Mail::new_password(address, "alice", "s3cret-password", noon(), 30, url)
+}
+
+fn sender() -> Sender {
+    Sender::parse("login@example.com").unwrap()
+}
+
+/// An outbox without SMTP.
+fn quiet(dir: &Path) -> Outbox {
+    Outbox::open(dir.to_owned(), sender(), None).unwrap()
+}
+
+fn sending(dir: &Path, server: SocketAddr) -> Outbox {
+    with_schedule(dir, &format!("smtp://{server}?tls=none"), impatient())
+}
+
+fn with_schedule(dir: &Path, url: &str, schedule: Schedule) -> Outbox {
+    let url = SmtpUrl::parse(url).unwrap();
+    Outbox::open_with(dir.to_owned(), sender(), Some((url, schedule))).unwrap()
+}
+
+fn impatient() -> Schedule {
+    Schedule {
+        pause: Box::new(|_| Duration::ZERO),
+        give_up: Duration::from_secs(24 * 60 * 60),
+    }
+}
+
+/// Waits for the sender to end, so that the directory does not change any more.
+fn finish(outbox: &Outbox) {
+    assert!(outbox.stop_within(Duration::from_secs(60)));
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Runs one test again in a process of its own, with another umask and environment.
+fn again(test: &str, umask: &str, environment: &[(&str, &OsStr)]) -> Output {
+    Command::new("sh")
+        .args(["-c", "umask $1; exec \"$0\" --exact \"$2\" --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .args([umask, test])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}

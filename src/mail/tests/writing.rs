@@ -1,0 +1,270 @@
+use std::io::ErrorKind;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use crate::clock::Moment;
+use crate::mail::letter::{compose, read};
+use crate::mail::tests::sink::{Manners, Sink};
+use crate::mail::tests::{finish, mail_to, names, noon, quiet, sender, sending};
+use crate::mail::{Mail, Sender};
+
+const URL: &str = "https://login.example.com/";
+
+/// What has ended header sections, lines, addresses or mails somewhere.
+const NASTY: [&str; 22] = [
+    "x\r\nBcc: eve@example.net",
+    "x\nBcc: eve@example.net",
+    "x\rBcc: eve@example.net",
+    "x\r\n\r\nNew password: mine",
+    "x%0d%0aBcc: eve@example.net",
+    "x\u{2028}Bcc: eve@example.net",
+    "x\u{2029}Subject: mine",
+    "x\u{85}Subject: mine",
+    "x\u{b}Subject: mine",
+    "x\0y",
+    "x@example.org>,<eve@example.net",
+    "x@example.org, eve@example.net",
+    "x@example.org;eve@example.net",
+    "\"x, eve@example.net\"",
+    "\"x\r\n .\"",
+    "x(eve@example.net)",
+    "\r\n.\r\nMAIL FROM:<eve@example.net>\r\nRCPT TO:<eve@example.net>\r\nDATA",
+    ".",
+    "=?utf-8?q?x=0d=0aBcc:_eve@example.net?=",
+    "x> SIZE=1\r\nRCPT TO:<eve@example.net",
+    "päivi\u{202e}{password}",
+    "\u{feff}x\u{200b}",
+];
+
+/// The values of the fields of that name; folded lines joined.
+fn fields<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    head.split("\r\n")
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
+}
+
+/// Header section and body, the body as the reader of the mail sees it.
+fn opened(text: &str) -> (String, String) {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let body = match fields(head, "Content-Transfer-Encoding")[..] {
+        ["7bit"] => body.to_owned(),
+        ["quoted-printable"] => unquoted(body),
+        ref other => panic!("{other:?}"),
+    };
+    (head.to_owned(), body.replace("\r\n", "\n"))
+}
+
+fn unquoted(body: &str) -> String {
+    let joined = body.replace("=\r\n", "");
+    let mut pieces = joined.split('=');
+    let mut bytes = pieces.next().unwrap().as_bytes().to_vec();
+    for piece in pieces {
+        bytes.push(u8::from_str_radix(&piece[..2], 16).unwrap());
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn assert_sound(text: &str, subject: &str) {
+    let (head, _) = opened(text);
+    assert_eq!(fields(&head, "Subject"), [subject]);
+    let mut names: Vec<&str> = head
+        .split("\r\n")
+        .map(|line| line.split_once(": ").unwrap().0)
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "Auto-Submitted",
+            "Content-Transfer-Encoding",
+            "Content-Type",
+            "Date",
+            "From",
+            "MIME-Version",
+            "Message-ID",
+            "Subject",
+            "To"
+        ]
+    );
+}
+
+#[test]
+fn the_mail_with_a_new_password_says_everything_one_needs() {
+    let url = "https://login.example.com/login";
+    let mail = Mail::new_password("alice@example.org", "alice", "hunter22", noon(), 30, url);
+
+    let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+    let (head, body) = opened(&text);
+    assert_sound(&text, "Your new password");
+    assert_eq!(fields(&head, "From"), ["login@example.com"]);
+    assert_eq!(fields(&head, "To"), ["alice@example.org"]);
+    assert_eq!(fields(&head, "Date"), ["Sun, 22 Nov 2026 12:00:00 +0000"]);
+    assert_eq!(fields(&head, "Message-ID"), ["<7f@example.com>"]);
+    assert_eq!(fields(&head, "Content-Type"), ["text/plain; charset=utf-8"]);
+    assert!(body.starts_with("Hello alice,\n\nSomebody, probably you,"));
+    assert!(body.contains("\nNew password: hunter22\n"));
+    assert!(body.contains("on 22 November 2026 at 12:00 UTC."));
+    assert!(body.contains("for 30 minutes"));
+    assert!(body.contains("\nhttps://login.example.com/login\n"));
+    assert!(body.contains("If you did not ask for this,"));
+}
+
+#[test]
+fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
+    let to = "alice@example.org";
+    for (mail, subject) in [
+        (
+            Mail::password_changed(to, "alice", noon(), URL),
+            "Your password was changed",
+        ),
+        (
+            Mail::authenticator_changed(to, "alice", noon(), URL),
+            "Your authenticator was changed",
+        ),
+        (
+            Mail::recovery_codes_replaced(to, "alice", noon(), URL),
+            "Your recovery codes were replaced",
+        ),
+        (
+            Mail::account_deleted(to, "alice", noon(), URL),
+            "Your account was deleted",
+        ),
+    ] {
+        let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+        assert_sound(&text, subject);
+        let (_, body) = opened(&text);
+        assert!(body.contains("on 22 November 2026 at 12:00 UTC"), "{body}");
+        assert!(body.contains("If it was not you,"), "{body}");
+        assert!(body.contains("\nhttps://login.example.com/\n"), "{body}");
+        assert!(
+            text.contains("\r\nContent-Transfer-Encoding: 7bit\r\n"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_nasty_name_changes_neither_the_recipient_nor_the_rest_of_the_mail() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = Sink::start(Manners::default());
+    let outbox = sending(dir.path(), sink.address);
+    let plain = Mail::new_password("alice@example.org", "NAME", "hunter22", noon(), 30, URL);
+    for name in NASTY {
+        let mail = Mail::new_password("alice@example.org", name, "hunter22", noon(), 30, URL);
+
+        outbox.post(&mail).unwrap();
+
+        let received = sink.next();
+        assert_eq!(received.to, ["RCPT TO:<alice@example.org>"]);
+        assert_sound(&received.text, "Your new password");
+        let (head, body) = opened(&received.text);
+        assert_eq!(fields(&head, "To"), ["alice@example.org"]);
+        let (hello, rest) = body.split_once('\n').unwrap();
+        assert!(hello.starts_with("Hello ") && hello.ends_with(','));
+        assert_eq!(
+            Some(rest),
+            plain.body.split_once('\n').map(|(_, rest)| rest)
+        );
+    }
+    finish(&outbox);
+    assert!(sink.is_empty());
+}
+
+#[test]
+fn a_nasty_address_gets_no_mail_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = quiet(dir.path());
+    for nasty in NASTY {
+        for address in [format!("{nasty}@example.org"), format!("a@{nasty}")] {
+            let refused = outbox.post(&mail_to(&address));
+            assert_eq!(
+                refused.err().map(|error| error.kind()),
+                Some(ErrorKind::InvalidInput),
+                "{address:?}"
+            );
+        }
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn an_international_domain_is_written_in_its_ascii_form() {
+    let mail = mail_to("alice@bücher.example");
+
+    let text = compose(&sender(), &mail, "7f").unwrap();
+
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("\r\nTo: alice@xn--bcher-kva.example\r\n"));
+}
+
+/// Around the lengths where a line no longer fits and the encoding changes.
+#[test]
+fn a_name_of_any_length_can_be_greeted() {
+    for length in 0..=300 {
+        let name = "x".repeat(length);
+        let mail = Mail::account_deleted("alice@example.org", &name, noon(), URL);
+
+        let text = compose(&sender(), &mail, "7f").unwrap();
+
+        let (_, body) = opened(&String::from_utf8(text).unwrap());
+        assert_eq!(body, mail.body);
+    }
+}
+
+#[test]
+fn a_sender_is_a_plain_address() {
+    assert!(Sender::parse("auth_user@localhost").is_ok());
+    for bad in [
+        "",
+        "login",
+        "@example.com",
+        "Me <login@example.com>",
+        "a@b, c@d",
+    ] {
+        assert!(Sender::parse(bad).is_err(), "{bad}");
+    }
+}
+
+fn written_and_read(mail: &Mail, file: &Path) -> (String, Vec<String>) {
+    std::fs::write(file, compose(&sender(), mail, "7f").unwrap()).unwrap();
+    let letter = read(file).ok().unwrap();
+    let to = letter.envelope.to().iter().map(ToString::to_string);
+    (String::from_utf8(letter.text).unwrap(), to.collect())
+}
+
+proptest! {
+    #[test]
+    fn no_name_password_url_or_date_adds_a_line_or_a_recipient(
+        username: String,
+        password: String,
+        url: String,
+        wall: u64,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let at = Moment { wall, ..noon() };
+        let mail = Mail::new_password("a@example.org", &username, &password, at, 30, &url);
+        let lines = mail_to("a@example.org").body.lines().count();
+
+        let (text, to) = written_and_read(&mail, &dir.path().join("x.eml"));
+
+        prop_assert_eq!(to, ["a@example.org"]);
+        assert_sound(&text, "Your new password");
+        let (_, body) = opened(&text);
+        prop_assert_eq!(&body, &mail.body);
+        prop_assert_eq!(body.lines().count(), lines);
+    }
+
+    #[test]
+    fn no_file_makes_the_sender_panic(bytes: Vec<u8>, head in "(From|To)(:|: )[ -~]{0,30}\r?\n[\r\n ]?") {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.eml");
+        std::fs::write(&file, [head.as_bytes(), &bytes].concat()).unwrap();
+        prop_assert!(read(&file).is_err() || !read(&file).ok().unwrap().envelope.to().is_empty());
+    }
+}
