@@ -1,3 +1,5 @@
+pub mod store;
+
 pub mod accounts;
 
 pub mod http;
