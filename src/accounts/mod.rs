@@ -4,10 +4,14 @@
 //! copy, saved, and only then shown to anybody.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::thread;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
@@ -60,7 +64,7 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
     /// What somebody else keeps in the file; never read, never dropped.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "unique_fields")]
     pub other: Map<String, Value>,
 }
 
@@ -114,10 +118,23 @@ pub enum Taken {
 pub struct Accounts {
     /// By [`names::key`] of the username.
     by_name: IndexMap<Arc<str>, Arc<Account>>,
-    /// [`names::key`] of the e-mail to that of the username.
-    by_email: HashMap<Arc<str>, Arc<str>>,
+    /// [`names::key`] of the e-mail to that of the username. Shared between copies: most changes
+    /// touch no e-mail.
+    by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
+    /// How to undo what has been done since an attempt began; none outside of one.
+    undo: Option<Vec<Undo>>,
+}
+
+/// What takes one change back.
+#[derive(Clone)]
+enum Undo {
+    Add,
+    /// The account as it was.
+    Change(Arc<Account>),
+    /// The account, and where it stood.
+    Remove(usize, Arc<Account>),
 }
 
 impl Accounts {
@@ -156,11 +173,8 @@ impl Accounts {
         if let Some(taken) = self.taken(&account.username, &account.email) {
             return Err(taken);
         }
-        let name: Arc<str> = names::key(&account.username).into();
-        self.by_email
-            .insert(names::key(&account.email).into(), Arc::clone(&name));
-        self.by_name.insert(name, Arc::new(account));
-        self.revision += 1;
+        self.put(self.by_name.len(), Arc::new(account));
+        self.note(Undo::Add);
         Ok(())
     }
 
@@ -172,16 +186,71 @@ impl Accounts {
         change: impl FnOnce(&mut Account) -> T,
     ) -> Option<T> {
         let account = self.by_name.get_mut(names::key(username).as_str())?;
-        self.revision += 1;
-        Some(change(Arc::make_mut(account)))
+        let before = Arc::clone(account);
+        // On a copy, since `before` shares it: if this panics, nothing has happened.
+        let mut changed = Account::clone(account);
+        let result = change(&mut changed);
+        *account = Arc::new(changed);
+        self.note(Undo::Change(before));
+        Some(result)
     }
 
     /// Removes an account; the others keep their order.
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
-        let account = self.by_name.shift_remove(names::key(username).as_str())?;
-        self.by_email.remove(names::key(&account.email).as_str());
-        self.revision += 1;
+        let (index, _, account) = self
+            .by_name
+            .shift_remove_full(names::key(username).as_str())?;
+        Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_str());
+        self.note(Undo::Remove(index, Arc::clone(&account)));
         Some(account)
+    }
+
+    /// Carries out a change made of several steps, or nothing of it if it panics.
+    ///
+    /// # Errors
+    ///
+    /// What it panicked with.
+    pub fn attempt<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> thread::Result<T> {
+        let revision = self.revision;
+        self.undo = Some(Vec::new());
+        let result = panic::catch_unwind(AssertUnwindSafe(|| change(self)));
+        let undo = self.undo.take().unwrap_or_default();
+        if result.is_err() {
+            for step in undo.into_iter().rev() {
+                self.take_back(step);
+            }
+            self.revision = revision;
+        }
+        result
+    }
+
+    fn take_back(&mut self, step: Undo) {
+        match step {
+            Undo::Add => {
+                let added = self.by_name.last().map(|(name, _)| Arc::clone(name));
+                added.map(|name| self.remove(&name));
+            }
+            Undo::Change(before) => {
+                if let Some(account) = self.by_name.get_mut(names::key(&before.username).as_str()) {
+                    *account = before;
+                }
+            }
+            Undo::Remove(index, account) => self.put(index, account),
+        }
+    }
+
+    fn put(&mut self, index: usize, account: Arc<Account>) {
+        let name: Arc<str> = names::key(&account.username).into();
+        Arc::make_mut(&mut self.by_email)
+            .insert(names::key(&account.email).into(), Arc::clone(&name));
+        self.by_name.shift_insert(index, name, account);
+    }
+
+    fn note(&mut self, step: Undo) {
+        self.revision += 1;
+        if let Some(undo) = &mut self.undo {
+            undo.push(step);
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
@@ -200,4 +269,32 @@ impl Accounts {
     pub fn revision(&self) -> u64 {
         self.revision
     }
+}
+
+/// Reads fields nobody knows, none of them twice: plain reading would silently keep the last.
+fn unique_fields<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Map<String, Value>, D::Error> {
+    struct UniqueFields;
+
+    impl<'de> Visitor<'de> for UniqueFields {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Map::new();
+            while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                if fields.contains_key(&name) {
+                    return Err(de::Error::custom(format_args!("{name:?} is there twice")));
+                }
+                fields.insert(name, value);
+            }
+            Ok(fields)
+        }
+    }
+
+    deserializer.deserialize_map(UniqueFields)
 }

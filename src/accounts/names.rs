@@ -24,6 +24,11 @@ pub fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
+/// Whether two spellings have the same [`key`].
+pub fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
 /// The address as it is kept: the local part as written, the domain in ASCII and lower case.
 ///
 /// None unless a mail server would take it as `local@domain`: a dot-atom (RFC 5322, section 3.2.3)

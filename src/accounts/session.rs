@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::accounts::names;
 use crate::accounts::token::Digest;
@@ -32,6 +32,7 @@ pub struct Session {
     pub username: String,
     pub created: Timestamp,
     /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
     pub address: String,
     /// What the browser says it is.
@@ -84,11 +85,10 @@ impl Sessions {
     }
 
     /// The sessions of one account, oldest first.
-    pub fn of(&self, username: &str) -> impl Iterator<Item = &Arc<Session>> {
-        let name = names::key(username);
+    pub fn of<'a>(&'a self, username: &'a str) -> impl Iterator<Item = &'a Arc<Session>> {
         self.by_id
             .values()
-            .filter(move |session| names::key(&session.username) == name)
+            .filter(move |session| names::is_same(&session.username, username))
     }
 
     /// Adds a session, ending the account's least used one if it has too many.
@@ -129,6 +129,24 @@ impl Sessions {
     pub fn revision(&self) -> u64 {
         self.revision
     }
+}
+
+impl FromIterator<Session> for Sessions {
+    fn from_iter<I: IntoIterator<Item = Session>>(sessions: I) -> Self {
+        let by_id = sessions
+            .into_iter()
+            .map(|session| (session.id, Arc::new(session)))
+            .collect();
+        Self { by_id, revision: 0 }
+    }
+}
+
+fn write_time<S: Serializer>(seconds: &AtomicU64, serializer: S) -> Result<S::Ok, S::Error> {
+    Timestamp(seconds.load(Ordering::Relaxed)).serialize(serializer)
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AtomicU64, D::Error> {
+    Ok(AtomicU64::new(Timestamp::deserialize(deserializer)?.0))
 }
 
 #[cfg(test)]

@@ -1,0 +1,293 @@
+//! One file and its content in memory, kept in agreement in both directions.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::store::error::{Damage, NotSaved};
+use crate::store::flat_file::{Failure, FlatFile, Found, Identity, Lock};
+
+/// What a file holds.
+pub(super) trait Content: Clone + Default + Send + Sync + 'static {
+    /// What is kept of the file beside the content, to write it.
+    type Format: Default + Send + 'static;
+
+    /// What the log calls the file.
+    const NAME: &'static str;
+
+    /// Whether a damaged file is moved away and written anew from memory. If not, it stays and
+    /// changes are refused, since an operator wrote it and has to mend it.
+    const REPLACED_WHEN_DAMAGED: bool;
+
+    fn parse(bytes: &[u8]) -> Result<(Self, Self::Format), Damage>;
+
+    fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Differs before and after a change that has to be saved before it is answered.
+    fn revision(&self) -> u64;
+
+    /// Differs if there is anything new that may be saved at leisure.
+    fn touches(&self) -> u64 {
+        0
+    }
+
+    /// Takes over what memory knows better than the file that was just read.
+    fn inherit(&self, _before: &Self) {}
+
+    /// Carries out the change, or nothing of it if it panics.
+    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R>;
+}
+
+/// The content as it is on disk, for everybody to read without waiting for a save.
+pub(super) struct Published<T>(Arc<RwLock<Arc<T>>>);
+
+impl<T> Clone for Published<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Published<T> {
+    fn new(content: T) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(content))))
+    }
+
+    pub(super) fn get(&self) -> Arc<T> {
+        // A pointer is copied under the lock and nothing else: it cannot be found half done.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, content: Arc<T>) {
+        let mut published = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *published, content);
+        drop(published);
+        // Outside of the lock: taking many accounts apart takes a while.
+        drop(before);
+    }
+}
+
+/// A file, its content, and what is wrong between them.
+pub(super) struct Document<T: Content> {
+    file: FlatFile,
+    format: T::Format,
+    published: Published<T>,
+    /// [`Content::touches`] of what was saved last.
+    saved_touches: u64,
+    trouble: Option<Trouble>,
+    /// What the last save failed with, so that it is logged once.
+    failing: Option<NotSaved>,
+    /// How long a damage has to stand before it is logged: an editor that writes in place leaves
+    /// half a file for a blink.
+    pub(super) patience: Duration,
+}
+
+/// A version of the file that cannot be used.
+struct Trouble {
+    /// None if it could not even be looked at, or is gone.
+    identity: Option<Identity>,
+    damage: Damage,
+    since: Instant,
+    logged: bool,
+}
+
+impl<T: Content> Document<T> {
+    /// Reads the file; one that is missing has no content yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. It is left alone, unless it is of the kind that is replaced.
+    pub(super) fn open(path: &Path) -> Result<Self, Damage> {
+        let mut document = Self {
+            file: FlatFile::new(path),
+            format: T::Format::default(),
+            published: Published::new(T::default()),
+            saved_touches: 0,
+            trouble: None,
+            failing: None,
+            patience: Duration::from_millis(300),
+        };
+        match document.load() {
+            Err(_) if T::REPLACED_WHEN_DAMAGED => {
+                let lock = document.file.lock()?;
+                // Another process may have replaced it since.
+                if let Err(damage) = document.load() {
+                    document.make_room(&damage, &lock)?;
+                }
+            }
+            loaded => loaded?,
+        }
+        Ok(document)
+    }
+
+    fn load(&mut self) -> Result<(), Damage> {
+        if self.file.look()?.is_some() {
+            let found = self.file.read()?;
+            self.take_up(found)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn published(&self) -> Published<T> {
+        self.published.clone()
+    }
+
+    /// Changes what was just read, before anybody has seen it; the next save writes it.
+    pub(super) fn amend(&self, change: impl FnOnce(&mut T)) {
+        let mut content = T::clone(&self.published.get());
+        change(&mut content);
+        self.published.set(Arc::new(content));
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Looks whether somebody else changed the file, and takes that up or logs what is wrong.
+    pub(super) fn look(&mut self) {
+        // The trouble is kept and logged; there is nobody to answer.
+        let _ = self.catch_up();
+    }
+
+    /// Waits for its turn to save, and takes up what others saved before.
+    pub(super) fn begin(&mut self) -> Result<Lock, NotSaved> {
+        let lock = self.file.lock();
+        let lock = lock.map_err(|error| self.fail(&error))?;
+        let mut agreed = self.catch_up();
+        if let Err(damage) = &agreed
+            && T::REPLACED_WHEN_DAMAGED
+        {
+            agreed = self.make_room(damage, &lock);
+        }
+        match agreed {
+            Ok(()) => Ok(lock),
+            Err(damage) => Err(NotSaved::new(self.file.path(), &damage)),
+        }
+    }
+
+    /// Saves the content if it differs from what is published, and publishes it.
+    pub(super) fn save(&mut self, content: T, _lock: &Lock) -> Result<(), NotSaved> {
+        // Before it is written: what is touched meanwhile counts as not saved.
+        let touches = content.touches();
+        let format = &mut self.format;
+        match self.file.replace(|out| content.write(format, out)) {
+            Err(Failure::Before(error)) => return Err(self.fail(&error)),
+            Err(Failure::After(error)) => {
+                // What a restart would read is what readers should see.
+                self.published.set(Arc::new(content));
+                return Err(self.fail(&error));
+            }
+            Ok(()) => {}
+        }
+        self.saved_touches = touches;
+        self.published.set(Arc::new(content));
+        if self.failing.take().is_some() {
+            tracing::info!(file = ?self.file.path(), "the {} can be saved again", T::NAME);
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything to save at leisure.
+    pub(super) fn is_touched(&self, content: &T) -> bool {
+        content.touches() != self.saved_touches
+    }
+
+    fn fail(&mut self, error: &io::Error) -> NotSaved {
+        let failure = NotSaved::new(self.file.path(), error);
+        if self.failing.as_ref().map(ToString::to_string) != Some(failure.to_string()) {
+            tracing::error!("{failure}");
+            self.failing = Some(failure.clone());
+        }
+        failure
+    }
+
+    /// Brings memory in agreement with the file.
+    fn catch_up(&mut self) -> Result<(), Damage> {
+        let identity = match self.file.look() {
+            Ok(identity) if self.file.is_known(identity) => {
+                self.end_trouble();
+                return Ok(());
+            }
+            Ok(None) => return self.in_trouble(None, Damage::new("is gone")),
+            Ok(identity) => identity,
+            Err(error) => return self.in_trouble(None, error.into()),
+        };
+        if let Some(trouble) = &self.trouble
+            && trouble.identity == identity
+        {
+            let damage = trouble.damage.clone();
+            return self.in_trouble(identity, damage);
+        }
+        match self.file.read().map_err(Damage::from) {
+            Ok(found) => match self.take_up(found) {
+                Ok(()) => {
+                    tracing::info!(file = ?self.file.path(), "took up a changed {}", T::NAME);
+                    self.end_trouble();
+                    Ok(())
+                }
+                Err(damage) => self.in_trouble(identity, damage),
+            },
+            Err(damage) => self.in_trouble(identity, damage),
+        }
+    }
+
+    fn take_up(&mut self, found: Found) -> Result<(), Damage> {
+        let (content, format) = T::parse(&found.bytes)?;
+        self.saved_touches = content.touches();
+        content.inherit(&self.published.get());
+        self.file.know(found);
+        self.format = format;
+        self.published.set(Arc::new(content));
+        Ok(())
+    }
+
+    /// Logs a damage once it has stood for a while, once per version of the file.
+    fn in_trouble(&mut self, identity: Option<Identity>, damage: Damage) -> Result<(), Damage> {
+        let known = self.trouble.take();
+        let mut trouble = known
+            .filter(|known| known.identity == identity && known.damage == damage)
+            .unwrap_or_else(|| Trouble {
+                identity,
+                damage: damage.clone(),
+                since: Instant::now(),
+                logged: false,
+            });
+        let stays = !T::REPLACED_WHEN_DAMAGED;
+        if stays && !trouble.logged && trouble.since.elapsed() >= self.patience {
+            trouble.logged = true;
+            tracing::error!(
+                "cannot read {:?}: {damage}. The last good {} goes on being served and no change \
+                 is saved until the file is mended",
+                self.file.path(),
+                T::NAME,
+            );
+        }
+        self.trouble = Some(trouble);
+        Err(damage)
+    }
+
+    fn end_trouble(&mut self) {
+        if self.trouble.take().is_some_and(|trouble| trouble.logged) {
+            tracing::info!(file = ?self.file.path(), "the {} is good again", T::NAME);
+        }
+    }
+
+    /// Makes room for the next save to write a damaged or lost file anew from memory. Under the
+    /// lock, or it might be another process's new file that is moved away.
+    fn make_room(&mut self, damage: &Damage, _lock: &Lock) -> Result<(), Damage> {
+        let aside = match self.file.look() {
+            Ok(None) => None,
+            _ => Some(self.file.set_aside()?),
+        };
+        self.file.forget();
+        self.trouble = None;
+        tracing::warn!(
+            file = ?self.file.path(),
+            set_aside_as = ?aside,
+            "the {} is damaged and is written anew: {damage}",
+            T::NAME,
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! What the store has to say when something is wrong: to the operator at start, to the log later.
+//!
+//! Nothing here repeats a value from a file: it may be a key, put in the wrong place by hand.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the server cannot start on these files. Names the file, and line and column where there is
+/// one; the files are untouched.
+#[derive(Debug)]
+pub struct OpenError {
+    path: PathBuf,
+    damage: Damage,
+    hint: &'static str,
+}
+
+/// Why a change was refused; nothing of it is kept. For the log, not for a visitor.
+#[derive(Clone, Debug)]
+pub struct NotSaved(Arc<str>);
+
+/// What is wrong with a file's content.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Damage {
+    pub(super) reason: String,
+    /// Line and column, both from 1.
+    pub(super) place: Option<(usize, usize)>,
+}
+
+impl OpenError {
+    pub(super) fn new(path: &Path, damage: Damage, hint: &'static str) -> Self {
+        Self {
+            path: path.to_owned(),
+            damage,
+            hint,
+        }
+    }
+
+    /// One sentence on what to do about it.
+    pub fn hint(&self) -> &str {
+        self.hint
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {:?}: {}", self.path, self.damage)
+    }
+}
+
+impl Error for OpenError {}
+
+impl NotSaved {
+    pub(super) fn new(path: &Path, reason: &dyn fmt::Display) -> Self {
+        Self(format!("cannot save {path:?}: {reason}").into())
+    }
+}
+
+impl fmt::Display for NotSaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NotSaved {}
+
+impl Damage {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            place: None,
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl From<io::Error> for Damage {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Damage {
+    fn from(error: serde_json::Error) -> Self {
+        let message = error.to_string();
+        let reason = match message.rsplit_once(" at line ") {
+            Some((reason, _)) => reason,
+            None => &message,
+        };
+        Self {
+            reason: without_value(reason),
+            place: (error.line() > 0).then(|| (error.line(), error.column().max(1))),
+        }
+    }
+}
+
+/// Takes what was found out of "invalid type: string "…", expected …", leaving its kind.
+fn without_value(reason: &str) -> String {
+    let Some((found, expected)) = reason
+        .starts_with("invalid ")
+        .then(|| reason.rsplit_once(", expected "))
+        .flatten()
+    else {
+        return reason.to_owned();
+    };
+    let kind = found.split(['"', '`']).next().unwrap_or_default();
+    format!("{}, expected {expected}", kind.trim_end())
+}

@@ -1,0 +1,310 @@
+//! One file that is only ever replaced whole: who changed it, read it, lock it, put a new one in
+//! its place.
+//!
+//! At every moment, whatever is killed or unplugged, the path holds one complete version. What is
+//! in the file is not known here.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Read as _, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+/// How long a save waits for another process to finish its own, before the change is refused. A
+/// save takes a tenth of a second at most; one that takes this long belongs to a stopped process.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes handed to the system at a time; larger ones measured no faster.
+const WRITE_BUFFER: usize = 1 << 18;
+
+/// The file, and the version of it that memory agrees with.
+pub(super) struct FlatFile {
+    path: PathBuf,
+    /// None as long as there has been no file.
+    known: Option<Version>,
+    /// A thread that still waits for the lock after a save gave up on it.
+    waiting: Option<Receiver<io::Result<File>>>,
+    /// `File::sync_all`; tests put a failing disk in its place.
+    pub(super) sync: fn(&File) -> io::Result<()>,
+}
+
+/// One version of the file. It is kept open, so that no later version can have its inode number.
+pub(super) struct Version {
+    _file: File,
+    identity: Identity,
+}
+
+/// What differs between any two versions of a file.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// What was found at the path.
+pub(super) struct Found {
+    pub(super) bytes: Vec<u8>,
+    version: Version,
+}
+
+/// Keeps other processes from saving until it is dropped.
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// A save that failed, and on which side of the rename.
+pub(super) enum Failure {
+    /// The old file is there, untouched.
+    Before(io::Error),
+    /// The new file is there, and may or may not survive a power cut.
+    After(io::Error),
+}
+
+impl FlatFile {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            known: None,
+            waiting: None,
+            sync: File::sync_all,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether what is at the path is the version memory agrees with.
+    pub(super) fn is_known(&self, identity: Option<Identity>) -> bool {
+        self.known.as_ref().map(|known| known.identity) == identity
+    }
+
+    /// Which version is at the path; none if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be found out, or the path is a link to nothing.
+    pub(super) fn look(&self) -> io::Result<Option<Identity>> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) => Ok(Some(Identity::of(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A dangling link is somebody's mistake, and a save would put a file in its place.
+                if self.path.is_symlink() {
+                    return Err(io::Error::other("is a link to a file that does not exist"));
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the version at the path.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no regular file, or somebody is writing to it meanwhile.
+    pub(super) fn read(&self) -> io::Result<Found> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            // Opening a pipe would wait for somebody to write to it.
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("is not a file"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let identity = Identity::of(&file.metadata()?);
+        if identity != Identity::of(&metadata) {
+            return Err(io::Error::other("is being written to by another program"));
+        }
+        let version = Version {
+            _file: file,
+            identity,
+        };
+        Ok(Found { bytes, version })
+    }
+
+    /// From now on memory agrees with this version.
+    pub(super) fn know(&mut self, found: Found) {
+        self.known = Some(found.version);
+    }
+
+    /// Waits for its turn among all processes that save this file.
+    ///
+    /// The lock is on a file of its own beside the real one: the file itself is a new one after
+    /// every save, and on NFS a directory cannot be locked. It is never removed, since a process
+    /// might be waiting on it.
+    ///
+    /// # Errors
+    ///
+    /// If another process keeps it for longer than [`LOCK_WAIT`], or the system refuses.
+    pub(super) fn lock(&mut self) -> io::Result<Lock> {
+        let receiver = match self.waiting.take() {
+            Some(receiver) => receiver,
+            None => {
+                let file = OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o600)
+                    .open(sibling(&self.real_path()?, ".lock"))?;
+                if file.try_lock().is_ok() {
+                    return Ok(Lock { _file: file });
+                }
+                wait_for(file)?
+            }
+        };
+        match receiver.recv_timeout(LOCK_WAIT) {
+            Ok(file) => Ok(Lock { _file: file? }),
+            Err(RecvTimeoutError::Timeout) => {
+                self.waiting = Some(receiver);
+                Err(io::Error::other("another process holds its lock"))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("cannot be locked")),
+        }
+    }
+
+    /// Puts a new file with mode 0600 in place of the known one, durably. The caller holds the
+    /// lock. A link at the path stays, and what it leads to is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Says whether the new file is there; a draft is not left behind.
+    pub(super) fn replace(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let target = self.real_path().map_err(Failure::Before)?;
+        let draft = sibling(&target, ".new");
+        // Opened first: it must not fail for want of a descriptor once the file is renamed.
+        let directory = File::open(directory_of(&target)).map_err(Failure::Before)?;
+        let file = self
+            .write_draft(&draft, write)
+            .and_then(|file| {
+                // An editor does not ask for the lock; this leaves it the blink before the rename.
+                if !self.is_known(self.look()?) {
+                    return Err(io::Error::other("was changed by another program meanwhile"));
+                }
+                fs::rename(&draft, &target)?;
+                Ok(file)
+            })
+            .map_err(|error| {
+                // If even this fails, the next save removes it.
+                let _ = fs::remove_file(&draft);
+                Failure::Before(error)
+            })?;
+        // Renaming sets the time of change, so this can only be asked now.
+        let identity = Identity::of(&file.metadata().map_err(Failure::After)?);
+        self.known = Some(Version {
+            _file: file,
+            identity,
+        });
+        (self.sync)(&directory).map_err(Failure::After)
+    }
+
+    fn write_draft(
+        &self,
+        draft: &Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<File> {
+        // What a killed process left behind, or somebody else's link.
+        match fs::remove_file(draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(draft)?;
+        // The umask may have taken some of that away.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, file);
+        write(&mut buffer)?;
+        let file = buffer.into_inner()?;
+        // Synced before it is renamed, or a power cut could leave the name on an empty file.
+        (self.sync)(&file)?;
+        Ok(file)
+    }
+
+    /// Moves the file out of the way, to `NAME.damaged` or, so as not to lose what is there
+    /// already, `NAME.damaged.1` to `.9`, of which the last is replaced at need.
+    pub(super) fn set_aside(&mut self) -> io::Result<PathBuf> {
+        let aside = (0..9)
+            .map(|n| match n {
+                0 => sibling(&self.path, ".damaged"),
+                n => sibling(&self.path, &format!(".damaged.{n}")),
+            })
+            .find(|aside| !aside.is_symlink() && !aside.exists())
+            .unwrap_or_else(|| sibling(&self.path, ".damaged.9"));
+        fs::rename(&self.path, &aside)?;
+        self.known = None;
+        Ok(aside)
+    }
+
+    /// From now on memory agrees with there being no file.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
+    }
+
+    fn real_path(&self) -> io::Result<PathBuf> {
+        match fs::canonicalize(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = self.path.file_name().ok_or(error)?;
+                Ok(fs::canonicalize(directory_of(&self.path))?.join(name))
+            }
+            result => result,
+        }
+    }
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The directory a file is in; the current one for a bare name.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Waits for the lock on a thread of its own, since std cannot wait for one with a limit. Woken by
+/// the kernel, it gets its turn where asking again and again would starve.
+fn wait_for(file: File) -> io::Result<Receiver<io::Result<File>>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new()
+        .name("store lock".to_owned())
+        .spawn(move || {
+            let locked = file.lock().map(|()| file);
+            // Nobody may be waiting any more; then dropping the file unlocks it.
+            let _ = sender.send(locked);
+        })?;
+    Ok(receiver)
+}

@@ -1,0 +1,118 @@
+//! What both files have in common: JSON with a version, in UTF-8, read strictly.
+
+use std::fmt;
+use std::str;
+
+use serde::de::{self, DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserializer, Serialize};
+use serde_json::ser::PrettyFormatter;
+use serde_json::{Map, Serializer, Value};
+
+use crate::store::error::Damage;
+
+/// The only version of the files there is so far.
+pub(super) const VERSION: u64 = 1;
+
+/// An object at the top of a file: one field with the content, the version, and whatever else.
+pub(super) struct Top<S> {
+    /// The field with the content.
+    pub(super) field: &'static str,
+    /// How the content is read.
+    pub(super) seed: S,
+}
+
+/// Reads a file: its content, and its other fields in their order, null in place of the content.
+pub(super) fn parse<'de, S: DeserializeSeed<'de>>(
+    bytes: &'de [u8],
+    top: Top<S>,
+) -> Result<(S::Value, Map<String, Value>), Damage> {
+    let text = text(bytes)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed = deserializer.deserialize_map(top)?;
+    deserializer.end()?;
+    Ok(parsed)
+}
+
+/// Two spaces a level; `indent` is what every line but the first starts with.
+pub(super) fn pretty(value: &impl Serialize, indent: &str) -> serde_json::Result<Vec<u8>> {
+    let mut flat = Vec::with_capacity(512);
+    value.serialize(&mut Serializer::with_formatter(
+        &mut flat,
+        PrettyFormatter::with_indent(b"  "),
+    ))?;
+    // A line break within a string is written as `\n`, so these are all the formatter's own.
+    let mut text = Vec::with_capacity(flat.len() * 3 / 2);
+    for (n, line) in flat.split(|byte| *byte == b'\n').enumerate() {
+        if n > 0 {
+            text.push(b'\n');
+            text.extend_from_slice(indent.as_bytes());
+        }
+        text.extend_from_slice(line);
+    }
+    Ok(text)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Damage> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Damage::new("is empty"));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Damage::new("is in UTF-16, not in UTF-8"));
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(Damage::new("starts with a byte order mark"));
+    }
+    str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line_start = good.iter().rposition(|byte| *byte == b'\n');
+        Damage {
+            reason: "is not in UTF-8".to_owned(),
+            place: Some((
+                good.iter().filter(|byte| **byte == b'\n').count() + 1,
+                good.len() - line_start.map_or(0, |at| at + 1) + 1,
+            )),
+        }
+    })
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Top<S> {
+    type Value = (S::Value, Map<String, Value>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with \"version\" and {:?}", self.field)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut others = Map::new();
+        let mut content = None;
+        let mut seed = Some(self.seed);
+        while let Some(name) = map.next_key::<String>()? {
+            if others.contains_key(&name) {
+                return Err(repeated(&name));
+            }
+            let value = if name == self.field {
+                // Taken once only: a repeated field has been refused above.
+                content = match seed.take() {
+                    Some(seed) => Some(map.next_value_seed(seed)?),
+                    None => return Err(repeated(&name)),
+                };
+                Value::Null
+            } else {
+                map.next_value()?
+            };
+            if name == "version" && value != VERSION {
+                return Err(de::Error::custom("version is not 1"));
+            }
+            others.insert(name, value);
+        }
+        if !others.contains_key("version") {
+            return Err(de::Error::missing_field("version"));
+        }
+        let content = content.ok_or_else(|| de::Error::missing_field(self.field))?;
+        Ok((content, others))
+    }
+}
+
+fn repeated<E: de::Error>(name: &str) -> E {
+    E::custom(format_args!("{name:?} is there twice"))
+}

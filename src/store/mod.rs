@@ -1,0 +1,223 @@
+//! What outlives the process: accounts and sessions.
+//!
+//! Reading is done from memory, which holds what is on disk and nothing else, and waits for no
+//! save. A change is answered when it is on disk, or it has not happened. Both also hold when
+//! somebody else changes the files: an editor, or another process like this one.
+
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::accounts::session::{Limits, Session, Sessions};
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, Accounts};
+use crate::clock::{Clock, Moment};
+
+mod document;
+mod error;
+mod flat_file;
+mod json;
+mod keeper;
+mod sessions_json;
+mod users_json;
+
+use document::{Content, Document};
+use error::Damage;
+use flat_file::directory_of;
+use keeper::{Chores, Keeper};
+use users_json::UsersJson;
+
+pub use error::{NotSaved, OpenError};
+
+/// How often the last use of sessions is saved; a crash forgets no more than that.
+const CHORES: Duration = Duration::from_secs(60);
+
+/// How far ahead of the clock a session's times may be when it is read. The clock that wrote them
+/// cannot be set, so it and the system's drift apart a little.
+const CLOCK_DRIFT: Duration = Duration::from_secs(60);
+
+/// Accounts and sessions, in memory and on disk.
+///
+/// No `Debug`: it holds everybody's keys.
+pub struct Store {
+    accounts: Keeper<Accounts>,
+    sessions: Keeper<Sessions>,
+}
+
+impl Store {
+    /// Opens the accounts at `users`, none if there is no file yet, and the sessions beside them.
+    /// Sessions that are over by the `limits`, or belong to nobody, are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts cannot be used just as they are; nothing is touched then. Sessions that
+    /// cannot be read are set aside instead, and everybody has to log in again.
+    pub fn open(users: &Path, limits: Limits, clock: Arc<Clock>) -> Result<Self, OpenError> {
+        let directory = directory_of(users);
+        if !directory.is_dir() {
+            let damage = Damage::new(format!("there is no directory {directory:?}"));
+            return Err(OpenError::new(users, damage, "make that directory first"));
+        }
+        let accounts = Document::<Accounts>::open(users)
+            .map_err(|damage| OpenError::new(users, damage, "mend the file, or put back a copy"))?;
+        let path = directory.join("sessions.json");
+        let sessions = Document::<Sessions>::open(&path)
+            .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
+
+        let known = accounts.published();
+        let now = clock.now();
+        sessions.amend(|sessions| {
+            drop_from_the_future(sessions, now);
+            drop_dead(sessions, &known.get(), limits, now);
+        });
+        let chores = Chores {
+            every: CHORES,
+            chore: Box::new(move |sessions| {
+                drop_dead(sessions, &known.get(), limits, clock.now());
+            }),
+        };
+        let no_thread = |error: io::Error| {
+            OpenError::new(users, error.into(), "allow the server to start threads")
+        };
+        Ok(Self {
+            accounts: Keeper::start(accounts, None).map_err(no_thread)?,
+            sessions: Keeper::start(sessions, Some(chores)).map_err(no_thread)?,
+        })
+    }
+
+    /// All accounts as they are on disk.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.accounts.get()
+    }
+
+    /// The account with this username or e-mail.
+    pub fn find(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts().resolve(name).cloned()
+    }
+
+    /// All sessions as they are on disk, save that they may have been used since.
+    pub fn sessions(&self) -> Arc<Sessions> {
+        self.sessions.get()
+    }
+
+    /// The session whose cookie has this digest; it may be over.
+    pub fn session(&self, id: Digest) -> Option<Arc<Session>> {
+        self.sessions().find(id).cloned()
+    }
+
+    /// Makes one change to the accounts and returns what `change` does once it is on disk.
+    ///
+    /// The change must be quick, since others wait for it, and must not call the store.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be saved, or panicked: then it has not happened, unless the disk failed at
+    /// the very last step, in which case everybody sees it, as they would after a restart.
+    pub fn update<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Accounts) -> R + Send + 'static,
+    ) -> Result<R, NotSaved> {
+        self.accounts.update(change)
+    }
+
+    /// As [`Store::update`], for the sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::update`].
+    pub fn update_sessions<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Sessions) -> R + Send + 'static,
+    ) -> Result<R, NotSaved> {
+        self.sessions.update(change)
+    }
+
+    /// Saves what is still to be saved and ends the store's threads; later changes are refused,
+    /// reading goes on. Dropping the store does the same.
+    pub fn close(&self) {
+        self.accounts.close();
+        self.sessions.close();
+    }
+}
+
+impl Content for Accounts {
+    type Format = UsersJson;
+
+    const NAME: &'static str = "users file";
+
+    const REPLACED_WHEN_DAMAGED: bool = false;
+
+    fn parse(bytes: &[u8]) -> Result<(Self, UsersJson), Damage> {
+        users_json::parse(bytes)
+    }
+
+    fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
+        format.write(self, out)
+    }
+
+    fn revision(&self) -> u64 {
+        Self::revision(self)
+    }
+
+    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
+        Self::attempt(self, change)
+    }
+}
+
+impl Content for Sessions {
+    type Format = ();
+
+    const NAME: &'static str = "sessions file";
+
+    const REPLACED_WHEN_DAMAGED: bool = true;
+
+    fn parse(bytes: &[u8]) -> Result<(Self, ()), Damage> {
+        Ok((sessions_json::parse(bytes)?, ()))
+    }
+
+    fn write(&self, (): &mut (), out: &mut dyn Write) -> io::Result<()> {
+        sessions_json::write(self, out)
+    }
+
+    fn revision(&self) -> u64 {
+        Self::revision(self)
+    }
+
+    /// The time of last use only ever grows, so the sum does with any of them.
+    fn touches(&self) -> u64 {
+        self.iter()
+            .fold(0, |sum, session| sum.wrapping_add(session.last_seen().0))
+    }
+
+    /// Keeps a use that was noted since the file was written.
+    fn inherit(&self, before: &Self) {
+        for session in before.iter() {
+            if let Some(read) = self.find(session.id) {
+                read.seen(session.last_seen());
+            }
+        }
+    }
+
+    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
+        let mut changed = self.clone();
+        let result = panic::catch_unwind(AssertUnwindSafe(|| change(&mut changed)))?;
+        *self = changed;
+        Ok(result)
+    }
+}
+
+/// Drops sessions made while the clock was wrong: they would not end when they should.
+fn drop_from_the_future(sessions: &mut Sessions, now: Moment) {
+    let latest = now.timestamp().plus(CLOCK_DRIFT);
+    sessions.retain(|session| session.created <= latest && session.last_seen() <= latest);
+}
+
+/// Drops sessions that are over, and those of accounts that are gone.
+fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Moment) {
+    sessions.retain(|session| {
+        !session.is_over(limits, now) && accounts.find(&session.username).is_some()
+    });
+}
