@@ -1,3 +1,7 @@
+pub mod front;
+
+pub mod server;
+
 pub mod http;
 
 pub mod clock;
