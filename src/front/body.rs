@@ -1,0 +1,170 @@
+//! The body of a request, put together as its bytes come; chunks are undone here.
+
+use crate::front::head::Framing;
+use crate::front::lines::Lines;
+use crate::front::refusal::Refusal;
+
+/// Decoded size of a body. The largest form of the site has a few KiB.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Bytes a chunked body may take on the wire, so that tiny chunks cost a client more than us.
+const MAX_CHUNKED: usize = 4 * MAX_BODY;
+/// A chunk's size and its extensions.
+const MAX_SIZE_LINE: usize = 256;
+/// Digits of a chunk's size; as many as an honest 64-bit writer that pads could send.
+const MAX_SIZE_DIGITS: usize = 16;
+
+/// A body being read. No `Debug`: it may hold a password.
+pub struct Body {
+    decoded: Vec<u8>,
+    raw: usize,
+    state: State,
+}
+
+enum State {
+    /// So many bytes of a body of known length are missing.
+    Counted(usize),
+    Size(Vec<u8>),
+    Chunk(usize),
+    /// The CRLF after a chunk, and how much of it was seen.
+    ChunkEnd(usize),
+    Trailers(Lines, Vec<u8>),
+    Done,
+}
+
+impl Body {
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            decoded: Vec::new(),
+            raw: 0,
+            state: match framing {
+                Framing::Chunked => State::Size(Vec::new()),
+                Framing::Length(0) => State::Done,
+                Framing::Length(length) => State::Counted(length),
+            },
+        }
+    }
+
+    /// Takes what belongs to the body from the front of `bytes` and says how much that was.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        let mut taken = 0;
+        while !self.is_done() && taken < bytes.len() {
+            let step = self.step(&bytes[taken..])?;
+            taken += step;
+            self.raw += step;
+            // A counted body is bounded by its length.
+            if self.raw > MAX_CHUNKED {
+                return Err(Refusal::BodyTooLarge);
+            }
+        }
+        Ok(taken)
+    }
+
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.decoded
+    }
+
+    /// Takes at least one byte; `bytes` is not empty.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        match &mut self.state {
+            State::Counted(missing) => {
+                let taken = bytes.len().min(*missing);
+                self.decoded.extend_from_slice(&bytes[..taken]);
+                *missing -= taken;
+                if *missing == 0 {
+                    self.state = State::Done;
+                }
+                Ok(taken)
+            }
+            State::Size(line) => {
+                let size = take_size_line(line, bytes[0])?;
+                self.start_chunk(size)?;
+                Ok(1)
+            }
+            State::Chunk(missing) => {
+                let taken = bytes.len().min(*missing);
+                self.decoded.extend_from_slice(&bytes[..taken]);
+                *missing -= taken;
+                if *missing == 0 {
+                    self.state = State::ChunkEnd(0);
+                }
+                Ok(taken)
+            }
+            State::ChunkEnd(seen) => {
+                if bytes[0] != b"\r\n"[*seen] {
+                    return Err(Refusal::Malformed("no CRLF after a chunk"));
+                }
+                self.state = match seen {
+                    0 => State::ChunkEnd(1),
+                    _ => State::Size(Vec::new()),
+                };
+                Ok(1)
+            }
+            State::Trailers(lines, section) => {
+                section.push(bytes[0]);
+                if lines.advance(section)?.is_some() {
+                    check_trailers(section)?;
+                    self.state = State::Done;
+                }
+                Ok(1)
+            }
+            State::Done => Ok(0),
+        }
+    }
+
+    fn start_chunk(&mut self, size: Option<usize>) -> Result<(), Refusal> {
+        match size {
+            None => {}
+            Some(0) => self.state = State::Trailers(Lines::of_trailers(), Vec::new()),
+            Some(size) if size > MAX_BODY - self.decoded.len() => {
+                return Err(Refusal::BodyTooLarge);
+            }
+            Some(size) => self.state = State::Chunk(size),
+        }
+        Ok(())
+    }
+}
+
+/// Adds a byte to the line with a chunk's size; gives the size once the line has ended.
+fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Refusal> {
+    let after_cr = line.last() == Some(&b'\r');
+    match byte {
+        b'\n' if after_cr => return chunk_size(&line[..line.len() - 1]).map(Some),
+        b'\r' if !after_cr => {}
+        b'\t' | b' '..=b'~' | 0x80.. if !after_cr => {}
+        _ => return Err(Refusal::Malformed("a control byte in a chunk's size")),
+    }
+    if line.len() == MAX_SIZE_LINE {
+        return Err(Refusal::Malformed("a chunk's size line is too long"));
+    }
+    line.push(byte);
+    Ok(None)
+}
+
+/// Hex digits, then nothing or `;` and extensions, which mean nothing to us (RFC 9112, section
+/// 7.1.1). No space before the `;`: some readers take what follows it for the next line.
+fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
+    let end = line
+        .iter()
+        .position(|byte| !byte.is_ascii_hexdigit())
+        .unwrap_or(line.len());
+    let (digits, rest) = line.split_at(end);
+    let good = (1..=MAX_SIZE_DIGITS).contains(&digits.len()) && matches!(rest, [] | [b';', ..]);
+    let digits = str::from_utf8(digits).ok().filter(|_| good);
+    let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let size = size.ok_or(Refusal::Malformed("a bad chunk size"))?;
+    usize::try_from(size).map_err(|_| Refusal::BodyTooLarge)
+}
+
+/// Trailers must be fields; then they are dropped, since merging them is how they do harm.
+fn check_trailers(section: &[u8]) -> Result<(), Refusal> {
+    let mut slots = [httparse::EMPTY_HEADER; 32];
+    match httparse::parse_headers(section, &mut slots) {
+        Ok(httparse::Status::Complete(_)) => Ok(()),
+        Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
+        _ => Err(Refusal::Malformed("a bad trailer")),
+    }
+}

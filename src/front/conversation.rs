@@ -1,0 +1,287 @@
+//! One connection from its first byte to its last: phases, each with an end in time that no byte
+//! renews, and one write for each answer.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::front::connections::Seat;
+use crate::front::head::Version;
+use crate::front::passed_on;
+use crate::front::refusal::Refusal;
+use crate::front::relay::Failure;
+use crate::front::request::{Accepted, Reader, Step};
+use crate::front::socket::{Socket, Wire};
+use crate::front::{Shared, address};
+use crate::http::Response;
+
+/// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// A body that was refused for its size, so that most clients get to read why.
+const MOST_LINGERED: usize = 256 * 1024;
+/// What is read at once: more than a request of a browser.
+const CHUNK: usize = 8 * 1024;
+
+/// How long each phase may take.
+#[derive(Clone, Copy)]
+pub struct Deadlines {
+    pub handshake: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head: Duration,
+    pub body: Duration,
+    /// For the client to take the answer.
+    pub answer: Duration,
+    /// For the next request to begin, and the first.
+    pub idle: Duration,
+    /// For a client to read a refusal while it still sends.
+    pub linger: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(20),
+            idle: Duration::from_secs(60),
+            linger: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a request did not arrive.
+enum Missing {
+    /// The client has gone, is idle for too long, or had to make room.
+    Ended,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Missing {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+struct Conversation<'a> {
+    shared: &'a Shared,
+    seat: &'a Seat,
+    peer: IpAddr,
+    /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
+    astray: bool,
+    reader: Reader,
+}
+
+/// Serves a connection until it ends.
+pub fn hold(shared: &Shared, seat: &Seat, stream: Arc<TcpStream>, peer: IpAddr) {
+    let mut socket = Socket::new(stream);
+    let mut conversation = Conversation {
+        shared,
+        seat,
+        peer,
+        astray: false,
+        reader: Reader::default(),
+    };
+    let Some(tls) = &shared.tls else {
+        return conversation.hold(&mut socket);
+    };
+    socket.until(Instant::now() + shared.options.deadlines.handshake);
+    match socket.peek() {
+        Ok(Some(TLS_HANDSHAKE)) => match tls.accept(socket) {
+            Ok(mut wire) => conversation.hold(&mut wire),
+            Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
+        },
+        Ok(Some(_)) => conversation.point_to_https(&mut socket),
+        Ok(None) | Err(_) => {}
+    }
+}
+
+impl Conversation<'_> {
+    fn hold(&mut self, wire: &mut dyn Wire) {
+        loop {
+            match self.receive(wire) {
+                Ok(request) => {
+                    if !self.answer(wire, &request) {
+                        return;
+                    }
+                }
+                Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal),
+                Err(Missing::Ended) => {
+                    self.set_end(wire, self.deadlines().linger);
+                    return wire.say_goodbye();
+                }
+            }
+        }
+    }
+
+    /// Waits for a request and reads it to its end.
+    fn receive(&mut self, wire: &mut dyn Wire) -> Result<Accepted, Missing> {
+        if self.reader.is_idle() {
+            if !self.seat.rest() {
+                return Err(Missing::Ended);
+            }
+            self.set_end(wire, self.deadlines().idle);
+            self.read_more(wire).map_err(|_| Missing::Ended)?;
+        }
+        if !self.seat.work() {
+            return Err(Missing::Ended);
+        }
+
+        self.set_end(wire, self.deadlines().head);
+        let mut in_body = false;
+        loop {
+            match self.reader.step()? {
+                Step::Complete(request) => return Ok(*request),
+                Step::MoreHead => {}
+                Step::MoreBody { .. } if self.astray => return Err(Refusal::PlainHttp.into()),
+                Step::MoreBody { say_continue } => {
+                    if !in_body {
+                        in_body = true;
+                        self.set_end(wire, self.deadlines().body);
+                    }
+                    if say_continue {
+                        wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                            .map_err(|_| Missing::Ended)?;
+                    }
+                }
+            }
+            self.read_more(wire).map_err(|error| match error.kind() {
+                ErrorKind::TimedOut => Missing::Refused(Refusal::TooSlow),
+                _ => Missing::Ended,
+            })?;
+        }
+    }
+
+    /// Has a request answered. True if the connection stays open.
+    fn answer(&mut self, wire: &mut dyn Wire, request: &Accepted) -> bool {
+        let trusted = &self.shared.options.trusted_proxies;
+        let forwarded = request.head.values("x-forwarded-for");
+        let client = address::client(self.peer, forwarded, trusted);
+        let passed_on =
+            passed_on::compose(request, client, address::is_trusted(self.peer, trusted));
+        let answer = match self.shared.relay.exchange(&passed_on) {
+            Ok(answer) => answer,
+            Err(Failure::Busy) => {
+                self.refuse(wire, Refusal::Busy);
+                return false;
+            }
+            Err(Failure::Broken(error)) => {
+                tracing::error!(%error, "no answer to a request");
+                self.refuse(wire, Refusal::Busy);
+                return false;
+            }
+            Err(Failure::Late(owed)) => {
+                tracing::error!("an answer is late");
+                self.refuse(wire, Refusal::Busy);
+                owed.settle();
+                return false;
+            }
+        };
+
+        let keep = request.head.keep_alive && !self.shared.connections.is_stopping();
+        let framed = say_whether_it_stays(answer, keep, request.head.version);
+        self.set_end(wire, self.deadlines().answer);
+        if wire.write_all(&framed).is_err() {
+            return false;
+        }
+        if !keep {
+            self.close(wire, !self.reader.is_idle());
+        }
+        keep
+    }
+
+    fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal) {
+        let accept = self.reader.accept();
+        let response = (self.shared.refuse)(refusal, accept.as_deref());
+        let reason = match refusal {
+            Refusal::Malformed(reason) => reason,
+            other => other.code(),
+        };
+        tracing::info!(peer = %self.peer, status = response.status, reason, "refused");
+        self.send_last(wire, response, !self.reader.is_head());
+    }
+
+    /// Answers plain HTTP on the TLS port: whoever only wanted to look is shown the way.
+    fn point_to_https(&mut self, wire: &mut dyn Wire) {
+        self.astray = true;
+        let request = match self.receive(wire) {
+            Ok(request) => request,
+            Err(Missing::Ended) => return,
+            Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal),
+        };
+        let accept = request.head.values("accept").next();
+        let accept = accept.map(String::from_utf8_lossy);
+        let mut response = (self.shared.refuse)(Refusal::PlainHttp, accept.as_deref());
+        if matches!(request.head.method.as_str(), "GET" | "HEAD") {
+            let base = self.shared.options.public_url.trim_end_matches('/');
+            let location = format!("{base}{}", request.head.target);
+            response.status = 308;
+            response.headers.push(("Location", location));
+        }
+        self.send_last(wire, response, request.head.method != "HEAD");
+    }
+
+    fn send_last(&self, wire: &mut dyn Wire, mut response: Response, with_body: bool) {
+        if self.astray {
+            // Not to be said where anybody could have said it (RFC 6797, section 7.2).
+            response
+                .headers
+                .retain(|(name, _)| !name.eq_ignore_ascii_case("strict-transport-security"));
+        }
+        let bytes = response.to_bytes(self.shared.clock.now().wall, with_body);
+        let framed = say_whether_it_stays(bytes, false, Version::Http11);
+        self.set_end(wire, self.deadlines().answer);
+        if wire.write_all(&framed).is_ok() {
+            self.close(wire, true);
+        }
+    }
+
+    /// Closes after an answer. With `unread`, what the client has sent beyond its request, or still
+    /// sends, is dropped for a moment so that it gets to read the answer.
+    fn close(&self, wire: &mut dyn Wire, unread: bool) {
+        self.set_end(wire, self.deadlines().linger);
+        wire.say_goodbye();
+        if unread {
+            wire.socket().linger(MOST_LINGERED);
+        }
+    }
+
+    /// Reads once. An end of the stream is an error: it is never where a request may end.
+    fn read_more(&mut self, wire: &mut dyn Wire) -> io::Result<()> {
+        let mut chunk = [0; CHUNK];
+        let count = loop {
+            match wire.read(&mut chunk) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.reader.push(&chunk[..count]);
+        Ok(())
+    }
+
+    fn set_end(&self, wire: &mut dyn Wire, phase: Duration) {
+        wire.socket().until(Instant::now() + phase);
+    }
+
+    fn deadlines(&self) -> &Deadlines {
+        &self.shared.options.deadlines
+    }
+}
+
+/// Puts what concerns the connection behind the status line. Keeping it open is the rule in
+/// HTTP/1.1 and goes without saying.
+fn say_whether_it_stays(mut answer: Vec<u8>, keep: bool, version: Version) -> Vec<u8> {
+    let field: &[u8] = match (keep, version) {
+        (true, Version::Http11) => return answer,
+        (true, Version::Http10) => b"Connection: keep-alive\r\n",
+        (false, _) => b"Connection: close\r\n",
+    };
+    if let Some(end) = answer.windows(2).position(|pair| pair == b"\r\n") {
+        answer.splice(end + 2..end + 2, field.iter().copied());
+    }
+    answer
+}

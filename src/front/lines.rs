@@ -1,0 +1,104 @@
+//! Finds the empty line that ends a head or a trailer section, byte by byte as they come.
+//!
+//! A line ends in CRLF and in nothing else: a bare LF, a bare CR, NUL or another control byte is
+//! where two readers start to disagree, so it is refused (RFC 9112, section 2.2).
+
+use crate::front::refusal::Refusal;
+
+/// Request line without its CRLF. RFC 9112, section 3, asks for at least 8000.
+const MAX_REQUEST_LINE: usize = 8 * 1024;
+/// Request line and fields: twice what a browser with all our cookies sends.
+const MAX_HEAD: usize = 16 * 1024;
+/// Trailers are dropped, so there is no use for long ones.
+const MAX_TRAILERS: usize = 4 * 1024;
+
+/// How far a section has been looked at. The bytes are the caller's and only ever grow.
+pub struct Lines {
+    section: Section,
+    /// Where the section begins: after an empty line before the request line.
+    start: usize,
+    line: usize,
+    seen: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Section {
+    /// No request line yet; one empty line before it is tolerated (RFC 9112, section 2.2).
+    RequestLine,
+    Fields,
+    Trailers,
+}
+
+impl Lines {
+    pub fn of_head() -> Self {
+        Self::new(Section::RequestLine)
+    }
+
+    pub fn of_trailers() -> Self {
+        Self::new(Section::Trailers)
+    }
+
+    fn new(section: Section) -> Self {
+        Self {
+            section,
+            start: 0,
+            line: 0,
+            seen: 0,
+        }
+    }
+
+    /// Looks at the bytes not seen yet; gives where the section starts and ends, the empty line
+    /// included, once it is there.
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<(usize, usize)>, Refusal> {
+        while let Some(&byte) = bytes.get(self.seen) {
+            let after_cr = self.seen > self.line && bytes[self.seen - 1] == b'\r';
+            self.seen += 1;
+            self.check_size(byte)?;
+            match byte {
+                b'\n' if after_cr => {
+                    if self.end_line()? {
+                        return Ok(Some((self.start, self.seen)));
+                    }
+                }
+                b'\n' => return Err(Refusal::Malformed("a line ends in a bare LF")),
+                _ if after_cr => return Err(Refusal::Malformed("a bare CR")),
+                b'\r' | b'\t' | b' '..=b'~' | 0x80.. => {}
+                _ => return Err(Refusal::Malformed("a control byte")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A line has ended with the byte just seen. True if it was the empty one that ends the section.
+    fn end_line(&mut self) -> Result<bool, Refusal> {
+        let empty = self.seen - self.line == 2;
+        self.line = self.seen;
+        match (self.section, empty) {
+            (Section::RequestLine, true) if self.start == 0 => self.start = self.seen,
+            (Section::RequestLine, true) => {
+                return Err(Refusal::Malformed("empty lines before the request line"));
+            }
+            (Section::RequestLine, false) => self.section = Section::Fields,
+            (Section::Fields | Section::Trailers, empty) => return Ok(empty),
+        }
+        Ok(false)
+    }
+
+    fn check_size(&self, last: u8) -> Result<(), Refusal> {
+        let ending = match last {
+            b'\n' => 2,
+            b'\r' => 1,
+            _ => 0,
+        };
+        let line = (self.seen - self.line).saturating_sub(ending);
+        let max = match self.section {
+            Section::RequestLine if line > MAX_REQUEST_LINE => return Err(Refusal::TargetTooLong),
+            Section::RequestLine | Section::Fields => MAX_HEAD,
+            Section::Trailers => MAX_TRAILERS,
+        };
+        if self.seen - self.start > max {
+            return Err(Refusal::HeadTooLarge);
+        }
+        Ok(())
+    }
+}

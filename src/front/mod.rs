@@ -1,0 +1,293 @@
+//! Bytes from strangers end here: the accept loop, the caps, and one thread for each connection.
+//!
+//! What leaves this room is a complete request in strict form with the address it came from. It
+//! knows no user and no page; the text of its refusals is made by a function it is given.
+
+pub mod address;
+mod body;
+mod connections;
+mod conversation;
+mod head;
+mod lines;
+mod passed_on;
+mod refusal;
+pub mod relay;
+pub mod request;
+mod room;
+mod socket;
+pub mod tls;
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::clock::Clock;
+use crate::front::connections::Connections;
+pub use crate::front::conversation::Deadlines;
+pub use crate::front::refusal::Refusal;
+use crate::front::relay::Relay;
+pub use crate::front::room::Room;
+use crate::front::tls::Tls;
+use crate::http::Response;
+
+/// Why the program cannot start. Printed as `auth_user: cannot …` and `auth_user: hint: …`.
+#[derive(Debug)]
+pub struct StartError {
+    pub what: String,
+    pub hint: String,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot {}", self.what)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What the operator has a say in, and what tests change.
+pub struct Options {
+    /// Where plain HTTP on the TLS port is sent: scheme, host and port, no path.
+    pub public_url: String,
+    pub trusted_proxies: Vec<IpNet>,
+    pub deadlines: Deadlines,
+    /// Connections at most; from [`Room`].
+    pub connections: usize,
+    /// From one address, or one IPv6 /64; a trusted proxy's are not counted.
+    pub connections_per_address: usize,
+    /// How long requests under way may take once the front is to stop.
+    pub grace: Duration,
+}
+
+impl Options {
+    pub fn new(public_url: String, trusted_proxies: Vec<IpNet>, room: Room) -> Self {
+        Self {
+            public_url,
+            trusted_proxies,
+            deadlines: Deadlines::default(),
+            connections: room.connections,
+            connections_per_address: 100,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Makes the response to bytes that are no request, by what the client accepts.
+pub type Refuse = Box<dyn Fn(Refusal, Option<&str>) -> Response + Send + Sync>;
+
+/// What the front works with.
+pub struct Parts {
+    pub options: Options,
+    /// None: plain HTTP, behind a proxy that speaks TLS.
+    pub tls: Option<Arc<Tls>>,
+    pub relay: Relay,
+    pub refuse: Refuse,
+    pub clock: Arc<Clock>,
+}
+
+/// The front, from the moment its port is open.
+pub struct Front {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: Stop,
+}
+
+/// What all connections share.
+struct Shared {
+    options: Options,
+    tls: Option<Arc<Tls>>,
+    relay: Relay,
+    refuse: Refuse,
+    clock: Arc<Clock>,
+    connections: Arc<Connections>,
+}
+
+/// Deep enough for a handshake and a log line; most of it is never touched.
+const STACK: usize = 256 * 1024;
+/// Between two tries where the system has run out of something.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks at the certificate's files.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Opens the port, so that its real number is known; nobody is answered yet.
+///
+/// # Errors
+///
+/// When the port is taken or not ours to take.
+pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let opened = TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    opened.map_err(|error| StartError {
+        what: format!("listen on {address}: {error}"),
+        hint: "give another address with --listen, or see what else listens there".to_owned(),
+    })
+}
+
+impl Front {
+    pub fn new(listener: TcpListener, parts: Parts) -> Self {
+        let most = parts.options.connections;
+        let per_address = parts.options.connections_per_address;
+        Self {
+            listener,
+            shared: Arc::new(Shared {
+                options: parts.options,
+                tls: parts.tls,
+                relay: parts.relay,
+                refuse: parts.refuse,
+                clock: parts.clock,
+                connections: Connections::new(most, per_address),
+            }),
+            stop: Stop::default(),
+        }
+    }
+
+    /// Serves until [`Front::stop`] is called, then lets requests under way finish. False if some
+    /// were not finished in time.
+    pub fn serve(&self) -> bool {
+        let connections = &self.shared.connections;
+        thread::scope(|scope| {
+            if let Some(tls) = &self.shared.tls {
+                // Without this thread SIGHUP still works.
+                let watch = thread::Builder::new()
+                    .name("certificate".to_owned())
+                    .spawn_scoped(scope, || self.watch(tls));
+                if let Err(error) = watch {
+                    tracing::error!(%error, "cannot watch the certificate's files");
+                }
+            }
+            self.accept_until_stopped();
+            connections.stop();
+            connections.wait_until_empty(self.shared.options.grace)
+        })
+    }
+
+    /// Makes `serve` return; may be called from any thread, and more than once.
+    pub fn stop(&self) {
+        self.stop.order();
+        // Wakes the thread that waits in accept.
+        if let Err(error) = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Read) {
+            tracing::debug!(%error, "cannot shut the listener");
+        }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.connections.count()
+    }
+
+    fn watch(&self, tls: &Tls) {
+        while !self.stop.wait(WATCH) {
+            tls.poll(self.shared.clock.now().wall);
+        }
+    }
+
+    fn accept_until_stopped(&self) {
+        let mut shortage = Shortage::default();
+        while !self.stop.is_ordered() {
+            let accepted = self.listener.accept();
+            if self.stop.is_ordered() {
+                return;
+            }
+            match accepted.and_then(|(stream, peer)| self.start(stream, peer)) {
+                Ok(()) => shortage.over(),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    shortage.log(&error);
+                    self.shared.connections.close_longest_idle();
+                    self.stop.wait(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Starts a connection's thread. A connection beyond the caps is closed at once.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    fn start(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let peer = peer.ip().to_canonical();
+        // An answer leaves in one write; waiting to fill a packet would only delay it.
+        if stream.set_nodelay(true).is_err() {
+            return Ok(());
+        }
+        let stream = Arc::new(stream);
+        let trusted = address::is_trusted(peer, &self.shared.options.trusted_proxies);
+        let seat = self
+            .shared
+            .connections
+            .admit(Arc::clone(&stream), peer, trusted);
+        let Some(seat) = seat else {
+            tracing::debug!(%peer, "too many connections");
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.shared);
+        thread::Builder::new()
+            .name("connection".to_owned())
+            .stack_size(STACK)
+            .spawn(move || conversation::hold(&shared, &seat, stream, peer))
+            .map(drop)
+    }
+}
+
+/// Errors of accept that concern one client and not us.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+/// A time in which descriptors, threads or memory are short; logged once at each end.
+#[derive(Default)]
+struct Shortage(bool);
+
+impl Shortage {
+    fn log(&mut self, error: &io::Error) {
+        if !self.0 {
+            tracing::error!(%error, "cannot take connections for the moment");
+        }
+        self.0 = true;
+    }
+
+    fn over(&mut self) {
+        if self.0 {
+            tracing::info!("taking connections again");
+        }
+        self.0 = false;
+    }
+}
+
+/// An order that is given once and that a thread can wait for.
+#[derive(Default)]
+struct Stop {
+    ordered: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Stop {
+    fn order(&self) {
+        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.given.notify_all();
+    }
+
+    fn is_ordered(&self) -> bool {
+        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the order for a while at most. True once it was given.
+    fn wait(&self, at_most: Duration) -> bool {
+        let ordered = self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ordered, _) = self
+            .given
+            .wait_timeout_while(ordered, at_most, |ordered| !*ordered)
+            .unwrap_or_else(PoisonError::into_inner);
+        *ordered
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What of a stranger's request is passed on: a list of fields, and nothing that is not on it.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use crate::front::request::Accepted;
+use crate::http::CLIENT_ADDRESS;
+
+/// What the site reads. Hop-by-hop fields and those about framing are not among them.
+const FIELDS: [&str; 11] = [
+    "accept",
+    "authorization",
+    "content-type",
+    "cookie",
+    "host",
+    "origin",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "user-agent",
+    "x-requested-with",
+];
+
+/// What a trusted proxy says of the request it asks about.
+const PROXY_FIELDS: [&str; 7] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-proto",
+    "x-forwarded-uri",
+    "x-original-method",
+    "x-original-url",
+];
+
+/// The request as tiny_http gets it: complete, ASCII, with the length of its decoded body and the
+/// address it came from.
+pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> Vec<u8> {
+    let head = &request.head;
+    let mut bytes = Vec::with_capacity(1024 + request.body.len());
+    bytes.extend_from_slice(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes());
+    for (name, value) in &head.fields {
+        let name = name.as_str();
+        if FIELDS.contains(&name) || (from_trusted_proxy && PROXY_FIELDS.contains(&name)) {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            // tiny_http closes the connection at a byte that is not ASCII.
+            bytes.extend(value.iter().map(|&b| if b.is_ascii() { b } else { b'?' }));
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+    // Writing to a Vec does not fail.
+    let _ = write!(
+        bytes,
+        "content-length: {}\r\n{CLIENT_ADDRESS}: {client}\r\n\r\n",
+        request.body.len()
+    );
+    bytes.extend_from_slice(&request.body);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::front::request;
+
+    fn passed(raw: &str, trusted: bool) -> String {
+        let (request, _) = request::parse(raw.as_bytes()).ok().flatten().unwrap();
+        let client = "192.0.2.1".parse().unwrap();
+        String::from_utf8(compose(&request, client, trusted)).unwrap()
+    }
+
+    #[test]
+    fn only_listed_fields_pass() {
+        let raw = "GET /a?b HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, x\r\nCookie: a=1\r\n\
+            Cookie: b=2\r\nX-Forwarded-For: 1.1.1.1\r\nAuth-User-Client: 1.1.1.1\r\n\
+            Remote-User: root\r\nUpgrade: h2c\r\nX_Requested_With: x\r\n\r\n";
+        assert_eq!(
+            passed(raw, false),
+            "GET /a?b HTTP/1.1\r\nhost: h\r\ncookie: a=1\r\ncookie: b=2\r\n\
+             content-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn forwarded_fields_pass_from_trusted_proxies() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Uri: /x\r\nX-Original-URL: /y\r\n\r\n";
+        let passed = passed(raw, true);
+        assert!(passed.contains("\r\nx-forwarded-uri: /x\r\nx-original-url: /y\r\n"));
+    }
+
+    #[test]
+    fn a_chunked_body_passes_with_its_length_in_ascii() {
+        let raw = "POST / HTTP/1.1\r\nHost: h\r\nUser-Agent: \u{e9}\r\n\
+            Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        assert_eq!(
+            passed(raw, false),
+            "POST / HTTP/1.1\r\nhost: h\r\nuser-agent: ??\r\n\
+             content-length: 3\r\nauth-user-client: 192.0.2.1\r\n\r\nabc"
+        );
+    }
+
+    #[test]
+    fn an_absolute_target_takes_the_place_of_the_host() {
+        let raw = "GET http://real.example:81?q HTTP/1.1\r\nHost: other.example\r\n\r\n";
+        assert!(passed(raw, false).starts_with("GET /?q HTTP/1.1\r\nhost: real.example:81\r\n"));
+    }
+}

@@ -1,0 +1,148 @@
+//! A strict, bounded reader of HTTP/1.1 requests: bytes in, one complete request out, or a refusal.
+//!
+//! It knows no socket and no time. What it takes, every careful reader frames in the same way;
+//! what could be framed in two ways it refuses.
+
+use std::mem;
+
+use crate::front::body::Body;
+use crate::front::head::{self, Head};
+use crate::front::lines::Lines;
+use crate::front::refusal::Refusal;
+
+/// A whole request. No `Debug`: it may hold a password.
+#[derive(Clone, PartialEq)]
+pub struct Accepted {
+    pub head: Head,
+    /// Without its chunks.
+    pub body: Vec<u8>,
+}
+
+/// Reads the requests of one connection, one after the other.
+pub struct Reader {
+    /// Bytes that came and were not used yet; bounded, since more are only asked for if needed.
+    buffer: Vec<u8>,
+    state: State,
+}
+
+enum State {
+    Head(Lines),
+    Body {
+        head: Box<Head>,
+        body: Body,
+        /// Whether `100 Continue` was already asked for, or is not wanted.
+        continued: bool,
+    },
+}
+
+/// What a reader is waiting for.
+pub enum Step {
+    Complete(Box<Accepted>),
+    MoreBody {
+        /// The client waits for `100 Continue`. True once, and not if the body is on its way.
+        say_continue: bool,
+    },
+    MoreHead,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            buffer: Vec::new(),
+            state: State::Head(Lines::of_head()),
+        }
+    }
+}
+
+impl Reader {
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// True between two requests, when nothing of the next one has come.
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && matches!(self.state, State::Head(_))
+    }
+
+    /// Goes on with what has come. After a refusal the reader is of no more use.
+    pub fn step(&mut self) -> Result<Step, Refusal> {
+        if let State::Head(lines) = &mut self.state {
+            let Some((start, end)) = lines.advance(&self.buffer)? else {
+                return Ok(Step::MoreHead);
+            };
+            let head = head::parse(&self.buffer[start..end])?;
+            self.buffer.drain(..end);
+            self.state = State::Body {
+                body: Body::new(head.framing),
+                continued: !head.expects_continue,
+                head: Box::new(head),
+            };
+        }
+        let State::Body { body, continued, .. } = &mut self.state else {
+            return Ok(Step::MoreHead);
+        };
+
+        let arrived = !self.buffer.is_empty();
+        let taken = body.take(&self.buffer)?;
+        self.buffer.drain(..taken);
+        if !body.is_done() {
+            let say_continue = !*continued && !arrived;
+            *continued = true;
+            return Ok(Step::MoreBody { say_continue });
+        }
+        Ok(self.complete())
+    }
+
+    fn complete(&mut self) -> Step {
+        if self.buffer.is_empty() {
+            // An idle connection keeps no buffer.
+            self.buffer = Vec::new();
+        }
+        match mem::replace(&mut self.state, State::Head(Lines::of_head())) {
+            State::Body { head, body, .. } => Step::Complete(Box::new(Accepted {
+                head: *head,
+                body: body.into_bytes(),
+            })),
+            State::Head(_) => Step::MoreHead,
+        }
+    }
+
+    /// Whether the request that is being read was HEAD, as far as one can tell.
+    pub fn is_head(&self) -> bool {
+        match &self.state {
+            State::Head(_) => self.buffer.trim_ascii_start().starts_with(b"HEAD "),
+            State::Body { head, .. } => head.method == "HEAD",
+        }
+    }
+
+    /// What the client would like to read, for a refusal; found even in a head that is no good.
+    pub fn accept(&self) -> Option<String> {
+        let value = match &self.state {
+            State::Body { head, .. } => head.values("accept").next(),
+            State::Head(_) => self
+                .buffer
+                .split(|&byte| byte == b'\n')
+                .find_map(|line| match line.split_at_checked(7) {
+                    Some((name, value)) if name.eq_ignore_ascii_case(b"accept:") => Some(value),
+                    _ => None,
+                })
+                .map(<[u8]>::trim_ascii),
+        };
+        value
+            .filter(|value| value.is_ascii())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// Reads the first request of `bytes` and says how many bytes it took; none if it needs more.
+pub fn parse(bytes: &[u8]) -> Result<Option<(Accepted, usize)>, Refusal> {
+    let mut reader = Reader::default();
+    reader.push(bytes);
+    match reader.step()? {
+        Step::Complete(request) => Ok(Some((*request, bytes.len() - reader.buffer.len()))),
+        Step::MoreBody { .. } | Step::MoreHead => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! A TCP connection that gives up at a point in time, however many bytes trickle before it.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a conversation is held over: the connection itself, or TLS on top of it.
+pub trait Wire: Read + Write {
+    fn socket(&mut self) -> &mut Socket;
+
+    /// Tells the client that nothing more will come. What cannot be told is lost: the connection
+    /// closes anyway.
+    fn say_goodbye(&mut self);
+}
+
+/// Blocking reads and writes that end in `TimedOut` at the deadline.
+pub struct Socket {
+    /// Shared with the table of connections, which shuts idle ones down.
+    stream: Arc<TcpStream>,
+    deadline: Instant,
+    /// What the kernel was last told; none: nothing yet, so it would wait for ever.
+    receive_timeout: Option<Duration>,
+    send_timeout: Option<Duration>,
+}
+
+impl Socket {
+    /// The first deadline is now: the caller sets one for each phase.
+    pub fn new(stream: Arc<TcpStream>) -> Self {
+        Self {
+            stream,
+            deadline: Instant::now(),
+            receive_timeout: None,
+            send_timeout: None,
+        }
+    }
+
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// The first byte, which stays to be read; none if the client has closed.
+    pub fn peek(&mut self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let count = self.receive(|stream| stream.peek(&mut first))?;
+        Ok((count > 0).then_some(first[0]))
+    }
+
+    /// Closes the sending half and drops what the client still sends, at most `most` bytes until
+    /// the deadline. Closing with bytes unread would send a reset, which can overtake the answer.
+    pub fn linger(&mut self, most: usize) {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let mut dropped = 0;
+        let mut bytes = [0; 4096];
+        while dropped < most {
+            match self.read(&mut bytes) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => dropped += count,
+            }
+        }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        self.deadline
+            .checked_duration_since(Instant::now())
+            // Zero would mean no timeout at all.
+            .filter(|left| *left >= Duration::from_millis(1))
+            .ok_or_else(|| ErrorKind::TimedOut.into())
+    }
+
+    fn receive(
+        &mut self,
+        mut read: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let left = self.left()?;
+            if is_too_long(self.receive_timeout, left) {
+                self.stream.set_read_timeout(Some(left))?;
+                self.receive_timeout = Some(left);
+            }
+            match read(&self.stream) {
+                // The timeout was shorter than what is left: the next wait is the whole of it.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive_timeout = None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let left = self.left()?;
+            if is_too_long(self.send_timeout, left) {
+                self.stream.set_write_timeout(Some(left))?;
+                self.send_timeout = Some(left);
+            }
+            match write(&self.stream) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.send_timeout = None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Whether the kernel's timeout would overshoot noticeably. An eighth too much is let be, and one
+/// that is too short only wakes us early: so the usual request costs no system call for this.
+fn is_too_long(timeout: Option<Duration>, left: Duration) -> bool {
+    timeout.is_none_or(|timeout| timeout > left + left / 8 + Duration::from_millis(5))
+}
+
+impl Read for Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.receive(|mut stream| stream.read(bytes))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(|mut stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(|mut stream| stream.write_vectored(parts))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Wire for Socket {
+    fn socket(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Closing says it.
+    fn say_goodbye(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, Socket) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        (client, Socket::new(Arc::new(server)))
+    }
+
+    #[test]
+    fn a_trickle_does_not_renew_the_deadline() {
+        let (mut client, mut socket) = pair();
+        let (ended, end) = mpsc::channel::<()>();
+        let trickle = thread::spawn(move || {
+            while end.recv_timeout(Duration::from_millis(5)) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+                client.write_all(b"x").unwrap();
+            }
+        });
+
+        socket.until(Instant::now() + Duration::from_millis(100));
+        let mut byte = [0];
+        let outcome = loop {
+            match socket.read(&mut byte) {
+                Ok(1) => {}
+                other => break other,
+            }
+        };
+
+        drop(ended);
+        trickle.join().unwrap();
+        assert_eq!(outcome.err().map(|e| e.kind()), Some(ErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn a_short_kernel_timeout_does_not_end_a_long_phase() {
+        let (mut client, mut socket) = pair();
+        let now = Instant::now();
+        socket.until(now + Duration::from_millis(20));
+        let early = socket.read(&mut [0]).err().map(|error| error.kind());
+        assert_eq!(early, Some(ErrorKind::TimedOut));
+
+        socket.until(now + Duration::from_secs(60));
+        // The kernel still has the short one from above.
+        let late = thread::spawn(move || {
+            thread::park_timeout(Duration::from_millis(60));
+            client.write_all(b"y").unwrap();
+            client
+        });
+        let mut byte = [0];
+
+        assert_eq!(socket.read(&mut byte).ok(), Some(1));
+        assert_eq!(byte, *b"y");
+        late.join().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_given_up() {
+        let (client, mut socket) = pair();
+        socket.until(Instant::now() + Duration::from_millis(100));
+        let outcome = socket.write_all(&vec![0; 64 << 20]);
+        assert_eq!(outcome.err().map(|e| e.kind()), Some(ErrorKind::TimedOut));
+        drop(client);
+    }
+}

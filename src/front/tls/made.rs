@@ -1,0 +1,176 @@
+//! The certificate of the first run: self-signed, made here, renewed here.
+//!
+//! A renewal keeps the key, so it replaces one file and can never leave two that do not match. The
+//! first run writes both as drafts before it renames either; a start that finds only one of the
+//! pair finishes what a crash between the two renames left undone.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::front::StartError;
+use crate::front::tls::{Files, pair};
+
+/// The common name by which a certificate of ours is known again.
+pub const MADE_HERE: &str = "auth_user, made at the first run";
+const VALID: Duration = Duration::days(90);
+/// Renewed when so much is left: weeks in which a full disk can be noticed.
+const RENEWED: Duration = Duration::days(30);
+/// Clocks of visitors that are behind ours.
+const SLACK: Duration = Duration::hours(1);
+
+/// Makes the pair if there is neither certificate nor key.
+pub fn ensure(files: &Files, wall: u64) -> Result<(), StartError> {
+    let _lock = lock(&files.key);
+    match (exists(&files.certificate), exists(&files.key)) {
+        (true, true) => Ok(()),
+        (false, false) => make(files, wall).map_err(|error| StartError {
+            what: format!(
+                "make the certificate {:?} and its key {:?}: {error}",
+                files.certificate, files.key
+            ),
+            hint: "start in a directory that can be written, or give --cert and --key".to_owned(),
+        }),
+        (false, true) if finish(&files.certificate) => Ok(()),
+        (false, true) => Err(half(&files.key, &files.certificate)),
+        (true, false) => Err(half(&files.certificate, &files.key)),
+    }
+}
+
+/// Whether a certificate that ends at `not_after` should be renewed at `wall`.
+pub fn is_due(not_after: i64, wall: u64) -> bool {
+    i64::try_from(wall)
+        .is_ok_and(|wall| wall >= not_after.saturating_sub(RENEWED.whole_seconds()))
+}
+
+/// Signs a new certificate with the key there is.
+pub fn renew(files: &Files, wall: u64) -> io::Result<()> {
+    let pem = fs::read_to_string(&files.key)?;
+    let key = KeyPair::from_pem(&pem).map_err(io::Error::other)?;
+    let certificate = sign(&key, wall)?;
+    let draft = write_draft(&files.certificate, &certificate)?;
+    rename(&draft, &files.certificate)
+}
+
+fn half(present: &Path, missing: &Path) -> StartError {
+    StartError {
+        what: format!("serve TLS: {present:?} is there but {missing:?} is not"),
+        hint: "give both with --cert and --key, or remove the one to have a new pair made"
+            .to_owned(),
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    // A link that leads nowhere is there: writing through it would be a surprise.
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Two servers started at once in one directory make one pair. Where locks are not to be had, as
+/// on some network file systems, the matching of the pair still notices.
+fn lock(path: &Path) -> Option<File> {
+    let directory = File::open(directory(path)).ok()?;
+    directory.lock().ok()?;
+    Some(directory)
+}
+
+fn make(files: &Files, wall: u64) -> io::Result<()> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
+    let certificate = sign(&key, wall)?;
+    let certificate_draft = write_draft(&files.certificate, &certificate)?;
+    let key_draft = write_draft(&files.key, &key.serialize_pem())?;
+    rename(&key_draft, &files.key)?;
+    rename(&certificate_draft, &files.certificate)?;
+    if let Ok(pair) = pair::load(files) {
+        tracing::info!(
+            file = ?files.certificate,
+            sha256 = %pair.fingerprint(),
+            "made a self-signed certificate"
+        );
+    }
+    Ok(())
+}
+
+/// Completes a first run that crashed between its two renames.
+fn finish(certificate: &Path) -> bool {
+    rename(&draft_of(certificate), certificate).is_ok()
+}
+
+fn sign(key: &KeyPair, wall: u64) -> io::Result<String> {
+    let now = i64::try_from(wall)
+        .ok()
+        .and_then(|wall| OffsetDateTime::from_unix_timestamp(wall).ok())
+        .ok_or_else(|| io::Error::other("the clock is beyond all years"))?;
+    let mut parameters = CertificateParams::new(names()).map_err(io::Error::other)?;
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters
+        .distinguished_name
+        .push(DnType::CommonName, MADE_HERE);
+    parameters.not_before = now.saturating_sub(SLACK);
+    parameters.not_after = now.saturating_add(VALID);
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = parameters.self_signed(key).map_err(io::Error::other)?;
+    Ok(certificate.pem())
+}
+
+/// How the machine may be called from nearby.
+fn names() -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    let plain = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if plain && !host.is_empty() && !names.contains(&host) {
+        names.push(host);
+    }
+    names
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".draft");
+    path.with_file_name(name)
+}
+
+/// Writes beside `path` what is to become it.
+fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
+    let draft = draft_of(path);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    // A strange umask may have taken rights from us as well.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(draft)
+}
+
+fn rename(draft: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(draft, path)?;
+    File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}

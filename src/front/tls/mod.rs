@@ -1,0 +1,262 @@
+//! TLS: the only room that names rustls. The certificate is read, served, and taken up anew when
+//! its files change; a bad new one is refused and the old one stays.
+
+mod made;
+mod pair;
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::front::StartError;
+use crate::front::socket::{Socket, Wire};
+use crate::front::tls::pair::{Pair, Stamp};
+
+/// The certificate's files and what they are measured by.
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The host of the public URL, which the certificate should name.
+    pub host: String,
+    /// A key that others can read is a warning, not an error.
+    pub allow_open_key: bool,
+}
+
+/// The TLS side of the front.
+pub struct Tls {
+    files: Files,
+    config: Arc<ServerConfig>,
+    served: Arc<Served>,
+    watched: Mutex<Watched>,
+}
+
+struct Watched {
+    /// The files as they were at the last look.
+    seen: Stamp,
+    /// The files as they were when they were last read, for better or worse.
+    judged: Stamp,
+    /// Whether the pair was made here, and until when (seconds since 1970) it is good.
+    made_here: bool,
+    not_after: i64,
+    /// No renewal before this moment (seconds since 1970), after one that failed.
+    next_renewal: u64,
+}
+
+/// A failed renewal is tried again after an hour: there are weeks left.
+const RENEWAL_PAUSE: u64 = 3600;
+
+impl Tls {
+    /// Reads the pair, or makes one if there is neither certificate nor key. `wall` is the time in
+    /// seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing, unreadable, not what it should be, or the key is open to others.
+    pub fn open(files: Files, wall: u64) -> Result<Self, StartError> {
+        made::ensure(&files, wall)?;
+        let stamp = Stamp::of(&files);
+        let pair = pair::load(&files).map_err(StartError::from)?;
+        pair.warn(&files, wall);
+
+        let served = Arc::new(Served(RwLock::new(Arc::clone(&pair.key))));
+        let tls = Self {
+            config: Arc::new(config(&served).map_err(|error| StartError {
+                what: format!("set up TLS: {error}"),
+                hint: "see whether the system has randomness to give".to_owned(),
+            })?),
+            files,
+            served,
+            watched: Mutex::new(Watched {
+                seen: stamp.clone(),
+                judged: stamp,
+                made_here: pair.made_here,
+                not_after: pair.not_after,
+                next_renewal: 0,
+            }),
+        };
+        tls.renew_if_due(wall);
+        Ok(tls)
+    }
+
+    /// Whether the certificate served is one this program made for itself.
+    pub fn is_made_here(&self) -> bool {
+        self.watched().made_here
+    }
+
+    /// Reads the files again. A bad pair is logged and the old one stays.
+    pub fn reload(&self, wall: u64) {
+        self.take_up(&mut self.watched(), Stamp::of(&self.files), wall);
+    }
+
+    /// Looks whether the files have changed, or a certificate made here is about to end; to be
+    /// called every half second or so. A change is taken up at the second look that finds the
+    /// files alike, so that two files copied one after the other are read together.
+    pub fn poll(&self, wall: u64) {
+        let now = Stamp::of(&self.files);
+        let mut watched = self.watched();
+        if watched.seen != now {
+            watched.seen = now;
+        } else if watched.judged != now {
+            self.take_up(&mut watched, now, wall);
+        }
+        drop(watched);
+        self.renew_if_due(wall);
+    }
+
+    /// Speaks TLS with a client until the handshake is over or the socket's deadline is.
+    pub fn accept(&self, socket: Socket) -> io::Result<TlsWire> {
+        let mut connection =
+            ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
+        // Answers are bounded; a limit would only cut them into several writes.
+        connection.set_buffer_limit(None);
+        let mut wire = TlsWire { connection, socket };
+        while wire.connection.is_handshaking() {
+            wire.connection.complete_io(&mut wire.socket)?;
+        }
+        wire.send()?;
+        Ok(wire)
+    }
+
+    fn take_up(&self, watched: &mut Watched, stamp: Stamp, wall: u64) {
+        watched.seen = stamp.clone();
+        watched.judged = stamp;
+        match pair::load(&self.files) {
+            Ok(pair) => {
+                pair.warn(&self.files, wall);
+                tracing::info!(sha256 = %pair.fingerprint(), "took up the certificate");
+                self.serve(watched, pair);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new certificate is refused; the old one stays");
+            }
+        }
+    }
+
+    fn serve(&self, watched: &mut Watched, pair: Pair) {
+        watched.made_here = pair.made_here;
+        watched.not_after = pair.not_after;
+        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = pair.key;
+    }
+
+    fn renew_if_due(&self, wall: u64) {
+        let mut watched = self.watched();
+        if !watched.made_here || !made::is_due(watched.not_after, wall) {
+            return;
+        }
+        if wall < watched.next_renewal {
+            return;
+        }
+        watched.next_renewal = wall.saturating_add(RENEWAL_PAUSE);
+        match made::renew(&self.files, wall) {
+            Ok(()) => self.take_up(&mut watched, Stamp::of(&self.files), wall),
+            Err(error) => tracing::error!(%error, "cannot renew the certificate"),
+        }
+    }
+
+    /// Each field is written by itself: after a panic the worst is one more look at the files.
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn config(served: &Arc<Served>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(served) as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+    // Sessions are resumed with tickets, so that strangers fill no table here.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// The pair in use: new handshakes get the newest, connections that are open keep theirs.
+struct Served(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&current))
+    }
+}
+
+/// Asked for by the trait; says nothing, since a key is inside.
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Served")
+    }
+}
+
+/// A connection after its handshake.
+pub struct TlsWire {
+    connection: ServerConnection,
+    socket: Socket,
+}
+
+impl TlsWire {
+    fn send(&mut self) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut self.socket)?;
+        }
+        Ok(())
+    }
+}
+
+impl Read for TlsWire {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.connection.reader().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            self.connection.read_tls(&mut self.socket)?;
+            let outcome = self.connection.process_new_packets();
+            // A key update wants its answer, an error its alert.
+            let sent = self.send();
+            outcome.map_err(io::Error::other)?;
+            sent?;
+        }
+    }
+}
+
+impl Write for TlsWire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.connection.writer().write(bytes)?;
+        self.send()?;
+        Ok(taken)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let taken = self.connection.writer().write_vectored(parts)?;
+        self.send()?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl Wire for TlsWire {
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    fn say_goodbye(&mut self) {
+        self.connection.send_close_notify();
+        // A client that is gone needs no goodbye.
+        let _ = self.send();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The tiny_http loop: a bounded pool of threads, each of which takes a request, has it answered
+//! and writes the answer back to `front` in one piece.
+//!
+//! What tiny_http reads was composed by `front`: bounded, complete, and from nobody else.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::http::{CLIENT_ADDRESS, Method, Request, Response};
+
+/// As many as the relay has connections at most, so no request waits for a thread.
+pub const MOST_WORKERS: usize = 64;
+/// Handlers parse small forms and fill pages; hashing has threads of its own.
+const STACK: usize = 512 * 1024;
+/// What the log shows of a path at most.
+const SHOWN_PATH: usize = 200;
+
+/// What answers requests.
+pub struct Site {
+    pub answer: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// The answer to a request whose handling panicked.
+    pub failed: Box<dyn Fn() -> Response + Send + Sync>,
+}
+
+/// The running pool.
+pub struct Workers {
+    server: Arc<tiny_http::Server>,
+    count: usize,
+    stopping: Arc<AtomicBool>,
+    /// Disconnected once the last worker has ended.
+    ended: Receiver<()>,
+}
+
+/// Starts `count` threads that answer what `server` receives.
+///
+/// # Errors
+///
+/// When the system has no room for the threads; those already started end.
+pub fn start(
+    server: tiny_http::Server,
+    count: usize,
+    site: &Arc<Site>,
+    clock: &Arc<Clock>,
+) -> io::Result<Workers> {
+    let (alive, ended) = channel();
+    let workers = Workers {
+        server: Arc::new(server),
+        count,
+        stopping: Arc::default(),
+        ended,
+    };
+    for _ in 0..count {
+        let worker = Worker {
+            server: Arc::clone(&workers.server),
+            site: Arc::clone(site),
+            clock: Arc::clone(clock),
+            stopping: Arc::clone(&workers.stopping),
+            _alive: alive.clone(),
+        };
+        let started = thread::Builder::new()
+            .name("worker".to_owned())
+            .stack_size(STACK)
+            .spawn(move || worker.run());
+        if let Err(error) = started {
+            workers.tell_to_stop();
+            return Err(error);
+        }
+    }
+    Ok(workers)
+}
+
+impl Workers {
+    /// Lets requests under way finish for at most `patience`. False if one did not.
+    pub fn stop(self, patience: Duration) -> bool {
+        self.tell_to_stop();
+        // Nobody ever sends: the channel only tells when all have hung up.
+        self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn tell_to_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for _ in 0..self.count {
+            self.server.unblock();
+        }
+    }
+}
+
+struct Worker {
+    server: Arc<tiny_http::Server>,
+    site: Arc<Site>,
+    clock: Arc<Clock>,
+    stopping: Arc<AtomicBool>,
+    _alive: Sender<()>,
+}
+
+impl Worker {
+    fn run(&self) {
+        while !self.stopping.load(Ordering::Acquire) {
+            match self.server.recv() {
+                Ok(request) => self.serve(request),
+                Err(_) if self.stopping.load(Ordering::Acquire) => {}
+                // Only its accept loop reports errors, and all connections are open by now.
+                Err(error) => tracing::error!(%error, "tiny_http"),
+            }
+        }
+    }
+
+    fn serve(&self, mut raw: tiny_http::Request) {
+        let request = read(&mut raw, &self.clock);
+        // Taken before anything can panic: tiny_http would answer in its own words.
+        let writer = raw.into_writer();
+        let bytes = match request {
+            Some(request) => self.answer_and_log(&request),
+            None => {
+                tracing::error!("a request without its body or its client's address");
+                bare_failure().to_bytes(self.clock.now().wall, true)
+            }
+        };
+        if let Err(error) = send(writer, &bytes) {
+            tracing::error!(%error, "cannot hand an answer back");
+        }
+    }
+
+    fn answer_and_log(&self, request: &Request) -> Vec<u8> {
+        let started = Instant::now();
+        let response = self.answer(request);
+        tracing::info!(
+            client = %request.client,
+            method = ?request.method,
+            path = ?shown(&request.path),
+            status = response.status,
+            ms = started.elapsed().as_millis(),
+            "request"
+        );
+        response.to_bytes(request.received.wall, request.method != Method::Head)
+    }
+
+    /// What the site guards with locks recovers from a panic by itself (no lock stays poisoned).
+    fn answer(&self, request: &Request) -> Response {
+        catch_unwind(AssertUnwindSafe(|| (self.site.answer)(request))).unwrap_or_else(|_| {
+            tracing::error!(path = ?shown(&request.path), "a handler panicked");
+            catch_unwind(AssertUnwindSafe(|| (self.site.failed)()))
+                .unwrap_or_else(|_| bare_failure())
+        })
+    }
+}
+
+fn bare_failure() -> Response {
+    Response {
+        status: 500,
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+/// A stranger chose the path: it is cut here and quoted where it is logged.
+fn shown(path: &str) -> String {
+    path.chars().take(SHOWN_PATH).collect()
+}
+
+/// One write for length and answer: two would wake the front twice.
+fn send(mut writer: Box<dyn Write + Send>, answer: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(answer.len()).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(answer.len() + 4);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(answer);
+    writer.write_all(&bytes)?;
+    writer.flush()
+}
+
+/// None if `front` did not compose it, which cannot happen while the socket is private.
+fn read(raw: &mut tiny_http::Request, clock: &Clock) -> Option<Request> {
+    let mut body = Vec::with_capacity(raw.body_length().unwrap_or(0));
+    raw.as_reader().read_to_end(&mut body).ok()?;
+    let mut headers: Vec<(String, String)> = raw
+        .headers()
+        .iter()
+        .map(|header| {
+            let name = header.field.as_str().as_str().to_ascii_lowercase();
+            (name, header.value.as_str().to_owned())
+        })
+        .collect();
+    let client: IpAddr = headers
+        .iter()
+        .find(|(name, _)| name == CLIENT_ADDRESS)
+        .and_then(|(_, value)| value.parse().ok())?;
+    headers.retain(|(name, _)| name != CLIENT_ADDRESS);
+    let (path, query) = raw.url().split_once('?').unwrap_or((raw.url(), ""));
+    Some(Request {
+        method: Method::parse(raw.method().as_str()),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+        client,
+        received: clock.now(),
+    })
+}
