@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use crate::accounts::session::Limits;
+use crate::mail::{Sender, SmtpUrl};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///
@@ -90,9 +91,10 @@ struct Flags {
         long,
         env = "AUTH_MAIL_FROM",
         value_name = "ADDRESS",
-        default_value = "auth_user@localhost"
+        default_value = "auth_user@localhost",
+        value_parser = Sender::parse
     )]
-    mail_from: String,
+    mail_from: Sender,
 
     /// The name the authenticator app shows [default: host of the public URL]
     #[arg(long, env = "AUTH_ISSUER", value_name = "NAME", value_parser = issuer)]
@@ -165,15 +167,20 @@ pub struct Config {
     pub public_url: Option<Url>,
     pub cookie_domain: Option<String>,
     pub trusted_proxies: Vec<IpNet>,
-    pub smtp: Option<String>,
-    pub smtp_file: Option<PathBuf>,
-    pub mail_from: String,
+    pub smtp: Option<Smtp>,
+    pub mail_from: Sender,
     pub issuer: Option<String>,
     pub session_limits: Limits,
     pub registration_open: bool,
     pub registrations_per_hour: u32,
     pub compat: bool,
     pub log: LogFormat,
+}
+
+/// Where the mail server's URL is.
+pub enum Smtp {
+    File(PathBuf),
+    Url(SmtpUrl),
 }
 
 /// Why there is no configuration.
@@ -217,6 +224,15 @@ impl Config {
                  listen on 127.0.0.1, or name your proxy with --trusted-proxy"
             )));
         }
+        // Not a parser of the library's, whose messages repeat the value: it may hold a password.
+        let smtp = match (flags.smtp_file, flags.smtp) {
+            (Some(path), _) => Some(Smtp::File(path)),
+            (None, Some(url)) => {
+                let wrong = |error| Refused::Wrong(format!("invalid value for --smtp: {error}"));
+                Some(Smtp::Url(SmtpUrl::parse(&url).map_err(wrong)?))
+            }
+            (None, None) => None,
+        };
         Ok(Self {
             listen,
             users: flags.users,
@@ -226,8 +242,7 @@ impl Config {
             public_url: flags.public_url,
             cookie_domain: flags.cookie_domain,
             trusted_proxies: flags.trusted_proxies,
-            smtp: flags.smtp,
-            smtp_file: flags.smtp_file,
+            smtp,
             mail_from: flags.mail_from,
             issuer: flags.issuer,
             session_limits: Limits {
@@ -385,10 +400,13 @@ mod tests {
             &["--registrations-per-hour", "many"],
             &["--log", "xml"],
             &["--issuer", "a:b"],
+            &["--mail-from", "nobody"],
+            &["--smtp", "smtps://user:hunter2@"],
             &["stray"],
         ] {
             let line = wrong(arguments);
             assert_eq!(line.lines().count(), 1, "{line}");
+            assert!(!line.contains("hunter2"), "{line}");
             assert!(
                 line.contains(arguments[0].trim_start_matches('-')),
                 "{line}"

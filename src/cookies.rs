@@ -23,10 +23,14 @@ impl Cookies {
     /// not allow (RFC 6265bis, section 4.1.3).
     pub fn new(domain: Option<&str>) -> Self {
         match domain {
-            Some(domain) => {
-                Self { session: "__Secure-session", domain: format!("; Domain={domain}") }
-            }
-            None => Self { session: "__Host-session", domain: String::new() },
+            Some(domain) => Self {
+                session: "__Secure-session",
+                domain: format!("; Domain={domain}"),
+            },
+            None => Self {
+                session: "__Host-session",
+                domain: String::new(),
+            },
         }
     }
 

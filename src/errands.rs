@@ -4,8 +4,8 @@
 //! its time; so the asking and the doing are two threads.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::accounts::login::MAILED_LIFETIME;
@@ -19,14 +19,17 @@ const MAX_WAITING: usize = 256;
 
 enum Errand {
     /// Somebody asked for a new password for this name.
-    NewPassword { name: String, asked_at: Moment },
+    NewPassword {
+        name: String,
+        asked_at: Moment,
+    },
     Notice(Mail),
 }
 
 /// The thread that runs errands.
 pub struct Errands {
-    sender: SyncSender<Errand>,
-    thread: JoinHandle<()>,
+    /// None once it is closed.
+    running: Mutex<Option<(SyncSender<Errand>, JoinHandle<()>)>>,
 }
 
 impl Errands {
@@ -38,12 +41,17 @@ impl Errands {
         let thread = thread::Builder::new()
             .name("errands".to_owned())
             .spawn(move || run(&receiver, &store, &outbox, &login_url))?;
-        Ok(Self { sender, thread })
+        Ok(Self {
+            running: Mutex::new(Some((sender, thread))),
+        })
     }
 
     /// Has a new password mailed, if there is such a user.
     pub fn mail_new_password(&self, name: &str, asked_at: Moment) {
-        self.add(Errand::NewPassword { name: name.to_owned(), asked_at });
+        self.add(Errand::NewPassword {
+            name: name.to_owned(),
+            asked_at,
+        });
     }
 
     pub fn mail_notice(&self, mail: Mail) {
@@ -51,16 +59,28 @@ impl Errands {
     }
 
     /// Runs what waits and ends.
-    pub fn close(self) {
-        drop(self.sender);
-        // A panic there was logged where it happened.
-        let _ = self.thread.join();
+    pub fn close(&self) {
+        let running = self.running().take();
+        if let Some((sender, thread)) = running {
+            drop(sender);
+            // A panic there was logged where it happened.
+            let _ = thread.join();
+        }
     }
 
     fn add(&self, errand: Errand) {
-        if self.sender.try_send(errand).is_err() {
+        let full = match &*self.running() {
+            Some((sender, _)) => sender.try_send(errand).is_err(),
+            None => true,
+        };
+        if full {
             tracing::error!(event = "mail", result = "dropped", "too many mails wait to be written");
         }
+    }
+
+    /// Held for a send that never waits, so a panic cannot happen meanwhile.
+    fn running(&self) -> MutexGuard<'_, Option<(SyncSender<Errand>, JoinHandle<()>)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,14 +101,16 @@ fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &s
 /// Keeps a new password with the account, if there is one and it has not had its share of mails.
 fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) -> Option<Mail> {
     let log = |result| tracing::info!(event = "new_password", user = name, result);
-    let Some(account) = store.resolve(name).filter(|account| !account.disabled) else {
+    let Some(account) = store.find(name).filter(|account| !account.disabled) else {
         log("unknown_user");
         return None;
     };
     let password = token::mailed_password();
     let (digest, username) = (Digest::of(&password), account.username.clone());
     let kept = store.update(move |accounts| {
-        accounts.change(&username, |account| account.mail_password(digest, asked_at.timestamp()))
+        accounts.change(&username, |account| {
+            account.mail_password(digest, asked_at.timestamp())
+        })
     });
     match kept {
         Ok(Some(true)) => log("written"),

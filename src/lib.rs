@@ -1,5 +1,9 @@
 pub mod config;
 
+pub mod front;
+
+pub mod server;
+
 pub mod handlers;
 
 pub mod errands;

@@ -1,1 +1,333 @@
-fn main() {}
+//! Flags, then files, then the port: what fails to open ends the program before it has served
+//! anybody, with one line that says what and one that says what to do.
+
+use std::env;
+use std::fmt::Display;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use auth_user::accounts::pending::Pending;
+use auth_user::accounts::throttle::Throttle;
+use auth_user::clock::Clock;
+use auth_user::config::{self, Config, LogFormat, Refused, Smtp};
+use auth_user::cookies::Cookies;
+use auth_user::errands::Errands;
+use auth_user::front::relay::Relay;
+use auth_user::front::tls::{Files, Tls};
+use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
+use auth_user::gate::Gate;
+use auth_user::handlers::{self, App, Script};
+use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
+use auth_user::pages::{self, Site};
+use auth_user::redirect::Targets;
+use auth_user::reply::{Outcome, Presenter};
+use auth_user::server;
+use auth_user::store::{OpenError, Store};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing_subscriber::fmt as log;
+use url::Url;
+
+/// Most logins that wait for a hashing thread: a second or two of work, and few enough that pages
+/// always find a thread.
+const MAX_WAITING_HASHES: usize = 32;
+
+/// How long requests under way may take once the program is to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Largest template that is taken from the current directory in compatibility mode.
+const MAX_TEMPLATE: u64 = 64 * 1024;
+
+fn main() -> ExitCode {
+    let config = match Config::read(env::args_os()) {
+        Ok(config) => config,
+        Err(Refused::Asked(text)) => {
+            // Nobody reads help from a closed pipe.
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Refused::Wrong(line)) => {
+            complain(&line);
+            return ExitCode::from(2);
+        }
+    };
+    match config.log {
+        LogFormat::Text => log()
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .with_target(false)
+            .init(),
+        LogFormat::Json => log()
+            .json()
+            .flatten_event(true)
+            .with_writer(io::stderr)
+            .init(),
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&problem.what);
+            complain(&format!("hint: {}", problem.hint));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line for the operator. Standard error may be closed; then nobody can be told.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "auth_user: {line}");
+}
+
+/// Why the program cannot start, and what to do about it.
+struct Problem {
+    what: String,
+    hint: String,
+}
+
+impl Problem {
+    fn new(what: impl Display, hint: impl Display) -> Self {
+        Self {
+            what: what.to_string(),
+            hint: hint.to_string(),
+        }
+    }
+
+    fn no_threads(error: io::Error) -> Self {
+        Self::new(
+            format_args!("cannot start threads: {error}"),
+            "raise the limit on processes or memory",
+        )
+    }
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        Self::new(&error, &error.hint)
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        Self::new(&error, error.hint())
+    }
+}
+
+impl From<StartupProblem> for Problem {
+    fn from(error: StartupProblem) -> Self {
+        Self::new(&error, error.hint())
+    }
+}
+
+/// Opens everything, serves until told to stop, closes everything.
+fn run(config: Config) -> Result<(), Problem> {
+    warn(&config);
+    let clock = Arc::new(Clock::start());
+    let room = Room::claim()?;
+    let (listener, address) = front::listen(config.listen)?;
+    let public_url = config
+        .public_url
+        .clone()
+        .map_or_else(|| local_url(address), Ok)?;
+    let delivery = config.smtp.as_ref().map(smtp_url).transpose()?;
+    let script = config.compat.then(|| Script::new(script_template()));
+
+    let limits = config.session_limits;
+    let store = Arc::new(Store::open(&config.users, limits, Arc::clone(&clock))?);
+    let tls = config
+        .tls
+        .then(|| open_tls(&config, &public_url, &clock))
+        .transpose()?;
+    let outbox_dir = directory_of(&config.users).join("outbox");
+    let outbox = Arc::new(Outbox::open(
+        outbox_dir,
+        config.mail_from.clone(),
+        delivery,
+    )?);
+
+    let origin = public_url.origin().ascii_serialization();
+    let login_url = format!("{origin}/login");
+    let errands = Errands::open(Arc::clone(&store), Arc::clone(&outbox), login_url)
+        .map_err(Problem::no_threads)?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let waiting = MAX_WAITING_HASHES.min(room.inner / 2);
+    let issuer = config.issuer.clone().unwrap_or_else(|| host(&public_url));
+    let app = Arc::new(App {
+        store: Arc::clone(&store),
+        gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
+        throttle: Throttle::new(config.registrations_per_hour),
+        pending: Pending::new(),
+        errands,
+        presenter: presenter(&config, &issuer, tls.clone()),
+        cookies: Cookies::new(config.cookie_domain.as_deref()),
+        targets: Targets::new(public_url.clone(), config.cookie_domain.clone()),
+        public_url: origin.clone(),
+        issuer,
+        session_limits: limits,
+        registration_open: config.registration_open,
+        script,
+    });
+
+    let inner = room.inner;
+    let (inner_server, relay) = Relay::open(inner).map_err(Problem::no_threads)?;
+    let workers =
+        server::start(inner_server, inner, &site(&app), &clock).map_err(Problem::no_threads)?;
+    let options = Options::new(origin, config.trusted_proxies.clone(), room);
+    let refuse = refuser(&app);
+    let parts = Parts {
+        options,
+        tls: tls.clone(),
+        relay,
+        refuse,
+        clock: Arc::clone(&clock),
+    };
+    let front = Arc::new(Front::new(listener, parts));
+    watch_signals(&front, tls, &clock).map_err(Problem::no_threads)?;
+
+    announce(&config, address);
+    front.serve();
+    workers.stop(GRACE);
+    app.errands.close();
+    outbox.stop();
+    store.close();
+    Ok(())
+}
+
+fn warn(config: &Config) {
+    for name in config::unknown_variables(env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(name, "this environment variable means nothing to auth_user");
+    }
+    if config.compat {
+        tracing::warn!(
+            "compatibility mode prints keys and shows new passwords to whoever asks: \
+             for tests and programs on this machine, not for the open"
+        );
+    }
+    if let (Some(domain), Some(url)) = (&config.cookie_domain, &config.public_url) {
+        let host = host(url);
+        if host != *domain && !host.ends_with(&format!(".{domain}")) {
+            tracing::warn!(
+                domain,
+                host,
+                "browsers will refuse a cookie for a domain we are not in"
+            );
+        }
+    }
+}
+
+/// Where the site is found if nobody says otherwise.
+fn local_url(address: SocketAddr) -> Result<Url, Problem> {
+    let url = format!("https://localhost:{}", address.port());
+    Url::parse(&url).map_err(|error| Problem::new(error, "give its address with --public-url"))
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("localhost").to_owned()
+}
+
+fn directory_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn smtp_url(smtp: &Smtp) -> Result<SmtpUrl, Problem> {
+    match smtp {
+        Smtp::Url(url) => Ok(url.clone()),
+        Smtp::File(path) => {
+            let hint = "AUTH_SMTP_FILE names a file with one line such as smtps://host:465";
+            let text = fs::read_to_string(path).map_err(|error| {
+                Problem::new(format_args!("cannot read {path:?}: {error}"), hint)
+            })?;
+            SmtpUrl::parse(text.trim())
+                .map_err(|error| Problem::new(format_args!("cannot use {path:?}: {error}"), hint))
+        }
+    }
+}
+
+fn open_tls(config: &Config, public_url: &Url, clock: &Clock) -> Result<Arc<Tls>, Problem> {
+    let files = Files {
+        certificate: config.cert.clone(),
+        key: config.key.clone(),
+        host: host(public_url),
+        allow_open_key: config.compat,
+    };
+    Ok(Arc::new(Tls::open(files, clock.now().wall)?))
+}
+
+/// The page that asks for the key: like the script, the one in the current directory if there is
+/// one, so that whoever has changed it keeps it.
+fn script_template() -> String {
+    let own = Path::new("secret_key.html");
+    let small = fs::metadata(own).is_ok_and(|file| file.is_file() && file.len() <= MAX_TEMPLATE);
+    small
+        .then(|| fs::read_to_string(own).ok())
+        .flatten()
+        .filter(|template| template.contains("{username}"))
+        .unwrap_or_else(|| pages::COMPAT_CODE.to_owned())
+}
+
+fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter {
+    let site = Site {
+        issuer: issuer.to_owned(),
+        registration_open: config.registration_open,
+    };
+    // A browser that was told to insist could not be talked into our own certificate again.
+    let hsts = move || tls.as_ref().is_some_and(|tls| !tls.is_made_here());
+    Presenter::new(site, config.cookie_domain.as_deref(), hsts, config.compat)
+}
+
+fn site(app: &Arc<App>) -> Arc<server::Site> {
+    let (answering, failing) = (Arc::clone(app), Arc::clone(app));
+    Arc::new(server::Site {
+        answer: Box::new(move |request| handlers::answer(&answering, request)),
+        failed: Box::new(move || failing.presenter.refuse(Outcome::Internal, None)),
+    })
+}
+
+fn refuser(app: &Arc<App>) -> front::Refuse {
+    let app = Arc::clone(app);
+    Box::new(move |refusal, accept| {
+        let outcome = match refusal {
+            Refusal::BodyTooLarge => Outcome::TooLarge,
+            Refusal::Busy => Outcome::Busy,
+            other => Outcome::Refused(other.status(), other.code(), other.message()),
+        };
+        app.presenter.refuse(outcome, accept)
+    })
+}
+
+/// SIGTERM and SIGINT stop the front, SIGHUP takes up the certificate.
+fn watch_signals(front: &Arc<Front>, tls: Option<Arc<Tls>>, clock: &Arc<Clock>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (front, clock) = (Arc::clone(front), Arc::clone(clock));
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if signal != SIGHUP {
+                    tracing::info!(signal, "finishing what is in flight");
+                    front.stop();
+                } else if let Some(tls) = &tls {
+                    tls.reload(clock.now().wall);
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// The one line on standard output. Whoever started us may read the port from it.
+fn announce(config: &Config, address: SocketAddr) {
+    let scheme = if config.tls { "https" } else { "http" };
+    let port = address.port();
+    let mut out = io::stdout().lock();
+    // With standard output closed nobody waits for it.
+    let _ = writeln!(out, "Serving at port {port} ({scheme}://localhost:{port})")
+        .and_then(|()| out.flush());
+}

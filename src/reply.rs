@@ -335,12 +335,18 @@ impl Reply {
     }
 
     pub fn showing(self, page: Page) -> Self {
-        Self { page: Some(page), ..self }
+        Self {
+            page: Some(page),
+            ..self
+        }
     }
 
     /// Sends a browser there with 303.
     pub fn then_to(self, location: impl Into<String>) -> Self {
-        Self { location: Some(location.into()), ..self }
+        Self {
+            location: Some(location.into()),
+            ..self
+        }
     }
 
     pub fn with_cookie(mut self, cookie: String) -> Self {
@@ -354,12 +360,18 @@ impl Reply {
     }
 
     pub fn clearing_site_data(self) -> Self {
-        Self { clear_site_data: true, ..self }
+        Self {
+            clear_site_data: true,
+            ..self
+        }
     }
 
     /// Names the account for the log.
     pub fn about(self, user: &str) -> Self {
-        Self { user: Some(user.to_owned()), ..self }
+        Self {
+            user: Some(user.to_owned()),
+            ..self
+        }
     }
 }
 
@@ -374,7 +386,10 @@ impl Refusal {
         let elsewhere = matches!(outcome, Outcome::LoginRequired | Outcome::NoPendingLogin);
         if !elsewhere && self.0.page.is_none() {
             let text = outcome.message().into_owned();
-            self.0.page = Some(page(Problem { field: outcome.field(), text }));
+            self.0.page = Some(page(Problem {
+                field: outcome.field(),
+                text,
+            }));
         }
         self
     }
@@ -457,7 +472,12 @@ impl Presenter {
             pages::style_hash(),
             targets.unwrap_or_default()
         );
-        Self { site, content_security_policy, hsts: Box::new(hsts), compat }
+        Self {
+            site,
+            content_security_policy,
+            hsts: Box::new(hsts),
+            compat,
+        }
     }
 
     /// Gives a reply the form the client asked for.
@@ -490,12 +510,28 @@ impl Presenter {
                 headers.push(("Location", location));
                 (303, "text/plain; charset=utf-8", String::new())
             }
-            Form::Page => (outcome.status(), "text/html; charset=utf-8", self.html(reply)),
-            Form::Json => (outcome.status(), "application/json", outcome.json().to_string()),
-            Form::Text => (outcome.status(), "text/plain; charset=utf-8", outcome.text()),
+            Form::Page => (
+                outcome.status(),
+                "text/html; charset=utf-8",
+                self.html(reply),
+            ),
+            Form::Json => (
+                outcome.status(),
+                "application/json",
+                outcome.json().to_string(),
+            ),
+            Form::Text => (
+                outcome.status(),
+                "text/plain; charset=utf-8",
+                outcome.text(),
+            ),
         };
         headers.push(("Content-Type", content_type.to_owned()));
-        Response { status, headers, body: body.into_bytes() }
+        Response {
+            status,
+            headers,
+            body: body.into_bytes(),
+        }
     }
 
     /// The form the script gives its answers: always 200, and to programs the body alone.
@@ -511,7 +547,11 @@ impl Presenter {
             }
             (_, outcome) => outcome.message().into_owned(),
         };
-        Response { status: 200, headers, body: body.into_bytes() }
+        Response {
+            status: 200,
+            headers,
+            body: body.into_bytes(),
+        }
     }
 
     fn html(&self, reply: Reply) -> String {
@@ -532,7 +572,10 @@ impl Presenter {
     /// The fields every answer carries, and those of this one.
     fn headers(&self, reply: &Reply) -> Vec<(&'static str, String)> {
         let mut headers = vec![
-            ("Content-Security-Policy", self.content_security_policy.clone()),
+            (
+                "Content-Security-Policy",
+                self.content_security_policy.clone(),
+            ),
             ("X-Content-Type-Options", "nosniff".to_owned()),
             ("Referrer-Policy", "no-referrer".to_owned()),
             ("Cross-Origin-Opener-Policy", "same-origin".to_owned()),
@@ -540,7 +583,10 @@ impl Presenter {
             ("Cache-Control", "no-store".to_owned()),
         ];
         if (self.hsts)() {
-            headers.push(("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY.to_owned()));
+            headers.push((
+                "Strict-Transport-Security",
+                STRICT_TRANSPORT_SECURITY.to_owned(),
+            ));
         }
         if let Outcome::MethodNotAllowed(allow) = reply.outcome {
             headers.push(("Allow", allow.to_owned()));
@@ -551,7 +597,12 @@ impl Presenter {
         if reply.clear_site_data {
             headers.push(("Clear-Site-Data", "\"cookies\", \"storage\"".to_owned()));
         }
-        headers.extend(reply.cookies.iter().map(|cookie| ("Set-Cookie", cookie.clone())));
+        headers.extend(
+            reply
+                .cookies
+                .iter()
+                .map(|cookie| ("Set-Cookie", cookie.clone())),
+        );
         headers
     }
 }
@@ -617,7 +668,10 @@ mod tests {
             (Some("text/plain"), Form::Text),
             (Some("application/json"), Form::Json),
             (Some("application/json, text/plain, */*"), Form::Json),
-            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Form::Page),
+            (
+                Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+                Form::Page,
+            ),
             (Some("TEXT/HTML"), Form::Page),
             (Some("application/json;q=0.5, text/html;q=0.4"), Form::Json),
             (Some("text/html;q=0"), Form::Text),

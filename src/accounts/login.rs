@@ -101,7 +101,9 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(device, now.timestamp(), |account| account.use_code(typed, now))
+        self.judge_code(device, now.timestamp(), |account| {
+            account.use_code(typed, now)
+        })
     }
 
     /// Accepts the key that was printed for this login, as the original script does, or a code.

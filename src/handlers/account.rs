@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::accounts::login::CodeRefused;
-use crate::accounts::password::{self, Password, PasswordHash};
+use crate::accounts::password::{self, Password};
 use crate::accounts::pending::{PendingChoice, PendingMove};
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
@@ -13,8 +13,8 @@ use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::visitor::{check_password, device_of};
 use crate::handlers::{
-    Answer, App, LoggedIn, MAX_SECRET, hash, known_device, logged_in, new_password_field,
-    require_login, start_session,
+    Answer, App, LoggedIn, MAX_SECRET, hash, known_device, new_password_field, require_login,
+    start_session,
 };
 use crate::http::Request;
 use crate::mail::Mail;
@@ -68,7 +68,10 @@ fn sessions(app: &App, me: &LoggedIn) -> Vec<std::sync::Arc<Session>> {
     let all = app.store.sessions();
     let mut sessions: Vec<_> = all.of(&me.account.username).cloned().collect();
     sessions.sort_by_key(|session| {
-        (session.id != me.session.id, std::cmp::Reverse(session.last_seen()))
+        (
+            session.id != me.session.id,
+            std::cmp::Reverse(session.last_seen()),
+        )
     });
     sessions
 }
@@ -81,9 +84,8 @@ fn account_page(
     problem: Option<(AccountForm, Problem)>,
 ) -> Page {
     let sessions = sessions(app, me);
-    let live = |session: &&std::sync::Arc<Session>| {
-        !session.is_over(app.session_limits, request.received)
-    };
+    let live =
+        |session: &&std::sync::Arc<Session>| !session.is_over(app.session_limits, request.received);
     let view = |session: &std::sync::Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -135,7 +137,11 @@ pub(super) fn password_page(app: &App, request: &Request) -> Answer {
             (me.account.username.clone(), true)
         }
     };
-    Ok(Reply::page(Page::ChoosePassword { username, current_needed, problem: None }))
+    Ok(Reply::page(Page::ChoosePassword {
+        username,
+        current_needed,
+        problem: None,
+    }))
 }
 
 /// `POST /account/password`: a new password, in exchange for the current one or after a mailed one.
@@ -158,9 +164,15 @@ fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refus
     move |refusal| {
         refusal.about(&username).beside(|problem| {
             // The rules speak of `password`; here that field is the new one.
-            let field = problem.field.map(|f| if f == "password" { "new_password" } else { f });
+            let field = problem
+                .field
+                .map(|f| if f == "password" { "new_password" } else { f });
             let problem = Some(Problem { field, ..problem });
-            Page::ChoosePassword { username: username.clone(), current_needed, problem }
+            Page::ChoosePassword {
+                username: username.clone(),
+                current_needed,
+                problem,
+            }
         })
     }
 }
@@ -182,13 +194,22 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     })?;
     changed.ok_or(Outcome::LoginRequired)?;
 
-    password_changed(app, request, &me.account, None, "/account?notice=password_changed")
+    password_changed(
+        app,
+        request,
+        &me.account,
+        None,
+        "/account?notice=password_changed",
+    )
 }
 
 fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &str) -> Answer {
     let form = Form::of_body(request)?;
     let new = new_password_field(&form, "new_password")?;
-    let account = app.store.resolve(&choice.username).filter(|account| !account.disabled);
+    let account = app
+        .store
+        .find(&choice.username)
+        .filter(|account| !account.disabled);
     let account = account.ok_or(Outcome::NoPendingLogin)?;
     refuse_easy(app, &new, &account)?;
     if choice.mailed.matches(new.as_str()) {
@@ -211,7 +232,11 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
     })?;
     changed.ok_or(Outcome::NoPendingLogin)?;
 
-    let onward = if choice.rd.is_empty() { "/account" } else { &choice.rd };
+    let onward = if choice.rd.is_empty() {
+        "/account"
+    } else {
+        &choice.rd
+    };
     password_changed(app, request, &account, fresh, onward)
 }
 
@@ -243,15 +268,12 @@ fn password_changed(
 }
 
 /// Asks for the password again before something that cannot be undone.
-fn confirm(
-    app: &App,
-    request: &Request,
-    me: &LoggedIn,
-    current: Password,
-) -> Result<(), Refusal> {
+fn confirm(app: &App, request: &Request, me: &LoggedIn, current: Password) -> Result<(), Refusal> {
     let proof = check_password(app, request, &me.account.username, current)?;
     // A mailed password leads to choosing a new one, and to nothing else.
-    let proof = proof.filter(|proof| proof.mailed.is_none()).ok_or(Outcome::WrongPassword)?;
+    let proof = proof
+        .filter(|proof| proof.mailed.is_none())
+        .ok_or(Outcome::WrongPassword)?;
     drop(proof);
     Ok(())
 }
@@ -259,8 +281,12 @@ fn confirm(
 /// `POST /account/recovery_codes`: ten new recovery codes; the old ones die.
 pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    replace_recovery_codes(app, request, &me)
-        .map_err(on_account_page(app, request, &me, AccountForm::RecoveryCodes))
+    replace_recovery_codes(app, request, &me).map_err(on_account_page(
+        app,
+        request,
+        &me,
+        AccountForm::RecoveryCodes,
+    ))
 }
 
 fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
@@ -269,14 +295,25 @@ fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer
 
     confirm(app, request, me, current)?;
     let username = me.account.username.clone();
-    let codes = app.store.update(move |accounts| {
-        accounts.change(&username, Account::new_recovery_codes)
-    })?;
+    let codes = app
+        .store
+        .update(move |accounts| accounts.change(&username, Account::new_recovery_codes))?;
     let codes = codes.ok_or(Outcome::LoginRequired)?;
-    notify(app, request, &me.account, Mail::recovery_codes_replaced, "/account");
+    notify(
+        app,
+        request,
+        &me.account,
+        Mail::recovery_codes_replaced,
+        "/account",
+    );
 
-    let page = Page::RecoveryCodes { codes: codes.clone(), onward: "/account".to_owned() };
-    Ok(Reply::from(Outcome::RecoveryCodes(codes)).showing(page).about(&me.account.username))
+    let page = Page::RecoveryCodes {
+        codes: codes.clone(),
+        onward: "/account".to_owned(),
+    };
+    Ok(Reply::from(Outcome::RecoveryCodes(codes))
+        .showing(page)
+        .about(&me.account.username))
 }
 
 /// `POST /account/totp`: a new key, which replaces the old one once a code of it has come.
@@ -290,29 +327,45 @@ fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     let secret = Secret::new();
     let (key, username) = (secret.base32(), me.account.username.clone());
     let otpauth = secret.otpauth(&app.issuer, &username);
-    let moving = PendingMove { username: username.clone(), secret };
-    app.pending.begin_move(me.session.id, moving, request.received.timestamp());
+    let moving = PendingMove {
+        username: username.clone(),
+        secret,
+    };
+    app.pending
+        .begin_move(me.session.id, moving, request.received.timestamp());
 
-    let outcome = Outcome::EnrolRequired { secret: key.clone(), otpauth: otpauth.clone() };
-    let page =
-        Page::Enrol { username: username.clone(), key, otpauth, moving: true, problem: None };
+    let outcome = Outcome::EnrolRequired {
+        secret: key.clone(),
+        otpauth: otpauth.clone(),
+    };
+    let page = Page::Enrol {
+        username: username.clone(),
+        key,
+        otpauth,
+        moving: true,
+        problem: None,
+    };
     Ok(Reply::from(outcome).showing(page).about(&username))
 }
 
 /// `POST /account/totp/confirm`: a code of the new key makes it the second factor.
 pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let moving = app.pending.moving(me.session.id, request.received.timestamp());
+    let moving = app
+        .pending
+        .moving(me.session.id, request.received.timestamp());
     let moving = moving.ok_or(Outcome::NoPendingLogin)?;
 
     replace_secret(app, request, &me, &moving).map_err(|refusal| {
-        refusal.about(&moving.username).beside(|problem| Page::Enrol {
-            username: moving.username.clone(),
-            key: moving.secret.base32(),
-            otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
-            moving: true,
-            problem: Some(problem),
-        })
+        refusal
+            .about(&moving.username)
+            .beside(|problem| Page::Enrol {
+                username: moving.username.clone(),
+                key: moving.secret.base32(),
+                otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
+                moving: true,
+                problem: Some(problem),
+            })
     })
 }
 
@@ -326,7 +379,13 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
         account.confirm_secret(&secret, &typed, device, now)
     })?;
     app.pending.forget_account(&me.account.username);
-    notify(app, request, &me.account, Mail::authenticator_changed, "/account");
+    notify(
+        app,
+        request,
+        &me.account,
+        Mail::authenticator_changed,
+        "/account",
+    );
 
     Ok(Reply::from(Outcome::AuthenticatorChanged)
         .then_to("/account?notice=authenticator_changed")
@@ -337,23 +396,27 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let form = Form::of_body(request).and_then(|form| form.required("session", 64));
-    let which = form.map_err(|error| {
-        on_account_page(app, request, &me, AccountForm::Sessions)(error.into())
-    })?;
+    let which = form
+        .map_err(|error| on_account_page(app, request, &me, AccountForm::Sessions)(error.into()))?;
 
     let (own, name) = (me.session.id, names::key(&me.account.username));
     let ends_own = *which == own.short();
     app.store.update_sessions(move |sessions| {
         sessions.retain(|session| {
-            let named =
-                if *which == "others" { session.id != own } else { *which == session.id.short() };
+            let named = if *which == "others" {
+                session.id != own
+            } else {
+                *which == session.id.short()
+            };
             names::key(&session.username) != name || !named
         })
     })?;
 
     let reply = Reply::from(Outcome::SessionsEnded).about(&me.account.username);
     Ok(if ends_own {
-        reply.then_to("/login").with_cookie(app.cookies.end_session())
+        reply
+            .then_to("/login")
+            .with_cookie(app.cookies.end_session())
     } else {
         reply.then_to("/account?notice=sessions_ended")
     })
@@ -368,7 +431,8 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     confirm_both(app, request, me)?;
     let username = me.account.username.clone();
-    app.store.update(move |accounts: &mut Accounts| accounts.remove(&username))?;
+    app.store
+        .update(move |accounts: &mut Accounts| accounts.remove(&username))?;
     let name = names::key(&me.account.username);
     app.pending.forget_account(&name);
     app.store.update_sessions(move |sessions| {
@@ -392,7 +456,9 @@ fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refus
     confirm(app, request, me, current)?;
     let device = known_device(app, request, Some(&me.account));
     let now = request.received;
-    code_change(app, request, me, device, move |account| account.accept_code(&typed, device, now))
+    code_change(app, request, me, device, move |account| {
+        account.accept_code(&typed, device, now)
+    })
 }
 
 /// Changes my account by a code, unless it has to wait; a wrong one counts against the address too.
@@ -433,5 +499,10 @@ fn notify(
     path: &str,
 ) {
     let url = format!("{}{path}", app.public_url);
-    app.errands.mail_notice(mail(&account.email, &account.username, request.received, &url));
+    app.errands.mail_notice(mail(
+        &account.email,
+        &account.username,
+        request.received,
+        &url,
+    ));
 }

@@ -131,7 +131,13 @@ fn log(request: &Request, reply: &Reply) {
     }
     // A stranger chose path and name: the log's format quotes and escapes them.
     let path: String = request.path.chars().take(100).collect();
-    let user: String = reply.user.as_deref().unwrap_or("-").chars().take(MAX_NAME).collect();
+    let user: String = reply
+        .user
+        .as_deref()
+        .unwrap_or("-")
+        .chars()
+        .take(MAX_NAME)
+        .collect();
     let (address, result) = (request.client.to_string(), reply.outcome.code());
     tracing::info!(event = path, user, address, result);
 }
@@ -150,7 +156,9 @@ fn name_field(form: &Form<'_>) -> Result<String, FormError> {
 
 /// `rd` of a form or query: where to go after the login, or nowhere.
 fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
-    let rd = form.optional("rd", redirect::MAX_LENGTH)?.unwrap_or_default();
+    let rd = form
+        .optional("rd", redirect::MAX_LENGTH)?
+        .unwrap_or_default();
     if rd.len() > redirect::MAX_LENGTH {
         return Err(FormError::Field("rd", "is too long"));
     }
@@ -180,18 +188,25 @@ fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, 
 /// The browser's digest, if the account knows it from an earlier login.
 fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Option<Digest> {
     let id = Digest::of(app.cookies.device(request)?);
-    account.filter(|account| account.knows_device(id)).map(|_| id)
+    account
+        .filter(|account| account.knows_device(id))
+        .map(|_| id)
 }
 
 /// Whose count a password attempt goes to.
 fn target(name: &str, account: Option<&Account>, device: Option<Digest>) -> Target {
     let name = account.map_or(name, |account| &account.username);
-    device.map_or_else(|| Target::Account(Digest::of(&names::key(name))), Target::Device)
+    device.map_or_else(
+        || Target::Account(Digest::of(&names::key(name))),
+        Target::Device,
+    )
 }
 
 /// Hashes a password that was chosen.
 fn hash(app: &App, request: &Request, new: Password) -> Result<PasswordHash, Refusal> {
-    Ok(app.gate.run(Origin::of(request.client), move || PasswordHash::new(&new))?)
+    Ok(app
+        .gate
+        .run(Origin::of(request.client), move || PasswordHash::new(&new))?)
 }
 
 /// A visitor with a session: the proof that handlers of `account` ask for.
@@ -204,13 +219,21 @@ struct LoggedIn {
 /// one deleted or disabled is out at once.
 fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
     let now = request.received;
-    let session = app.store.session(Digest::of(app.cookies.session(request)?))?;
+    let session = app
+        .store
+        .session(Digest::of(app.cookies.session(request)?))?;
     if session.is_over(app.session_limits, now) {
         return None;
     }
-    let account = app.store.resolve(&session.username).filter(|account| !account.disabled)?;
+    let account = app
+        .store
+        .find(&session.username)
+        .filter(|account| !account.disabled)?;
     // Else somebody who registers a freed name would meet its former owner's sessions.
-    if account.created.is_some_and(|created| created > session.created) {
+    if account
+        .created
+        .is_some_and(|created| created > session.created)
+    {
         return None;
     }
     if request.method != Method::Head {
@@ -242,12 +265,12 @@ fn start_session(
     let before = app.cookies.session(request).map(Digest::of);
     app.store.update_sessions(move |sessions| {
         let name = names::key(&session.username);
-        sessions.retain(|old| {
-            Some(old.id) != before && !(alone && names::key(&old.username) == name)
-        });
+        sessions
+            .retain(|old| Some(old.id) != before && !(alone && names::key(&old.username) == name));
         sessions.add(session);
     })?;
-    app.throttle.clear(Target::Account(Digest::of(&names::key(username))));
+    app.throttle
+        .clear(Target::Account(Digest::of(&names::key(username))));
     if let Some(known) = app.cookies.device(request) {
         app.throttle.clear(Target::Device(Digest::of(known)));
     }

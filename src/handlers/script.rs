@@ -30,13 +30,17 @@ pub struct Script {
 
 impl Script {
     pub fn new(template: String) -> Self {
-        Self { template, printed: Mutex::default() }
+        Self {
+            template,
+            printed: Mutex::default(),
+        }
     }
 
     /// Prints a fresh key for this login, alone on a line, as the script does.
     fn print_key(&self, username: &str) {
         let key = BASE32.encode(&token::random::<10>());
-        self.printed().insert(names::key(username), Digest::of(&key));
+        self.printed()
+            .insert(names::key(username), Digest::of(&key));
         let mut out = io::stdout().lock();
         // With standard output closed nobody reads the key, and the login cannot be completed.
         let _ = writeln!(out, "{key}").and_then(|()| out.flush());
@@ -62,11 +66,16 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
     let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
 
     let Some(proof) = check_password(app, request, &name, password)? else {
-        let unknown = app.store.resolve(&name).is_none();
-        return Err(script_says(if unknown { "User is not found." } else { "Wrong password." }));
+        let unknown = app.store.find(&name).is_none();
+        return Err(script_says(if unknown {
+            "User is not found."
+        } else {
+            "Wrong password."
+        }));
     };
     let username = proof.username.clone();
-    app.store.update(move |accounts| note_password(accounts, proof))?;
+    app.store
+        .update(move |accounts| note_password(accounts, proof))?;
     script.print_key(&username);
 
     let page = pages::compat_code(&script.template, &username);
@@ -86,7 +95,9 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
     let key_is_right = key.is_some();
     let account = name.clone();
     let judged = app.store.update(move |accounts: &mut Accounts| {
-        let found = accounts.find(&account).filter(|account| !account.disabled)?;
+        let found = accounts
+            .find(&account)
+            .filter(|account| !account.disabled)?;
         if let Some(wait) = found.code_wait(None, now.timestamp()) {
             return Some(Err(CodeRefused::TooEarly(wait)));
         }
@@ -100,7 +111,10 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
         Some(Ok(username)) => {
             let cookies = start_session(app, request, &username, None, false)?;
             let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
-            Ok(reply.then_to("/account").with_cookies(cookies).about(&username))
+            Ok(reply
+                .then_to("/account")
+                .with_cookies(cookies)
+                .about(&username))
         }
         Some(Err(CodeRefused::TooEarly(wait))) => {
             // It was not looked at, so it still works when the wait is over.
@@ -118,16 +132,20 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let name = name_field(&Form::of_body(request)?)?;
 
-    let counted = app.throttle.recovery(request.client, request.received.timestamp());
+    let counted = app
+        .throttle
+        .recovery(request.client, request.received.timestamp());
     counted.map_err(Outcome::Throttled)?;
-    let found = app.store.resolve(&name);
+    let found = app.store.find(&name);
     let account = found.ok_or_else(|| script_says("User is not found."))?;
-    let new: String = token::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let new: String = token::random::<8>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let hashed = hash(app, request, Password::new(&new))?;
     let username = account.username.clone();
-    app.store.update(move |accounts| {
-        accounts.change(&username, |account| account.password = hashed)
-    })?;
+    app.store
+        .update(move |accounts| accounts.change(&username, |account| account.password = hashed))?;
     let name = names::key(&account.username);
     app.store.update_sessions(move |sessions| {
         sessions.retain(|session| names::key(&session.username) != name)

@@ -26,14 +26,22 @@ pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
         return Ok(Reply::see_other(with_rd("/login", &rd)));
     }
     let (username, email) = (String::new(), String::new());
-    Ok(Reply::page(Page::Register { username, email, problem: None }))
+    Ok(Reply::page(Page::Register {
+        username,
+        email,
+        problem: None,
+    }))
 }
 
 /// `POST /register`: makes an account.
 pub(super) fn register(app: &App, request: &Request) -> Answer {
     add_account(app, request).map_err(|refusal| {
         let (username, email) = (typed(request, "username"), typed(request, "email"));
-        refusal.beside(|problem| Page::Register { username, email, problem: Some(problem) })
+        refusal.beside(|problem| Page::Register {
+            username,
+            email,
+            problem: Some(problem),
+        })
     })
 }
 
@@ -46,24 +54,34 @@ fn add_account(app: &App, request: &Request) -> Answer {
     let email = form.required("email", names::MAX_EMAIL)?;
     form.required("password", password::MAX_LENGTH)?;
     if !names::is_username(&username) {
-        let alphabet = "may hold letters, digits and . _ - + only and begins with a letter or digit";
+        let alphabet =
+            "may hold letters, digits and . _ - + only and begins with a letter or digit";
         return Err(Outcome::BadField("username", alphabet).into());
     }
-    let email = names::parse_email(&email)
-        .ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
+    let email =
+        names::parse_email(&email).ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
     let new = new_password_field(&form, "password")?;
     if app.script.is_none() && new.is_easy_to_guess(&username, &email) {
         return Err(Outcome::PasswordCommon.into());
     }
-    app.store.accounts().taken(&username, &email).map_or(Ok(()), |taken| Err(is_taken(taken)))?;
+    app.store
+        .accounts()
+        .taken(&username, &email)
+        .map_or(Ok(()), |taken| Err(is_taken(taken)))?;
 
     let now = request.received.timestamp();
-    app.throttle.registration(request.client, now).map_err(Outcome::Throttled)?;
+    app.throttle
+        .registration(request.client, now)
+        .map_err(Outcome::Throttled)?;
     let account = Account::new(&username, &email, hash(app, request, new)?, now);
-    app.store.update(move |accounts| accounts.add(account))?.map_err(is_taken)?;
+    app.store
+        .update(move |accounts| accounts.add(account))?
+        .map_err(is_taken)?;
 
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
-    Ok(Reply::from(Outcome::Registered).then_to(login).about(&username))
+    Ok(Reply::from(Outcome::Registered)
+        .then_to(login)
+        .about(&username))
 }
 
 fn is_taken(taken: Taken) -> Refusal {
@@ -80,7 +98,11 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let rd = rd_field(app, &query).unwrap_or_default();
     if let Some(me) = logged_in(app, request) {
         let username = me.account.username.clone();
-        let onward = if rd.is_empty() { "/account".to_owned() } else { rd };
+        let onward = if rd.is_empty() {
+            "/account".to_owned()
+        } else {
+            rd
+        };
         return Ok(Reply::page(Page::LoggedIn { username, onward }));
     }
 
@@ -92,8 +114,15 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         _ => None,
     });
     let notice = notice.map(|outcome| outcome.message().into_owned());
-    let username = username.filter(|name| names::is_username(name)).unwrap_or_default();
-    Ok(Reply::page(Page::Login { username, rd, notice, problem: None }))
+    let username = username
+        .filter(|name| names::is_username(name))
+        .unwrap_or_default();
+    Ok(Reply::page(Page::Login {
+        username,
+        rd,
+        notice,
+        problem: None,
+    }))
 }
 
 /// `POST /login`: a right password earns the page that asks for the code.
@@ -101,10 +130,15 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     first_step(app, request).map_err(|refusal| {
         let username = typed(request, "username");
         let form = Form::of_body(request).ok();
-        let rd = form.and_then(|form| rd_field(app, &form).ok()).unwrap_or_default();
-        refusal
-            .about(&username)
-            .beside(|problem| Page::Login { username, rd, notice: None, problem: Some(problem) })
+        let rd = form
+            .and_then(|form| rd_field(app, &form).ok())
+            .unwrap_or_default();
+        refusal.about(&username).beside(|problem| Page::Login {
+            username,
+            rd,
+            notice: None,
+            problem: Some(problem),
+        })
     })
 }
 
@@ -118,7 +152,10 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    if !app.store.update(move |accounts| note_password(accounts, proof))? {
+    if !app
+        .store
+        .update(move |accounts| note_password(accounts, proof))?
+    {
         return Err(Outcome::WrongCredentials.into());
     }
 
@@ -146,11 +183,13 @@ pub(super) fn check_password(
     password: Password,
 ) -> Result<Option<Authenticated>, Refusal> {
     let now = request.received.timestamp();
-    let found = app.store.resolve(name);
+    let found = app.store.find(name);
     let device = known_device(app, request, found.as_deref());
     let target = target(name, found.as_deref(), device);
-    let attempt =
-        app.throttle.begin(target, request.client, now).map_err(Outcome::Throttled)?;
+    let attempt = app
+        .throttle
+        .begin(target, request.client, now)
+        .map_err(Outcome::Throttled)?;
     let work = move || authenticate(found.as_deref(), &password, now);
     let checked = app.gate.run(Origin::of(request.client), work);
     // What was not looked at is forgiven like what was right.
@@ -163,7 +202,12 @@ pub(super) fn check_password(
 /// What a right password changes: a mailed one is used up, a weak hash replaced. False if the
 /// mailed one was used by somebody else in the meantime.
 pub(super) fn note_password(accounts: &mut Accounts, proof: Authenticated) -> bool {
-    let Authenticated { username, mailed, rehashed, .. } = proof;
+    let Authenticated {
+        username,
+        mailed,
+        rehashed,
+        ..
+    } = proof;
     if let Some(digest) = mailed {
         let used = accounts.change(&username, |account| account.use_mailed_password(digest));
         return used.unwrap_or(false);
@@ -182,7 +226,10 @@ pub(super) fn note_password(accounts: &mut Accounts, proof: Authenticated) -> bo
 /// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
 pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
     let now = request.received.timestamp();
-    let login = app.cookies.login(request).and_then(|cookie| app.pending.login(cookie, now));
+    let login = app
+        .cookies
+        .login(request)
+        .and_then(|cookie| app.pending.login(cookie, now));
     let login = login.ok_or(Outcome::NoPendingLogin)?;
 
     Ok(Reply::page(code_page(app, request, &login, None)))
@@ -205,7 +252,11 @@ fn code_page(
         },
         None => {
             let recovery = Form::of_query(request).has("recovery");
-            Page::Code { username, recovery, problem }
+            Page::Code {
+                username,
+                recovery,
+                problem,
+            }
         }
     }
 }
@@ -214,7 +265,10 @@ fn code_page(
 pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     let now = request.received.timestamp();
     let cookie = app.cookies.login(request).unwrap_or_default();
-    let login = app.pending.login(cookie, now).ok_or(Outcome::NoPendingLogin)?;
+    let login = app
+        .pending
+        .login(cookie, now)
+        .ok_or(Outcome::NoPendingLogin)?;
 
     second_step(app, request, cookie, &login).map_err(|refusal| {
         refusal
@@ -234,7 +288,9 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
 
     let (known, new) = device_of(app, request, &login.username);
     if known.is_none() {
-        let wait = app.throttle.address_wait(request.client, request.received.timestamp());
+        let wait = app
+            .throttle
+            .address_wait(request.client, request.received.timestamp());
         wait.map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))?;
     }
     let step = Step {
@@ -256,7 +312,11 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         return Err(Outcome::NoPendingLogin.into());
     }
     let cookies = start_session(app, request, &login.username, new, false)?;
-    let onward = if login.rd.is_empty() { "/account" } else { &login.rd };
+    let onward = if login.rd.is_empty() {
+        "/account"
+    } else {
+        &login.rd
+    };
     Ok(completed(codes, onward, Outcome::LoginComplete)
         .with_cookies(cookies)
         .about(&login.username))
@@ -268,7 +328,7 @@ pub(super) fn device_of(
     request: &Request,
     username: &str,
 ) -> (Option<Digest>, Option<String>) {
-    let account = app.store.resolve(username);
+    let account = app.store.find(username);
     let known = known_device(app, request, account.as_deref());
     (known, known.is_none().then(token::cookie))
 }
@@ -287,7 +347,9 @@ impl Step {
     /// The recovery codes, if it enrolled, or why the code was refused. None if the account is gone
     /// or disabled, or another login has enrolled it.
     fn take(self, accounts: &mut Accounts) -> Option<Result<Vec<String>, CodeRefused>> {
-        let account = accounts.find(&self.login.username).filter(|account| !account.disabled)?;
+        let account = accounts
+            .find(&self.login.username)
+            .filter(|account| !account.disabled)?;
         if account.totp.is_some() == self.login.enrolling.is_some() {
             return None;
         }
@@ -310,7 +372,8 @@ impl Step {
         // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
             account.logged_in(self.known);
-            self.new.map(|id| account.remember_device(id, self.now.timestamp()));
+            self.new
+                .map(|id| account.remember_device(id, self.now.timestamp()));
         }
         Ok(codes)
     }
@@ -322,7 +385,8 @@ fn wrong_code(app: &App, request: &Request, cookie: &str, why: CodeRefused) -> R
         CodeRefused::TooEarly(wait) => Outcome::Throttled(wait),
         CodeRefused::Wrong => {
             app.pending.wrong_code(cookie);
-            app.throttle.count_address(request.client, request.received.timestamp());
+            app.throttle
+                .count_address(request.client, request.received.timestamp());
             Outcome::WrongCode
         }
     }
@@ -331,10 +395,14 @@ fn wrong_code(app: &App, request: &Request, cookie: &str, why: CodeRefused) -> R
 
 /// After a mailed password: a new one must be chosen before there is a session.
 fn must_choose(app: &App, request: &Request, cookie: &str, codes: Vec<String>) -> Answer {
-    let choice = app.pending.must_choose(cookie, request.received.timestamp());
+    let choice = app
+        .pending
+        .must_choose(cookie, request.received.timestamp());
     let choice = choice.ok_or(Outcome::NoPendingLogin)?;
-    Ok(completed(codes, "/account/password", Outcome::PasswordChangeRequired)
-        .with_cookie(app.cookies.set_login(&choice)))
+    Ok(
+        completed(codes, "/account/password", Outcome::PasswordChangeRequired)
+            .with_cookie(app.cookies.set_login(&choice)),
+    )
 }
 
 /// A code was right: a browser is shown the recovery codes if there are new ones, then goes on.
@@ -342,7 +410,10 @@ fn completed(codes: Vec<String>, onward: &str, outcome: fn(Vec<String>) -> Outco
     if codes.is_empty() {
         return Reply::from(outcome(codes)).then_to(onward);
     }
-    let page = Page::RecoveryCodes { codes: codes.clone(), onward: onward.to_owned() };
+    let page = Page::RecoveryCodes {
+        codes: codes.clone(),
+        onward: onward.to_owned(),
+    };
     Reply::from(outcome(codes)).showing(page)
 }
 
@@ -352,14 +423,20 @@ pub(super) fn forgot_password_page(request: &Request) -> Answer {
         let message = Outcome::NewPasswordSent.message().into_owned();
         return Ok(Reply::page(Page::ForgotSent { message }));
     }
-    Ok(Reply::page(Page::Forgot { username: String::new(), problem: None }))
+    Ok(Reply::page(Page::Forgot {
+        username: String::new(),
+        problem: None,
+    }))
 }
 
 /// `POST /forgot_password`: has a new password mailed. Nothing changes, and the answer tells nothing.
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let show = |refusal: Refusal| {
         let username = typed(request, "username");
-        refusal.beside(|problem| Page::Forgot { username, problem: Some(problem) })
+        refusal.beside(|problem| Page::Forgot {
+            username,
+            problem: Some(problem),
+        })
     };
     let name = Form::of_body(request).and_then(|form| name_field(&form));
     let name = name.map_err(|error| show(error.into()))?;
@@ -369,7 +446,9 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     counted.map_err(|wait| show(Outcome::Throttled(wait).into()))?;
     app.errands.mail_new_password(&name, now);
 
-    Ok(Reply::from(Outcome::NewPasswordSent).then_to("/forgot_password?sent").about(&name))
+    Ok(Reply::from(Outcome::NewPasswordSent)
+        .then_to("/forgot_password?sent")
+        .about(&name))
 }
 
 /// `GET /logout`: ends the session, unless another site sent the visitor here.
@@ -395,7 +474,8 @@ fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
     let me = logged_in(app, request);
     if let Some(cookie) = app.cookies.session(request) {
         let id = Digest::of(cookie);
-        app.store.update_sessions(move |sessions| sessions.retain(|session| session.id != id))?;
+        app.store
+            .update_sessions(move |sessions| sessions.retain(|session| session.id != id))?;
     }
     if let Some(cookie) = app.cookies.login(request) {
         app.pending.finish(cookie);
