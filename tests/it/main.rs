@@ -1,1 +1,6 @@
-fn main() {}
+//! What the product promises, asked of the real program over TLS.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod life;
