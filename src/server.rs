@@ -203,3 +203,117 @@ fn read(raw: &mut tiny_http::Request, clock: &Clock) -> Option<Request> {
         received: clock.now(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    fn text(status: u16, body: &str) -> Response {
+        Response {
+            status,
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    /// One worker and a connection to it.
+    fn start(
+        answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+        failed: impl Fn() -> Response + Send + Sync + 'static,
+    ) -> (Workers, UnixStream) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = tiny_http::Server::from_listener(listener, None).unwrap();
+        let stream = UnixStream::connect(&path).unwrap();
+        let site = Arc::new(Site {
+            answer: Box::new(answer),
+            failed: Box::new(failed),
+        });
+        let workers = super::start(server, 1, &site, &Arc::new(Clock::start())).unwrap();
+        (workers, stream)
+    }
+
+    fn ask(stream: &mut UnixStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn a_request_reaches_the_site_with_all_its_parts() {
+        let (_workers, mut stream) = start(
+            |request| {
+                assert_eq!(
+                    request.headers,
+                    [
+                        ("cookie".to_owned(), "a=b".to_owned()),
+                        ("content-length".to_owned(), "2000".to_owned()),
+                    ]
+                );
+                let (path, query) = (&request.path, &request.query);
+                let length = request.body.len();
+                text(200, &format!("{path} {query} {} {length}", request.client))
+            },
+            || text(500, ""),
+        );
+        let head = "POST /p%20?q?r HTTP/1.1\r\nCookie: a=b\r\nContent-Length: 2000\r\n\
+            Auth-User-Client: 2001:db8::1\r\n\r\n";
+        let answer = ask(&mut stream, &format!("{head}{}", "x".repeat(2000)));
+        assert!(
+            answer.ends_with("\r\n\r\n/p%20 q?r 2001:db8::1 2000"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn even_a_panic_about_a_panic_costs_one_request() {
+        let (_workers, mut stream) = start(
+            |request| {
+                assert_ne!(request.path, "/panic");
+                text(200, "fine")
+            },
+            || panic!("as asked"),
+        );
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n");
+        assert!(ask(&mut stream, &get("/panic")).starts_with("HTTP/1.1 500 "));
+        assert!(ask(&mut stream, &get("/")).ends_with("fine"));
+    }
+
+    #[test]
+    fn a_request_that_does_not_come_from_the_front_does_not_reach_the_site() {
+        let (_workers, mut stream) = start(|_| text(200, ""), || text(500, ""));
+        for field in ["", "auth-user-client: me\r\n"] {
+            let answer = ask(&mut stream, &format!("GET / HTTP/1.1\r\n{field}\r\n"));
+            assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        }
+    }
+
+    #[test]
+    fn stopping_waits_for_the_request_under_way_but_not_for_ever() {
+        let (asked, arrived) = channel();
+        let (release, released) = channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let answer = move |_: &Request| {
+            asked.send(()).unwrap();
+            let _ = released.lock().unwrap().recv();
+            text(200, "")
+        };
+        let (workers, mut stream) = start(answer, || text(500, ""));
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n")
+            .unwrap();
+        arrived.recv().unwrap();
+        assert!(!workers.stop(Duration::from_millis(20)));
+        drop(release);
+
+        let (idle, _stream) = start(|_| text(200, ""), || text(500, ""));
+        assert!(idle.stop(Duration::from_secs(20)));
+    }
+}

@@ -315,9 +315,8 @@ mod tests {
     fn one_address_gets_its_share_and_a_trusted_proxy_more() {
         let peers = Peers::new();
         let connections = Connections::new(10, 2);
-        let admit = |address: &str, trusted| {
-            connections.admit(peers.connect().1, ip(address), trusted)
-        };
+        let admit =
+            |address: &str, trusted| connections.admit(peers.connect().1, ip(address), trusted);
         let seats = [admit("2001:db8::1", false), admit("2001:db8::2", false)];
         assert!(seats.iter().all(Option::is_some));
         assert!(admit("2001:db8::3", false).is_none());

@@ -72,7 +72,10 @@ pub fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         .map(|field| (field.name.to_ascii_lowercase(), field.value.to_vec()))
         .collect();
 
-    if let Some(name) = SINGLE.into_iter().find(|name| values(&fields, name).count() > 1) {
+    if let Some(name) = SINGLE
+        .into_iter()
+        .find(|name| values(&fields, name).count() > 1)
+    {
         return Err(Refusal::Malformed(match name {
             "host" => "more than one Host",
             "content-length" => "more than one Content-Length",
@@ -100,10 +103,7 @@ impl Head {
     }
 }
 
-fn values<'a>(
-    fields: &'a [(String, Vec<u8>)],
-    name: &'a str,
-) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(fields: &'a [(String, Vec<u8>)], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     fields
         .iter()
         .filter(move |(field, _)| field == name)
@@ -111,10 +111,7 @@ fn values<'a>(
 }
 
 /// The members of a list that may be spread over several fields, without space around them.
-fn members<'a>(
-    fields: &'a [(String, Vec<u8>)],
-    name: &'a str,
-) -> impl Iterator<Item = &'a [u8]> {
+fn members<'a>(fields: &'a [(String, Vec<u8>)], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     values(fields, name)
         .flat_map(|value| value.split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
@@ -205,7 +202,10 @@ fn reduce_target(
     }
     let bad = Refusal::Malformed("a bad target");
     // A fragment is never sent (RFC 9112, section 3.2); one reader would cut it off, another not.
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    if !target
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
         return Err(bad);
     }
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
@@ -238,9 +238,7 @@ fn framing(fields: &[(String, Vec<u8>)], version: Version) -> Result<Framing, Re
         (0, None) => Ok(Framing::Length(0)),
         (0, Some(length)) => body_length(length).map(Framing::Length),
         (_, Some(_)) => Err(Refusal::Malformed("Content-Length and Transfer-Encoding")),
-        _ if version == Version::Http10 => {
-            Err(Refusal::Malformed("Transfer-Encoding on HTTP/1.0"))
-        }
+        _ if version == Version::Http10 => Err(Refusal::Malformed("Transfer-Encoding on HTTP/1.0")),
         (1, None) => check_codings(fields).map(|()| Framing::Chunked),
         _ => Err(Refusal::Malformed("more than one Transfer-Encoding")),
     }

@@ -222,3 +222,103 @@ impl Drop for PrivateDirectory {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// A relay of one connection whose requests are given to the test.
+    fn relay() -> (tiny_http::Server, Relay) {
+        let (server, mut relay) = Relay::open(1).unwrap();
+        relay.patience = Duration::from_millis(20);
+        for stream in &relay.lock().free {
+            let short = Some(Duration::from_millis(50));
+            stream.set_read_timeout(short).unwrap();
+        }
+        (server, relay)
+    }
+
+    fn answer(request: tiny_http::Request, bytes: &[u8]) {
+        let mut writer = request.into_writer();
+        writer.write_all(bytes).unwrap();
+        writer.flush().unwrap();
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n";
+
+    #[test]
+    fn nothing_of_the_socket_can_be_found_once_it_is_open() {
+        let (server, _relay) = Relay::open(1).unwrap();
+        let address = server.server_addr().to_unix().unwrap();
+        let path = address.as_pathname().unwrap();
+        assert!(!path.exists());
+        assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn the_directory_of_the_socket_is_closed_to_others() {
+        let directory = PrivateDirectory::make().unwrap();
+        let mode = fs::metadata(&directory.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_request_without_a_free_connection_is_told_so() {
+        let (server, relay) = relay();
+        let (done, finished) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let taken = relay.borrow();
+                done.send(()).unwrap();
+                thread::park_timeout(Duration::from_millis(60));
+                relay.give_back(taken.unwrap());
+            });
+            finished.recv().unwrap();
+            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+        });
+        drop(server);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_become_the_next_ones() {
+        let (server, relay) = relay();
+        let Err(Failure::Late(owed)) = relay.exchange(REQUEST) else {
+            panic!("an answer came from nobody");
+        };
+        let late = server.recv().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| answer(late, b"\0\0\0\x04late"));
+            owed.settle();
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| answer(server.recv().unwrap(), b"\0\0\0\x02ok"));
+            assert_eq!(relay.exchange(REQUEST).ok(), Some(b"ok".to_vec()));
+        });
+    }
+
+    #[test]
+    fn a_connection_that_answers_nonsense_is_not_used_again() {
+        let (server, relay) = relay();
+        thread::scope(|scope| {
+            scope.spawn(|| answer(server.recv().unwrap(), b"HTTP/1.1 200 OK\r\n\r\n"));
+            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Broken(_))));
+        });
+        assert_eq!(relay.lock().open, 0);
+        assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+    }
+
+    #[test]
+    fn an_answer_larger_than_one_read_arrives_whole() {
+        let (server, relay) = relay();
+        let page = vec![b'x'; 300_000];
+        let mut framed = 300_000_u32.to_be_bytes().to_vec();
+        framed.extend_from_slice(&page);
+        thread::scope(|scope| {
+            scope.spawn(|| answer(server.recv().unwrap(), &framed));
+            assert!(relay.exchange(REQUEST).ok() == Some(page));
+        });
+    }
+}

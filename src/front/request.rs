@@ -78,7 +78,10 @@ impl Reader {
                 head: Box::new(head),
             };
         }
-        let State::Body { body, continued, .. } = &mut self.state else {
+        let State::Body {
+            body, continued, ..
+        } = &mut self.state
+        else {
             return Ok(Step::MoreHead);
         };
 

@@ -31,7 +31,9 @@ impl Room {
         let limit = raise();
         Self::under(limit).ok_or_else(|| StartError {
             what: format!("serve with a limit of {limit} open files"),
-            hint: format!("raise it, for instance with ulimit -n 1024; at least {LEAST} are needed"),
+            hint: format!(
+                "raise it, for instance with ulimit -n 1024; at least {LEAST} are needed"
+            ),
         })
     }
 
@@ -59,7 +61,9 @@ fn raise() -> usize {
     // No limit reads as none.
     getrlimit(Resource::Nofile)
         .current
-        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+        .map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        })
 }
 
 #[cfg(test)]

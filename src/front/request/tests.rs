@@ -118,7 +118,15 @@ fn targets_come_out_in_origin_form() {
 #[test]
 fn field_names_are_tokens_and_lines_are_not_folded() {
     for field in [
-        "A : b", "A\t: b", ": b", "A b: c", "A", " A: b", "\tA: b", "A(: b", "\u{e9}: b",
+        "A : b",
+        "A\t: b",
+        ": b",
+        "A b: c",
+        "A",
+        " A: b",
+        "\tA: b",
+        "A(: b",
+        "\u{e9}: b",
     ] {
         let raw = format!("{GOOD}{field}\r\n\r\n");
         assert_eq!(refused(&raw), Some(400), "{field:?}");
@@ -221,7 +229,10 @@ fn chunks_are_put_together_exactly() {
     for (body, decoded) in [
         ("0\r\n\r\n", ""),
         ("000\r\n\r\n", ""),
-        ("3\r\nabc\r\n0A;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", "abc0123456789"),
+        (
+            "3\r\nabc\r\n0A;x=\"y\"\r\n0123456789\r\n0\r\n\r\n",
+            "abc0123456789",
+        ),
         ("1;a\r\nz\r\n0;b\r\nTrailer: x\r\n\r\n", "z"),
     ] {
         assert_eq!(accepted(chunked(body)).body, decoded.as_bytes(), "{body:?}");
@@ -253,8 +264,14 @@ fn chunks_are_put_together_exactly() {
     for body in ["ffffffffffffffff\r\n", "10001\r\n", "8000000000000000\r\n"] {
         assert_eq!(refused(chunked(body)), Some(413), "{body:?}");
     }
-    assert_eq!(refused(chunked(&format!("1;{}", "x".repeat(300)))), Some(400));
-    assert_eq!(refused(chunked(&format!("0\r\nA: {}", "x".repeat(5000)))), Some(431));
+    assert_eq!(
+        refused(chunked(&format!("1;{}", "x".repeat(300)))),
+        Some(400)
+    );
+    assert_eq!(
+        refused(chunked(&format!("0\r\nA: {}", "x".repeat(5000)))),
+        Some(431)
+    );
     // Many chunks whose framing outweighs them.
     let wasteful = format!("1;{}\r\nx\r\n", "y".repeat(200)).repeat(2000);
     assert_eq!(refused(chunked(&wasteful)), Some(413));
@@ -327,10 +344,18 @@ fn a_connection_stays_open_as_its_version_says() {
         ("1.1", "Connection: upgrade\r\n", true),
         ("1.0", "", false),
         ("1.0", "Connection: Keep-Alive\r\n", true),
-        ("1.0", "Connection: keep-alive\r\nConnection: close\r\n", false),
+        (
+            "1.0",
+            "Connection: keep-alive\r\nConnection: close\r\n",
+            false,
+        ),
     ] {
         let raw = format!("GET / HTTP/{version}\r\nHost: h\r\n{connection}\r\n");
-        assert_eq!(accepted(raw).head.keep_alive, stays, "{version} {connection}");
+        assert_eq!(
+            accepted(raw).head.keep_alive,
+            stays,
+            "{version} {connection}"
+        );
     }
 }
 
@@ -347,12 +372,18 @@ fn what_a_client_accepts_is_found_even_in_a_bad_head() {
 fn plainly(bytes: &[u8]) -> (String, Vec<u8>, usize) {
     let skip = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
     let text = &bytes[skip..];
-    let head = text.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let head = text
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap()
+        + 4;
     let lines = String::from_utf8_lossy(&text[..head]).into_owned();
     let field = |name: &str| {
         lines.split("\r\n").find_map(|line| {
             let (field, value) = line.split_once(':')?;
-            field.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+            field
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
         })
     };
     let line = lines.split("\r\n").next().unwrap().to_owned();

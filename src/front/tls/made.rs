@@ -47,8 +47,7 @@ pub fn ensure(files: &Files, wall: u64) -> Result<(), StartError> {
 
 /// Whether a certificate that ends at `not_after` should be renewed at `wall`.
 pub fn is_due(not_after: i64, wall: u64) -> bool {
-    i64::try_from(wall)
-        .is_ok_and(|wall| wall >= not_after.saturating_sub(RENEWED.whole_seconds()))
+    i64::try_from(wall).is_ok_and(|wall| wall >= not_after.saturating_sub(RENEWED.whole_seconds()))
 }
 
 /// Signs a new certificate with the key there is.
@@ -123,7 +122,9 @@ fn sign(key: &KeyPair, wall: u64) -> io::Result<String> {
 
 /// How the machine may be called from nearby.
 fn names() -> Vec<String> {
-    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let mut names = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -62,7 +62,7 @@ impl Tls {
     pub fn open(files: Files, wall: u64) -> Result<Self, StartError> {
         made::ensure(&files, wall)?;
         let stamp = Stamp::of(&files);
-        let pair = pair::load(&files).map_err(StartError::from)?;
+        let pair = pair::load(&files)?;
         pair.warn(&files, wall);
 
         let served = Arc::new(Served(RwLock::new(Arc::clone(&pair.key))));
@@ -142,7 +142,11 @@ impl Tls {
     fn serve(&self, watched: &mut Watched, pair: Pair) {
         watched.made_here = pair.made_here;
         watched.not_after = pair.not_after;
-        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = pair.key;
+        *self
+            .served
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = pair.key;
     }
 
     fn renew_if_due(&self, wall: u64) {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
 
 use crate::front::StartError;
-use crate::front::tls::made::MADE_HERE;
 use crate::front::tls::Files;
+use crate::front::tls::made::MADE_HERE;
 
 /// A long chain has some 10 KiB.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -31,9 +33,6 @@ pub struct Pair {
     /// DNS names in lower case, addresses as text.
     names: Vec<String>,
 }
-
-/// Why a pair cannot be served; for the operator.
-pub type PairError = StartError;
 
 /// What tells a changed file from an unchanged one.
 #[derive(Clone, PartialEq)]
@@ -64,25 +63,27 @@ impl Stamp {
 }
 
 /// Reads both files and makes sure they belong together. Age and names are the caller's to judge.
-pub fn load(files: &Files) -> Result<Pair, PairError> {
+pub fn load(files: &Files) -> Result<Pair, StartError> {
     let chain = read_chain(&files.certificate)?;
     let key = read_key(&files.key, files.allow_open_key)?;
     let key = aws_lc_rs::default_provider()
         .key_provider
         .load_private_key(key)
-        .map_err(|error| PairError {
+        .map_err(|error| StartError {
             what: format!("use the TLS key {:?}: {error}", files.key),
             hint: "give an RSA, ECDSA or Ed25519 key".to_owned(),
         })?;
 
-    let leaf = chain.first().ok_or_else(|| bad_certificate(&files.certificate))?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| bad_certificate(&files.certificate))?;
     let (_, parsed) =
         X509Certificate::from_der(leaf).map_err(|_| bad_certificate(&files.certificate))?;
     let matches = key
         .public_key()
         .is_none_or(|public| public.as_ref() == parsed.public_key().raw);
     if !matches {
-        return Err(PairError {
+        return Err(StartError {
             what: format!(
                 "serve TLS: the key {:?} does not belong to the certificate {:?}",
                 files.key, files.certificate
@@ -134,21 +135,21 @@ impl Pair {
     pub fn covers(&self, host: &str) -> bool {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let parent = host.split_once('.').map(|(_, parent)| parent);
-        self.names.iter().any(|name| {
-            *name == host || (parent.is_some() && name.strip_prefix("*.") == parent)
-        })
+        self.names
+            .iter()
+            .any(|name| *name == host || (parent.is_some() && name.strip_prefix("*.") == parent))
     }
 }
 
-fn bad_certificate(path: &Path) -> PairError {
-    PairError {
+fn bad_certificate(path: &Path) -> StartError {
+    StartError {
         what: format!("read the TLS certificate {path:?}: there is no certificate in it"),
         hint: "give a PEM file with the chain, the server's own certificate first".to_owned(),
     }
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PairError> {
-    let (bytes, _) = read(path).map_err(|error| PairError {
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let (bytes, _) = read(path).map_err(|error| StartError {
         what: format!("read the TLS certificate {path:?}: {error}"),
         hint: "give its path with --cert".to_owned(),
     })?;
@@ -161,14 +162,14 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PairError> {
     Ok(chain)
 }
 
-fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, PairError> {
-    let (bytes, metadata) = read(path).map_err(|error| PairError {
+fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, StartError> {
+    let (bytes, metadata) = read(path).map_err(|error| StartError {
         what: format!("read the TLS key {path:?}: {error}"),
         hint: "give its path with --key".to_owned(),
     })?;
     if is_open(metadata.mode(), metadata.uid()) {
         if !allow_open {
-            return Err(PairError {
+            return Err(StartError {
                 what: format!("use the TLS key {path:?}: others than its owner can read it"),
                 hint: format!("take the rights away: chmod 600 {path:?}"),
             });
@@ -178,7 +179,7 @@ fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, Pai
     rustls_pemfile::private_key(&mut bytes.as_slice())
         .ok()
         .flatten()
-        .ok_or_else(|| PairError {
+        .ok_or_else(|| StartError {
             what: format!("read the TLS key {path:?}: there is no key in it"),
             hint: "give a PEM file with a PKCS#8, PKCS#1 or SEC1 key, not encrypted".to_owned(),
         })
@@ -207,7 +208,7 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, fs::Metadata)> {
 }
 
 fn is_made_here(certificate: &X509Certificate<'_>) -> bool {
-    let says_so = |name: &x509_parser::x509::X509Name<'_>| {
+    let says_so = |name: &X509Name<'_>| {
         let mut names = name.iter_common_name();
         names.next().and_then(|name| name.as_str().ok()) == Some(MADE_HERE)
             && name.iter_attributes().count() == 1
@@ -220,8 +221,12 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         return Vec::new();
     };
     let address = |bytes: &[u8]| match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(|b| std::net::IpAddr::from(b).to_string()),
-        _ => <[u8; 16]>::try_from(bytes).ok().map(|b| std::net::IpAddr::from(b).to_string()),
+        4 => <[u8; 4]>::try_from(bytes)
+            .ok()
+            .map(|b| IpAddr::from(b).to_string()),
+        _ => <[u8; 16]>::try_from(bytes)
+            .ok()
+            .map(|b| IpAddr::from(b).to_string()),
     };
     extension
         .value
@@ -244,7 +249,13 @@ mod tests {
         assert!(!is_open(0o100_600, 1000));
         assert!(!is_open(0o100_400, 1000));
         assert!(!is_open(0o100_640, 0));
-        for (mode, owner) in [(0o640, 1000), (0o644, 0), (0o604, 0), (0o660, 0), (0o620, 0)] {
+        for (mode, owner) in [
+            (0o640, 1000),
+            (0o644, 0),
+            (0o604, 0),
+            (0o660, 0),
+            (0o620, 0),
+        ] {
             assert!(is_open(mode, owner), "{mode:o} of {owner}");
         }
     }
