@@ -29,6 +29,8 @@ pub(super) struct FlatFile {
     known: Option<Version>,
     /// A thread that still waits for the lock after a save gave up on it.
     waiting: Option<Receiver<io::Result<File>>>,
+    /// [`LOCK_WAIT`], but for tests.
+    lock_wait: Duration,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -74,6 +76,7 @@ impl FlatFile {
             path: path.to_owned(),
             known: None,
             waiting: None,
+            lock_wait: LOCK_WAIT,
             sync: File::sync_all,
         }
     }
@@ -164,7 +167,7 @@ impl FlatFile {
                 wait_for(file)?
             }
         };
-        match receiver.recv_timeout(LOCK_WAIT) {
+        match receiver.recv_timeout(self.lock_wait) {
             Ok(file) => Ok(Lock { _file: file? }),
             Err(RecvTimeoutError::Timeout) => {
                 self.waiting = Some(receiver);
@@ -432,13 +435,15 @@ mod tests {
     fn only_one_at_a_time_has_the_lock() {
         let (_directory, mut file) = fresh();
         let mut other = FlatFile::new(&file.path);
+        other.lock_wait = Duration::ZERO;
+
         let lock = file.lock().unwrap();
+        assert!(other.lock().is_err());
+        assert!(other.lock().is_err());
 
-        let waiting = thread::spawn(move || other.lock().map(drop));
-
-        assert!(!waiting.is_finished());
         drop(lock);
-        waiting.join().unwrap().unwrap();
+        other.lock_wait = LOCK_WAIT;
+        assert!(other.lock().is_ok());
     }
 
     #[test]
