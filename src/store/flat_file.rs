@@ -29,6 +29,8 @@ pub(super) struct FlatFile {
     known: Option<Version>,
     /// A thread that still waits for the lock after a save gave up on it.
     waiting: Option<Receiver<io::Result<File>>>,
+    /// [`LOCK_WAIT`], but for tests.
+    lock_wait: Duration,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -74,6 +76,7 @@ impl FlatFile {
             path: path.to_owned(),
             known: None,
             waiting: None,
+            lock_wait: LOCK_WAIT,
             sync: File::sync_all,
         }
     }
@@ -164,7 +167,7 @@ impl FlatFile {
                 wait_for(file)?
             }
         };
-        match receiver.recv_timeout(LOCK_WAIT) {
+        match receiver.recv_timeout(self.lock_wait) {
             Ok(file) => Ok(Lock { _file: file? }),
             Err(RecvTimeoutError::Timeout) => {
                 self.waiting = Some(receiver);
@@ -307,4 +310,169 @@ fn wait_for(file: File) -> io::Result<Receiver<io::Result<File>>> {
             let _ = sender.send(locked);
         })?;
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn fresh() -> (TempDir, FlatFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = FlatFile::new(&directory.path().join("file"));
+        (directory, file)
+    }
+
+    fn put(file: &mut FlatFile, text: &str) -> Result<(), Failure> {
+        file.replace(|out| out.write_all(text.as_bytes()))
+    }
+
+    fn known(file: &FlatFile) -> bool {
+        file.is_known(file.look().unwrap())
+    }
+
+    #[test]
+    fn own_saves_are_known_and_others_are_not() {
+        let (_directory, mut file) = fresh();
+        assert!(known(&file));
+
+        assert!(put(&mut file, "one").is_ok());
+        assert!(known(&file));
+
+        fs::write(&file.path, "two").unwrap();
+        assert!(!known(&file));
+
+        let found = file.read().unwrap();
+        file.know(found);
+        assert!(known(&file));
+        fs::remove_file(&file.path).unwrap();
+        assert!(!known(&file));
+    }
+
+    #[test]
+    fn a_copy_put_back_with_its_old_time_is_not_taken_for_the_known_one() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+        let modified = fs::metadata(&file.path).unwrap().modified().unwrap();
+
+        let other = directory.path().join("other");
+        fs::write(&other, "two").unwrap();
+        let times = fs::FileTimes::new().set_modified(modified);
+        File::options()
+            .write(true)
+            .open(&other)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+        fs::rename(&other, &file.path).unwrap();
+
+        assert!(!known(&file));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_no_draft() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+
+        let failed = file.replace(|out| {
+            out.write_all(b"tw")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+
+        assert!(matches!(failed, Err(Failure::Before(_))));
+        assert_eq!(fs::read(&file.path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        assert!(known(&file));
+    }
+
+    #[test]
+    fn a_sync_that_fails_leaves_the_old_file() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+
+        file.sync = |_| Err(io::Error::other("bad sector"));
+
+        assert!(matches!(put(&mut file, "two"), Err(Failure::Before(_))));
+        assert_eq!(fs::read(&file.path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_told_apart() {
+        let (_directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+
+        file.sync = |file| match file.metadata()?.is_dir() {
+            true => Err(io::Error::other("bad sector")),
+            false => Ok(()),
+        };
+
+        assert!(matches!(put(&mut file, "two"), Err(Failure::After(_))));
+        assert_eq!(fs::read(&file.path).unwrap(), b"two");
+        assert!(known(&file));
+    }
+
+    #[test]
+    fn an_edit_during_a_save_is_not_overwritten() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+        let path = file.path.clone();
+
+        let failed = file.replace(|out| {
+            fs::write(&path, "edited")?;
+            out.write_all(b"two")
+        });
+
+        assert!(matches!(failed, Err(Failure::Before(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"edited");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_one_at_a_time_has_the_lock() {
+        let (_directory, mut file) = fresh();
+        let mut other = FlatFile::new(&file.path);
+        other.lock_wait = Duration::ZERO;
+
+        let lock = file.lock().unwrap();
+        assert!(other.lock().is_err());
+        assert!(other.lock().is_err());
+
+        drop(lock);
+        other.lock_wait = LOCK_WAIT;
+        assert!(other.lock().is_ok());
+    }
+
+    #[test]
+    fn a_link_and_the_real_path_share_one_lock() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+        let nested = directory.path().join("nested");
+        fs::create_dir(&nested).unwrap();
+        symlink("../file", nested.join("link")).unwrap();
+
+        let mut link = FlatFile::new(&nested.join("link"));
+        drop(link.lock().unwrap());
+
+        assert_eq!(fs::read_dir(&nested).unwrap().count(), 1);
+        assert!(directory.path().join("file.lock").exists());
+    }
+
+    #[test]
+    fn the_tenth_damaged_file_is_the_last_to_stay() {
+        let (directory, mut file) = fresh();
+        for n in 0..12 {
+            fs::write(&file.path, n.to_string()).unwrap();
+            file.set_aside().unwrap();
+        }
+
+        let read = |name| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(read("file.damaged"), "0");
+        assert_eq!(read("file.damaged.8"), "8");
+        assert_eq!(read("file.damaged.9"), "11");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 10);
+    }
 }

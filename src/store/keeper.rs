@@ -102,6 +102,16 @@ impl<T: Content> Keeper<T> {
         &self,
         change: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<R, NotSaved> {
+        self.ask(change)
+            .recv()
+            .unwrap_or_else(|_| Err(self.closed.clone()))
+    }
+
+    /// Where the result will be; nothing comes if the thread has ended.
+    fn ask<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Receiver<Result<R, NotSaved>> {
         let (answer, answered) = mpsc::sync_channel(1);
         let change = Message::Change(Box::new(Waiting {
             change: Some(change),
@@ -109,8 +119,9 @@ impl<T: Content> Keeper<T> {
             answer,
             panicked: self.panicked.clone(),
         }));
-        self.queue.send(change).map_err(|_| self.closed.clone())?;
-        answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
+        // Of a thread that has ended, the answer is that there is none.
+        let _ = self.queue.send(change);
+        answered
     }
 
     /// Saves what has been asked for so far, does the chores once more, and ends the thread. Later
@@ -222,6 +233,90 @@ impl<T: Content> Worker<T> {
     fn do_chores(&mut self, content: &mut T) {
         if let Some(chores) = &mut self.chores {
             let _ = content.attempt(|content| (chores.chore)(content));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
+
+    use super::*;
+    use crate::accounts::session::{Session, Sessions};
+    use crate::accounts::token::Digest;
+    use crate::clock::Timestamp;
+
+    fn keeper(path: &Path, chores: Option<Chores<Sessions>>) -> Keeper<Sessions> {
+        let document = Document::open(path).ok().unwrap();
+        Keeper::start(document, chores).unwrap()
+    }
+
+    fn session(id: &str) -> Session {
+        let address = "127.0.0.1".to_owned();
+        Session::new(Digest::of(id), "alice", address, "curl", Timestamp(1000))
+    }
+
+    #[test]
+    fn changes_that_wait_together_share_one_save() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.json");
+        let keeper = keeper(&path, None);
+        let (release, released) = mpsc::channel();
+
+        let first = keeper.ask(move |sessions: &mut Sessions| {
+            sessions.add(session("first"));
+            released.recv().unwrap();
+        });
+        let others: Vec<_> = (0..10)
+            .map(|n| {
+                let path = path.clone();
+                keeper.ask(move |sessions: &mut Sessions| {
+                    sessions.add(session(&n.to_string()));
+                    fs::metadata(path).map(|metadata| metadata.ino()).ok()
+                })
+            })
+            .collect();
+        release.send(()).unwrap();
+
+        assert!(first.recv().unwrap().is_ok());
+        let mut seen: Vec<_> = others
+            .into_iter()
+            .map(|other| other.recv().unwrap().unwrap())
+            .collect();
+        seen.dedup();
+        // The first may have been taken together with some of the others, before any save.
+        assert!(seen.len() <= 2, "{seen:?}");
+        assert_eq!(keeper.get().len(), 11);
+    }
+
+    #[test]
+    fn when_a_session_was_last_used_is_saved_from_time_to_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.json");
+        let chores = Chores {
+            every: Duration::ZERO,
+            chore: Box::new(|_| ()),
+        };
+        let keeper = keeper(&path, Some(chores));
+        keeper
+            .update(|sessions| sessions.add(session("cookie")))
+            .unwrap();
+
+        keeper
+            .get()
+            .find(Digest::of("cookie"))
+            .unwrap()
+            .seen(Timestamp(2000));
+
+        let end = Instant::now() + Duration::from_secs(20);
+        while !fs::read_to_string(&path)
+            .unwrap()
+            .contains("1970-01-01T00:33:20Z")
+        {
+            assert!(Instant::now() < end, "it was never saved");
+            thread::yield_now();
         }
     }
 }

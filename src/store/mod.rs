@@ -22,6 +22,8 @@ mod flat_file;
 mod json;
 mod keeper;
 mod sessions_json;
+#[cfg(test)]
+mod tests;
 mod users_json;
 
 use document::{Content, Document};
@@ -94,7 +96,7 @@ impl Store {
     }
 
     /// The account with this username or e-mail.
-    pub fn find(&self, name: &str) -> Option<Arc<Account>> {
+    pub fn resolve(&self, name: &str) -> Option<Arc<Account>> {
         self.accounts().resolve(name).cloned()
     }
 

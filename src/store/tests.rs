@@ -1,0 +1,624 @@
+use std::collections::HashSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::accounts::session::{Limits, Session};
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, Accounts, Taken};
+use crate::clock::{Clock, Timestamp};
+use crate::store::{OpenError, Store};
+
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(3600),
+    max: Duration::from_secs(86_400),
+};
+
+const EMPTY: &str = "{\"version\": 1, \"users\": {}}";
+
+/// A directory with a users file that may be there or not.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn with(users: &str) -> Self {
+        let place = Self::new();
+        fs::write(place.users(), users).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn users(&self) -> PathBuf {
+        self.path("users.json")
+    }
+
+    fn try_open(&self) -> Result<Store, OpenError> {
+        Store::open(&self.users(), LIMITS, Arc::new(Clock::start()))
+    }
+
+    fn open(&self) -> Store {
+        self.try_open().unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.users()).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn user(name: &str) -> String {
+    format!(
+        r#"{{"email": "{name}@example.com", "password": "$pbkdf2-sha256$i=1,l=32$c2FsdA${}"}}"#,
+        "A".repeat(43)
+    )
+}
+
+fn users(names: &[&str]) -> String {
+    let users: Vec<String> = names
+        .iter()
+        .map(|name| format!("\"{name}\": {}", user(name)))
+        .collect();
+    format!("{{\"version\": 1, \"users\": {{{}}}}}", users.join(","))
+}
+
+fn account(name: &str) -> Account {
+    let mut account: Account = serde_json::from_str(&user(name)).unwrap();
+    account.username = name.to_owned();
+    account
+}
+
+fn add(store: &Store, name: &str) -> Result<(), Taken> {
+    let account = account(name);
+    store.update(|accounts| accounts.add(account)).unwrap()
+}
+
+fn names(accounts: &Accounts) -> Vec<String> {
+    accounts
+        .iter()
+        .map(|account| account.username.clone())
+        .collect()
+}
+
+fn session(id: &str, name: &str, now: Timestamp) -> Session {
+    Session::new(Digest::of(id), name, "127.0.0.1".to_owned(), "curl", now)
+}
+
+fn now() -> Timestamp {
+    Clock::start().now().timestamp()
+}
+
+/// Waits for something that another thread will have done soon.
+fn eventually(what: &str, happened: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < end, "never happened: {what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_change_is_on_disk_when_it_is_answered() {
+    let place = Place::new();
+    let store = place.open();
+
+    let answer = add(&store, "alice");
+
+    assert_eq!(answer, Ok(()));
+    assert!(store.resolve("ALICE").is_some());
+    assert!(store.resolve("alice@example.com").is_some());
+    assert_eq!(names(&place.open().accounts()), ["alice"]);
+}
+
+#[test]
+fn the_file_is_written_for_people_to_read() {
+    let place = Place::new();
+
+    add(&place.open(), "alice").unwrap();
+
+    let password = format!("$pbkdf2-sha256$i=1,l=32$c2FsdA${}", "A".repeat(43));
+    let expected = format!(
+        r#"{{
+  "version": 1,
+  "users": {{
+    "alice": {{
+      "email": "alice@example.com",
+      "password": "{password}",
+      "groups": [],
+      "recovery_codes": [],
+      "disabled": false
+    }}
+  }}
+}}
+"#
+    );
+    assert_eq!(place.text(), expected);
+}
+
+#[test]
+fn opening_touches_nothing() {
+    let place = Place::new();
+
+    place.open().close();
+
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_change_that_changes_nothing_is_not_saved() {
+    let place = Place::with(&users(&["alice"]));
+    let before = place.text();
+    let store = place.open();
+
+    let answer = add(&store, "Alice");
+
+    assert_eq!(answer, Err(Taken::Username));
+    assert_eq!(place.text(), before);
+}
+
+#[test]
+fn files_can_be_read_by_their_owner_only() {
+    let place = Place::with(EMPTY);
+    fs::set_permissions(place.users(), Permissions::from_mode(0o666)).unwrap();
+    let store = place.open();
+
+    add(&store, "alice").unwrap();
+    let id = session("cookie", "alice", now());
+    store.update_sessions(|sessions| sessions.add(id)).unwrap();
+
+    for name in place.names() {
+        let mode = fs::metadata(place.path(&name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn nothing_piles_up_beside_the_files() {
+    let place = Place::new();
+    fs::write(place.path("users.json.new"), "half of what a killed proc").unwrap();
+    let store = place.open();
+
+    for n in 0..5 {
+        add(&store, &format!("user{n}")).unwrap();
+    }
+
+    assert_eq!(place.names(), ["users.json", "users.json.lock"]);
+}
+
+#[test]
+fn a_draft_that_is_somebody_elses_link_is_not_followed() {
+    let place = Place::with(EMPTY);
+    fs::write(place.path("precious"), "precious").unwrap();
+    symlink(place.path("precious"), place.path("users.json.new")).unwrap();
+
+    add(&place.open(), "alice").unwrap();
+
+    assert_eq!(
+        fs::read_to_string(place.path("precious")).unwrap(),
+        "precious"
+    );
+}
+
+#[test]
+fn a_save_that_fails_changes_nothing() {
+    let place = Place::with(&users(&["alice"]));
+    let before = place.text();
+    let store = place.open();
+    // A draft that cannot be removed stands for any disk that does not do as it is told.
+    fs::create_dir_all(place.path("users.json.new/in_use")).unwrap();
+
+    let refused = store.update(|accounts| accounts.add(account("bob")));
+
+    assert!(refused.is_err());
+    assert_eq!(place.text(), before);
+    assert!(store.resolve("bob").is_none());
+
+    fs::remove_dir_all(place.path("users.json.new")).unwrap();
+    assert_eq!(add(&store, "bob"), Ok(()));
+}
+
+#[test]
+fn of_many_who_want_one_name_one_gets_it() {
+    let place = Place::new();
+    let store = place.open();
+
+    let got_it = thread::scope(|scope| {
+        let askers: Vec<_> = (0..50)
+            .map(|_| scope.spawn(|| add(&store, "alice").is_ok()))
+            .collect();
+        askers
+            .into_iter()
+            .map(|asker| asker.join().unwrap())
+            .filter(|got_it| *got_it)
+            .count()
+    });
+
+    assert_eq!(got_it, 1);
+    assert_eq!(place.open().accounts().len(), 1);
+}
+
+#[test]
+fn two_processes_lose_nothing_of_each_other() {
+    let place = Place::new();
+    let stores = [place.open(), place.open()];
+
+    thread::scope(|scope| {
+        for writer in 0..16 {
+            let store = &stores[writer % 2];
+            scope.spawn(move || {
+                for n in 0..10 {
+                    add(store, &format!("user{writer}.{n}")).unwrap();
+                }
+            });
+        }
+    });
+
+    assert_eq!(place.open().accounts().len(), 160);
+}
+
+#[test]
+fn a_change_that_panics_fails_alone() {
+    let place = Place::new();
+    let store = place.open();
+    add(&store, "alice").unwrap();
+
+    let panicked = store.update(|accounts| {
+        let _ = accounts.add(account("mallory"));
+        accounts.remove("alice");
+        if accounts.len() == 1 {
+            panic!("half way through");
+        }
+    });
+
+    assert!(panicked.is_err());
+    assert_eq!(add(&store, "bob"), Ok(()));
+    assert_eq!(names(&store.accounts()), ["alice", "bob"]);
+    assert_eq!(names(&place.open().accounts()), ["alice", "bob"]);
+}
+
+#[test]
+fn a_closed_store_has_saved_all_and_refuses_changes() {
+    let place = Place::new();
+    let store = place.open();
+    add(&store, "alice").unwrap();
+
+    store.close();
+
+    assert!(
+        store
+            .update(|accounts| accounts.add(account("bob")))
+            .is_err()
+    );
+    assert!(store.resolve("alice").is_some());
+}
+
+#[test]
+fn a_hand_edit_is_taken_up() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+
+    fs::write(place.users(), users(&["alice", "bob"])).unwrap();
+
+    eventually("bob can log in", || store.resolve("bob").is_some());
+}
+
+#[test]
+fn a_hand_edit_just_before_a_change_is_not_lost() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+
+    fs::write(place.users(), users(&["alice", "bob"])).unwrap();
+    add(&store, "carol").unwrap();
+
+    assert_eq!(names(&place.open().accounts()), ["alice", "bob", "carol"]);
+}
+
+#[test]
+fn a_damaged_file_is_left_alone_while_the_last_good_state_serves() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let damaged = "{\"version\": 1, \"users\": {";
+
+    fs::write(place.users(), damaged).unwrap();
+    let refused = store.update(|accounts| accounts.add(account("bob")));
+
+    assert!(refused.is_err_and(|error| error.to_string().contains("line 1, column 25")));
+    assert_eq!(place.text(), damaged);
+    assert!(store.resolve("alice").is_some());
+
+    fs::write(place.users(), users(&["alice", "carol"])).unwrap();
+    assert_eq!(add(&store, "bob"), Ok(()));
+    assert_eq!(names(&store.accounts()), ["alice", "carol", "bob"]);
+}
+
+#[test]
+fn a_file_that_disappears_is_not_taken_for_no_accounts() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+
+    fs::rename(place.users(), place.path("elsewhere")).unwrap();
+    let refused = store.update(|accounts| accounts.add(account("bob")));
+
+    assert!(refused.is_err());
+    assert!(!place.users().exists());
+    assert!(store.resolve("alice").is_some());
+
+    fs::rename(place.path("elsewhere"), place.users()).unwrap();
+    assert_eq!(add(&store, "bob"), Ok(()));
+}
+
+#[test]
+fn a_link_stays_and_the_file_it_leads_to_is_replaced() {
+    let place = Place::new();
+    fs::create_dir(place.path("real")).unwrap();
+    fs::write(place.path("real/accounts"), users(&["alice"])).unwrap();
+    symlink("real/accounts", place.users()).unwrap();
+    let store = place.open();
+
+    add(&store, "bob").unwrap();
+
+    assert!(place.users().is_symlink());
+    assert!(!place.path("real/accounts").is_symlink());
+    assert_eq!(names(&place.open().accounts()), ["alice", "bob"]);
+}
+
+#[test]
+fn a_link_to_nothing_is_an_error() {
+    let place = Place::new();
+    symlink("nowhere", place.users()).unwrap();
+
+    let error = place.try_open().err().unwrap();
+
+    assert!(error.to_string().contains("link"), "{error}");
+    assert!(!error.hint().is_empty());
+    assert!(!place.path("nowhere").exists());
+}
+
+#[test]
+fn what_is_no_regular_file_is_an_error() {
+    let place = Place::new();
+    fs::create_dir(place.users()).unwrap();
+
+    assert!(place.try_open().is_err());
+}
+
+#[test]
+fn a_pipe_does_not_keep_the_server_waiting() {
+    let place = Place::new();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.users(), mode).unwrap();
+
+    assert!(place.try_open().is_err());
+}
+
+#[test]
+fn a_missing_directory_is_an_error() {
+    let place = Place::new();
+    let users = place.path("missing/users.json");
+
+    let error = Store::open(&users, LIMITS, Arc::new(Clock::start()));
+
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("there is no directory"), "{error}");
+}
+
+#[test]
+fn a_bare_file_name_is_in_the_current_directory() {
+    let error = Store::open(
+        Path::new("no-such-users.json"),
+        LIMITS,
+        Arc::new(Clock::start()),
+    );
+
+    assert!(error.is_ok());
+}
+
+#[test]
+fn a_damaged_users_file_is_an_error_and_left_alone() {
+    let place = Place::with("{\n  \"version\": 1,\n  \"users\": []\n}");
+    let before = place.text();
+
+    let error = place.try_open().err().unwrap().to_string();
+
+    assert!(error.contains("users.json"), "{error}");
+    assert!(error.contains("line 3, column"), "{error}");
+    assert_eq!(place.text(), before);
+    assert_eq!(place.names(), ["users.json"]);
+}
+
+#[test]
+fn a_session_survives_a_restart_and_its_cookie_is_not_on_disk() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = session("cookie", "alice", now());
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+
+    let text = fs::read_to_string(place.path("sessions.json")).unwrap();
+    let again = place.open();
+
+    assert!(!text.contains("cookie"));
+    assert!(again.session(Digest::of("cookie")).is_some());
+    assert!(again.session(Digest::of("other")).is_none());
+}
+
+#[test]
+fn when_a_session_was_last_used_is_saved_at_the_end() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = session("cookie", "alice", Timestamp(now().0 - 100));
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+    let used = now();
+
+    store.session(Digest::of("cookie")).unwrap().seen(used);
+    drop(store);
+
+    let again = place.open();
+    let session = again.session(Digest::of("cookie")).unwrap();
+    assert_eq!(session.last_seen(), used);
+}
+
+#[test]
+fn sessions_that_are_over_or_nobodys_are_forgotten() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = [
+        session("good", "alice", now()),
+        session("over", "alice", Timestamp(now().0 - 90_000)),
+        session("nobodys", "bob", now()),
+        session("future", "alice", Timestamp(now().0 + 1000)),
+    ];
+    store
+        .update_sessions(|sessions| made.into_iter().for_each(|made| sessions.add(made)))
+        .unwrap();
+    assert_eq!(store.sessions().len(), 4);
+
+    let again = place.open();
+
+    assert_eq!(again.sessions().len(), 1);
+    assert!(again.session(Digest::of("good")).is_some());
+
+    store.close();
+    let text = fs::read_to_string(place.path("sessions.json")).unwrap();
+    assert_eq!(
+        text.matches("\"id\"").count(),
+        2,
+        "good and future are kept while running"
+    );
+}
+
+#[test]
+fn a_session_ends_with_its_account() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = session("cookie", "alice", now());
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+
+    store.update(|accounts| accounts.remove("alice")).unwrap();
+    store.close();
+
+    assert!(store.session(Digest::of("cookie")).is_none());
+}
+
+#[test]
+fn a_damaged_sessions_file_is_set_aside_and_no_earlier_one_is_lost() {
+    let place = Place::with(&users(&["alice"]));
+    for damaged in ["first", "second"] {
+        fs::write(place.path("sessions.json"), damaged).unwrap();
+        assert!(place.open().sessions().is_empty());
+    }
+
+    let read = |name| fs::read_to_string(place.path(name)).unwrap();
+    assert_eq!(read("sessions.json.damaged"), "first");
+    assert_eq!(read("sessions.json.damaged.1"), "second");
+    assert!(!place.path("sessions.json").exists());
+}
+
+#[test]
+fn a_sessions_file_damaged_later_logs_nobody_out() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = session("one", "alice", now());
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+
+    fs::write(place.path("sessions.json"), "damaged").unwrap();
+    let made = session("two", "alice", now());
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+
+    assert_eq!(place.open().sessions().len(), 2);
+    assert!(place.path("sessions.json.damaged").exists());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_sequence_of_changes_makes_two_of_a_name_or_address(
+        steps in proptest::collection::vec(("[abAB]{1,2}", "[abAB]{1,2}", any::<bool>()), 0..40),
+    ) {
+        let mut accounts = Accounts::default();
+        for (name, email, remove) in steps {
+            if remove {
+                accounts.remove(&name);
+            } else {
+                let mut account = account(&name);
+                account.email = format!("{email}@example.com");
+                let _ = accounts.add(account);
+            }
+        }
+        let lower: HashSet<_> = accounts.iter().map(|a| a.username.to_lowercase()).collect();
+        prop_assert_eq!(lower.len(), accounts.len());
+        let lower: HashSet<_> = accounts.iter().map(|a| a.email.to_lowercase()).collect();
+        prop_assert_eq!(lower.len(), accounts.len());
+        for account in accounts.iter() {
+            prop_assert!(accounts.resolve(&account.email).is_some_and(|found| Arc::ptr_eq(found, account)));
+        }
+    }
+
+    #[test]
+    fn a_panic_takes_back_every_step_of_its_change(
+        before in proptest::collection::vec("[a-d]", 0..4),
+        steps in proptest::collection::vec(("[a-f]", 0..3), 0..12),
+    ) {
+        let mut accounts = Accounts::default();
+        for name in before {
+            let _ = accounts.add(account(&name));
+        }
+        let were: Vec<Arc<Account>> = accounts.iter().cloned().collect();
+        let revision = accounts.revision();
+
+        let panicked = accounts.attempt(|accounts| {
+            for (name, step) in steps {
+                match step {
+                    0 => drop(accounts.add(account(&name))),
+                    1 => drop(accounts.remove(&name)),
+                    _ => drop(accounts.change(&name, |account| account.disabled = true)),
+                }
+            }
+            std::panic::resume_unwind(Box::new(()));
+        });
+
+        prop_assert!(panicked.is_err());
+        prop_assert_eq!(accounts.revision(), revision);
+        prop_assert_eq!(accounts.len(), were.len());
+        for (is, was) in accounts.iter().zip(&were) {
+            prop_assert!(Arc::ptr_eq(is, was));
+            prop_assert!(accounts.resolve(&was.email).is_some());
+        }
+    }
+}
