@@ -123,8 +123,8 @@ impl Mail {
              \n\
              If this was you, there is nothing to do.\n\
              \n\
-             If it was not you, tell the people who run the site at once: somebody knows\n\
-             your password and had your authenticator or a recovery code.\n",
+             If it was not you, tell the people who run the site at once: somebody\n\
+             knows your password and had your authenticator or a recovery code.\n",
             when = written(at),
             url = one_line(site_url),
         );

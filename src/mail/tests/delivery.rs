@@ -1,13 +1,27 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::mail::courier::Schedule;
+use crate::clock::Clock;
+use crate::mail::SmtpUrl;
+use crate::mail::courier::{Bell, Schedule};
+use crate::mail::round::Rounds;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{finish, impatient, mail_to, names, quiet, sending, with_schedule};
+
+/// Rounds without the thread, so that a test says when each begins.
+fn rounds(dir: &Path, sink: &Sink, pause: impl Fn(u32) -> Duration + Send + 'static) -> Rounds {
+    let url = SmtpUrl::parse(&format!("smtp://{}?tls=none", sink.address)).unwrap();
+    let schedule = Schedule {
+        pause: Box::new(pause),
+        ..impatient()
+    };
+    Rounds::new(dir.to_owned(), url, schedule, Clock::start())
+}
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -107,6 +121,49 @@ fn a_dead_server_is_tried_once_for_all_that_waits() {
     finish(&outbox);
     assert_eq!(sink.connections.try_iter().count(), 1);
     assert_eq!(names(dir.path()).len(), 5);
+}
+
+#[test]
+fn a_server_that_failed_is_left_alone_until_its_next_try_is_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let waiting = quiet(dir.path());
+    waiting.post(&mail_to("alice@example.org")).unwrap();
+    let sink = Sink::start(Manners {
+        hang_ups: usize::MAX,
+        ..Manners::default()
+    });
+    let mut rounds = rounds(dir.path(), &sink, |_| Duration::from_secs(3600));
+
+    rounds.go(&Bell::default());
+    waiting.post(&mail_to("bob@example.org")).unwrap();
+    rounds.hurry();
+    rounds.go(&Bell::default());
+
+    sink.connections.recv_timeout(PATIENCE).unwrap();
+    assert!(sink.connections.try_recv().is_err());
+}
+
+/// The server hangs up at the first mail it is given, whichever that is.
+#[test]
+fn a_mail_that_broke_the_server_lets_the_others_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["1", "2", "3"] {
+        let text = format!("From: a@example.com\nTo: {name}@example.com\n\nhello");
+        fs::write(dir.path().join(format!("{name}.eml")), text).unwrap();
+    }
+    let sink = Sink::start(Manners {
+        replies: ["421 closing"].into(),
+        ..Manners::default()
+    });
+    let mut rounds = rounds(dir.path(), &sink, |_| Duration::ZERO);
+
+    rounds.go(&Bell::default());
+    rounds.go(&Bell::default());
+
+    let order: Vec<String> = (0..4).map(|_| sink.next().to.concat()).collect();
+    let to = |number| format!("RCPT TO:<{number}@example.com>");
+    assert_eq!(order, [to(1), to(2), to(3), to(1)]);
+    assert!(names(dir.path()).is_empty());
 }
 
 #[test]
