@@ -101,7 +101,7 @@ fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &s
 /// Keeps a new password with the account, if there is one and it has not had its share of mails.
 fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) -> Option<Mail> {
     let log = |result| tracing::info!(event = "new_password", user = name, result);
-    let Some(account) = store.find(name).filter(|account| !account.disabled) else {
+    let Some(account) = store.resolve(name).filter(|account| !account.disabled) else {
         log("unknown_user");
         return None;
     };

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,6 +70,14 @@ fn main() -> ExitCode {
             .with_writer(io::stderr)
             .init(),
     }
+    // The default hook would write past the log's format, and repeat what the message was made of.
+    panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(place, "a thread panicked");
+    }));
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::http::{CLIENT_ADDRESS, Method, Request, Response};
@@ -117,7 +117,11 @@ impl Worker {
         // Taken before anything can panic: tiny_http would answer in its own words.
         let writer = raw.into_writer();
         let bytes = match request {
-            Some(request) => self.answer_and_log(&request),
+            Some(request) => {
+                let with_body = request.method != Method::Head;
+                self.answer(&request)
+                    .to_bytes(request.received.wall, with_body)
+            }
             None => {
                 tracing::error!("a request without its body or its client's address");
                 bare_failure().to_bytes(self.clock.now().wall, true)
@@ -126,20 +130,6 @@ impl Worker {
         if let Err(error) = send(writer, &bytes) {
             tracing::error!(%error, "cannot hand an answer back");
         }
-    }
-
-    fn answer_and_log(&self, request: &Request) -> Vec<u8> {
-        let started = Instant::now();
-        let response = self.answer(request);
-        tracing::info!(
-            client = %request.client,
-            method = ?request.method,
-            path = ?shown(&request.path),
-            status = response.status,
-            ms = started.elapsed().as_millis(),
-            "request"
-        );
-        response.to_bytes(request.received.wall, request.method != Method::Head)
     }
 
     /// What the site guards with locks recovers from a panic by itself (no lock stays poisoned).

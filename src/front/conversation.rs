@@ -198,7 +198,8 @@ impl Conversation<'_> {
             Refusal::Malformed(reason) => reason,
             other => other.code(),
         };
-        tracing::info!(peer = %self.peer, status = response.status, reason, "refused");
+        // Strangers could fill a disk with these lines.
+        tracing::debug!(peer = %self.peer, status = response.status, reason, "refused");
         self.send_last(wire, response, !self.reader.is_head());
     }
 

@@ -208,7 +208,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
     let new = new_password_field(&form, "new_password")?;
     let account = app
         .store
-        .find(&choice.username)
+        .resolve(&choice.username)
         .filter(|account| !account.disabled);
     let account = account.ok_or(Outcome::NoPendingLogin)?;
     refuse_easy(app, &new, &account)?;
@@ -227,7 +227,9 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
         accounts.change(&username, |account| {
             account.password = new;
             account.logged_in(known);
-            remembered.map(|id| account.remember_device(id, now));
+            if let Some(id) = remembered {
+                account.remember_device(id, now);
+            }
         })
     })?;
     changed.ok_or(Outcome::NoPendingLogin)?;

@@ -130,7 +130,12 @@ fn log(request: &Request, reply: &Reply) {
         return;
     }
     // A stranger chose path and name: the log's format quotes and escapes them.
-    let path: String = request.path.chars().take(100).collect();
+    let event: String = request
+        .path
+        .trim_start_matches('/')
+        .chars()
+        .take(100)
+        .collect();
     let user: String = reply
         .user
         .as_deref()
@@ -139,7 +144,7 @@ fn log(request: &Request, reply: &Reply) {
         .take(MAX_NAME)
         .collect();
     let (address, result) = (request.client.to_string(), reply.outcome.code());
-    tracing::info!(event = path, user, address, result);
+    tracing::info!(event, user, address, result);
 }
 
 /// Longest name at a login, in characters: a username, or the e-mail it may be given as.
@@ -227,7 +232,7 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
     }
     let account = app
         .store
-        .find(&session.username)
+        .resolve(&session.username)
         .filter(|account| !account.disabled)?;
     // Else somebody who registers a freed name would meet its former owner's sessions.
     if account

@@ -66,7 +66,7 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
     let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
 
     let Some(proof) = check_password(app, request, &name, password)? else {
-        let unknown = app.store.find(&name).is_none();
+        let unknown = app.store.resolve(&name).is_none();
         return Err(script_says(if unknown {
             "User is not found."
         } else {
@@ -136,7 +136,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         .throttle
         .recovery(request.client, request.received.timestamp());
     counted.map_err(Outcome::Throttled)?;
-    let found = app.store.find(&name);
+    let found = app.store.resolve(&name);
     let account = found.ok_or_else(|| script_says("User is not found."))?;
     let new: String = token::random::<8>()
         .iter()

@@ -183,7 +183,7 @@ pub(super) fn check_password(
     password: Password,
 ) -> Result<Option<Authenticated>, Refusal> {
     let now = request.received.timestamp();
-    let found = app.store.find(name);
+    let found = app.store.resolve(name);
     let device = known_device(app, request, found.as_deref());
     let target = target(name, found.as_deref(), device);
     let attempt = app
@@ -280,10 +280,9 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
 fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
     let form = Form::of_body(request)?;
     let typed = form.required("secret", MAX_SECRET)?;
-    if let Some(name) = form.optional("username", names::MAX_USERNAME)? {
-        if names::key(&name) != names::key(&login.username) {
-            return Err(Outcome::BadField("username", "is not the one that logs in").into());
-        }
+    let claimed = form.optional("username", names::MAX_USERNAME)?;
+    if claimed.is_some_and(|name| names::key(&name) != names::key(&login.username)) {
+        return Err(Outcome::BadField("username", "is not the one that logs in").into());
     }
 
     let (known, new) = device_of(app, request, &login.username);
@@ -328,7 +327,7 @@ pub(super) fn device_of(
     request: &Request,
     username: &str,
 ) -> (Option<Digest>, Option<String>) {
-    let account = app.store.find(username);
+    let account = app.store.resolve(username);
     let known = known_device(app, request, account.as_deref());
     (known, known.is_none().then(token::cookie))
 }
@@ -372,8 +371,9 @@ impl Step {
         // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
             account.logged_in(self.known);
-            self.new
-                .map(|id| account.remember_device(id, self.now.timestamp()));
+            if let Some(id) = self.new {
+                account.remember_device(id, self.now.timestamp());
+            }
         }
         Ok(codes)
     }
