@@ -375,7 +375,7 @@ mod tests {
     fn fail(throttle: &Throttle, target: Target, address: IpAddr, now: u64) -> Result<(), u64> {
         throttle
             .begin(target, address, Timestamp(now))
-            .map(|attempt| drop(attempt))
+            .map(drop)
             .map_err(|wait| wait.as_secs())
     }
 
