@@ -22,7 +22,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
@@ -111,6 +111,8 @@ struct Shared {
 const STACK: usize = 256 * 1024;
 /// Between two tries where the system has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Without a failure before a shortage counts as over.
+const QUIET: Duration = Duration::from_secs(10);
 /// Between two looks at the certificate's files.
 const WATCH: Duration = Duration::from_millis(500);
 
@@ -193,7 +195,7 @@ impl Front {
                 return;
             }
             match accepted.and_then(|(stream, peer)| self.start(stream, peer)) {
-                Ok(()) => shortage.over(),
+                Ok(()) => shortage.ease(),
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     shortage.log(&error);
@@ -244,21 +246,24 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// A time in which descriptors, threads or memory are short; logged once at each end.
 #[derive(Default)]
-struct Shortage(bool);
+struct Shortage {
+    last: Option<Instant>,
+}
 
 impl Shortage {
     fn log(&mut self, error: &io::Error) {
-        if !self.0 {
+        if self.last.replace(Instant::now()).is_none() {
             tracing::error!(%error, "cannot take connections for the moment");
         }
-        self.0 = true;
     }
 
-    fn over(&mut self) {
-        if self.0 {
+    /// A connection was taken. While things are short, one that ends lets another in now and then:
+    /// it takes some quiet before that counts as the end.
+    fn ease(&mut self) {
+        if self.last.is_some_and(|last| last.elapsed() >= QUIET) {
             tracing::info!("taking connections again");
+            self.last = None;
         }
-        self.0 = false;
     }
 }
 

@@ -301,13 +301,18 @@ mod tests {
 
     #[test]
     fn a_connection_that_answers_nonsense_is_not_used_again() {
-        let (server, relay) = relay();
-        thread::scope(|scope| {
-            scope.spawn(|| answer(server.recv().unwrap(), b"HTTP/1.1 200 OK\r\n\r\n"));
-            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Broken(_))));
-        });
-        assert_eq!(relay.lock().open, 0);
-        assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+        for nonsense in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"\0\0\0\x01xy"] {
+            let (server, relay) = relay();
+            thread::scope(|scope| {
+                scope.spawn(|| answer(server.recv().unwrap(), nonsense));
+                let Err(Failure::Broken(error)) = relay.exchange(REQUEST) else {
+                    panic!("taken for an answer");
+                };
+                assert_eq!(error.kind(), ErrorKind::InvalidData);
+            });
+            assert_eq!(relay.lock().open, 0);
+            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+        }
     }
 
     #[test]

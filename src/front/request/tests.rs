@@ -64,6 +64,11 @@ fn lines_end_in_crlf_and_hold_no_control_bytes() {
         assert_eq!(refused(raw), Some(400), "{raw:?}");
     }
     assert_eq!(accepted(format!("\r\n{GOOD}\r\n")).head.target, "/");
+    // Refused as it comes, not only once the head is whole.
+    for (raw, reason) in [("GET /\rx", "a bare CR"), ("GET /\x01", "a control byte")] {
+        let refusal = parse(raw.as_bytes()).err();
+        assert!(refusal == Some(Refusal::Malformed(reason)), "{raw:?}");
+    }
 }
 
 #[test]
