@@ -5,10 +5,12 @@ use std::io::{self, Error, ErrorKind, Read as _};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use lettre::Address;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailboxes, Message};
-use lettre::{Address, message::Mailbox};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
+use lettre::message::{Body, Mailbox, Mailboxes, Message};
 
 use crate::mail::Mail;
 
@@ -57,7 +59,7 @@ pub(super) fn compose(from: &Sender, mail: &Mail, id: &str) -> io::Result<Vec<u8
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         ))
-        .header(lettre::message::header::MIME_VERSION_1_0)
+        .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)
         .body(encoded(&mail.body)?)
         .map_err(Error::other)?;

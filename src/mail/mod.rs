@@ -6,11 +6,13 @@
 //! delete files at any time. No log line holds a body, a password or the SMTP credentials.
 
 use std::fmt::{self, Display};
+use std::fs::{self, Permissions};
 use std::io::{self, Error, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, fs::Permissions, os::unix::fs::PermissionsExt as _};
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;

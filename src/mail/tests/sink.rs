@@ -73,8 +73,9 @@ impl Sink {
         }
     }
 
+    /// Shorter than the sender's own interval of looking: a mail nobody woke it for is too late.
     pub(super) fn next(&self) -> Received {
-        self.received.recv_timeout(Duration::from_secs(60)).unwrap()
+        self.received.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
     /// Whether nothing more has arrived. To be asked when the sender has stopped.

@@ -167,6 +167,7 @@ fn a_nasty_name_changes_neither_the_recipient_nor_the_rest_of_the_mail() {
         assert_eq!(fields(&head, "To"), ["alice@example.org"]);
         let (hello, rest) = body.split_once('\n').unwrap();
         assert!(hello.starts_with("Hello ") && hello.ends_with(','));
+        assert!(!hello.contains(['\u{2028}', '\u{2029}', '\r']));
         assert_eq!(
             Some(rest),
             plain.body.split_once('\n').map(|(_, rest)| rest)
