@@ -145,6 +145,21 @@ impl Store {
     }
 }
 
+/// What a save that changes nothing would make of the text of a users file. For trying texts
+/// without a file, as fuzzing does.
+///
+/// # Errors
+///
+/// What an operator would be told of such a file.
+pub fn rewrite_users(text: &[u8]) -> Result<Vec<u8>, String> {
+    let (accounts, mut format) = users_json::parse(text).map_err(|damage| damage.to_string())?;
+    let mut written = Vec::new();
+    format
+        .write(&accounts, &mut written)
+        .map_err(|error| error.to_string())?;
+    Ok(written)
+}
+
 impl Content for Accounts {
     type Format = UsersJson;
 
