@@ -220,11 +220,9 @@ impl FlatFile {
         draft: &Path,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<File> {
-        // What a killed process left behind, or somebody else's link.
-        match fs::remove_file(draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // What a killed process left behind, or somebody else's link. If it cannot be removed, the
+        // next call says so.
+        let _ = fs::remove_file(draft);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -315,6 +313,7 @@ fn wait_for(file: File) -> io::Result<Receiver<io::Result<File>>> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::time::Instant;
 
     use tempfile::TempDir;
 
@@ -370,6 +369,23 @@ mod tests {
         fs::rename(&other, &file.path).unwrap();
 
         assert!(!known(&file));
+    }
+
+    #[test]
+    fn an_edit_in_place_shows_even_if_its_time_is_put_back() {
+        let (_directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+        let modified = fs::metadata(&file.path).unwrap().modified().unwrap();
+
+        // The system's clock for files ticks slowly: what follows may be the same tick at first.
+        let end = Instant::now() + Duration::from_secs(20);
+        while known(&file) {
+            assert!(Instant::now() < end, "the edit never showed");
+            let edited = File::options().write(true).open(&file.path).unwrap();
+            (&edited).write_all(b"two").unwrap();
+            let times = fs::FileTimes::new().set_modified(modified);
+            edited.set_times(times).unwrap();
+        }
     }
 
     #[test]

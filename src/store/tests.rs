@@ -488,6 +488,28 @@ fn when_a_session_was_last_used_is_saved_at_the_end() {
 }
 
 #[test]
+fn another_processs_save_does_not_forget_when_a_session_was_used() {
+    let place = Place::with(&users(&["alice"]));
+    let store = place.open();
+    let made = session("cookie", "alice", Timestamp(now().0 - 100));
+    store
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+    let other = place.open();
+    let used = now();
+
+    store.session(Digest::of("cookie")).unwrap().seen(used);
+    let made = session("another", "alice", now());
+    other
+        .update_sessions(|sessions| sessions.add(made))
+        .unwrap();
+
+    eventually("it is taken up", || store.sessions().len() == 2);
+    let session = store.session(Digest::of("cookie")).unwrap();
+    assert_eq!(session.last_seen(), used);
+}
+
+#[test]
 fn sessions_that_are_over_or_nobodys_are_forgotten() {
     let place = Place::with(&users(&["alice"]));
     let store = place.open();

@@ -87,6 +87,12 @@ impl UsersJson {
         let mut before = std::mem::take(&mut self.rendered).into_iter().peekable();
         self.rendered.reserve(accounts.len());
         for account in accounts.iter() {
+            // Comparing the pointers alone, for nearly all of them, keeps out of the accounts'
+            // memory, of which little is in the processor's cache.
+            if let Some(same) = before.next_if(|(old, _)| Arc::ptr_eq(old, account)) {
+                self.rendered.push(same);
+                continue;
+            }
             // Those whose turn has passed are removed ones.
             while before
                 .next_if(|(old, _)| old.username != account.username)
