@@ -179,6 +179,39 @@ impl Server {
         serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
     }
 
+    /// Takes the next mail with this subject out of the outbox, as an operator without a mail
+    /// server would.
+    pub(crate) fn next_mail(&self, subject: &str) -> String {
+        let subject = format!("Subject: {subject}\r\n");
+        wait_for(&subject, || {
+            fs::read_dir(self.path("outbox"))
+                .unwrap()
+                .find_map(|entry| {
+                    let path = entry.unwrap().path();
+                    let mail = fs::read_to_string(&path).ok()?;
+                    let wanted =
+                        path.extension().is_some_and(|e| e == "eml") && mail.contains(&subject);
+                    wanted
+                        .then(|| fs::remove_file(&path).unwrap())
+                        .map(|()| mail)
+                })
+        })
+    }
+
+    /// Changes one account in users.json as an operator with an editor would. Nobody else may be
+    /// changing anything meanwhile.
+    pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut users = self.users();
+        edit(&mut users["users"][name]);
+        // Moved into place, as editors do: the server must never see half of it.
+        fs::write(
+            self.path("edited"),
+            serde_json::to_vec_pretty(&users).unwrap(),
+        )
+        .unwrap();
+        fs::rename(self.path("edited"), self.path("users.json")).unwrap();
+    }
+
     /// Kills the program as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -364,6 +397,49 @@ impl Visitor {
         Self::new(server, Accept::Json)
     }
 
+    /// The same browser, with a copy of its cookies, asking for another form.
+    pub(crate) fn reading(&self, accept: Accept) -> Self {
+        Self {
+            agent: self.agent.clone(),
+            base: self.base.clone(),
+            accept,
+            cookies: self.cookies.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+
+    /// The same browser, with one more field in every request.
+    pub(crate) fn sending(&self, name: &str, value: &str) -> Self {
+        let mut visitor = self.reading(self.accept);
+        visitor.headers.push((name.to_owned(), value.to_owned()));
+        visitor
+    }
+
+    /// A request without a body, by any method.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder().method(method).uri(uri);
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body(()).unwrap()).unwrap())
+    }
+
+    /// An empty form, by any method that takes one.
+    pub(crate) fn send_form(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body("").unwrap()).unwrap())
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base));
         let request = self
@@ -471,6 +547,27 @@ impl Visitor {
             .expect("login_complete");
     }
 
+    /// Asks for a new password and reads it in the mail.
+    pub(crate) fn mailed_password(&self, server: &Server, name: &str) -> String {
+        let program = self.reading(Accept::Json);
+        program
+            .post("/forgot_password", &[("username", name)])
+            .expect("new_password_sent");
+        let mail = server.next_mail("Your new password");
+        let line = mail
+            .lines()
+            .find_map(|line| line.strip_prefix("New password: "));
+        line.unwrap().to_owned()
+    }
+
+    /// Ten new recovery codes, for a visitor with a session.
+    pub(crate) fn new_recovery_codes(&self) -> Vec<String> {
+        let program = self.reading(Accept::Json);
+        let answer = program.post("/account/recovery_codes", &[("current_password", PASSWORD)]);
+        answer.expect("recovery_codes");
+        answer.recovery_codes()
+    }
+
     /// Whether the session lasts.
     pub(crate) fn is_logged_in(&self) -> bool {
         self.get("/account").status == 200
@@ -497,6 +594,17 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
+    /// The value of a cookie this answer sets, if it does.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self
+            .headers
+            .iter()
+            .filter(|(field, _)| field == "set-cookie");
+        cookies
+            .map(|(_, cookie)| cookie.as_str())
+            .find(|cookie| cookie.starts_with(name))
+    }
+
     /// Fails the test unless the answer has this code.
     #[track_caller]
     pub(crate) fn expect(&self, code: &str) {
@@ -511,6 +619,18 @@ impl Answer {
             .iter()
             .map(|code| code.as_str().unwrap().to_owned())
             .collect()
+    }
+}
+
+/// The current step of 30 seconds, which lasts long enough for a request.
+fn now_and_not_about_to_change() -> u64 {
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let left = Duration::from_secs((now.as_secs() / 30 + 1) * 30) - now;
+        if left > Duration::from_millis(1500) {
+            return now.as_secs() / 30;
+        }
+        std::thread::sleep(left);
     }
 }
 
@@ -531,11 +651,7 @@ impl Authenticator {
     }
 
     pub(crate) fn code(&self) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs()
-            / 30;
+        let now = now_and_not_about_to_change();
         let step = (self.last.load(Ordering::Relaxed) + 1).max(now - 1);
         assert!(
             step <= now + 1,
@@ -543,6 +659,11 @@ impl Authenticator {
         );
         self.last.store(step, Ordering::Relaxed);
         self.at(step)
+    }
+
+    /// The code given last.
+    pub(crate) fn last_code(&self) -> String {
+        self.at(self.last.load(Ordering::Relaxed))
     }
 
     /// The code of a step.
@@ -553,13 +674,7 @@ impl Authenticator {
     /// Makes the server forget which codes it has accepted, by editing its file as an operator
     /// would, so that a test need not wait for the next half minute.
     pub(crate) fn forget(&self, server: &Server, name: &str) {
-        let mut users = server.users();
-        users["users"][name]["totp"]["last_step"] = 0.into();
-        fs::write(
-            server.path("users.json"),
-            serde_json::to_vec_pretty(&users).unwrap(),
-        )
-        .unwrap();
+        server.edit_account(name, |account| account["totp"]["last_step"] = 0.into());
         self.last.store(0, Ordering::Relaxed);
     }
 }
