@@ -1,7 +1,7 @@
 //! What stands between header and end of each page: a template of `static/` and its values.
 
 use super::fill::{Html, Values, fill};
-use super::form::{fixed, link, notice};
+use super::form::{link, notice};
 use super::{Page, Problem, Site, account, qr};
 
 pub fn main(site: &Site, page: &Page) -> Html {
@@ -48,8 +48,12 @@ pub fn main(site: &Site, page: &Page) -> Html {
             onward,
         } => message(title, text, onward.as_ref()),
         Page::RecoveryCodes { codes, onward } => recovery_codes(codes, onward),
-        Page::Register { .. } if !site.registration_open => {
-            fixed(include_str!("../../static/registration_closed.html"))
+        Page::Register { problem, .. } if !site.registration_open => {
+            let values = Values::new().form(&[], problem.as_ref(), None);
+            fill(
+                include_str!("../../static/registration_closed.html"),
+                &values,
+            )
         }
         Page::Register {
             username,

@@ -66,7 +66,8 @@ impl Setup {
     }
 
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -96,8 +97,17 @@ impl Setup {
     /// Starts the program; returns once it has said where it listens: no port is guessed and
     /// nothing sleeps.
     pub(crate) fn start(&self) -> Server {
-        let log = File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
-        let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("log"))
+            .unwrap();
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -169,6 +179,39 @@ impl Server {
         serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
     }
 
+    /// Takes the next mail with this subject out of the outbox, as an operator without a mail
+    /// server would.
+    pub(crate) fn next_mail(&self, subject: &str) -> String {
+        let subject = format!("Subject: {subject}\r\n");
+        wait_for(&subject, || {
+            fs::read_dir(self.path("outbox"))
+                .unwrap()
+                .find_map(|entry| {
+                    let path = entry.unwrap().path();
+                    let mail = fs::read_to_string(&path).ok()?;
+                    let wanted =
+                        path.extension().is_some_and(|e| e == "eml") && mail.contains(&subject);
+                    wanted
+                        .then(|| fs::remove_file(&path).unwrap())
+                        .map(|()| mail)
+                })
+        })
+    }
+
+    /// Changes one account in users.json as an operator with an editor would. Nobody else may be
+    /// changing anything meanwhile.
+    pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut users = self.users();
+        edit(&mut users["users"][name]);
+        // Moved into place, as editors do: the server must never see half of it.
+        fs::write(
+            self.path("edited"),
+            serde_json::to_vec_pretty(&users).unwrap(),
+        )
+        .unwrap();
+        fs::rename(self.path("edited"), self.path("users.json")).unwrap();
+    }
+
     /// Kills the program as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -207,7 +250,11 @@ impl Server {
 
     /// A connection of bytes before any handshake.
     pub(crate) fn socket(&self) -> TcpStream {
-        let address = ("127.0.0.1", self.port).to_socket_addrs().unwrap().next().unwrap();
+        let address = ("127.0.0.1", self.port)
+            .to_socket_addrs()
+            .unwrap()
+            .next()
+            .unwrap();
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
@@ -215,7 +262,9 @@ impl Server {
 
     /// Waits until the log has a line with `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        wait_for(&format!("the log to say {text:?}"), || self.log().contains(text).then_some(()));
+        wait_for(&format!("the log to say {text:?}"), || {
+            self.log().contains(text).then_some(())
+        });
     }
 }
 
@@ -348,14 +397,62 @@ impl Visitor {
         Self::new(server, Accept::Json)
     }
 
+    /// The same browser, with a copy of its cookies, asking for another form.
+    pub(crate) fn reading(&self, accept: Accept) -> Self {
+        Self {
+            agent: self.agent.clone(),
+            base: self.base.clone(),
+            accept,
+            cookies: self.cookies.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+
+    /// The same browser, with one more field in every request.
+    pub(crate) fn sending(&self, name: &str, value: &str) -> Self {
+        let mut visitor = self.reading(self.accept);
+        visitor.headers.push((name.to_owned(), value.to_owned()));
+        visitor
+    }
+
+    /// A request without a body, by any method.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder().method(method).uri(uri);
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body(()).unwrap()).unwrap())
+    }
+
+    /// An empty form, by any method that takes one.
+    pub(crate) fn send_form(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body("").unwrap()).unwrap())
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base));
-        let request = self.fields().into_iter().fold(request, |r, (name, value)| r.header(name, value));
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
         self.take(request.call().unwrap())
     }
 
     pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         self.post_as(path, "application/x-www-form-urlencoded", &body)
     }
 
@@ -364,7 +461,9 @@ impl Visitor {
         let request = self
             .fields()
             .into_iter()
-            .fold(request.content_type(content_type), |r, (name, value)| r.header(name, value));
+            .fold(request.content_type(content_type), |r, (name, value)| {
+                r.header(name, value)
+            });
         self.take(request.send(body).unwrap())
     }
 
@@ -376,8 +475,12 @@ impl Visitor {
             Accept::Text => "*/*",
         };
         fields.push(("accept".to_owned(), accept.to_owned()));
-        let cookies: Vec<String> =
-            self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> = self
+            .cookies
+            .borrow()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         if !cookies.is_empty() {
             fields.push(("cookie".to_owned(), cookies.join("; ")));
         }
@@ -410,7 +513,11 @@ impl Visitor {
 
     pub(crate) fn register(&self, name: &str) {
         let email = format!("{name}@example.com");
-        let form = [("username", name), ("email", &email), ("password", PASSWORD)];
+        let form = [
+            ("username", name),
+            ("email", &email),
+            ("password", PASSWORD),
+        ];
         self.post("/register", &form).expect("registered");
     }
 
@@ -419,7 +526,8 @@ impl Visitor {
         let answer = self.post("/login", &[("username", name), ("password", PASSWORD)]);
         answer.expect("enrol_required");
         let authenticator = Authenticator::new(answer.json()["secret"].as_str().unwrap());
-        self.post("/secret_key", &[("secret", &authenticator.code())]).expect("login_complete");
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
         authenticator
     }
 
@@ -433,8 +541,31 @@ impl Visitor {
 
     /// A login with both factors.
     pub(crate) fn log_in(&self, name: &str, password: &str, authenticator: &Authenticator) {
-        self.post("/login", &[("username", name), ("password", password)]).expect("code_required");
-        self.post("/secret_key", &[("secret", &authenticator.code())]).expect("login_complete");
+        self.post("/login", &[("username", name), ("password", password)])
+            .expect("code_required");
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
+    }
+
+    /// Asks for a new password and reads it in the mail.
+    pub(crate) fn mailed_password(&self, server: &Server, name: &str) -> String {
+        let program = self.reading(Accept::Json);
+        program
+            .post("/forgot_password", &[("username", name)])
+            .expect("new_password_sent");
+        let mail = server.next_mail("Your new password");
+        let line = mail
+            .lines()
+            .find_map(|line| line.strip_prefix("New password: "));
+        line.unwrap().to_owned()
+    }
+
+    /// Ten new recovery codes, for a visitor with a session.
+    pub(crate) fn new_recovery_codes(&self) -> Vec<String> {
+        let program = self.reading(Accept::Json);
+        let answer = program.post("/account/recovery_codes", &[("current_password", PASSWORD)]);
+        answer.expect("recovery_codes");
+        answer.recovery_codes()
     }
 
     /// Whether the session lasts.
@@ -453,11 +584,25 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// The value of a cookie this answer sets, if it does.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self
+            .headers
+            .iter()
+            .filter(|(field, _)| field == "set-cookie");
+        cookies
+            .map(|(_, cookie)| cookie.as_str())
+            .find(|cookie| cookie.starts_with(name))
     }
 
     /// Fails the test unless the answer has this code.
@@ -468,7 +613,24 @@ impl Answer {
 
     pub(crate) fn recovery_codes(&self) -> Vec<String> {
         let codes = self.json()["recovery_codes"].clone();
-        codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+        codes
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// The current step of 30 seconds, which lasts long enough for a request.
+fn now_and_not_about_to_change() -> u64 {
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let left = Duration::from_secs((now.as_secs() / 30 + 1) * 30) - now;
+        if left > Duration::from_millis(1500) {
+            return now.as_secs() / 30;
+        }
+        std::thread::sleep(left);
     }
 }
 
@@ -482,15 +644,26 @@ pub(crate) struct Authenticator {
 
 impl Authenticator {
     pub(crate) fn new(key: &str) -> Self {
-        Self { key: BASE32_NOPAD.decode(key.as_bytes()).unwrap(), last: AtomicU64::new(0) }
+        Self {
+            key: BASE32_NOPAD.decode(key.as_bytes()).unwrap(),
+            last: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn code(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 30;
+        let now = now_and_not_about_to_change();
         let step = (self.last.load(Ordering::Relaxed) + 1).max(now - 1);
-        assert!(step <= now + 1, "no code left that the server would accept yet");
+        assert!(
+            step <= now + 1,
+            "no code left that the server would accept yet"
+        );
         self.last.store(step, Ordering::Relaxed);
         self.at(step)
+    }
+
+    /// The code given last.
+    pub(crate) fn last_code(&self) -> String {
+        self.at(self.last.load(Ordering::Relaxed))
     }
 
     /// The code of a step.
@@ -501,9 +674,7 @@ impl Authenticator {
     /// Makes the server forget which codes it has accepted, by editing its file as an operator
     /// would, so that a test need not wait for the next half minute.
     pub(crate) fn forget(&self, server: &Server, name: &str) {
-        let mut users = server.users();
-        users["users"][name]["totp"]["last_step"] = 0.into();
-        fs::write(server.path("users.json"), serde_json::to_vec_pretty(&users).unwrap()).unwrap();
+        server.edit_account(name, |account| account["totp"]["last_step"] = 0.into());
         self.last.store(0, Ordering::Relaxed);
     }
 }

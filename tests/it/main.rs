@@ -5,3 +5,4 @@
 mod harness;
 mod layers;
 mod life;
+mod outcomes;
