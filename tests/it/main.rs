@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod framing;
 mod harness;
 mod life;
