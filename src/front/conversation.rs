@@ -18,8 +18,9 @@ use crate::http::Response;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// A body that was refused for its size, so that most clients get to read why.
-const MOST_LINGERED: usize = 256 * 1024;
+/// What a refused client may still send, so that one whose upload was too large gets to read why.
+/// Dropping this much costs us some milliseconds; time ends it for slow clients.
+const MOST_LINGERED: usize = 16 * 1024 * 1024;
 /// What is read at once: more than a request of a browser.
 const CHUNK: usize = 8 * 1024;
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -43,7 +43,10 @@ pub(crate) struct Setup {
     dir: Arc<TempDir>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    certificate: CertificateDer<'static>,
+    /// What the program is started by, if not directly.
+    launcher: Vec<String>,
+    /// None: whatever `server.crt` holds once the server runs.
+    certificate: Option<CertificateDer<'static>>,
 }
 
 impl Setup {
@@ -57,7 +60,19 @@ impl Setup {
             dir: Arc::new(dir),
             arguments: Vec::new(),
             environment: Vec::new(),
-            certificate: cert.der().clone(),
+            launcher: Vec::new(),
+            certificate: Some(cert.der().clone()),
+        }
+    }
+
+    /// An empty directory: the program makes its own certificate, or the test puts one there.
+    pub(crate) fn bare() -> Self {
+        Self {
+            dir: Arc::new(tempfile::tempdir().unwrap()),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            launcher: Vec::new(),
+            certificate: None,
         }
     }
 
@@ -76,10 +91,24 @@ impl Setup {
         self
     }
 
+    /// Starts the program by another one, such as `prlimit`, which must become it.
+    pub(crate) fn under(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// The program with this setup, not started. Listens on a free loopback port unless told
     /// otherwise.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auth_user"));
+        let program = env!("CARGO_BIN_EXE_auth_user");
+        let mut command = match self.launcher.split_first() {
+            None => Command::new(program),
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTH_")) {
             command.env_remove(name);
         }
@@ -120,7 +149,7 @@ impl Setup {
             stdout,
             port,
             tls: !self.arguments.iter().any(|argument| argument == "--no-tls"),
-            certificate: self.certificate.clone(),
+            certificate: self.certificate.clone().unwrap_or_else(|| certificate_in(self.dir())),
             dir: Arc::clone(&self.dir),
         }
     }
@@ -139,6 +168,12 @@ pub(crate) fn write_pair(dir: &Path, certificate: &str, key: &KeyPair) {
     fs::write(dir.join("server.crt"), certificate).unwrap();
     fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
     fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// The first certificate of `server.crt`.
+pub(crate) fn certificate_in(dir: &Path) -> CertificateDer<'static> {
+    let pem = fs::read(dir.join("server.crt")).unwrap();
+    rustls_pemfile::certs(&mut pem.as_slice()).next().unwrap().unwrap()
 }
 
 impl Server {
@@ -172,6 +207,13 @@ impl Server {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
+    }
+
+    /// All that is left to read on standard output once the program has ended.
+    pub(crate) fn rest_of_stdout(&mut self) -> String {
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// users.json as it is on disk.
@@ -232,7 +274,11 @@ impl Server {
 
     /// A connection of bytes, after the handshake.
     pub(crate) fn connect(&self) -> Wire {
-        let socket = self.socket();
+        self.connect_over(self.socket())
+    }
+
+    /// As [`Server::connect`], over a connection there is.
+    pub(crate) fn connect_over(&self, socket: TcpStream) -> Wire {
         if !self.tls {
             return Wire::Plain(socket);
         }
@@ -256,6 +302,17 @@ impl Server {
             .next()
             .unwrap();
         let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// As [`Server::socket`], from another address of this machine.
+    pub(crate) fn socket_from(&self, source: Ipv4Addr) -> TcpStream {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&socket, &SocketAddrV4::new(source, 0)).unwrap();
+        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
@@ -294,7 +351,7 @@ pub(crate) fn read(dir: &Path, name: &str) -> String {
     fs::read_to_string(dir.join(name)).unwrap_or_default()
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -327,13 +384,7 @@ impl Wire {
 
     /// Reads one answer, by its Content-Length; the connection may stay open.
     pub(crate) fn read_answer(&mut self) -> String {
-        let mut bytes = Vec::new();
-        let mut byte = [0];
-        while !bytes.ends_with(b"\r\n\r\n") {
-            self.read_exact(&mut byte);
-            bytes.push(byte[0]);
-        }
-        let head = String::from_utf8(bytes).unwrap();
+        let head = self.read_head();
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: "))
@@ -341,6 +392,17 @@ impl Wire {
         let mut body = vec![0; length];
         self.read_exact(&mut body);
         head + &String::from_utf8(body).unwrap()
+    }
+
+    /// Reads status line and fields, and nothing after the empty line.
+    pub(crate) fn read_head(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        while !bytes.ends_with(b"\r\n\r\n") {
+            self.read_exact(&mut byte);
+            bytes.push(byte[0]);
+        }
+        String::from_utf8(bytes).unwrap()
     }
 
     fn read_exact(&mut self, bytes: &mut [u8]) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod framing;
 mod harness;
 mod layers;
 mod life;
