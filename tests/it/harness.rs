@@ -66,7 +66,8 @@ impl Setup {
     }
 
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -96,8 +97,17 @@ impl Setup {
     /// Starts the program; returns once it has said where it listens: no port is guessed and
     /// nothing sleeps.
     pub(crate) fn start(&self) -> Server {
-        let log = File::options().create(true).append(true).open(self.dir().join("log")).unwrap();
-        let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("log"))
+            .unwrap();
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -207,7 +217,11 @@ impl Server {
 
     /// A connection of bytes before any handshake.
     pub(crate) fn socket(&self) -> TcpStream {
-        let address = ("127.0.0.1", self.port).to_socket_addrs().unwrap().next().unwrap();
+        let address = ("127.0.0.1", self.port)
+            .to_socket_addrs()
+            .unwrap()
+            .next()
+            .unwrap();
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
@@ -215,7 +229,9 @@ impl Server {
 
     /// Waits until the log has a line with `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        wait_for(&format!("the log to say {text:?}"), || self.log().contains(text).then_some(()));
+        wait_for(&format!("the log to say {text:?}"), || {
+            self.log().contains(text).then_some(())
+        });
     }
 }
 
@@ -350,12 +366,17 @@ impl Visitor {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base));
-        let request = self.fields().into_iter().fold(request, |r, (name, value)| r.header(name, value));
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
         self.take(request.call().unwrap())
     }
 
     pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         self.post_as(path, "application/x-www-form-urlencoded", &body)
     }
 
@@ -364,7 +385,9 @@ impl Visitor {
         let request = self
             .fields()
             .into_iter()
-            .fold(request.content_type(content_type), |r, (name, value)| r.header(name, value));
+            .fold(request.content_type(content_type), |r, (name, value)| {
+                r.header(name, value)
+            });
         self.take(request.send(body).unwrap())
     }
 
@@ -376,8 +399,12 @@ impl Visitor {
             Accept::Text => "*/*",
         };
         fields.push(("accept".to_owned(), accept.to_owned()));
-        let cookies: Vec<String> =
-            self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> = self
+            .cookies
+            .borrow()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         if !cookies.is_empty() {
             fields.push(("cookie".to_owned(), cookies.join("; ")));
         }
@@ -410,7 +437,11 @@ impl Visitor {
 
     pub(crate) fn register(&self, name: &str) {
         let email = format!("{name}@example.com");
-        let form = [("username", name), ("email", &email), ("password", PASSWORD)];
+        let form = [
+            ("username", name),
+            ("email", &email),
+            ("password", PASSWORD),
+        ];
         self.post("/register", &form).expect("registered");
     }
 
@@ -419,7 +450,8 @@ impl Visitor {
         let answer = self.post("/login", &[("username", name), ("password", PASSWORD)]);
         answer.expect("enrol_required");
         let authenticator = Authenticator::new(answer.json()["secret"].as_str().unwrap());
-        self.post("/secret_key", &[("secret", &authenticator.code())]).expect("login_complete");
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
         authenticator
     }
 
@@ -433,8 +465,10 @@ impl Visitor {
 
     /// A login with both factors.
     pub(crate) fn log_in(&self, name: &str, password: &str, authenticator: &Authenticator) {
-        self.post("/login", &[("username", name), ("password", password)]).expect("code_required");
-        self.post("/secret_key", &[("secret", &authenticator.code())]).expect("login_complete");
+        self.post("/login", &[("username", name), ("password", password)])
+            .expect("code_required");
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
     }
 
     /// Whether the session lasts.
@@ -453,7 +487,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -468,7 +505,12 @@ impl Answer {
 
     pub(crate) fn recovery_codes(&self) -> Vec<String> {
         let codes = self.json()["recovery_codes"].clone();
-        codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+        codes
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -482,13 +524,23 @@ pub(crate) struct Authenticator {
 
 impl Authenticator {
     pub(crate) fn new(key: &str) -> Self {
-        Self { key: BASE32_NOPAD.decode(key.as_bytes()).unwrap(), last: AtomicU64::new(0) }
+        Self {
+            key: BASE32_NOPAD.decode(key.as_bytes()).unwrap(),
+            last: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn code(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 30;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+            / 30;
         let step = (self.last.load(Ordering::Relaxed) + 1).max(now - 1);
-        assert!(step <= now + 1, "no code left that the server would accept yet");
+        assert!(
+            step <= now + 1,
+            "no code left that the server would accept yet"
+        );
         self.last.store(step, Ordering::Relaxed);
         self.at(step)
     }
@@ -503,7 +555,11 @@ impl Authenticator {
     pub(crate) fn forget(&self, server: &Server, name: &str) {
         let mut users = server.users();
         users["users"][name]["totp"]["last_step"] = 0.into();
-        fs::write(server.path("users.json"), serde_json::to_vec_pretty(&users).unwrap()).unwrap();
+        fs::write(
+            server.path("users.json"),
+            serde_json::to_vec_pretty(&users).unwrap(),
+        )
+        .unwrap();
         self.last.store(0, Ordering::Relaxed);
     }
 }
