@@ -126,7 +126,9 @@ fn is_cross_site(app: &App, request: &Request) -> bool {
 
 /// One line for each request that tried to change something, and for each that we failed.
 fn log(request: &Request, reply: &Reply) {
-    if request.method != Method::Post && reply.outcome.status() < 500 {
+    // A GET that names an account has ended its session.
+    let tried = request.method == Method::Post || reply.user.is_some();
+    if !tried && reply.outcome.status() < 500 {
         return;
     }
     // A stranger chose path and name: the log's format quotes and escapes them.

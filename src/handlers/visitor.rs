@@ -152,12 +152,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    if !app
-        .store
-        .update(move |accounts| note_password(accounts, proof))?
-    {
-        return Err(Outcome::WrongCredentials.into());
-    }
+    note_password(app, proof)?;
 
     let secret = (!enrolled).then(Secret::new);
     let outcome = match &secret {
@@ -199,28 +194,30 @@ pub(super) fn check_password(
     Ok(checked?)
 }
 
-/// What a right password changes: a mailed one is used up, a weak hash replaced. False if the
-/// mailed one was used by somebody else in the meantime.
-pub(super) fn note_password(accounts: &mut Accounts, proof: Authenticated) -> bool {
-    let Authenticated {
-        username,
-        mailed,
-        rehashed,
-        ..
-    } = proof;
-    if let Some(digest) = mailed {
-        let used = accounts.change(&username, |account| account.use_mailed_password(digest));
-        return used.unwrap_or(false);
+/// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
+/// replaced. Refused if somebody else used the mailed one in the meantime.
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<(), Refusal> {
+    let username = proof.username;
+    if let Some(digest) = proof.mailed {
+        let used = app.store.update(move |accounts| {
+            accounts.change(&username, |account| account.use_mailed_password(digest))
+        })?;
+        return match used {
+            Some(true) => Ok(()),
+            _ => Err(Outcome::WrongCredentials.into()),
+        };
     }
-    if let Some(hash) = rehashed {
-        accounts.change(&username, |account| {
-            // One that was changed in the meantime is not weak.
-            if account.password.is_weak() {
-                account.password = hash;
-            }
-        });
+    if let Some(hash) = proof.rehashed {
+        app.store.update(move |accounts| {
+            accounts.change(&username, |account| {
+                // One that was changed in the meantime is not weak.
+                if account.password.is_weak() {
+                    account.password = hash;
+                }
+            })
+        })?;
     }
-    true
+    Ok(())
 }
 
 /// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
