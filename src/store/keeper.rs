@@ -14,6 +14,9 @@ use crate::store::error::NotSaved;
 /// it is logged, and that within a second.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A save from which it pays to wait for more changes; measured with 32 writers.
+const LONG_SAVE: Duration = Duration::from_millis(10);
+
 /// A document, and the thread that has it.
 pub(super) struct Keeper<T: Content> {
     published: Published<T>,
@@ -177,6 +180,7 @@ impl<T: Content> Worker<T> {
     ///
     /// Those who were answered together come back one by one. Taking the first alone would let
     /// the others wait for a whole save, so it waits for as many again, for a fraction of one.
+    /// That pays for large files only: being woken by each of them costs as much as a short save.
     fn gather(
         &self,
         messages: &Receiver<Message<T>>,
@@ -192,7 +196,8 @@ impl<T: Content> Worker<T> {
                 Err(RecvTimeoutError::Timeout) => break,
             }
             if batch.len() == 1 {
-                end = Instant::now() + self.save / 16;
+                let pays = self.save >= LONG_SAVE;
+                end = Instant::now() + if pays { self.save / 16 } else { Duration::ZERO };
             }
             wait = match batch.len() < self.batch {
                 true => end.saturating_duration_since(Instant::now()),

@@ -608,7 +608,8 @@ proptest! {
         let lower: HashSet<_> = accounts.iter().map(|a| a.email.to_lowercase()).collect();
         prop_assert_eq!(lower.len(), accounts.len());
         for account in accounts.iter() {
-            prop_assert!(accounts.resolve(&account.email).is_some_and(|found| Arc::ptr_eq(found, account)));
+            let found = accounts.resolve(&account.email);
+            prop_assert!(found.is_some_and(|found| Arc::ptr_eq(found, account)));
         }
     }
 
