@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod compat;
 mod harness;
 mod life;
 mod outcomes;
