@@ -64,6 +64,8 @@ pub enum Outcome {
     RegistrationClosed,
     /// What the original script answers, letter by letter.
     Script(String),
+    /// The original script's page that asks for the key; browsers get it too.
+    ScriptPage(String),
     SessionsEnded,
     /// A page that was asked for, and nothing else happened.
     Shown,
@@ -132,7 +134,7 @@ impl Outcome {
             Self::Refused(_, code, _) => code,
             Self::Registered => "registered",
             Self::RegistrationClosed => "registration_closed",
-            Self::Script(_) => "script",
+            Self::Script(_) | Self::ScriptPage(_) => "script",
             Self::SessionsEnded => "sessions_ended",
             Self::Shown => "shown",
             Self::Throttled(_) => "throttled",
@@ -155,7 +157,7 @@ impl Outcome {
                 )
                 .into();
             }
-            Self::Script(body) => return body.clone().into(),
+            Self::Script(body) | Self::ScriptPage(body) => return body.clone().into(),
             Self::Throttled(wait) => {
                 let seconds = seconds(*wait);
                 return format!("Too many attempts. Try again in {seconds} seconds.").into();
@@ -209,6 +211,7 @@ impl Outcome {
                 | Self::PasswordTooShort
                 | Self::Registered
                 | Self::Script(_)
+                | Self::ScriptPage(_)
                 | Self::UserExists
                 | Self::WrongCode
         )
@@ -537,16 +540,13 @@ impl Presenter {
     /// The form the script gives its answers: always 200, and to programs the body alone.
     fn script(&self, reply: Reply, form: Form) -> Response {
         let mut headers = self.headers(&reply);
-        headers.push(("Content-type", "text/html".to_owned()));
-        let body = match (form, &reply.outcome) {
-            (Form::Page, Outcome::Script(body)) if body.starts_with('<') => body.clone(),
-            (Form::Page, _) => {
-                headers.pop();
-                headers.push(("Content-type", "text/html; charset=utf-8".to_owned()));
-                self.html(reply)
-            }
-            (_, outcome) => outcome.message().into_owned(),
+        let as_it_is = form != Form::Page || matches!(reply.outcome, Outcome::ScriptPage(_));
+        let (content_type, body) = if as_it_is {
+            ("text/html", reply.outcome.message().into_owned())
+        } else {
+            ("text/html; charset=utf-8", self.html(reply))
         };
+        headers.push(("Content-type", content_type.to_owned()));
         Response {
             status: 200,
             headers,

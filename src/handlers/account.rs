@@ -432,14 +432,14 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 
 fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     confirm_both(app, request, me)?;
-    let username = me.account.username.clone();
-    app.store
-        .update(move |accounts: &mut Accounts| accounts.remove(&username))?;
-    let name = names::key(&me.account.username);
+    let (username, name) = (me.account.username.clone(), names::key(&me.account.username));
     app.pending.forget_account(&name);
+    // First, or somebody who registers the freed name might meet them.
     app.store.update_sessions(move |sessions| {
         sessions.retain(|session| names::key(&session.username) != name)
     })?;
+    app.store
+        .update(move |accounts: &mut Accounts| accounts.remove(&username))?;
     notify(app, request, &me.account, Mail::account_deleted, "/");
 
     Ok(Reply::from(Outcome::AccountDeleted)

@@ -14,9 +14,9 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::{Accounts, names};
 use crate::form::Form;
 use crate::handlers::visitor::{check_password, note_password};
-use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session};
+use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session, typed};
 use crate::http::Request;
-use crate::pages;
+use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// What the script's ways need beyond the product's.
@@ -61,6 +61,10 @@ impl Script {
 
 /// `POST /login`: a right password prints a key and earns the page that asks for it.
 pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
+    first_step(app, script, request).map_err(|refusal| beside_login(refusal, request))
+}
+
+fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
     let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
@@ -78,11 +82,15 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
     script.print_key(&username);
 
     let page = pages::compat_code(&script.template, &username);
-    Ok(Reply::from(Outcome::Script(page)).about(&username))
+    Ok(Reply::from(Outcome::ScriptPage(page)).about(&username))
 }
 
 /// `POST /secret_key`: the printed key, once, or a code of the authenticator.
 pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answer {
+    second_step(app, script, request).map_err(|refusal| beside_login(refusal, request))
+}
+
+fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let typed = form.required("secret", MAX_SECRET)?.to_string();
     let name = name_field(&form)?;
@@ -129,6 +137,16 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
 
 /// `POST /forgot_password`: a new password, at once and in the answer.
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
+    recover(app, request).map_err(|refusal| {
+        let username = typed(request, "username");
+        refusal.beside(|problem| Page::Forgot {
+            username,
+            problem: Some(problem),
+        })
+    })
+}
+
+fn recover(app: &App, request: &Request) -> Answer {
     let name = name_field(&Form::of_body(request)?)?;
 
     let counted = app
@@ -151,7 +169,20 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     })?;
 
     let text = format!("your new password: {new}");
-    Ok(Reply::from(Outcome::Script(text)).about(&account.username))
+    Ok(Reply::from(Outcome::Script(text))
+        .then_to("/login")
+        .about(&account.username))
+}
+
+/// Shows a browser the login page again: the page for the key has no place for a problem.
+fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
+    let username = typed(request, "username");
+    refusal.beside(|problem| Page::Login {
+        username,
+        rd: String::new(),
+        notice: None,
+        problem: Some(problem),
+    })
 }
 
 fn script_says(text: &str) -> Refusal {

@@ -656,7 +656,23 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// The value of a cookie this answer sets, if it does.
+    /// An answer as it came over the wire.
+    pub(crate) fn parse(raw: &str) -> Self {
+        let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap()[9..12].parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self {
+            status,
+            headers,
+            body: body.to_owned(),
+        }
+    }
+
+    /// The cookie of that name as this answer sets it, if it does.
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         let cookies = self
             .headers
@@ -664,7 +680,7 @@ impl Answer {
             .filter(|(field, _)| field == "set-cookie");
         cookies
             .map(|(_, cookie)| cookie.as_str())
-            .find(|cookie| cookie.starts_with(name))
+            .find(|cookie| cookie.starts_with(&format!("{name}=")))
     }
 
     /// Fails the test unless the answer has this code.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod compat;
 mod framing;
 mod harness;
 mod layers;
 mod life;
 mod outcomes;
+mod rules;
