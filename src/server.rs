@@ -134,9 +134,9 @@ impl Worker {
         tracing::info!(
             client = %request.client,
             method = ?request.method,
-            path = ?shown(&request.path),
+            path = shown(&request.path),
             status = response.status,
-            ms = started.elapsed().as_millis(),
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request"
         );
         response.to_bytes(request.received.wall, request.method != Method::Head)
@@ -145,7 +145,7 @@ impl Worker {
     /// What the site guards with locks recovers from a panic by itself (no lock stays poisoned).
     fn answer(&self, request: &Request) -> Response {
         catch_unwind(AssertUnwindSafe(|| (self.site.answer)(request))).unwrap_or_else(|_| {
-            tracing::error!(path = ?shown(&request.path), "a handler panicked");
+            tracing::error!(path = shown(&request.path), "a handler panicked");
             catch_unwind(AssertUnwindSafe(|| (self.site.failed)()))
                 .unwrap_or_else(|_| bare_failure())
         })
@@ -160,7 +160,7 @@ fn bare_failure() -> Response {
     }
 }
 
-/// A stranger chose the path: it is cut here and quoted where it is logged.
+/// A stranger chose the path: it is cut here, and quoted and escaped by the log's format.
 fn shown(path: &str) -> String {
     path.chars().take(SHOWN_PATH).collect()
 }
