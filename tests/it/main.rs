@@ -5,3 +5,6 @@
 mod framing;
 mod harness;
 mod life;
+mod slow;
+mod start;
+mod transport;
