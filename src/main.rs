@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         LogFormat::Json => log()
             .json()
             .flatten_event(true)
-            .with_writer(io::stderr)
+            .with_writer(|| EscapedControls(io::stderr()))
             .init(),
     }
     // The default hook would write past the log's format, and repeat what the message was made of.
@@ -85,6 +85,33 @@ fn main() -> ExitCode {
             complain(&format!("hint: {}", problem.hint));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Escapes what JSON lets stand in a string but a terminal obeys: DEL, the upper control
+/// characters, and those that break or turn lines. The other format escapes them by itself.
+struct EscapedControls<W>(W);
+
+impl<W: io::Write> io::Write for EscapedControls<W> {
+    /// Takes whole lines: a character is never split over two writes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut safe = String::with_capacity(bytes.len());
+        for letter in String::from_utf8_lossy(bytes).chars() {
+            match letter {
+                '\u{7f}'..='\u{9f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}' => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
+                _ => safe.push(letter),
+            }
+        }
+        self.0.write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -135,7 +135,7 @@ impl Worker {
     /// What the site guards with locks recovers from a panic by itself (no lock stays poisoned).
     fn answer(&self, request: &Request) -> Response {
         catch_unwind(AssertUnwindSafe(|| (self.site.answer)(request))).unwrap_or_else(|_| {
-            tracing::error!(path = ?shown(&request.path), "a handler panicked");
+            tracing::error!(path = shown(&request.path), "a handler panicked");
             catch_unwind(AssertUnwindSafe(|| (self.site.failed)()))
                 .unwrap_or_else(|_| bare_failure())
         })
@@ -150,7 +150,7 @@ fn bare_failure() -> Response {
     }
 }
 
-/// A stranger chose the path: it is cut here and quoted where it is logged.
+/// A stranger chose the path: it is cut here, and quoted and escaped by the log's format.
 fn shown(path: &str) -> String {
     path.chars().take(SHOWN_PATH).collect()
 }

@@ -161,6 +161,10 @@ impl FlatFile {
                     .truncate(false)
                     .mode(0o600)
                     .open(sibling(&self.real_path()?, ".lock"))?;
+                // The umask may have taken some of that away, and the next start has to open it.
+                if file.metadata()?.mode() & 0o600 != 0o600 {
+                    file.set_permissions(Permissions::from_mode(0o600))?;
+                }
                 if file.try_lock().is_ok() {
                     return Ok(Lock { _file: file });
                 }

@@ -32,6 +32,8 @@ pub(crate) struct Server {
     child: Child,
     /// Kept open: the program may write to it in compatibility mode.
     stdout: BufReader<ChildStdout>,
+    /// The first line on standard output.
+    pub(crate) announced: String,
     pub(crate) port: u16,
     tls: bool,
     certificate: CertificateDer<'static>,
@@ -112,7 +114,9 @@ impl Setup {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTH_")) {
             command.env_remove(name);
         }
-        if !self.arguments.iter().any(|argument| argument == "--listen") {
+        let told = self.arguments.iter().any(|argument| argument == "--listen")
+            || self.environment.iter().any(|(name, _)| name == "AUTH_LISTEN");
+        if !told {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         command
@@ -147,8 +151,10 @@ impl Setup {
         Server {
             child,
             stdout,
+            announced: line,
             port,
-            tls: !self.arguments.iter().any(|argument| argument == "--no-tls"),
+            tls: !self.arguments.iter().any(|argument| argument == "--no-tls")
+                && !self.environment.iter().any(|(name, _)| name == "AUTH_NO_TLS"),
             certificate: self.certificate.clone().unwrap_or_else(|| certificate_in(self.dir())),
             dir: Arc::clone(&self.dir),
         }

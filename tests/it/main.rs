@@ -9,3 +9,6 @@ mod layers;
 mod life;
 mod outcomes;
 mod rules;
+mod slow;
+mod start;
+mod transport;
