@@ -74,8 +74,7 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
         }));
     };
     let username = proof.username.clone();
-    app.store
-        .update(move |accounts| note_password(accounts, proof))?;
+    note_password(app, proof)?;
     script.print_key(&username);
 
     let page = pages::compat_code(&script.template, &username);

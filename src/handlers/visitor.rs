@@ -152,10 +152,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    if !app
-        .store
-        .update(move |accounts| note_password(accounts, proof))?
-    {
+    if !note_password(app, proof)? {
         return Err(Outcome::WrongCredentials.into());
     }
 
@@ -199,9 +196,9 @@ pub(super) fn check_password(
     Ok(checked?)
 }
 
-/// What a right password changes: a mailed one is used up, a weak hash replaced. False if the
-/// mailed one was used by somebody else in the meantime.
-pub(super) fn note_password(accounts: &mut Accounts, proof: Authenticated) -> bool {
+/// Saves what a right password changes, if it changes anything: a mailed one is used up, a weak
+/// hash replaced. False if the mailed one was used by somebody else in the meantime.
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<bool, Refusal> {
     let Authenticated {
         username,
         mailed,
@@ -209,18 +206,23 @@ pub(super) fn note_password(accounts: &mut Accounts, proof: Authenticated) -> bo
         ..
     } = proof;
     if let Some(digest) = mailed {
-        let used = accounts.change(&username, |account| account.use_mailed_password(digest));
-        return used.unwrap_or(false);
+        let used = app.store.update(move |accounts| {
+            accounts.change(&username, |account| account.use_mailed_password(digest))
+        })?;
+        return Ok(used.unwrap_or(false));
     }
     if let Some(hash) = rehashed {
-        accounts.change(&username, |account| {
-            // One that was changed in the meantime is not weak.
-            if account.password.is_weak() {
-                account.password = hash;
-            }
+        // Nobody is kept out for want of a stronger hash: the next login makes it again.
+        let _ = app.store.update(move |accounts| {
+            accounts.change(&username, |account| {
+                // One that was changed in the meantime is not weak.
+                if account.password.is_weak() {
+                    account.password = hash;
+                }
+            })
         });
     }
-    true
+    Ok(true)
 }
 
 /// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
