@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     dir: Arc<TempDir>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// What the program is started by, if not directly.
+    launcher: Vec<String>,
     certificate: CertificateDer<'static>,
 }
 
@@ -57,6 +59,7 @@ impl Setup {
             dir: Arc::new(dir),
             arguments: Vec::new(),
             environment: Vec::new(),
+            launcher: Vec::new(),
             certificate: cert.der().clone(),
         }
     }
@@ -76,10 +79,24 @@ impl Setup {
         self
     }
 
+    /// Starts the program by another one, such as `prlimit`, which must become it.
+    pub(crate) fn under(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// The program with this setup, not started. Listens on a free loopback port unless told
     /// otherwise.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auth_user"));
+        let program = env!("CARGO_BIN_EXE_auth_user");
+        let mut command = match self.launcher.split_first() {
+            None => Command::new(program),
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTH_")) {
             command.env_remove(name);
         }
@@ -261,7 +278,7 @@ pub(crate) fn read(dir: &Path, name: &str) -> String {
     fs::read_to_string(dir.join(name)).unwrap_or_default()
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -362,6 +379,20 @@ impl Visitor {
     /// A program that reads JSON.
     pub(crate) fn program(server: &Server) -> Self {
         Self::new(server, Accept::Json)
+    }
+
+    /// The same browser at another server, or at the same one started anew.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        let visitor = Self::new(server, self.accept);
+        visitor.cookies.replace(self.cookies.borrow().clone());
+        visitor
+    }
+
+    /// The status of an answer, unless the server is gone before it has answered.
+    pub(crate) fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<u16> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let response = request.send_form(form.iter().copied()).ok()?;
+        Some(response.status().as_u16())
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

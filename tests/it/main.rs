@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod faults;
 mod harness;
 mod layers;
 mod life;
+mod mail;
+mod restart;
+mod users_file;
