@@ -155,16 +155,7 @@ impl FlatFile {
         let receiver = match self.waiting.take() {
             Some(receiver) => receiver,
             None => {
-                let file = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(0o600)
-                    .open(sibling(&self.real_path()?, ".lock"))?;
-                // The umask may have taken some of that away, and the next start has to open it.
-                if file.metadata()?.mode() & 0o600 != 0o600 {
-                    file.set_permissions(Permissions::from_mode(0o600))?;
-                }
+                let file = open_lock(&sibling(&self.real_path()?, ".lock"))?;
                 if file.try_lock().is_ok() {
                     return Ok(Lock { _file: file });
                 }
@@ -298,6 +289,26 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// Opens the file the lock is on, making it if it is not there.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(file) => {
+            // The umask may have taken some of that away, and the next one could not open it.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).open(path)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Waits for the lock on a thread of its own, since std cannot wait for one with a limit. Woken by

@@ -3,6 +3,7 @@
 //! What the program does not know of is kept: fields at the top, fields of an account (those in
 //! [`Account::other`]), and the order of accounts.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -46,11 +47,18 @@ const USERS: &str = "users";
 ///
 /// If it is not what this program could have written, give or take spaces and unknown fields.
 pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
-    let top = Top {
-        field: USERS,
-        seed: Users,
+    let fault = RefCell::default();
+    let read = || {
+        let seed = Users { fault: &fault };
+        json::parse(bytes, Top { field: USERS, seed })
     };
-    let (accounts, top) = json::parse(bytes, top)?;
+    let mut found = read();
+    let at_fault = fault.borrow().is_some();
+    if at_fault {
+        // Once more, to stop at the account and not behind it.
+        found = read();
+    }
+    let (accounts, top) = found?;
     let rendered = Vec::new();
     Ok((accounts, UsersJson { top, rendered }))
 }
@@ -116,9 +124,13 @@ fn render(account: &Account) -> io::Result<Box<[u8]>> {
 }
 
 /// Reads the object of accounts.
-struct Users;
+struct Users<'a> {
+    /// The account that breaks a rule together with others, and how. Only behind it can that be
+    /// known, where the next line may have begun.
+    fault: &'a RefCell<Option<(String, String)>>,
+}
 
-impl<'de> DeserializeSeed<'de> for Users {
+impl<'de> DeserializeSeed<'de> for Users<'_> {
     type Value = Accounts;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Accounts, D::Error> {
@@ -126,7 +138,7 @@ impl<'de> DeserializeSeed<'de> for Users {
     }
 }
 
-impl<'de> Visitor<'de> for Users {
+impl<'de> Visitor<'de> for Users<'_> {
     type Value = Accounts;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,27 +159,32 @@ impl<'de> Visitor<'de> for Users {
                     "there are two accounts named {username:?}, give or take upper case"
                 )));
             }
-            let mut account: Account = map.next_value()?;
-            account.email = names::parse_email(&account.email).ok_or_else(|| {
-                de::Error::custom(format_args!("the e-mail of {username:?} is not an address"))
-            })?;
-            account.username = username;
-            add(&mut accounts, account)?;
+            if let Some((at_fault, reason)) = &*self.fault.borrow()
+                && *at_fault == username
+            {
+                return Err(de::Error::custom(reason));
+            }
+            let account: Account = map.next_value()?;
+            if let Err(reason) = add(&mut accounts, &username, account) {
+                let error = de::Error::custom(&reason);
+                self.fault.replace(Some((username, reason)));
+                return Err(error);
+            }
         }
         Ok(accounts)
     }
 }
 
-fn add<E: de::Error>(accounts: &mut Accounts, account: Account) -> Result<(), E> {
-    let username = account.username.clone();
+fn add(accounts: &mut Accounts, username: &str, mut account: Account) -> Result<(), String> {
+    account.email = names::parse_email(&account.email)
+        .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
+    username.clone_into(&mut account.username);
     accounts.add(account).map_err(|taken| {
         let what = match taken {
             Taken::Email => "e-mail",
             Taken::Username => "name",
         };
-        E::custom(format_args!(
-            "the {what} of {username:?} is another account's too"
-        ))
+        format!("the {what} of {username:?} is another account's too")
     })
 }
 
@@ -322,7 +339,7 @@ mod tests {
         ];
         for (name, account, said) in cases {
             let text = file(&format!(
-                "\"bob\": {},\n{name}: {account}",
+                "\"bob\": {},\n{name}: {account}\n",
                 user("bob@example.com", "")
             ));
             let damage = damage(text);

@@ -508,6 +508,20 @@ impl Visitor {
         self.take(self.agent.run(request.body("").unwrap()).unwrap())
     }
 
+    /// The same browser at another server, or at the same one started anew.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        let visitor = Self::new(server, self.accept);
+        visitor.cookies.replace(self.cookies.borrow().clone());
+        visitor
+    }
+
+    /// The status of an answer, unless the server is gone before it has answered.
+    pub(crate) fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<u16> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let response = request.send_form(form.iter().copied()).ok()?;
+        Some(response.status().as_u16())
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base));
         let request = self

@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod compat;
+mod faults;
 mod framing;
 mod harness;
 mod layers;
 mod life;
+mod mail;
 mod outcomes;
+mod restart;
 mod rules;
 mod slow;
 mod start;
 mod transport;
+mod users_file;

@@ -1,0 +1,222 @@
+//! A disk that fails, made by strace, which fails chosen system calls of the program; and the
+//! order in which the program asks the disk for what it promises.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::harness::{PASSWORD, Setup, Visitor, read, wait_for};
+
+/// A program whose system calls on some paths of its directory are recorded in the file `trace`,
+/// and may fail. The tracer is in the background, so that the program is the one that is killed.
+fn traced(setup: Setup, paths: &[&str], options: &[&str]) -> Setup {
+    let there = Command::new("strace")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .status();
+    assert!(there.is_ok(), "these tests need strace; install it");
+    // The program makes it at start, which is not what is to be traced here.
+    fs::create_dir(setup.dir().join("outbox")).unwrap();
+    fs::set_permissions(setup.dir().join("outbox"), Permissions::from_mode(0o700)).unwrap();
+    let dir = setup.dir().canonicalize().unwrap();
+    let path = |name: &str| {
+        dir.join(name)
+            .to_str()
+            .unwrap()
+            .trim_end_matches('/')
+            .to_owned()
+    };
+    let trace = path("trace");
+    let mut launcher: Vec<String> = ["strace", "-D", "-f", "--seccomp-bpf", "-y", "-o", &trace]
+        .map(str::to_owned)
+        .into();
+    for name in paths {
+        launcher.extend(["-P".to_owned(), path(name)]);
+    }
+    launcher.extend(options.iter().map(|option| (*option).to_owned()));
+    let launcher: Vec<&str> = launcher.iter().map(String::as_str).collect();
+    setup.under(&launcher)
+}
+
+/// The program with one call of this kind on this path failing, `when` it is made for the first
+/// time, or the second.
+fn failing(call: &str, error: &str, path: &str, when: usize) -> Setup {
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:error={error}:when={when}");
+    traced(Setup::new(), &[path], &["-e", &trace, "-e", &inject])
+}
+
+fn register(visitor: &Visitor, name: &str) -> (u16, String) {
+    let email = format!("{name}@example.com");
+    let form = [
+        ("username", name),
+        ("email", &email),
+        ("password", PASSWORD),
+    ];
+    let answer = visitor.post("/register", &form);
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    (answer.status, code)
+}
+
+fn drafts(setup: &Setup) -> usize {
+    fs::read_dir(setup.dir())
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_str().unwrap().ends_with(".new")
+        })
+        .count()
+}
+
+#[test]
+fn a_disk_that_fails_before_the_new_file_is_in_place_changes_nothing() {
+    for (call, error) in [
+        ("openat", "ENOSPC"),
+        ("write", "ENOSPC"),
+        ("write", "EIO"),
+        ("fsync", "EIO"),
+        ("/^rename", "EIO"),
+    ] {
+        let what = format!("{call} with {error}");
+        let setup = failing(call, error, "users.json.new", 1);
+        let before = "{\"version\":1,\"users\":{}}";
+        fs::write(setup.dir().join("users.json"), before).unwrap();
+        let mut server = setup.start();
+        let visitor = Visitor::program(&server);
+
+        let answer = register(&visitor, "alice");
+
+        assert_eq!(answer, (503, "not_saved".to_owned()), "{what}");
+        visitor
+            .post("/login", &[("username", "alice"), ("password", PASSWORD)])
+            .expect("wrong_credentials");
+        assert_eq!(read(setup.dir(), "users.json"), before, "{what}");
+        assert_eq!(drafts(&setup), 0, "{what}");
+        server.wait_for_log("cannot save");
+        server.kill();
+        let server = setup.under(&[]).start();
+        // If it were there, this one could not be made.
+        visitor.at(&server).register("alice");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_leaves_memory_and_disk_agreed() {
+    let setup = failing("fsync", "EIO", "", 1);
+    let mut server = setup.start();
+    let visitor = Visitor::program(&server);
+    let login = [("username", "alice"), ("password", PASSWORD)];
+
+    let answer = register(&visitor, "alice");
+
+    assert_eq!(answer, (503, "not_saved".to_owned()));
+    assert!(server.users()["users"]["alice"].is_object());
+    visitor.post("/login", &login).expect("enrol_required");
+    server.kill();
+    let server = setup.under(&[]).start();
+    visitor
+        .at(&server)
+        .post("/login", &login)
+        .expect("enrol_required");
+}
+
+#[test]
+fn a_full_disk_that_has_room_again_goes_on_as_before() {
+    let setup = failing("write", "ENOSPC", "users.json.new", 1);
+    let server = setup.start();
+    let visitor = Visitor::program(&server);
+    assert_eq!(register(&visitor, "alice"), (503, "not_saved".to_owned()));
+
+    let answer = register(&visitor, "alice");
+
+    assert_eq!(answer, (201, "registered".to_owned()));
+    assert_eq!(server.log().matches("cannot save").count(), 1);
+    server.wait_for_log("can be saved again");
+}
+
+#[test]
+fn a_session_that_cannot_be_saved_is_none() {
+    let setup = failing("fsync", "EIO", "sessions.json.new", 2);
+    let mut server = setup.start();
+    let (alice, authenticator) = Visitor::with_account(&server, "alice");
+    let other = Visitor::program(&server);
+    other
+        .post("/login", &[("username", "alice"), ("password", PASSWORD)])
+        .expect("code_required");
+
+    let answer = other.post("/secret_key", &[("secret", &authenticator.code())]);
+
+    assert_eq!(answer.status, 503);
+    answer.expect("not_saved");
+    assert!(!other.is_logged_in());
+    assert!(alice.is_logged_in());
+    assert_eq!(drafts(&setup), 0);
+    server.kill();
+    let server = setup.under(&[]).start();
+    assert!(!other.at(&server).is_logged_in());
+    assert!(alice.at(&server).is_logged_in());
+}
+
+/// The recorded calls in the order in which they began, each with the number of the line on which
+/// it ended.
+fn calls(trace: &str) -> Vec<(usize, &str)> {
+    let lines: Vec<&str> = trace.lines().collect();
+    let thread = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let begun = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| !line.contains("<... "));
+    begun
+        .map(|(n, line)| {
+            let resumed = |other: &&str| thread(other) == thread(line) && other.contains("<... ");
+            let wait = match line.ends_with("<unfinished ...>") {
+                true => {
+                    1 + lines[n + 1..]
+                        .iter()
+                        .position(|other| resumed(&other))
+                        .unwrap()
+                }
+                false => 0,
+            };
+            (n + wait, *line)
+        })
+        .collect()
+}
+
+#[test]
+fn a_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
+    let options = ["-s", "64", "-e", "trace=openat,write,fsync,sendto,/^rename"];
+    let setup = traced(Setup::new().with(&["--no-tls"]), &[], &options);
+    let mut server = setup.start();
+
+    Visitor::program(&server).register("alice");
+
+    server.kill();
+    let dir = setup.dir().canonicalize().unwrap();
+    let dir = dir.to_str().unwrap();
+    let trace = wait_for("the end of the trace", || {
+        let trace = fs::read_to_string(setup.dir().join("trace")).unwrap();
+        trace.contains("+++ killed by SIGKILL +++").then_some(trace)
+    });
+    let draft = format!("{dir}/users.json.new");
+    let steps = [
+        ("openat", format!("\"{draft}\"")),
+        ("write", format!("<{draft}>, \"{{\\n")),
+        ("fsync", format!("<{draft}>")),
+        ("rename", format!("\"{draft}\", \"{dir}/users.json\"")),
+        ("fsync", format!("<{dir}>")),
+        ("", "\"HTTP/1.1 201 Created".to_owned()),
+    ];
+    let calls = calls(&trace);
+    let mut done = 0;
+    for (call, on) in steps {
+        let found = calls.iter().enumerate().find(|(_, (_, line))| {
+            let name = line.split_whitespace().nth(1);
+            name.is_some_and(|name| name.starts_with(call)) && line.contains(&on)
+        });
+        let (_, (end, line)) = found.unwrap_or_else(|| panic!("no {call} of {on} in\n{trace}"));
+        let begin = trace.lines().position(|other| other == *line).unwrap();
+        assert!(begin >= done, "too early: {line}\n{trace}");
+        done = *end;
+    }
+}

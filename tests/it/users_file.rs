@@ -1,0 +1,484 @@
+//! `users.json` in other hands than the program's: edited, broken, taken away, shared; and files
+//! the program does not start on.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, read, wait_for};
+
+fn names(object: &Value) -> Vec<&str> {
+    let object = object.as_object().unwrap();
+    object.keys().map(String::as_str).collect()
+}
+
+fn listing(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_hand_edit_is_taken_up_and_kept_by_the_next_save() {
+    let server = Server::start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (bob, _) = Visitor::with_account(&server, "bob");
+    let mut users = server.users();
+    let mut edited =
+        json!({ "note": { "kept by": ["me"] }, "users": {}, "version": 1, "last": null });
+    users["users"]["alice"]["pager"] = "555 0100".into();
+    users["users"]["alice"]["groups"] = json!(["users", "admins"]);
+    users["users"]["bob"]["disabled"] = true.into();
+    edited["users"]["bob"] = users["users"]["bob"].take();
+    edited["users"]["alice"] = users["users"]["alice"].take();
+
+    fs::write(server.path("users.json"), edited.to_string()).unwrap();
+
+    wait_for("alice to be an admin", || {
+        let groups = alice.get("/account").json()["groups"].take();
+        (groups == json!(["users", "admins"])).then_some(())
+    });
+    assert!(!bob.is_logged_in());
+    bob.post("/login", &[("username", "bob"), ("password", PASSWORD)])
+        .expect("wrong_credentials");
+
+    Visitor::program(&server).register("carol");
+    let saved = server.users();
+    assert_eq!(names(&saved), ["note", "users", "version", "last"]);
+    assert_eq!(names(&saved["users"]), ["bob", "alice", "carol"]);
+    assert_eq!(saved["note"], edited["note"]);
+    assert_eq!(saved["users"]["alice"], edited["users"]["alice"]);
+    assert_eq!(saved["users"]["bob"], edited["users"]["bob"]);
+}
+
+#[test]
+fn an_edit_is_not_lost_to_a_change_that_comes_right_after_it() {
+    let server = Server::start();
+    let visitor = Visitor::program(&server);
+    visitor.register("alice");
+    let mut users = server.users();
+    users["users"]["alice"]["groups"] = json!(["admins"]);
+
+    fs::write(server.path("users.json"), users.to_string()).unwrap();
+    visitor.register("bob");
+
+    let saved = server.users();
+    assert_eq!(saved["users"]["alice"]["groups"], json!(["admins"]));
+    assert_eq!(names(&saved["users"]), ["alice", "bob"]);
+}
+
+/// A server whose users file is no good any more, and a visitor in the middle of a login.
+struct Broken {
+    server: Server,
+    alice: Visitor,
+    authenticator: Authenticator,
+    waiting: Visitor,
+}
+
+impl Broken {
+    fn by(damage: impl FnOnce(&Path)) -> Self {
+        let server = Server::start();
+        let (alice, authenticator) = Visitor::with_account(&server, "alice");
+        damage(&server.path("users.json"));
+        server.wait_for_log("is saved until the file is mended");
+        let waiting = Visitor::program(&server);
+        Self {
+            server,
+            alice,
+            authenticator,
+            waiting,
+        }
+    }
+
+    /// Asks for everything that needs no save, and for changes; returns the code that was refused.
+    fn serves_and_refuses_changes(&self) -> String {
+        let password = ("current_password", PASSWORD);
+        assert!(self.alice.is_logged_in());
+        let login = [("username", "alice"), ("password", PASSWORD)];
+        self.waiting.post("/login", &login).expect("code_required");
+        let stranger = Visitor::program(&self.server);
+        stranger
+            .post(
+                "/login",
+                &[("username", "alice"), ("password", "wrong horses")],
+            )
+            .expect("wrong_credentials");
+        stranger
+            .post("/forgot_password", &[("username", "alice")])
+            .expect("new_password_sent");
+
+        let code = self.authenticator.code();
+        let form = [
+            ("username", "bob"),
+            ("email", "bob@example.com"),
+            ("password", PASSWORD),
+        ];
+        for answer in [
+            stranger.post("/register", &form),
+            self.waiting.post("/secret_key", &[("secret", &code)]),
+            self.alice.post("/account/recovery_codes", &[password]),
+        ] {
+            assert_eq!(answer.status, 503);
+            answer.expect("not_saved");
+        }
+        assert_eq!(fs::read_dir(self.server.path("outbox")).unwrap().count(), 0);
+        code
+    }
+
+    /// After it is mended: what was refused works, and nothing of it had been kept.
+    fn goes_on(&self, code: &str) {
+        self.waiting
+            .post("/secret_key", &[("secret", code)])
+            .expect("login_complete");
+        Visitor::program(&self.server).register("bob");
+        assert_eq!(names(&self.server.users()["users"]), ["alice", "bob"]);
+        self.server.wait_for_log("the users file is good again");
+        assert!(self.waiting.is_logged_in());
+    }
+
+    fn log_lines(&self, with: &str) -> usize {
+        self.server.log().matches(with).count()
+    }
+}
+
+#[test]
+fn a_broken_edit_is_left_alone_while_the_last_good_state_serves() {
+    let broken = Broken::by(|users| {
+        let text = fs::read_to_string(users).unwrap();
+        fs::write(users, text.replace("\"alice\": {", "\"alice\" {")).unwrap();
+    });
+    let text = read(broken.server.dir.path(), "users.json");
+
+    let code = broken.serves_and_refuses_changes();
+
+    assert_eq!(read(broken.server.dir.path(), "users.json"), text);
+    let told = "cannot read \"users.json\": line 4, column 13: expected `:`";
+    assert_eq!(broken.log_lines(told), 1);
+
+    let mended = text.replace("\"alice\" {", "\"alice\": {");
+    fs::write(broken.server.path("users.json"), mended).unwrap();
+    broken.goes_on(&code);
+}
+
+#[test]
+fn a_users_file_that_was_moved_away_is_not_made_anew() {
+    let broken = Broken::by(|users| {
+        fs::rename(users, users.with_file_name("moved.json")).unwrap();
+    });
+
+    let code = broken.serves_and_refuses_changes();
+
+    assert!(!broken.server.path("users.json").exists());
+    assert_eq!(broken.log_lines("cannot read \"users.json\": is gone"), 1);
+
+    fs::rename(
+        broken.server.path("moved.json"),
+        broken.server.path("users.json"),
+    )
+    .unwrap();
+    broken.goes_on(&code);
+}
+
+#[test]
+fn a_logout_works_while_the_users_file_is_broken() {
+    let broken = Broken::by(|users| fs::write(users, "{").unwrap());
+
+    broken.alice.post("/logout", &[]).expect("logged_out");
+
+    assert!(!broken.alice.is_logged_in());
+}
+
+/// Adds to alice's groups as a script of the operator would, which takes its turn under the lock.
+fn edit_groups(dir: &Path, group: &str) {
+    let lock = File::options()
+        .write(true)
+        .open(dir.join("users.json.lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    let mut users: Value = serde_json::from_str(&read(dir, "users.json")).unwrap();
+    let groups = users["users"]["alice"]["groups"].as_array_mut().unwrap();
+    groups.push(group.into());
+    fs::write(dir.join("edited"), users.to_string()).unwrap();
+    fs::rename(dir.join("edited"), dir.join("users.json")).unwrap();
+}
+
+#[test]
+fn two_servers_and_an_editor_lose_nothing_of_each_other() {
+    let setup = Setup::new().with(&["--registrations-per-hour", "0"]);
+    let path = setup.dir().join("users.json");
+    let shared = [
+        "--registrations-per-hour",
+        "0",
+        "--users",
+        path.to_str().unwrap(),
+    ];
+    let servers = [setup.start(), Server::start_with(&shared)];
+    Visitor::program(&servers[0]).register("alice");
+
+    let winners = thread::scope(|scope| {
+        let workers = [0, 1, 2, 3].map(|worker| {
+            let visitor = Visitor::program(&servers[worker % 2]);
+            scope.spawn(move || {
+                for n in 0..5 {
+                    visitor.register(&format!("user{worker}.{n}"));
+                }
+                let form = [
+                    ("username", "wanted"),
+                    ("email", "wanted@example.com"),
+                    ("password", PASSWORD),
+                ];
+                visitor.post("/register", &form).status
+            })
+        });
+        for edit in 0..5 {
+            wait_for("some registrations", || {
+                let users = serde_json::from_str::<Value>(&read(setup.dir(), "users.json"));
+                (users.unwrap()["users"].as_object()?.len() > edit * 4).then_some(())
+            });
+            edit_groups(setup.dir(), &format!("group{edit}"));
+        }
+        workers.map(|worker| worker.join().unwrap())
+    });
+
+    let mut winners = winners;
+    winners.sort();
+    assert_eq!(winners, [201, 409, 409, 409]);
+    drop(servers);
+    let server = setup.start();
+    let users = server.users();
+    let groups = json!(["users", "group0", "group1", "group2", "group3", "group4"]);
+    assert_eq!(users["users"]["alice"]["groups"], groups);
+    assert_eq!(users["users"].as_object().unwrap().len(), 22);
+    for worker in 0..4 {
+        for n in 0..5 {
+            let name = format!("user{worker}.{n}");
+            assert!(users["users"][&name].is_object(), "{name} is lost");
+        }
+    }
+}
+
+#[test]
+fn one_server_knows_at_once_whom_the_other_has_registered() {
+    let setup = Setup::new();
+    let path = setup.dir().join("users.json");
+    let other = Server::start_with(&["--users", path.to_str().unwrap()]);
+    let server = setup.start();
+    Visitor::program(&server).register("alice");
+    let form = [
+        ("username", "Alice"),
+        ("email", "other@example.com"),
+        ("password", PASSWORD),
+    ];
+
+    let answer = Visitor::program(&other).post("/register", &form);
+
+    assert_eq!(answer.status, 409);
+    answer.expect("user_exists");
+}
+
+#[test]
+fn a_missing_users_file_means_no_accounts_and_is_made_by_the_first() {
+    let server = Server::start();
+    assert!(!server.path("users.json").exists());
+
+    Visitor::program(&server).register("alice");
+
+    assert_eq!(names(&server.users()["users"]), ["alice"]);
+}
+
+/// Starts the program, which must end by itself at once, complaining about its users file in
+/// these words, and leaving everything as it is.
+#[track_caller]
+fn does_not_start(setup: &Setup, said: &str) {
+    let before = listing(setup.dir());
+
+    let (status, stdout, stderr) = setup.run();
+
+    assert_eq!(status.code(), Some(1), "{said}\n{stderr}");
+    assert_eq!(stdout, "");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    assert_eq!(lines[0], format!("auth_user: cannot read {said}"));
+    assert!(lines[1].starts_with("auth_user: hint: "), "{stderr}");
+    assert_eq!(listing(setup.dir()), before, "{said}");
+}
+
+/// A program that is ended by force, and fails the test, if it serves.
+fn impatient() -> Setup {
+    Setup::new().under(&["timeout", "20"])
+}
+
+const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$\
+                    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A file with bob on line 3 and this account, made up of three parts, on line 4.
+fn with_account(name: &str, email: &str, password: &str) -> Vec<u8> {
+    format!(
+        "{{\"version\": 1,\n\"users\": {{\n\
+         \"bob\": {{\"email\": \"bob@example.com\", \"password\": \"{HASH}\"}},\n\
+         \"{name}\": {{\"email\": \"{email}\", \"password\": \"{password}\"}}\n}}}}\n"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_damaged_users_file_is_named_and_left_as_it_is() {
+    let good = String::from_utf8(with_account("ann", "ann@example.com", HASH)).unwrap();
+    let little: Vec<u8> = ("\u{feff}".to_owned() + &good)
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let big: Vec<u8> = ("\u{feff}".to_owned() + &good)
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let absurd = HASH.replace("600000", "10000001");
+    let salt = HASH.replace("$AAAAAAAAAAAAAAAAAAAAAA$", "$A!$");
+    let ann = |email, password| with_account("ann", email, password);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (b"".into(), "is empty"),
+        (b"\n \n".into(), "is empty"),
+        (vec![0; 4096], "line 1, column 1: expected value"),
+        (
+            good.as_bytes()[..40].into(),
+            "line 3, column 14: EOF while parsing a string",
+        ),
+        (little, "is in UTF-16, not in UTF-8"),
+        (big, "is in UTF-16, not in UTF-8"),
+        (
+            format!("\u{feff}{good}").into(),
+            "starts with a byte order mark",
+        ),
+        (
+            b"{\"version\": 1,\n\"users\": {\"\xff".into(),
+            "line 2, column 12: is not in UTF-8",
+        ),
+        (
+            b"null".into(),
+            "line 1, column 4: invalid type: null, expected an object with \"version\" and \"users\"",
+        ),
+        (
+            b"[]".into(),
+            "line 1, column 1: invalid type: sequence, expected an object with \"version\" and \"users\"",
+        ),
+        (
+            b"{\"users\": {}}".into(),
+            "line 1, column 13: missing field `version`",
+        ),
+        (
+            b"{\"version\": 2, \"users\": {}}".into(),
+            "line 1, column 13: version is not 1",
+        ),
+        (
+            b"{\"version\": 1, \"users\": []}".into(),
+            "line 1, column 24: invalid type: sequence, expected an object of accounts by name",
+        ),
+        (
+            b"{\"version\": 1, \"users\": {\"ann\": 7}}".into(),
+            "line 1, column 33: invalid type: integer, expected struct Account",
+        ),
+        (
+            with_account("bob", "ann@example.com", HASH),
+            "line 4, column 5: there are two accounts named \"bob\", give or take upper case",
+        ),
+        (
+            with_account("Bob", "ann@example.com", HASH),
+            "line 4, column 5: there are two accounts named \"Bob\", give or take upper case",
+        ),
+        (
+            ann("BOB@example.com", HASH),
+            "line 4, column 5: the e-mail of \"ann\" is another account's too",
+        ),
+        (
+            ann("ann@example.com", &absurd),
+            "line 4, column 148: password has a round count outside 1 to 10,000,000",
+        ),
+        (
+            ann("ann@example.com", &salt),
+            "line 4, column 126: password has a salt that is not 1 to 64 bytes in base64 without padding",
+        ),
+        (
+            ann("ann@example.com", "hunter22"),
+            "line 4, column 59: password is not of the form $pbkdf2-sha256$i=…,l=32$salt$hash",
+        ),
+    ];
+    let setup = impatient();
+    let path = setup.dir().join("users.json");
+    fs::write(&path, &good).unwrap();
+    for (bytes, said) in cases {
+        fs::write(&path, &bytes).unwrap();
+
+        does_not_start(&setup, &format!("\"users.json\": {said}"));
+
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{said}");
+    }
+}
+
+#[test]
+fn a_users_file_that_is_no_file_is_named() {
+    let setup = impatient();
+    let path = setup.dir().join("users.json");
+
+    fs::create_dir(&path).unwrap();
+    does_not_start(&setup, "\"users.json\": is not a file");
+    fs::remove_dir(&path).unwrap();
+
+    symlink("nowhere.json", &path).unwrap();
+    does_not_start(
+        &setup,
+        "\"users.json\": is a link to a file that does not exist",
+    );
+    assert!(path.is_symlink());
+
+    let setup = setup.with(&["--users", "missing/users.json"]);
+    does_not_start(
+        &setup,
+        "\"missing/users.json\": there is no directory \"missing\"",
+    );
+}
+
+#[test]
+fn a_users_file_that_may_not_be_read_is_named() {
+    let mut launcher = vec!["timeout", "20"];
+    // Root may read everything unless it gives that up.
+    if rustix::process::geteuid().is_root() {
+        launcher.extend([
+            "setpriv",
+            "--bounding-set",
+            "-dac_override,-dac_read_search",
+        ]);
+    }
+    let setup = Setup::new().under(&launcher);
+    let path = setup.dir().join("users.json");
+    fs::write(&path, "{\"version\": 1, \"users\": {}}").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+
+    does_not_start(&setup, "\"users.json\": Permission denied (os error 13)");
+}
+
+#[test]
+fn a_damaged_sessions_file_is_set_aside_and_everybody_logs_in_again() {
+    let setup = Setup::new();
+    let mut server = setup.start();
+    let (alice, authenticator) = Visitor::with_account(&server, "alice");
+    server.kill();
+    fs::write(server.path("sessions.json"), "{\"version\": 1, \"sess").unwrap();
+
+    let server = setup.start();
+
+    let alice = alice.at(&server);
+    assert!(!alice.is_logged_in());
+    let aside = read(setup.dir(), "sessions.json.damaged");
+    assert_eq!(aside, "{\"version\": 1, \"sess");
+    let log = server.log();
+    let warned = |line: &&str| line.contains("WARN") && line.contains("sessions.json.damaged");
+    assert_eq!(log.lines().filter(warned).count(), 1, "{log}");
+    alice.log_in("alice", PASSWORD, &authenticator);
+    assert!(alice.is_logged_in());
+}
