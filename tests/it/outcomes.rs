@@ -703,6 +703,12 @@ fn head_answers_as_get_without_a_body() {
     assert_eq!(alice.ask("HEAD", "/account").status, 200);
     assert_eq!(alice.ask("HEAD", "/logout").status, 200);
     assert!(alice.is_logged_in(), "HEAD changes nothing");
+    let mut wire = server.connect();
+    wire.send(b"HEAD /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(
+        wire.read_to_end().ends_with("\r\n\r\n"),
+        "not a byte of a body"
+    );
 }
 
 #[test]
