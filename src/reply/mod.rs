@@ -1,0 +1,154 @@
+//! What the site answers: an outcome, and how a browser is to see it.
+
+use crate::form::FormError;
+use crate::gate::Busy;
+use crate::pages::{Page, Problem};
+use crate::store::NotSaved;
+
+mod outcome;
+mod presenter;
+
+pub use outcome::Outcome;
+pub use presenter::Presenter;
+
+/// An outcome and how a browser is to see it. No `Debug`: cookies leave in it.
+pub struct Reply {
+    pub outcome: Outcome,
+    /// What a browser shows; without one, a page that says the message.
+    page: Option<Page>,
+    /// Where a browser goes instead.
+    location: Option<String>,
+    cookies: Vec<String>,
+    clear_site_data: bool,
+    /// Whose account it was about, for the log.
+    pub user: Option<String>,
+}
+
+impl From<Outcome> for Reply {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            page: None,
+            location: None,
+            cookies: Vec::new(),
+            clear_site_data: false,
+            user: None,
+        }
+    }
+}
+
+impl Reply {
+    /// A page that was asked for.
+    pub fn page(page: Page) -> Self {
+        Self::from(Outcome::Shown).showing(page)
+    }
+
+    /// A redirect that tells programs no more than browsers.
+    pub fn see_other(location: String) -> Self {
+        Self::from(Outcome::Shown).then_to(location)
+    }
+
+    pub fn showing(self, page: Page) -> Self {
+        Self {
+            page: Some(page),
+            ..self
+        }
+    }
+
+    /// Sends a browser there with 303.
+    pub fn then_to(self, location: impl Into<String>) -> Self {
+        Self {
+            location: Some(location.into()),
+            ..self
+        }
+    }
+
+    pub fn with_cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
+        self
+    }
+
+    pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
+    pub fn clearing_site_data(self) -> Self {
+        Self {
+            clear_site_data: true,
+            ..self
+        }
+    }
+
+    /// Names the account for the log.
+    pub fn about(self, user: &str) -> Self {
+        Self {
+            user: Some(user.to_owned()),
+            ..self
+        }
+    }
+}
+
+/// A request that was not carried out: a reply that ends the handler.
+pub struct Refusal(Box<Reply>);
+
+impl Refusal {
+    /// What a browser is shown: the form again, with what is wrong beside the field it concerns.
+    pub fn beside(mut self, page: impl FnOnce(Problem) -> Page) -> Self {
+        let outcome = &self.0.outcome;
+        // These concern no field, and the page that says so has a way on.
+        let elsewhere = matches!(outcome, Outcome::LoginRequired | Outcome::NoPendingLogin);
+        if !elsewhere && self.0.page.is_none() {
+            let text = outcome.message().into_owned();
+            self.0.page = Some(page(Problem {
+                field: outcome.field(),
+                text,
+            }));
+        }
+        self
+    }
+
+    /// Where a browser goes instead.
+    pub fn then_to(mut self, location: String) -> Self {
+        self.0.location = Some(location);
+        self
+    }
+
+    pub fn about(mut self, user: &str) -> Self {
+        self.0.user = Some(user.to_owned());
+        self
+    }
+
+    pub fn into_reply(self) -> Reply {
+        *self.0
+    }
+}
+
+impl From<Outcome> for Refusal {
+    fn from(outcome: Outcome) -> Self {
+        Self(Box::new(outcome.into()))
+    }
+}
+
+impl From<FormError> for Refusal {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Field(field, what) => Outcome::BadField(field, what),
+            FormError::UnsupportedType => Outcome::UnsupportedType,
+        }
+        .into()
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(_: Busy) -> Self {
+        Outcome::Busy.into()
+    }
+}
+
+/// The store has logged the cause.
+impl From<NotSaved> for Refusal {
+    fn from(_: NotSaved) -> Self {
+        Outcome::NotSaved.into()
+    }
+}

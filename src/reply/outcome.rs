@@ -1,0 +1,324 @@
+//! The outcome table: for everything that can come of a request its status, its code, and its
+//! sentence.
+//!
+//! They are the product's interface. None of them can hold a cause, a path or anything a stranger
+//! sent.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Seconds after which a busy server is worth another try.
+const BUSY_RETRY: u64 = 2;
+
+/// What came of a request. No `Debug`: some hold what is shown once.
+pub enum Outcome {
+    /// What `GET /account` tells programs.
+    Account(Value),
+    AccountDeleted,
+    AuthenticatorChanged,
+    /// A field, and what is wrong with it.
+    BadField(&'static str, &'static str),
+    Busy,
+    CodeRequired,
+    CrossSite,
+    EmailExists,
+    EnrolRequired {
+        secret: String,
+        otpauth: String,
+    },
+    Healthy,
+    /// A defect of ours; the cause is in the log.
+    Internal,
+    LoggedOutByGet,
+    LoggedOutByPost,
+    /// With the recovery codes, if this login enrolled.
+    LoginComplete(Vec<String>),
+    LoginRequired,
+    /// With the methods the path takes.
+    MethodNotAllowed(&'static str),
+    NewPasswordSent,
+    NoPendingLogin,
+    NotFound,
+    NotSaved,
+    PasswordChanged,
+    /// With the recovery codes, if this login enrolled.
+    PasswordChangeRequired(Vec<String>),
+    PasswordCommon,
+    PasswordTooShort,
+    RecoveryCodes(Vec<String>),
+    /// What never became a request: status, code and sentence.
+    Refused(u16, &'static str, &'static str),
+    Registered,
+    RegistrationClosed,
+    /// What the original script answers, letter by letter.
+    Script(String),
+    /// The original script's page that asks for the key; browsers get it too.
+    ScriptPage(String),
+    SessionsEnded,
+    /// A page that was asked for, and nothing else happened.
+    Shown,
+    Throttled(Duration),
+    TooLarge,
+    UnsupportedType,
+    UserExists,
+    WrongCode,
+    /// Wrong password, unknown name, disabled account: one outcome, or it tells who exists.
+    WrongCredentials,
+    WrongPassword,
+}
+
+impl Outcome {
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Registered => 201,
+            Self::BadField(..) => 400,
+            Self::Refused(status, ..) => *status,
+            Self::LoginRequired
+            | Self::NoPendingLogin
+            | Self::WrongCode
+            | Self::WrongCredentials
+            | Self::WrongPassword => 401,
+            Self::CrossSite | Self::RegistrationClosed => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::EmailExists | Self::UserExists => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedType => 415,
+            Self::PasswordCommon | Self::PasswordTooShort => 422,
+            Self::Throttled(_) => 429,
+            Self::Internal => 500,
+            Self::Busy | Self::NotSaved => 503,
+            _ => 200,
+        }
+    }
+
+    /// The name programs know the outcome by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "account",
+            Self::AccountDeleted => "account_deleted",
+            Self::AuthenticatorChanged => "authenticator_changed",
+            Self::BadField(..) => "bad_field",
+            Self::Busy => "busy",
+            Self::CodeRequired => "code_required",
+            Self::CrossSite => "cross_site",
+            Self::EmailExists => "email_exists",
+            Self::EnrolRequired { .. } => "enrol_required",
+            Self::Healthy => "ok",
+            Self::Internal => "internal",
+            Self::LoggedOutByGet | Self::LoggedOutByPost => "logged_out",
+            Self::LoginComplete(_) => "login_complete",
+            Self::LoginRequired => "login_required",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::NewPasswordSent => "new_password_sent",
+            Self::NoPendingLogin => "no_pending_login",
+            Self::NotFound => "not_found",
+            Self::NotSaved => "not_saved",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordChangeRequired(_) => "password_change_required",
+            Self::PasswordCommon => "password_common",
+            Self::PasswordTooShort => "password_too_short",
+            Self::RecoveryCodes(_) => "recovery_codes",
+            Self::Refused(_, code, _) => code,
+            Self::Registered => "registered",
+            Self::RegistrationClosed => "registration_closed",
+            Self::Script(_) | Self::ScriptPage(_) => "script",
+            Self::SessionsEnded => "sessions_ended",
+            Self::Shown => "shown",
+            Self::Throttled(_) => "throttled",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedType => "unsupported_type",
+            Self::UserExists => "user_exists",
+            Self::WrongCode => "wrong_code",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::WrongPassword => "wrong_password",
+        }
+    }
+
+    /// The sentence people read. It is put together from fixed parts only.
+    pub fn message(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::BadField(field, what) => return format!("The field {field} {what}.").into(),
+            Self::EnrolRequired { secret, .. } => {
+                return format!(
+                    "Add this key to your authenticator app, then enter its code: {secret}"
+                )
+                .into();
+            }
+            Self::Script(body) | Self::ScriptPage(body) => return body.clone().into(),
+            Self::Throttled(wait) => {
+                let seconds = seconds(*wait);
+                return format!("Too many attempts. Try again in {seconds} seconds.").into();
+            }
+            Self::Account(_) | Self::Shown => "",
+            Self::AccountDeleted => "Your account has been deleted.",
+            Self::AuthenticatorChanged => "Your new authenticator is set up.",
+            Self::Busy => "The server is busy. Try again in a moment.",
+            Self::CodeRequired => "Enter the code from your authenticator app.",
+            Self::CrossSite => "This request came from another site.",
+            Self::EmailExists => "User with this email already exists",
+            Self::Healthy => "ok",
+            Self::Internal => "Something went wrong on our side.",
+            Self::LoggedOutByGet => "You have successfully logged out.",
+            Self::LoggedOutByPost => "You have successfully exited the program.",
+            Self::LoginComplete(_) => "Login completed successfully.",
+            Self::LoginRequired => "Log in first.",
+            Self::MethodNotAllowed(_) => "This page does not take that method.",
+            Self::NewPasswordSent => {
+                "If that user exists, a new password has been sent to its email address."
+            }
+            Self::NoPendingLogin => "Log in with your password first.",
+            Self::NotFound => "There is no such page.",
+            Self::NotSaved => "The change could not be saved. Nothing was changed.",
+            Self::PasswordChanged => "Password changed.",
+            Self::PasswordChangeRequired(_) => "Choose a new password.",
+            Self::PasswordCommon => "This password is too easy to guess.",
+            Self::PasswordTooShort => "The password must contain at least 8 characters.",
+            Self::RecoveryCodes(_) => "These are your new recovery codes.",
+            Self::Refused(_, _, sentence) => sentence,
+            Self::Registered => "User successfully registered.",
+            Self::RegistrationClosed => "Registration is closed.",
+            Self::SessionsEnded => "Done.",
+            Self::TooLarge => "The request is too large.",
+            Self::UnsupportedType => "Send the form as application/x-www-form-urlencoded.",
+            Self::UserExists => "The user already exists.",
+            Self::WrongCode => "Wrong 2FA code.",
+            Self::WrongCredentials => "Wrong username or password.",
+            Self::WrongPassword => "Wrong password.",
+        })
+    }
+
+    /// Whether the original script knows it, and so answers 200 with the message alone.
+    pub(super) fn known_to_the_script(&self) -> bool {
+        matches!(
+            self,
+            Self::EmailExists
+                | Self::LoggedOutByGet
+                | Self::LoggedOutByPost
+                | Self::LoginComplete(_)
+                | Self::PasswordTooShort
+                | Self::Registered
+                | Self::Script(_)
+                | Self::ScriptPage(_)
+                | Self::UserExists
+                | Self::WrongCode
+        )
+    }
+
+    /// The heading of the page that says nothing but the message.
+    pub(super) fn title(&self) -> &'static str {
+        match self.status() {
+            200 | 201 => "Done",
+            401 => "Log in first",
+            403 => "Not allowed",
+            404 => "Page not found",
+            413 => "Too large",
+            429 => "Please wait",
+            500 | 503 => "Something is in the way",
+            _ => "That did not work",
+        }
+    }
+
+    /// The field of the form it concerns.
+    pub(super) fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::BadField(field, _) => Some(field),
+            Self::EmailExists => Some("email"),
+            Self::UserExists => Some("username"),
+            Self::PasswordCommon | Self::PasswordTooShort => Some("password"),
+            Self::WrongCode => Some("secret"),
+            Self::WrongCredentials => Some("password"),
+            Self::WrongPassword => Some("current_password"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        if let Self::Account(account) = self {
+            return account.clone();
+        }
+        let mut value = json!({ "code": self.code(), "message": self.message() });
+        match self {
+            Self::BadField(field, _) => value["field"] = json!(field),
+            Self::EnrolRequired { secret, otpauth } => {
+                value["secret"] = json!(secret);
+                value["otpauth"] = json!(otpauth);
+            }
+            Self::Throttled(wait) => value["retry_after"] = json!(seconds(*wait)),
+            _ => {}
+        }
+        if !self.recovery_codes().is_empty() {
+            value["recovery_codes"] = json!(self.recovery_codes());
+        }
+        value
+    }
+
+    pub(super) fn text(&self) -> String {
+        if let Self::Account(account) = self {
+            return account_as_text(account);
+        }
+        let mut text = self.message().into_owned();
+        for code in self.recovery_codes() {
+            text.push('\n');
+            text.push_str(code);
+        }
+        text
+    }
+
+    fn recovery_codes(&self) -> &[String] {
+        match self {
+            Self::LoginComplete(codes)
+            | Self::PasswordChangeRequired(codes)
+            | Self::RecoveryCodes(codes) => codes,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Busy | Self::NotSaved => Some(BUSY_RETRY),
+            Self::Throttled(wait) => Some(seconds(*wait)),
+            _ => None,
+        }
+    }
+}
+
+/// Whole seconds, rounded up, so that nobody comes back a moment too early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// One line for each thing, in the order of the JSON.
+fn account_as_text(account: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in account.as_object().into_iter().flatten() {
+        let shown = match value {
+            Value::String(value) => value.clone(),
+            Value::Array(values) if values.iter().all(Value::is_string) => {
+                let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+                values.join(", ")
+            }
+            Value::Array(values) => values.len().to_string(),
+            value => value.to_string(),
+        };
+        let _ = writeln!(text, "{name}: {shown}");
+    }
+    text.pop();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        assert_eq!(
+            Outcome::Throttled(Duration::from_millis(1001)).message(),
+            "Too many attempts. Try again in 2 seconds."
+        );
+    }
+}
