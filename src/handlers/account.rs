@@ -1,21 +1,21 @@
-//! Routes for who is logged in: everything about one's own account.
+//! Routes for who is logged in: everything about one's own account but the password.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::accounts::login::CodeRefused;
 use crate::accounts::password::{self, Password};
-use crate::accounts::pending::{PendingChoice, PendingMove};
+use crate::accounts::pending::PendingMove;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::visitor::{check_password, device_of};
-use crate::handlers::{
-    Answer, App, LoggedIn, MAX_SECRET, hash, known_device, new_password_field, require_login,
-    start_session,
-};
+use crate::handlers::login::check_password;
+use crate::handlers::{Answer, App, LoggedIn, MAX_SECRET, known_device, require_login};
 use crate::http::Request;
 use crate::mail::Mail;
 use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, agent_label};
@@ -64,15 +64,10 @@ fn as_json(app: &App, me: &LoggedIn) -> Value {
 }
 
 /// My sessions that still last, the current one first, then the most recent.
-fn sessions(app: &App, me: &LoggedIn) -> Vec<std::sync::Arc<Session>> {
+fn sessions(app: &App, me: &LoggedIn) -> Vec<Arc<Session>> {
     let all = app.store.sessions();
     let mut sessions: Vec<_> = all.of(&me.account.username).cloned().collect();
-    sessions.sort_by_key(|session| {
-        (
-            session.id != me.session.id,
-            std::cmp::Reverse(session.last_seen()),
-        )
-    });
+    sessions.sort_by_key(|session| (session.id != me.session.id, Reverse(session.last_seen())));
     sessions
 }
 
@@ -84,9 +79,8 @@ fn account_page(
     problem: Option<(AccountForm, Problem)>,
 ) -> Page {
     let sessions = sessions(app, me);
-    let live =
-        |session: &&std::sync::Arc<Session>| !session.is_over(app.session_limits, request.received);
-    let view = |session: &std::sync::Arc<Session>| SessionView {
+    let live = |session: &&Arc<Session>| !session.is_over(app.session_limits, request.received);
+    let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
         created: session.created.0,
@@ -121,156 +115,13 @@ fn on_account_page<'a>(
     }
 }
 
-/// A login by mailed password that waits for a new password, with its cookie.
-fn pending_choice<'a>(app: &App, request: &'a Request) -> Option<(PendingChoice, &'a str)> {
-    let cookie = app.cookies.login(request)?;
-    let choice = app.pending.choice(cookie, request.received.timestamp())?;
-    Some((choice, cookie))
-}
-
-/// `GET /account/password`: the page to choose a new password.
-pub(super) fn password_page(app: &App, request: &Request) -> Answer {
-    let (username, current_needed) = match pending_choice(app, request) {
-        Some((choice, _)) => (choice.username, false),
-        None => {
-            let me = require_login(app, request, "%2Faccount%2Fpassword")?;
-            (me.account.username.clone(), true)
-        }
-    };
-    Ok(Reply::page(Page::ChoosePassword {
-        username,
-        current_needed,
-        problem: None,
-    }))
-}
-
-/// `POST /account/password`: a new password, in exchange for the current one or after a mailed one.
-pub(super) fn change_password(app: &App, request: &Request) -> Answer {
-    let form = Form::of_body(request)?;
-    match pending_choice(app, request) {
-        Some((choice, cookie)) if !form.has("current_password") => {
-            let username = choice.username.clone();
-            replace_mailed(app, request, choice, cookie).map_err(on_password_page(username, false))
-        }
-        _ => {
-            let me = require_login(app, request, "%2Faccount%2Fpassword")?;
-            let username = me.account.username.clone();
-            replace_current(app, request, &me).map_err(on_password_page(username, true))
-        }
-    }
-}
-
-fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refusal) -> Refusal {
-    move |refusal| {
-        refusal.about(&username).beside(|problem| {
-            // The rules speak of `password`; here that field is the new one.
-            let field = problem
-                .field
-                .map(|f| if f == "password" { "new_password" } else { f });
-            let problem = Some(Problem { field, ..problem });
-            Page::ChoosePassword {
-                username: username.clone(),
-                current_needed,
-                problem,
-            }
-        })
-    }
-}
-
-fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let form = Form::of_body(request)?;
-    let current = Password::new(&form.required("current_password", password::MAX_LENGTH)?);
-    let new = new_password_field(&form, "new_password")?;
-    refuse_easy(app, &new, &me.account)?;
-
-    confirm(app, request, me, current)?;
-    let new = hash(app, request, new)?;
-    let username = me.account.username.clone();
-    let changed = app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            account.password = new;
-            account.mailed_password = None;
-        })
-    })?;
-    changed.ok_or(Outcome::LoginRequired)?;
-
-    password_changed(
-        app,
-        request,
-        &me.account,
-        None,
-        "/account?notice=password_changed",
-    )
-}
-
-fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &str) -> Answer {
-    let form = Form::of_body(request)?;
-    let new = new_password_field(&form, "new_password")?;
-    let account = app
-        .store
-        .resolve(&choice.username)
-        .filter(|account| !account.disabled);
-    let account = account.ok_or(Outcome::NoPendingLogin)?;
-    refuse_easy(app, &new, &account)?;
-    if choice.mailed.matches(new.as_str()) {
-        return Err(Outcome::PasswordCommon.into());
-    }
-
-    let new = hash(app, request, new)?;
-    if !app.pending.finish(cookie) {
-        return Err(Outcome::NoPendingLogin.into());
-    }
-    let (known, fresh) = device_of(app, request, &choice.username);
-    let (username, now) = (choice.username.clone(), request.received.timestamp());
-    let remembered = fresh.as_deref().map(Digest::of);
-    let changed = app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            account.password = new;
-            account.logged_in(known);
-            if let Some(id) = remembered {
-                account.remember_device(id, now);
-            }
-        })
-    })?;
-    changed.ok_or(Outcome::NoPendingLogin)?;
-
-    let onward = if choice.rd.is_empty() {
-        "/account"
-    } else {
-        &choice.rd
-    };
-    password_changed(app, request, &account, fresh, onward)
-}
-
-fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refusal> {
-    if app.script.is_none() && new.is_easy_to_guess(&account.username, &account.email) {
-        return Err(Outcome::PasswordCommon.into());
-    }
-    Ok(())
-}
-
-/// After a change of the password: everybody else is logged out, this browser gets a new session.
-fn password_changed(
+/// Asks for the password again before something that cannot be undone.
+pub(super) fn confirm(
     app: &App,
     request: &Request,
-    account: &Account,
-    device: Option<String>,
-    onward: &str,
-) -> Answer {
-    app.pending.forget_account(&account.username);
-    let cookies = start_session(app, request, &account.username, device, true)?;
-    let recovery_url = format!("{}/forgot_password", app.public_url);
-    let (to, username) = (&account.email, &account.username);
-    let mail = Mail::password_changed(to, username, request.received, &recovery_url);
-    app.errands.mail_notice(mail);
-    Ok(Reply::from(Outcome::PasswordChanged)
-        .then_to(onward)
-        .with_cookies(cookies)
-        .about(&account.username))
-}
-
-/// Asks for the password again before something that cannot be undone.
-fn confirm(app: &App, request: &Request, me: &LoggedIn, current: Password) -> Result<(), Refusal> {
+    me: &LoggedIn,
+    current: Password,
+) -> Result<(), Refusal> {
     let proof = check_password(app, request, &me.account.username, current)?;
     // A mailed password leads to choosing a new one, and to nothing else.
     let proof = proof
@@ -432,7 +283,10 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 
 fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     confirm_both(app, request, me)?;
-    let (username, name) = (me.account.username.clone(), names::key(&me.account.username));
+    let (username, name) = (
+        me.account.username.clone(),
+        names::key(&me.account.username),
+    );
     app.pending.forget_account(&name);
     // First, or somebody who registers the freed name might meet them.
     app.store.update_sessions(move |sessions| {

@@ -1,7 +1,8 @@
 //! Every route: parse, decide, respond.
 //!
-//! A handler sees no socket, file, lock or clock, and no status number. Visitors without a session
-//! are in `visitor`, those with one in `account`, the original script's ways in `script`.
+//! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
+//! or session are in `visitor`, the two steps of a login in `login` and `code`, those with a session
+//! in `account` and `new_password`, the original script's ways in `script`.
 
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::store::Store;
 
 mod account;
+mod code;
+mod login;
+mod new_password;
 mod script;
 mod visitor;
 
@@ -65,23 +69,23 @@ fn route(app: &App, request: &Request) -> Answer {
     }
     match (request.method, request.path.as_str(), &app.script) {
         (Get | Head, "/", _) => visitor::registration_page(app, request),
-        (Get | Head, "/login", _) => visitor::login_page(app, request),
+        (Get | Head, "/login", _) => login::login_page(app, request),
         (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(request),
-        (Get | Head, "/secret_key", _) => visitor::secret_key_page(app, request),
-        (Get, "/logout", _) => visitor::logout_by_get(app, request),
-        (Head, "/logout", _) => visitor::logout_page(app, request),
+        (Get | Head, "/secret_key", _) => code::secret_key_page(app, request),
+        (Get, "/logout", _) => login::logout_by_get(app, request),
+        (Head, "/logout", _) => login::logout_page(app, request),
         (Get | Head, "/account", _) => account::account(app, request),
-        (Get | Head, "/account/password", _) => account::password_page(app, request),
+        (Get | Head, "/account/password", _) => new_password::password_page(app, request),
         (Get | Head, "/healthz", _) => Ok(Outcome::Healthy.into()),
         (Post, "/register", _) => visitor::register(app, request),
         (Post, "/login", Some(script)) => script::login(app, script, request),
-        (Post, "/login", None) => visitor::login(app, request),
+        (Post, "/login", None) => login::login(app, request),
         (Post, "/secret_key", Some(script)) => script::secret_key(app, script, request),
-        (Post, "/secret_key", None) => visitor::secret_key(app, request),
+        (Post, "/secret_key", None) => code::secret_key(app, request),
         (Post, "/forgot_password", Some(_)) => script::forgot_password(app, request),
         (Post, "/forgot_password", None) => visitor::forgot_password(app, request),
-        (Post, "/logout", _) => visitor::logout(app, request),
-        (Post, "/account/password", _) => account::change_password(app, request),
+        (Post, "/logout", _) => login::logout(app, request),
+        (Post, "/account/password", _) => new_password::change_password(app, request),
         (Post, "/account/recovery_codes", _) => account::new_recovery_codes(app, request),
         (Post, "/account/totp", _) => account::begin_move(app, request),
         (Post, "/account/totp/confirm", _) => account::confirm_move(app, request),

@@ -13,7 +13,7 @@ use crate::accounts::password::{self, Password};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Accounts, names};
 use crate::form::Form;
-use crate::handlers::visitor::{check_password, note_password};
+use crate::handlers::login::{check_password, note_password};
 use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session, typed};
 use crate::http::Request;
 use crate::pages::{self, Page};

@@ -1,0 +1,201 @@
+//! The second step of a login: a code of the authenticator, or a recovery code.
+
+use crate::accounts::login::CodeRefused;
+use crate::accounts::pending::PendingLogin;
+use crate::accounts::token::{self, Digest};
+use crate::accounts::{Account, Accounts, names};
+use crate::clock::Moment;
+use crate::form::Form;
+use crate::handlers::{Answer, App, MAX_SECRET, known_device, start_session};
+use crate::http::Request;
+use crate::pages::{Page, Problem};
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
+pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
+    let now = request.received.timestamp();
+    let login = app
+        .cookies
+        .login(request)
+        .and_then(|cookie| app.pending.login(cookie, now));
+    let login = login.ok_or(Outcome::NoPendingLogin)?;
+
+    Ok(Reply::page(code_page(app, request, &login, None)))
+}
+
+fn code_page(app: &App, request: &Request, login: &PendingLogin, problem: Option<Problem>) -> Page {
+    let username = login.username.clone();
+    match &login.enrolling {
+        Some(secret) => Page::Enrol {
+            key: secret.base32(),
+            otpauth: secret.otpauth(&app.issuer, &username),
+            username,
+            moving: false,
+            problem,
+        },
+        None => {
+            let recovery = Form::of_query(request).has("recovery");
+            Page::Code {
+                username,
+                recovery,
+                problem,
+            }
+        }
+    }
+}
+
+/// `POST /secret_key`: a right code completes the login.
+pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
+    let now = request.received.timestamp();
+    let cookie = app.cookies.login(request).unwrap_or_default();
+    let login = app
+        .pending
+        .login(cookie, now)
+        .ok_or(Outcome::NoPendingLogin)?;
+
+    second_step(app, request, cookie, &login).map_err(|refusal| {
+        refusal
+            .about(&login.username)
+            .beside(|problem| code_page(app, request, &login, Some(problem)))
+    })
+}
+
+fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
+    let form = Form::of_body(request)?;
+    let typed = form.required("secret", MAX_SECRET)?;
+    let claimed = form.optional("username", names::MAX_USERNAME)?;
+    if claimed.is_some_and(|name| names::key(&name) != names::key(&login.username)) {
+        return Err(Outcome::BadField("username", "is not the one that logs in").into());
+    }
+
+    let (known, new) = device_of(app, request, &login.username);
+    if known.is_none() {
+        let wait = app
+            .throttle
+            .address_wait(request.client, request.received.timestamp());
+        wait.map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))?;
+    }
+    let step = Step {
+        login: login.clone(),
+        typed: typed.to_string(),
+        known,
+        new: new.as_deref().map(Digest::of),
+        now: request.received,
+    };
+    let codes = match app.store.update(move |accounts| step.take(accounts))? {
+        Some(judged) => judged.map_err(|why| wrong_code(app, request, cookie, why))?,
+        None => return Err(Outcome::NoPendingLogin.into()),
+    };
+
+    if login.mailed.is_some() {
+        return must_choose(app, request, cookie, codes);
+    }
+    if !app.pending.finish(cookie) {
+        return Err(Outcome::NoPendingLogin.into());
+    }
+    let cookies = start_session(app, request, &login.username, new, false)?;
+    let onward = if login.rd.is_empty() {
+        "/account"
+    } else {
+        &login.rd
+    };
+    Ok(completed(codes, onward, Outcome::LoginComplete)
+        .with_cookies(cookies)
+        .about(&login.username))
+}
+
+/// The browser as the account knows it, or a new value of its cookie.
+pub(super) fn device_of(
+    app: &App,
+    request: &Request,
+    username: &str,
+) -> (Option<Digest>, Option<String>) {
+    let account = app.store.resolve(username);
+    let known = known_device(app, request, account.as_deref());
+    (known, known.is_none().then(token::cookie))
+}
+
+/// The second step as a change of the account.
+struct Step {
+    login: PendingLogin,
+    typed: String,
+    known: Option<Digest>,
+    /// The browser's new digest, if it is not known.
+    new: Option<Digest>,
+    now: Moment,
+}
+
+impl Step {
+    /// The recovery codes, if it enrolled, or why the code was refused. None if the account is gone
+    /// or disabled, or another login has enrolled it.
+    fn take(self, accounts: &mut Accounts) -> Option<Result<Vec<String>, CodeRefused>> {
+        let account = accounts
+            .find(&self.login.username)
+            .filter(|account| !account.disabled)?;
+        if account.totp.is_some() == self.login.enrolling.is_some() {
+            return None;
+        }
+        if let Some(wait) = account.code_wait(self.known, self.now.timestamp()) {
+            return Some(Err(CodeRefused::TooEarly(wait)));
+        }
+        let username = self.login.username.clone();
+        accounts.change(&username, |account| self.judge(account))
+    }
+
+    fn judge(self, account: &mut Account) -> Result<Vec<String>, CodeRefused> {
+        let mut codes = Vec::new();
+        match &self.login.enrolling {
+            Some(secret) => {
+                account.confirm_secret(secret, &self.typed, self.known, self.now)?;
+                codes = account.new_recovery_codes();
+            }
+            None => account.accept_code(&self.typed, self.known, self.now)?,
+        }
+        // After a mailed password this browser still has to choose one.
+        if self.login.mailed.is_none() {
+            account.logged_in(self.known);
+            if let Some(id) = self.new {
+                account.remember_device(id, self.now.timestamp());
+            }
+        }
+        Ok(codes)
+    }
+}
+
+/// Counts a wrong code against the login and the address; the account has counted it already.
+fn wrong_code(app: &App, request: &Request, cookie: &str, why: CodeRefused) -> Refusal {
+    match why {
+        CodeRefused::TooEarly(wait) => Outcome::Throttled(wait),
+        CodeRefused::Wrong => {
+            app.pending.wrong_code(cookie);
+            app.throttle
+                .count_address(request.client, request.received.timestamp());
+            Outcome::WrongCode
+        }
+    }
+    .into()
+}
+
+/// After a mailed password: a new one must be chosen before there is a session.
+fn must_choose(app: &App, request: &Request, cookie: &str, codes: Vec<String>) -> Answer {
+    let choice = app
+        .pending
+        .must_choose(cookie, request.received.timestamp());
+    let choice = choice.ok_or(Outcome::NoPendingLogin)?;
+    Ok(
+        completed(codes, "/account/password", Outcome::PasswordChangeRequired)
+            .with_cookie(app.cookies.set_login(&choice)),
+    )
+}
+
+/// A code was right: a browser is shown the recovery codes if there are new ones, then goes on.
+fn completed(codes: Vec<String>, onward: &str, outcome: fn(Vec<String>) -> Outcome) -> Reply {
+    if codes.is_empty() {
+        return Reply::from(outcome(codes)).then_to(onward);
+    }
+    let page = Page::RecoveryCodes {
+        codes: codes.clone(),
+        onward: onward.to_owned(),
+    };
+    Reply::from(outcome(codes)).showing(page)
+}

@@ -1,0 +1,187 @@
+//! The first step of a login, the password; and the end of it, logging out.
+
+use crate::accounts::login::{Authenticated, authenticate};
+use crate::accounts::names;
+use crate::accounts::password::{self, Password};
+use crate::accounts::pending::PendingLogin;
+use crate::accounts::throttle::Origin;
+use crate::accounts::token::Digest;
+use crate::accounts::totp::Secret;
+use crate::form::Form;
+use crate::handlers::{
+    Answer, App, is_cross_site, known_device, logged_in, name_field, rd_field, target, typed,
+};
+use crate::http::Request;
+use crate::pages::Page;
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// `GET /login`: the login page, or who one is.
+pub(super) fn login_page(app: &App, request: &Request) -> Answer {
+    let query = Form::of_query(request);
+    let rd = rd_field(app, &query).unwrap_or_default();
+    if let Some(me) = logged_in(app, request) {
+        let username = me.account.username.clone();
+        let onward = if rd.is_empty() {
+            "/account".to_owned()
+        } else {
+            rd
+        };
+        return Ok(Reply::page(Page::LoggedIn { username, onward }));
+    }
+
+    let text = |field| query.optional(field, names::MAX_USERNAME).ok().flatten();
+    let username = text("username").map(|name| name.to_string());
+    let notice = text("notice").and_then(|notice| match notice.as_str() {
+        "registered" => Some(Outcome::Registered),
+        "account_deleted" => Some(Outcome::AccountDeleted),
+        _ => None,
+    });
+    let notice = notice.map(|outcome| outcome.message().into_owned());
+    let username = username
+        .filter(|name| names::is_username(name))
+        .unwrap_or_default();
+    Ok(Reply::page(Page::Login {
+        username,
+        rd,
+        notice,
+        problem: None,
+    }))
+}
+
+/// `POST /login`: a right password earns the page that asks for the code.
+pub(super) fn login(app: &App, request: &Request) -> Answer {
+    first_step(app, request).map_err(|refusal| {
+        let username = typed(request, "username");
+        let form = Form::of_body(request).ok();
+        let rd = form
+            .and_then(|form| rd_field(app, &form).ok())
+            .unwrap_or_default();
+        refusal.about(&username).beside(|problem| Page::Login {
+            username,
+            rd,
+            notice: None,
+            problem: Some(problem),
+        })
+    })
+}
+
+fn first_step(app: &App, request: &Request) -> Answer {
+    let form = Form::of_body(request)?;
+    let name = name_field(&form)?;
+    let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
+    let rd = rd_field(app, &form)?;
+
+    let proof = check_password(app, request, &name, password)?;
+    let proof = proof.ok_or(Outcome::WrongCredentials)?;
+    let username = proof.username.clone();
+    let (enrolled, mailed) = (proof.enrolled, proof.mailed);
+    note_password(app, proof)?;
+
+    let secret = (!enrolled).then(Secret::new);
+    let outcome = match &secret {
+        Some(secret) => Outcome::EnrolRequired {
+            secret: secret.base32(),
+            otpauth: secret.otpauth(&app.issuer, &username),
+        },
+        None => Outcome::CodeRequired,
+    };
+    let login = PendingLogin::new(&username, secret, mailed, rd);
+    let cookie = app.pending.begin(login, request.received.timestamp());
+    Ok(Reply::from(outcome)
+        .then_to("/secret_key")
+        .with_cookie(app.cookies.set_login(&cookie))
+        .about(&username))
+}
+
+/// Checks a password at the cost of one hash, whoever it is said to belong to. None if it is wrong.
+pub(super) fn check_password(
+    app: &App,
+    request: &Request,
+    name: &str,
+    password: Password,
+) -> Result<Option<Authenticated>, Refusal> {
+    let now = request.received.timestamp();
+    let found = app.store.resolve(name);
+    let device = known_device(app, request, found.as_deref());
+    let target = target(name, found.as_deref(), device);
+    let attempt = app
+        .throttle
+        .begin(target, request.client, now)
+        .map_err(Outcome::Throttled)?;
+    let work = move || authenticate(found.as_deref(), &password, now);
+    let checked = app.gate.run(Origin::of(request.client), work);
+    // What was not looked at is forgiven like what was right.
+    if !matches!(checked, Ok(None)) {
+        app.throttle.forgive(attempt);
+    }
+    Ok(checked?)
+}
+
+/// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
+/// replaced. Refused if somebody else used the mailed one in the meantime.
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<(), Refusal> {
+    let username = proof.username;
+    if let Some(digest) = proof.mailed {
+        let used = app.store.update(move |accounts| {
+            accounts.change(&username, |account| account.use_mailed_password(digest))
+        })?;
+        return match used {
+            Some(true) => Ok(()),
+            _ => Err(Outcome::WrongCredentials.into()),
+        };
+    }
+    if let Some(hash) = proof.rehashed {
+        // Nobody is kept out for want of a stronger hash: the next login makes it again.
+        let _ = app.store.update(move |accounts| {
+            accounts.change(&username, |account| {
+                // One that was changed in the meantime is not weak.
+                if account.password.is_weak() {
+                    account.password = hash;
+                }
+            })
+        });
+    }
+    Ok(())
+}
+
+/// `GET /logout`: ends the session, unless another site sent the visitor here.
+pub(super) fn logout_by_get(app: &App, request: &Request) -> Answer {
+    if is_cross_site(app, request) {
+        return logout_page(app, request);
+    }
+    end_session(app, request, Outcome::LoggedOutByGet)
+}
+
+/// The page with the button that logs out.
+pub(super) fn logout_page(app: &App, request: &Request) -> Answer {
+    let username = logged_in(app, request).map(|me| me.account.username.clone());
+    Ok(Reply::page(Page::LogoutQuestion { username }))
+}
+
+/// `POST /logout`: ends the session.
+pub(super) fn logout(app: &App, request: &Request) -> Answer {
+    end_session(app, request, Outcome::LoggedOutByPost).map(|reply| reply.then_to("/logout"))
+}
+
+fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
+    let me = logged_in(app, request);
+    if let Some(cookie) = app.cookies.session(request) {
+        let id = Digest::of(cookie);
+        app.store
+            .update_sessions(move |sessions| sessions.retain(|session| session.id != id))?;
+    }
+    if let Some(cookie) = app.cookies.login(request) {
+        app.pending.finish(cookie);
+    }
+
+    let message = outcome.message().into_owned();
+    let reply = Reply::from(outcome)
+        .showing(Page::LoggedOut { message })
+        .with_cookie(app.cookies.end_session())
+        .with_cookie(app.cookies.end_login())
+        .clearing_site_data();
+    Ok(match me {
+        Some(me) => reply.about(&me.account.username),
+        None => reply,
+    })
+}
