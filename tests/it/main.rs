@@ -5,6 +5,7 @@
 mod framing;
 mod harness;
 mod life;
+mod log;
 mod slow;
 mod start;
 mod transport;
