@@ -39,8 +39,8 @@ use url::Url;
 /// always find a thread.
 const MAX_WAITING_HASHES: usize = 32;
 
-/// How long requests under way may take once the program is to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// What the workers get to end, once the front has given requests under way their ten seconds.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Largest template that is taken from the current directory in compatibility mode.
 const MAX_TEMPLATE: u64 = 64 * 1024;
@@ -227,7 +227,7 @@ fn run(config: Config) -> Result<(), Problem> {
 
     announce(&config, address);
     front.serve();
-    workers.stop(GRACE);
+    workers.stop(LAST_MOMENT);
     app.errands.close();
     outbox.stop();
     store.close();

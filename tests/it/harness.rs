@@ -162,7 +162,18 @@ impl Setup {
 
     /// Runs a program that is expected to end by itself: its status, standard output and error.
     pub(crate) fn run(&self) -> (ExitStatus, String, String) {
-        let output = self.command().output().unwrap();
+        let mut command = self.command();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("the program runs, though it should have refused to");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status, text(output.stdout), text(output.stderr))
     }

@@ -9,6 +9,7 @@ mod framing;
 mod harness;
 mod layers;
 mod life;
+mod log;
 mod mail;
 mod outcomes;
 mod restart;
