@@ -30,7 +30,7 @@ pub const MIN_LENGTH: usize = 8;
 pub const MAX_LENGTH: usize = 256;
 
 /// The most common passwords of at least eight characters, in lower case, sorted.
-const COMMON: &str = include_str!("../../static/common_passwords.txt");
+const COMMON: &str = include_str!("common_passwords.txt");
 
 /// A password as somebody sent it, in Unicode's form C, so that every keyboard's way of writing it
 /// is the same. Never trimmed or cut.
