@@ -74,7 +74,11 @@ impl Errands {
             None => true,
         };
         if full {
-            tracing::error!(event = "mail", result = "dropped", "too many mails wait to be written");
+            tracing::error!(
+                event = "mail",
+                result = "dropped",
+                "too many mails wait to be written"
+            );
         }
     }
 

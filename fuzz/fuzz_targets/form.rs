@@ -34,6 +34,9 @@ fn request(body: Vec<u8>) -> Request {
         headers: vec![("content-type".to_owned(), form)],
         body,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        received: Moment { wall: 0, steady: Duration::ZERO },
+        received: Moment {
+            wall: 0,
+            steady: Duration::ZERO,
+        },
     }
 }

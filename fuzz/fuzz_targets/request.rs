@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
         reader.push(&[*byte]);
         match reader.step() {
             Ok(Step::Complete(request)) => {
-                let (expected, _) = whole.expect("the pieces").expect("the pieces are a request");
+                let (expected, _) = whole
+                    .expect("the pieces")
+                    .expect("the pieces are a request");
                 assert!(request.body == expected.body);
                 return;
             }

@@ -157,28 +157,30 @@ fn a_session_that_cannot_be_saved_is_none() {
     assert!(alice.at(&server).is_logged_in());
 }
 
-/// The recorded calls in the order in which they began, each with the number of the line on which
-/// it ended.
-fn calls(trace: &str) -> Vec<(usize, &str)> {
+/// A recorded system call, and the lines of the trace on which it began and ended.
+struct Call<'a> {
+    line: &'a str,
+    begin: usize,
+    end: usize,
+}
+
+fn calls(trace: &str) -> Vec<Call<'_>> {
     let lines: Vec<&str> = trace.lines().collect();
     let thread = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    let begun = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| !line.contains("<... "));
-    begun
-        .map(|(n, line)| {
-            let resumed = |other: &&str| thread(other) == thread(line) && other.contains("<... ");
-            let wait = match line.ends_with("<unfinished ...>") {
-                true => {
-                    1 + lines[n + 1..]
-                        .iter()
-                        .position(|other| resumed(&other))
-                        .unwrap()
-                }
-                false => 0,
+    let resumed = |line: &str, after: usize| {
+        let later = |n: &usize| lines[*n].contains("<... ") && thread(lines[*n]) == thread(line);
+        // A killed process resumes nothing.
+        (after + 1..lines.len()).find(later).unwrap_or(lines.len())
+    };
+    let recorded = lines.iter().enumerate();
+    recorded
+        .filter(|(_, line)| !line.contains("<... "))
+        .map(|(begin, line)| {
+            let end = match line.ends_with("<unfinished ...>") {
+                true => resumed(line, begin),
+                false => begin,
             };
-            (n + wait, *line)
+            Call { line, begin, end }
         })
         .collect()
 }
@@ -209,14 +211,13 @@ fn a_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
     ];
     let calls = calls(&trace);
     let mut done = 0;
-    for (call, on) in steps {
-        let found = calls.iter().enumerate().find(|(_, (_, line))| {
-            let name = line.split_whitespace().nth(1);
-            name.is_some_and(|name| name.starts_with(call)) && line.contains(&on)
+    for (name, on) in steps {
+        let found = calls.iter().find(|call| {
+            let called = call.line.split_whitespace().nth(1).unwrap_or_default();
+            called.starts_with(name) && call.line.contains(&on)
         });
-        let (_, (end, line)) = found.unwrap_or_else(|| panic!("no {call} of {on} in\n{trace}"));
-        let begin = trace.lines().position(|other| other == *line).unwrap();
-        assert!(begin >= done, "too early: {line}\n{trace}");
-        done = *end;
+        let call = found.unwrap_or_else(|| panic!("no {name} of {on} in\n{trace}"));
+        assert!(call.begin >= done, "too early: {}\n{trace}", call.line);
+        done = call.end;
     }
 }

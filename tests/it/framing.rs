@@ -610,16 +610,18 @@ fn fields_about_the_connection_do_no_harm() {
 /// What the log calls the client of a request that was sent with these fields.
 fn seen_as(server: &Server, path: &str, fields: &str) -> String {
     let mut wire = server.connect();
-    wire.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes());
+    let length = "Content-Length: 0\r\n";
+    wire.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\n{fields}{length}\r\n").as_bytes());
     assert_eq!(status(&wire.read_answer()), "404");
+    let event = format!("event=\"{}\"", path.trim_start_matches('/'));
     let line = wait_for("the request in the log", || {
         let log = server.log();
         log.lines()
-            .find(|line| line.contains(&format!("path=\"{path}\"")))
+            .find(|line| line.contains(&event))
             .map(str::to_owned)
     });
-    let client = line.split("client=").nth(1).unwrap();
-    client.split(' ').next().unwrap().to_owned()
+    let address = line.split("address=\"").nth(1).unwrap();
+    address.split('"').next().unwrap().to_owned()
 }
 
 #[test]

@@ -115,7 +115,10 @@ impl Setup {
             command.env_remove(name);
         }
         let told = self.arguments.iter().any(|argument| argument == "--listen")
-            || self.environment.iter().any(|(name, _)| name == "AUTH_LISTEN");
+            || self
+                .environment
+                .iter()
+                .any(|(name, _)| name == "AUTH_LISTEN");
         if !told {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -154,8 +157,14 @@ impl Setup {
             announced: line,
             port,
             tls: !self.arguments.iter().any(|argument| argument == "--no-tls")
-                && !self.environment.iter().any(|(name, _)| name == "AUTH_NO_TLS"),
-            certificate: self.certificate.clone().unwrap_or_else(|| certificate_in(self.dir())),
+                && !self
+                    .environment
+                    .iter()
+                    .any(|(name, _)| name == "AUTH_NO_TLS"),
+            certificate: self
+                .certificate
+                .clone()
+                .unwrap_or_else(|| certificate_in(self.dir())),
             dir: Arc::clone(&self.dir),
         }
     }
@@ -163,7 +172,11 @@ impl Setup {
     /// Runs a program that is expected to end by itself: its status, standard output and error.
     pub(crate) fn run(&self) -> (ExitStatus, String, String) {
         let mut command = self.command();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let begun = Instant::now();
         while child.try_wait().unwrap().is_none() {
             if begun.elapsed() > PATIENCE {
@@ -190,7 +203,10 @@ pub(crate) fn write_pair(dir: &Path, certificate: &str, key: &KeyPair) {
 /// The first certificate of `server.crt`.
 pub(crate) fn certificate_in(dir: &Path) -> CertificateDer<'static> {
     let pem = fs::read(dir.join("server.crt")).unwrap();
-    rustls_pemfile::certs(&mut pem.as_slice()).next().unwrap().unwrap()
+    rustls_pemfile::certs(&mut pem.as_slice())
+        .next()
+        .unwrap()
+        .unwrap()
 }
 
 impl Server {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 /// The modules in the order of `src/lib.rs`, outermost first.
 fn modules() -> Vec<String> {
     let lib = fs::read_to_string("src/lib.rs").unwrap();
-    let names = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let names = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     names.map(str::to_owned).collect()
 }
 
@@ -24,7 +26,11 @@ fn sources(module: &str) -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+            let code = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap()
+                .to_owned();
             (path, code)
         })
         .collect()
@@ -43,7 +49,8 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
 }
 
 #[test]
@@ -74,7 +81,10 @@ fn every_outside_thing_has_one_owner() {
         ("qrcode", &["pages"]),
         ("std::fs", &["store", "mail", "front"]),
         ("SystemTime", &["clock"]),
-        ("Instant::now", &["clock", "front", "server", "mail", "store"]),
+        (
+            "Instant::now",
+            &["clock", "front", "server", "mail", "store"],
+        ),
         ("SysRng", &["accounts/token", "mail", "front"]),
     ];
     for module in modules() {
@@ -83,7 +93,10 @@ fn every_outside_thing_has_one_owner() {
             for (thing, owners) in owners {
                 let owned = owners.iter().any(|owner| path.starts_with(owner));
                 let named = code(&text).find(|line| line.contains(thing));
-                assert!(owned || named.is_none(), "{path} may not name {thing}: {named:?}");
+                assert!(
+                    owned || named.is_none(),
+                    "{path} may not name {thing}: {named:?}"
+                );
             }
         }
     }

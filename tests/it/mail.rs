@@ -112,17 +112,27 @@ fn serve(
     match tls {
         Tls::Never => {
             socket.write_all(b"220 sink\r\n")?;
-            converse(&mut socket, "250 sink", heard, mails)
+            converse(&mut socket, "250-sink\r\n250 AUTH PLAIN", heard, mails)
         }
         Tls::Implicit(config) => {
             let mut stream = secure(config, socket);
             stream.write_all(b"220 sink\r\n")?;
-            converse(&mut stream, "250 sink", &unheard, mails)
+            converse(&mut stream, "250-sink\r\n250 AUTH PLAIN", &unheard, mails)
         }
         Tls::Offered(config) => {
             socket.write_all(b"220 sink\r\n")?;
-            converse(&mut socket, "250-sink\r\n250 STARTTLS", heard, mails)?;
-            converse(&mut secure(config, socket), "250 sink", &unheard, mails)
+            converse(
+                &mut socket,
+                "250-sink\r\n250-AUTH PLAIN\r\n250 STARTTLS",
+                heard,
+                mails,
+            )?;
+            converse(
+                &mut secure(config, socket),
+                "250-sink\r\n250 AUTH PLAIN",
+                &unheard,
+                mails,
+            )
         }
     }
 }
@@ -139,6 +149,7 @@ fn converse(
         let line = read_line(stream)?;
         heard.lock().unwrap().push(line.clone());
         let reply = match line.split([' ', ':']).next().unwrap() {
+            "AUTH" => "235 ok",
             "EHLO" => greeting,
             "MAIL" => "250 ok",
             "RCPT" => {

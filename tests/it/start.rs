@@ -331,21 +331,19 @@ fn lives_as_told(setup: Setup) {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(
-        lines.iter().any(|line| line["client"] == "192.0.2.7"),
+        lines.iter().any(|line| line["address"] == "192.0.2.7"),
         "{log}"
     );
     assert!(
-        lines.iter().all(|line| line["client"] != "127.0.0.1"),
+        lines.iter().all(|line| line["address"] != "127.0.0.1"),
         "{log}"
     );
     assert!(
-        lines.iter().any(|line| line["path"] == "/secret_key"),
+        lines.iter().any(|line| line["event"] == "secret_key"),
         "{log}"
     );
     assert!(
-        lines
-            .iter()
-            .any(|line| line["status"] == 429 && line["ms"].is_u64()),
+        lines.iter().any(|line| line["result"] == "throttled"),
         "{log}"
     );
 }
