@@ -6,7 +6,7 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::{Answer, App, MAX_SECRET, known_device, start_session};
+use crate::handlers::{Answer, App, MAX_SECRET, known_device, start_session, take_back};
 use crate::http::Request;
 use crate::pages::{Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -93,7 +93,16 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     if !app.pending.finish(cookie) {
         return Err(Outcome::NoPendingLogin.into());
     }
-    let cookies = start_session(app, request, &login.username, new, false)?;
+    let enrolled = login.enrolling.is_some();
+    let cookies = start_session(app, request, &login.username, new, false).inspect_err(|_| {
+        if enrolled {
+            // Nobody has seen the recovery codes: the next login enrols.
+            take_back(app, &login.username, |account| {
+                account.totp = None;
+                account.recovery_codes.clear();
+            });
+        }
+    })?;
     let onward = if login.rd.is_empty() {
         "/account"
     } else {

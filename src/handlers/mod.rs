@@ -259,6 +259,16 @@ fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, R
     logged_in(app, request).ok_or_else(refusal)
 }
 
+/// Takes back a change of an account after which the session could not be saved, so that the answer
+/// is true that nothing was changed.
+fn take_back(app: &App, username: &str, undo: impl FnOnce(&mut Account) + Send + 'static) {
+    let username = username.to_owned();
+    // If this cannot be saved either, the store has logged it, and there is no more to do.
+    let _ = app
+        .store
+        .update(move |accounts| accounts.change(&username, undo));
+}
+
 /// Starts a session for an account whose login is complete, ends what the browser had before, and
 /// gives the cookies that say so. With `alone` all other sessions of the account end.
 fn start_session(

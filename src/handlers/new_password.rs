@@ -8,7 +8,7 @@ use crate::form::Form;
 use crate::handlers::account::confirm;
 use crate::handlers::code::device_of;
 use crate::handlers::{
-    Answer, App, LoggedIn, hash, new_password_field, require_login, start_session,
+    Answer, App, LoggedIn, hash, new_password_field, require_login, start_session, take_back,
 };
 use crate::http::Request;
 use crate::mail::Mail;
@@ -143,7 +143,8 @@ fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refus
     Ok(())
 }
 
-/// After a change of the password: everybody else is logged out, this browser gets a new session.
+/// After a change of the password, with the account as it was: everybody else is logged out, this
+/// browser gets a new session.
 fn password_changed(
     app: &App,
     request: &Request,
@@ -152,7 +153,11 @@ fn password_changed(
     onward: &str,
 ) -> Answer {
     app.pending.forget_account(&account.username);
-    let cookies = start_session(app, request, &account.username, device, true)?;
+    let before = account.password.clone();
+    let cookies =
+        start_session(app, request, &account.username, device, true).inspect_err(|_| {
+            take_back(app, &account.username, |account| account.password = before);
+        })?;
     let recovery_url = format!("{}/forgot_password", app.public_url);
     let (to, username) = (&account.email, &account.username);
     let mail = Mail::password_changed(to, username, request.received, &recovery_url);

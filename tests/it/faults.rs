@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::harness::{PASSWORD, Setup, Visitor, read, wait_for};
+use crate::harness::{Authenticator, PASSWORD, Setup, Visitor, read, wait_for};
 
 /// A program whose system calls on some paths of its directory are recorded in the file `trace`,
 /// and may fail. The tracer is in the background, so that the program is the one that is killed.
@@ -155,6 +155,43 @@ fn a_session_that_cannot_be_saved_is_none() {
     let server = setup.under(&[]).start();
     assert!(!other.at(&server).is_logged_in());
     assert!(alice.at(&server).is_logged_in());
+}
+
+#[test]
+fn an_enrolment_whose_session_cannot_be_saved_is_taken_back() {
+    let setup = failing("fsync", "EIO", "sessions.json.new", 1);
+    let server = setup.start();
+    let alice = Visitor::program(&server);
+    alice.register("alice");
+    let answer = alice.post("/login", &[("username", "alice"), ("password", PASSWORD)]);
+    let key = answer.json()["secret"].as_str().unwrap().to_owned();
+
+    let code = Authenticator::new(&key).code();
+    alice
+        .post("/secret_key", &[("secret", &code)])
+        .expect("not_saved");
+
+    assert!(server.users()["users"]["alice"]["totp"].is_null());
+    alice.enrol("alice");
+    assert!(alice.is_logged_in());
+}
+
+#[test]
+fn a_new_password_whose_session_cannot_be_saved_is_taken_back() {
+    let setup = failing("fsync", "EIO", "sessions.json.new", 2);
+    let server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let form = [
+        ("current_password", PASSWORD),
+        ("new_password", "eight tame horses"),
+    ];
+
+    alice.post("/account/password", &form).expect("not_saved");
+
+    assert!(alice.is_logged_in());
+    alice
+        .post("/login", &[("username", "alice"), ("password", PASSWORD)])
+        .expect("code_required");
 }
 
 /// A recorded system call, and the lines of the trace on which it began and ended.
