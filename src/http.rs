@@ -29,6 +29,9 @@ pub struct Request {
     pub received: Moment,
 }
 
+/// What the head of most responses fits in.
+const HEAD: usize = 1024;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
@@ -87,7 +90,10 @@ impl Response {
     /// The response as HTTP/1.1, complete but for `Connection`. Without the body for HEAD, whose
     /// `Content-Length` is that of the GET (RFC 9110, section 9.3.2).
     pub fn to_bytes(&self, wall: u64, with_body: bool) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let body = if with_body { &self.body[..] } else { &[] };
+        // Room for the body too, or all would be copied once more to add it.
+        let mut head = String::with_capacity(HEAD + body.len());
+        let _ = write!(head, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
             debug_assert!(
                 !value.contains(['\r', '\n', '\0']),
@@ -98,9 +104,7 @@ impl Response {
         let _ = write!(head, "Date: {}\r\n", date(wall));
         let _ = write!(head, "Content-Length: {}\r\n\r\n", self.body.len());
         let mut bytes = head.into_bytes();
-        if with_body {
-            bytes.extend_from_slice(&self.body);
-        }
+        bytes.extend_from_slice(body);
         bytes
     }
 }

@@ -20,7 +20,7 @@ use auth_user::config::{self, Config, LogFormat, Refused, Smtp};
 use auth_user::cookies::Cookies;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
-use auth_user::front::tls::{Files, Tls};
+use auth_user::front::tls::{self, Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
 use auth_user::handlers::{self, App, Script};
@@ -163,6 +163,12 @@ impl From<StartupProblem> for Problem {
 /// Opens everything, serves until told to stop, closes everything.
 fn run(config: Config) -> Result<(), Problem> {
     warn(&config);
+    if config.tls {
+        // Beside the opening of files. Without this thread TLS collects it itself.
+        let _ = thread::Builder::new()
+            .name("randomness".to_owned())
+            .spawn(tls::collect_randomness);
+    }
     let clock = Arc::new(Clock::start());
     let room = Room::claim()?;
     let (listener, address) = front::listen(config.listen)?;

@@ -13,7 +13,8 @@ use crate::front::refusal::Refusal;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Reader, Step};
 use crate::front::socket::{Socket, Wire};
-use crate::front::{Shared, address};
+use crate::front::tls::TlsWire;
+use crate::front::{Shared, address, spawn};
 use crate::http::Response;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
@@ -65,20 +66,20 @@ impl From<Refusal> for Missing {
     }
 }
 
-struct Conversation<'a> {
-    shared: &'a Shared,
-    seat: &'a Seat,
+struct Conversation {
+    shared: Arc<Shared>,
+    seat: Seat,
     peer: IpAddr,
     /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
     astray: bool,
     reader: Reader,
 }
 
-/// Serves a connection until it ends.
-pub fn hold(shared: &Shared, seat: &Seat, stream: Arc<TcpStream>, peer: IpAddr) {
+/// Serves a connection until it ends, here or in a thread of its own.
+pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
     let mut socket = Socket::new(stream);
     let mut conversation = Conversation {
-        shared,
+        shared: Arc::clone(&shared),
         seat,
         peer,
         astray: false,
@@ -90,7 +91,7 @@ pub fn hold(shared: &Shared, seat: &Seat, stream: Arc<TcpStream>, peer: IpAddr) 
     socket.until(Instant::now() + shared.options.deadlines.handshake);
     match socket.peek() {
         Ok(Some(TLS_HANDSHAKE)) => match tls.accept(socket) {
-            Ok(mut wire) => conversation.hold(&mut wire),
+            Ok(wire) => conversation.hold_in_two(wire),
             Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
         },
         Ok(Some(_)) => conversation.point_to_https(&mut socket),
@@ -98,22 +99,36 @@ pub fn hold(shared: &Shared, seat: &Seat, stream: Arc<TcpStream>, peer: IpAddr) 
     }
 }
 
-impl Conversation<'_> {
+impl Conversation {
+    /// Answers the first request here and all others in a new thread: the handshake has used more
+    /// stack than they need, and the allocator keeps for this thread what it freed. Both would
+    /// stay for as long as the connection does, which most of the time is idle.
+    fn hold_in_two(mut self, mut wire: TlsWire) {
+        if !self.take_turn(&mut wire) {
+            return;
+        }
+        let peer = self.peer;
+        if let Err(error) = spawn(move || self.hold(&mut wire)) {
+            // Where threads have run out, the accept loop says so and makes room.
+            tracing::debug!(%peer, %error, "no thread for a connection that stays");
+        }
+    }
+
     fn hold(&mut self, wire: &mut dyn Wire) {
-        loop {
-            match self.receive(wire) {
-                Ok(request) => {
-                    if !self.answer(wire, &request) {
-                        return;
-                    }
-                }
-                Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal),
-                Err(Missing::Ended) => {
-                    self.set_end(wire, self.deadlines().linger);
-                    return wire.say_goodbye();
-                }
+        while self.take_turn(wire) {}
+    }
+
+    /// Serves one request. True if the connection stays open for another.
+    fn take_turn(&mut self, wire: &mut dyn Wire) -> bool {
+        match self.receive(wire) {
+            Ok(request) => return self.answer(wire, &request),
+            Err(Missing::Refused(refusal)) => self.refuse(wire, refusal),
+            Err(Missing::Ended) => {
+                self.set_end(wire, self.deadlines().linger);
+                wire.say_goodbye();
             }
         }
+        false
     }
 
     /// Waits for a request and reads it to its end.

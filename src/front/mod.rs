@@ -228,12 +228,17 @@ impl Front {
             return Ok(());
         };
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new()
-            .name("connection".to_owned())
-            .stack_size(STACK)
-            .spawn(move || conversation::hold(&shared, &seat, stream, peer))
-            .map(drop)
+        spawn(move || conversation::hold(shared, seat, stream, peer))
     }
+}
+
+/// Starts a thread that has one connection in its care.
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name("connection".to_owned())
+        .stack_size(STACK)
+        .spawn(work)
+        .map(drop)
 }
 
 /// Errors of accept that concern one client and not us.

@@ -24,8 +24,8 @@ const SLOW: Duration = Duration::from_secs(30);
 const OPENING: Duration = Duration::from_secs(10);
 /// The largest page has some 50 KiB; more than this is no answer of ours.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
-/// Most answers arrive in one read of this size.
-const FIRST_READ: usize = 8 * 1024;
+/// Most answers arrive in one read of this size: a page with its style has more than 8 KiB.
+const FIRST_READ: usize = 16 * 1024;
 
 /// The inner connections.
 pub struct Relay {
@@ -38,6 +38,8 @@ struct Pool {
     free: Vec<UnixStream>,
     /// Free or lent; broken ones are gone.
     open: usize,
+    /// Requests that wait for one to come free.
+    waiting: usize,
 }
 
 /// Why there is no answer.
@@ -77,6 +79,7 @@ impl Relay {
             pool: Mutex::new(Pool {
                 open: free.len(),
                 free,
+                waiting: 0,
             }),
             freed: Condvar::new(),
             patience: PATIENCE,
@@ -107,18 +110,29 @@ impl Relay {
     }
 
     fn borrow(&self) -> Option<UnixStream> {
-        let (mut pool, _) = self
-            .freed
-            .wait_timeout_while(self.lock(), self.patience, |pool| {
-                pool.free.is_empty() && pool.open > 0
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.lock();
+        if pool.free.is_empty() {
+            pool.waiting += 1;
+            (pool, _) = self
+                .freed
+                .wait_timeout_while(pool, self.patience, |pool| {
+                    pool.free.is_empty() && pool.open > 0
+                })
+                .unwrap_or_else(PoisonError::into_inner);
+            pool.waiting -= 1;
+        }
         pool.free.pop()
     }
 
     fn give_back(&self, stream: UnixStream) {
-        self.lock().free.push(stream);
-        self.freed.notify_one();
+        let mut pool = self.lock();
+        pool.free.push(stream);
+        let wanted = pool.waiting > 0;
+        drop(pool);
+        // Waking nobody is a system call all the same.
+        if wanted {
+            self.freed.notify_one();
+        }
     }
 
     fn forget(&self) {
