@@ -15,8 +15,6 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::http::{CLIENT_ADDRESS, Method, Request, Response};
 
-/// As many as the relay has connections at most, so no request waits for a thread.
-pub const MOST_WORKERS: usize = 64;
 /// Handlers parse small forms and fill pages; hashing has threads of its own.
 const STACK: usize = 512 * 1024;
 /// What the log shows of a path at most.
