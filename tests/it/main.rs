@@ -10,6 +10,8 @@ mod harness;
 mod layers;
 mod life;
 mod log;
+#[cfg(feature = "long")]
+mod long;
 mod mail;
 mod outcomes;
 mod restart;

@@ -1,0 +1,46 @@
+//! A server of its own for every test, and visitors to send to it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod answer;
+mod authenticator;
+mod server;
+mod setup;
+mod visitor;
+mod wire;
+
+pub(crate) use answer::Answer;
+pub(crate) use authenticator::Authenticator;
+pub(crate) use server::Server;
+pub(crate) use setup::{Setup, certificate_in, write_pair};
+pub(crate) use visitor::{Accept, Visitor};
+pub(crate) use wire::Wire;
+
+/// A password no list has.
+pub(crate) const PASSWORD: &str = "seven wild horses";
+
+/// How long anything may take before a test calls it lost.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that another process does and cannot announce.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn read(dir: &Path, name: &str) -> String {
+    fs::read_to_string(dir.join(name)).unwrap_or_default()
+}
+
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

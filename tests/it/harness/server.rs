@@ -1,0 +1,187 @@
+//! The running program: its files, its log, its signals, and connections to it.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, ExitStatus};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{PATIENCE, Setup, Wire, provider, read, wait_for};
+
+/// A running server, in a directory and with a certificate of its own. Killed when dropped.
+pub(crate) struct Server {
+    pub(super) child: Child,
+    /// Kept open: the program may write to it in compatibility mode.
+    pub(super) stdout: BufReader<ChildStdout>,
+    /// The first line on standard output.
+    pub(crate) announced: String,
+    pub(crate) port: u16,
+    pub(super) tls: bool,
+    pub(super) certificate: CertificateDer<'static>,
+    pub(crate) dir: Arc<TempDir>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Setup::new().start()
+    }
+
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Setup::new().with(arguments).start()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://localhost:{}{path}", self.port)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(self.dir.path(), "log")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line on standard output.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// All that is left to read on standard output once the program has ended.
+    pub(crate) fn rest_of_stdout(&mut self) -> String {
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// users.json as it is on disk.
+    pub(crate) fn users(&self) -> Value {
+        serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
+    }
+
+    /// Takes the next mail with this subject out of the outbox, as an operator without a mail
+    /// server would.
+    pub(crate) fn next_mail(&self, subject: &str) -> String {
+        let subject = format!("Subject: {subject}\r\n");
+        wait_for(&subject, || {
+            fs::read_dir(self.path("outbox"))
+                .unwrap()
+                .find_map(|entry| {
+                    let path = entry.unwrap().path();
+                    let mail = fs::read_to_string(&path).ok()?;
+                    let wanted =
+                        path.extension().is_some_and(|e| e == "eml") && mail.contains(&subject);
+                    wanted
+                        .then(|| fs::remove_file(&path).unwrap())
+                        .map(|()| mail)
+                })
+        })
+    }
+
+    /// Changes one account in users.json as an operator with an editor would. Nobody else may be
+    /// changing anything meanwhile.
+    pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut users = self.users();
+        edit(&mut users["users"][name]);
+        // Moved into place, as editors do: the server must never see half of it.
+        fs::write(
+            self.path("edited"),
+            serde_json::to_vec_pretty(&users).unwrap(),
+        )
+        .unwrap();
+        fs::rename(self.path("edited"), self.path("users.json")).unwrap();
+    }
+
+    /// Kills the program as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until the program has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// A connection of bytes, after the handshake.
+    pub(crate) fn connect(&self) -> Wire {
+        self.connect_over(self.socket())
+    }
+
+    /// As [`Server::connect`], over a connection there is.
+    pub(crate) fn connect_over(&self, socket: TcpStream) -> Wire {
+        if !self.tls {
+            return Wire::Plain(socket);
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        Wire::Tls(Box::new(StreamOwned::new(connection, socket)))
+    }
+
+    /// A connection of bytes before any handshake.
+    pub(crate) fn socket(&self) -> TcpStream {
+        let address = ("127.0.0.1", self.port)
+            .to_socket_addrs()
+            .unwrap()
+            .next()
+            .unwrap();
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// As [`Server::socket`], from another address of this machine.
+    pub(crate) fn socket_from(&self, source: Ipv4Addr) -> TcpStream {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&socket, &SocketAddrV4::new(source, 0)).unwrap();
+        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let socket = TcpStream::from(socket);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// Waits until the log has a line with `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("the log to say {text:?}"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- server log ---\n{}---", self.log());
+        }
+    }
+}

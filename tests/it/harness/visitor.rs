@@ -1,0 +1,246 @@
+//! A browser or a program, with its cookies, and what people do with it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use url::form_urlencoded;
+
+use crate::harness::{Answer, Authenticator, PASSWORD, PATIENCE, Server, provider};
+
+/// What a client asks to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Accept {
+    Json,
+    Page,
+    Text,
+}
+
+/// Somebody with a cookie jar who trusts this server's certificate and no other.
+pub(crate) struct Visitor {
+    agent: ureq::Agent,
+    base: String,
+    accept: Accept,
+    pub(crate) cookies: RefCell<BTreeMap<String, String>>,
+    /// Fields sent with every request.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Visitor {
+    pub(crate) fn new(server: &Server, accept: Accept) -> Self {
+        let root = Certificate::from_der(&server.certificate).to_owned();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[root]))
+            .unversioned_rustls_crypto_provider(provider())
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        Self {
+            agent: config.into(),
+            base: server.url(""),
+            accept,
+            cookies: RefCell::default(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A program that reads JSON.
+    pub(crate) fn program(server: &Server) -> Self {
+        Self::new(server, Accept::Json)
+    }
+
+    /// The same browser, with a copy of its cookies, asking for another form.
+    pub(crate) fn reading(&self, accept: Accept) -> Self {
+        Self {
+            agent: self.agent.clone(),
+            base: self.base.clone(),
+            accept,
+            cookies: self.cookies.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+
+    /// The same browser, with one more field in every request.
+    pub(crate) fn sending(&self, name: &str, value: &str) -> Self {
+        let mut visitor = self.reading(self.accept);
+        visitor.headers.push((name.to_owned(), value.to_owned()));
+        visitor
+    }
+
+    /// A request without a body, by any method.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder().method(method).uri(uri);
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body(()).unwrap()).unwrap())
+    }
+
+    /// An empty form, by any method that takes one.
+    pub(crate) fn send_form(&self, method: &str, path: &str) -> Answer {
+        let uri = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(self.agent.run(request.body("").unwrap()).unwrap())
+    }
+
+    /// The same browser at another server, or at the same one started anew.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        let visitor = Self::new(server, self.accept);
+        visitor.cookies.replace(self.cookies.borrow().clone());
+        visitor
+    }
+
+    /// The status of an answer, unless the server is gone before it has answered.
+    pub(crate) fn try_post(&self, path: &str, form: &[(&str, &str)]) -> Option<u16> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let response = request.send_form(form.iter().copied()).ok()?;
+        Some(response.status().as_u16())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        self.take(request.call().unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        self.post_as(path, "application/x-www-form-urlencoded", &body)
+    }
+
+    pub(crate) fn post_as(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request.content_type(content_type), |r, (name, value)| {
+                r.header(name, value)
+            });
+        self.take(request.send(body).unwrap())
+    }
+
+    fn fields(&self) -> Vec<(String, String)> {
+        let mut fields = self.headers.clone();
+        let accept = match self.accept {
+            Accept::Json => "application/json",
+            Accept::Page => "text/html,application/xhtml+xml,*/*;q=0.8",
+            Accept::Text => "*/*",
+        };
+        fields.push(("accept".to_owned(), accept.to_owned()));
+        let cookies: Vec<String> = self
+            .cookies
+            .borrow()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if !cookies.is_empty() {
+            fields.push(("cookie".to_owned(), cookies.join("; ")));
+        }
+        fields
+    }
+
+    fn take(&self, mut response: ureq::http::Response<ureq::Body>) -> Answer {
+        let headers: Vec<(String, String)> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        for (_, cookie) in headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            let mut cookies = self.cookies.borrow_mut();
+            if cookie.contains("Max-Age=0") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Answer {
+            status: response.status().as_u16(),
+            headers,
+            body: response.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    // What people do, in one word each. They fail the test if the product does not play along.
+
+    pub(crate) fn register(&self, name: &str) {
+        let email = format!("{name}@example.com");
+        let form = [
+            ("username", name),
+            ("email", &email),
+            ("password", PASSWORD),
+        ];
+        self.post("/register", &form).expect("registered");
+    }
+
+    /// The first login of an account: enrols an authenticator.
+    pub(crate) fn enrol(&self, name: &str) -> Authenticator {
+        let answer = self.post("/login", &[("username", name), ("password", PASSWORD)]);
+        answer.expect("enrol_required");
+        let authenticator = Authenticator::new(answer.json()["secret"].as_str().unwrap());
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
+        authenticator
+    }
+
+    /// Registers and enrols: a visitor with a session, who reads JSON.
+    pub(crate) fn with_account(server: &Server, name: &str) -> (Self, Authenticator) {
+        let visitor = Self::program(server);
+        visitor.register(name);
+        let authenticator = visitor.enrol(name);
+        (visitor, authenticator)
+    }
+
+    /// A login with both factors.
+    pub(crate) fn log_in(&self, name: &str, password: &str, authenticator: &Authenticator) {
+        self.post("/login", &[("username", name), ("password", password)])
+            .expect("code_required");
+        self.post("/secret_key", &[("secret", &authenticator.code())])
+            .expect("login_complete");
+    }
+
+    /// Asks for a new password and reads it in the mail.
+    pub(crate) fn mailed_password(&self, server: &Server, name: &str) -> String {
+        let program = self.reading(Accept::Json);
+        program
+            .post("/forgot_password", &[("username", name)])
+            .expect("new_password_sent");
+        let mail = server.next_mail("Your new password");
+        let line = mail
+            .lines()
+            .find_map(|line| line.strip_prefix("New password: "));
+        line.unwrap().to_owned()
+    }
+
+    /// Ten new recovery codes, for a visitor with a session.
+    pub(crate) fn new_recovery_codes(&self) -> Vec<String> {
+        let program = self.reading(Accept::Json);
+        let answer = program.post("/account/recovery_codes", &[("current_password", PASSWORD)]);
+        answer.expect("recovery_codes");
+        answer.recovery_codes()
+    }
+
+    /// Whether the session lasts.
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.get("/account").status == 200
+    }
+}
