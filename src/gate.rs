@@ -1,21 +1,27 @@
-//! Where passwords are hashed: as many threads as there are cores, of the lowest priority, behind a
-//! short queue that is shared fairly between addresses.
+//! Where passwords are hashed: as many threads as there are cores, of a lower priority, behind a
+//! short queue in which those come first who have failed least.
 //!
 //! A hash costs tens of milliseconds of a core. Without the gate a burst of logins takes the
-//! machine from everybody who only wants a page.
+//! machine from everybody who only wants a page; without an order in the queue a crowd that guesses
+//! takes it from everybody who knows a password.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::accounts::throttle::Origin;
+use crate::accounts::throttle::{Origin, Standing};
 
 /// The queue is full: try again in a moment.
 #[derive(Debug)]
 pub struct Busy;
+
+/// How far hashing steps back behind everything else (nice(2)). Pages still go first, and where
+/// others keep all cores busy a hash gets a quarter of one. At 19 it would get a hundredth, and a
+/// login take longer than anybody waits.
+const NICENESS: i32 = 5;
 
 /// A queue before a fixed number of hashing threads, which live as long as the process.
 pub struct Gate {
@@ -55,11 +61,12 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if the queue is full and its places are taken fairly; also if one with a better
-    /// claim took the place while it waited.
+    /// [`Busy`] if the queue is full of those with a claim at least as good; also if one with a
+    /// better claim took the place while it waited.
     pub fn run<R: Send + 'static>(
         &self,
         origin: Origin,
+        standing: Standing,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, Busy> {
         let (sender, receiver) = sync_channel(1);
@@ -67,7 +74,9 @@ impl Gate {
             // Nobody waits any more only if the request's thread is gone.
             let _ = sender.send(work());
         });
-        self.shared.queue().push(origin, job, self.max_waiting)?;
+        let mut queue = self.shared.queue();
+        queue.push(origin, standing, job, self.max_waiting)?;
+        drop(queue);
         self.shared.wake.notify_one();
         // A job that is dropped unrun, or panics, drops its sender.
         receiver.recv().map_err(|_| Busy)
@@ -83,7 +92,7 @@ impl Shared {
 
 fn work(shared: &Shared) {
     // Where the system does not allow it the gate still bounds the threads.
-    let _ = rustix::process::setpriority_process(None, 19);
+    let _ = rustix::process::setpriority_process(None, NICENESS);
     loop {
         let mut queue = shared.queue();
         let job = loop {
@@ -104,53 +113,57 @@ fn work(shared: &Shared) {
     }
 }
 
-/// Waiting jobs, one line for each address; the lines take turns.
+/// Waiting jobs, best claim first.
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<(Origin, VecDeque<Job>)>,
-    waiting: usize,
+    waiting: BTreeMap<Claim, (Origin, Job)>,
+    /// The latest turn anybody has had.
+    turn: usize,
+    arrivals: u64,
+}
+
+/// A place in the queue; the lesser goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    standing: Standing,
+    /// One later for each job of the same origin that waits already, so that origins take turns.
+    turn: usize,
+    arrival: u64,
 }
 
 impl Queue {
-    /// In a full queue the longest line gives up its last place to a line that has not had its
-    /// share; the job dropped tells its owner so.
-    fn push(&mut self, origin: Origin, job: Job, max_waiting: usize) -> Result<(), Busy> {
-        if self.waiting >= max_waiting {
-            let own = self.line(origin).map_or(0, |line| line.len());
-            let (_, longest) = self
-                .lines
-                .iter_mut()
-                .max_by_key(|(_, line)| line.len())
-                .ok_or(Busy)?;
-            if longest.len() <= own + 1 {
+    /// In a full queue the worst claim gives way to a better one; the job that is dropped tells its
+    /// owner so.
+    fn push(
+        &mut self,
+        origin: Origin,
+        standing: Standing,
+        job: Job,
+        max_waiting: usize,
+    ) -> Result<(), Busy> {
+        let owners = self.waiting.values().map(|(owner, _)| owner);
+        let turn = self.turn + 1 + owners.filter(|owner| **owner == origin).count();
+        if self.waiting.len() >= max_waiting {
+            let worst = self.waiting.last_entry().ok_or(Busy)?;
+            if (standing, turn) >= (worst.key().standing, worst.key().turn) {
                 return Err(Busy);
             }
-            longest.pop_back();
-            self.waiting -= 1;
+            drop(worst.remove());
         }
-        match self.line(origin) {
-            Some(line) => line.push_back(job),
-            None => self.lines.push_back((origin, VecDeque::from([job]))),
-        }
-        self.waiting += 1;
+        let claim = Claim {
+            standing,
+            turn,
+            arrival: self.arrivals,
+        };
+        self.arrivals += 1;
+        self.waiting.insert(claim, (origin, job));
         Ok(())
     }
 
     fn pop(&mut self) -> Option<Job> {
-        let (origin, mut line) = self.lines.pop_front()?;
-        let job = line.pop_front()?;
-        self.waiting -= 1;
-        if !line.is_empty() {
-            self.lines.push_back((origin, line));
-        }
+        let (claim, (_, job)) = self.waiting.pop_first()?;
+        self.turn = self.turn.max(claim.turn);
         Some(job)
-    }
-
-    fn line(&mut self, origin: Origin) -> Option<&mut VecDeque<Job>> {
-        self.lines
-            .iter_mut()
-            .find(|(owner, _)| *owner == origin)
-            .map(|(_, line)| line)
     }
 }
 
@@ -166,58 +179,103 @@ mod tests {
     }
 
     /// Fills a queue with jobs that note who they belong to.
-    fn queue(max: usize, pushes: &[u32]) -> (Vec<bool>, Vec<u32>) {
+    fn queue(max: usize, pushes: &[(u32, Standing)]) -> (Vec<bool>, Vec<u32>) {
         let (sender, receiver) = channel();
         let mut queue = Queue::default();
         let taken = pushes
             .iter()
-            .map(|n| {
+            .map(|(n, standing)| {
                 let (sender, n) = (sender.clone(), *n);
-                queue
-                    .push(origin(n), Box::new(move || sender.send(n).unwrap()), max)
-                    .is_ok()
+                let job = Box::new(move || sender.send(n).unwrap());
+                queue.push(origin(n), *standing, job, max).is_ok()
             })
             .collect();
         while let Some(job) = queue.pop() {
             job();
         }
-        assert_eq!(queue.waiting, 0);
         drop(sender);
         (taken, receiver.iter().collect())
     }
 
+    fn strangers(pushes: &[u32]) -> Vec<(u32, Standing)> {
+        let stranger = Standing::Stranger { failures: 0 };
+        pushes.iter().map(|n| (*n, stranger)).collect()
+    }
+
     #[test]
     fn addresses_take_turns() {
-        assert_eq!(queue(9, &[1, 1, 1, 1, 2, 3, 2]).1, [1, 2, 3, 1, 2, 1, 1]);
+        let (_, ran) = queue(9, &strangers(&[1, 1, 1, 1, 2, 3, 2]));
+        assert_eq!(ran, [1, 2, 3, 1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn who_has_waited_for_his_turn_is_not_overtaken_for_ever() {
+        let mut queue = Queue::default();
+        let (sender, receiver) = channel();
+        let push = |queue: &mut Queue, n: u32| {
+            let sender = sender.clone();
+            let job = Box::new(move || sender.send(n).unwrap());
+            let stranger = Standing::Stranger { failures: 0 };
+            queue.push(origin(n), stranger, job, 9).unwrap();
+        };
+        for _ in 0..3 {
+            push(&mut queue, 1);
+        }
+        // One comes for each that goes.
+        for newcomer in 2..9 {
+            queue.pop().unwrap()();
+            push(&mut queue, newcomer);
+        }
+
+        let ran: Vec<u32> = receiver.try_iter().collect();
+        assert_eq!(ran, [1, 1, 2, 1, 3, 4, 5]);
     }
 
     #[test]
     fn a_full_queue_refuses_the_one_who_filled_it() {
-        let (taken, ran) = queue(3, &[1, 1, 1, 1]);
+        let (taken, ran) = queue(3, &strangers(&[1, 1, 1, 1]));
         assert_eq!(taken, [true, true, true, false]);
         assert_eq!(ran, [1, 1, 1]);
     }
 
     #[test]
     fn a_full_queue_makes_room_for_a_newcomer() {
-        let (taken, ran) = queue(3, &[1, 1, 1, 2]);
+        let (taken, ran) = queue(3, &strangers(&[1, 1, 1, 2]));
         assert_eq!(taken, [true; 4]);
         assert_eq!(ran, [1, 2, 1]);
     }
 
     #[test]
+    fn who_has_failed_before_waits_for_who_has_not_and_makes_room() {
+        let guesser = |n: u32| {
+            (
+                n,
+                Standing::Stranger {
+                    failures: n as usize,
+                },
+            )
+        };
+        let crowd = [guesser(3), guesser(1), guesser(2)];
+        let honest = (9, Standing::Stranger { failures: 0 });
+        let known = (8, Standing::Known);
+
+        let (taken, ran) = queue(3, &[&crowd[..], &[honest, known, guesser(4)][..]].concat());
+
+        assert_eq!(taken, [true, true, true, true, true, false]);
+        assert_eq!(ran, [8, 9, 1]);
+    }
+
+    #[test]
     fn a_job_gives_its_result_back() {
         let gate = Gate::open(2, 4).unwrap();
-        assert_eq!(gate.run(origin(1), || 6 * 7).unwrap(), 42);
+        assert_eq!(gate.run(origin(1), Standing::Known, || 6 * 7).unwrap(), 42);
     }
 
     #[test]
     fn a_panicking_job_fails_alone() {
         let gate = Gate::open(1, 4).unwrap();
-        assert!(
-            gate.run(origin(1), || -> u8 { panic!("on purpose") })
-                .is_err()
-        );
-        assert_eq!(gate.run(origin(1), || 1).unwrap(), 1);
+        let panic = || -> u8 { panic!("on purpose") };
+        assert!(gate.run(origin(1), Standing::Known, panic).is_err());
+        assert_eq!(gate.run(origin(1), Standing::Known, || 1).unwrap(), 1);
     }
 }

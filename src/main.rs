@@ -23,7 +23,7 @@ use auth_user::front::relay::Relay;
 use auth_user::front::tls::{self, Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
-use auth_user::handlers::{self, App, Script};
+use auth_user::handlers::{self, App, Journal, Script};
 use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
 use auth_user::pages::{self, Site};
 use auth_user::redirect::Targets;
@@ -205,6 +205,7 @@ fn run(config: Config) -> Result<(), Problem> {
         throttle: Throttle::new(config.registrations_per_hour),
         pending: Pending::new(),
         errands,
+        journal: Journal::default(),
         presenter: presenter(&config, &issuer, tls.clone()),
         cookies: Cookies::new(config.cookie_domain.as_deref()),
         targets: Targets::new(public_url.clone(), config.cookie_domain.clone()),

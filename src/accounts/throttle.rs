@@ -86,6 +86,15 @@ impl Origin {
     }
 }
 
+/// How good a claim somebody has to what is scarce; the lesser is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Has passed both factors, here or in this browser before.
+    Known,
+    /// Comes from an address with so many failures of late.
+    Stranger { failures: usize },
+}
+
 /// The counters of this process; those of codes are kept with the accounts.
 pub struct Throttle {
     state: Mutex<State>,
@@ -106,6 +115,14 @@ pub struct Attempt {
     origin: Origin,
     at: Timestamp,
     previous: Failures,
+    standing: Standing,
+}
+
+impl Attempt {
+    /// The claim of who makes it, before it is decided.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
 }
 
 impl Throttle {
@@ -152,6 +169,11 @@ impl Throttle {
         if let Some(wait) = waits.into_iter().flatten().max() {
             return Err(wait);
         }
+        let standing = if known_browser {
+            Standing::Known
+        } else {
+            state.standing(origin)
+        };
         let failures = Failures {
             count: previous.count.saturating_add(1),
             last: now,
@@ -163,7 +185,13 @@ impl Throttle {
             origin,
             at: now,
             previous,
+            standing,
         })
+    }
+
+    /// The claim of a stranger at this address.
+    pub fn standing(&self, address: IpAddr) -> Standing {
+        self.state().standing(Origin::of(address))
     }
 
     /// Takes back an attempt that was right, or was not looked at.
@@ -232,6 +260,13 @@ impl Throttle {
 }
 
 impl State {
+    /// Failures that are too old to count do no harm here: who comes first is all they decide.
+    fn standing(&self, origin: Origin) -> Standing {
+        let recent = self.addresses.row(origin);
+        let failures = recent.map_or(0, |recent| recent.times.len());
+        Standing::Stranger { failures }
+    }
+
     fn address_wait(&mut self, origin: Origin, now: Timestamp) -> Option<Duration> {
         let recent = self.addresses.rows.get_mut(&origin)?;
         recent.drop_old(now, ADDRESS_WINDOW);

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::front::connections::Seat;
@@ -179,6 +180,7 @@ impl Conversation {
         let answer = match self.shared.relay.exchange(&passed_on) {
             Ok(answer) => answer,
             Err(Failure::Busy) => {
+                self.hold_back(client);
                 self.refuse(wire, Refusal::Busy);
                 return false;
             }
@@ -195,6 +197,9 @@ impl Conversation {
             }
         };
 
+        if tells_to_wait(&answer) {
+            self.hold_back(client);
+        }
         let keep = request.head.keep_alive && !self.shared.connections.is_stopping();
         let framed = say_whether_it_stays(answer, keep, request.head.version);
         self.set_end(wire, self.deadlines().answer);
@@ -205,6 +210,11 @@ impl Conversation {
             self.close(wire, !self.reader.is_idle());
         }
         keep
+    }
+
+    /// Lets one who was told to wait, and did not, wait here.
+    fn hold_back(&self, client: IpAddr) {
+        thread::sleep(self.shared.patience.refuse(client, Instant::now()));
     }
 
     fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal) {
@@ -287,6 +297,13 @@ impl Conversation {
     fn deadlines(&self) -> &Deadlines {
         &self.shared.options.deadlines
     }
+}
+
+/// Whether the client is to come back later.
+fn tells_to_wait(answer: &[u8]) -> bool {
+    [&b"HTTP/1.1 429 "[..], b"HTTP/1.1 503 "]
+        .iter()
+        .any(|line| answer.starts_with(line))
 }
 
 /// Puts what concerns the connection behind the status line. Keeping it open is the rule in

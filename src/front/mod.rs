@@ -10,6 +10,7 @@ mod conversation;
 mod head;
 mod lines;
 mod passed_on;
+mod patience;
 mod refusal;
 pub mod relay;
 pub mod request;
@@ -29,6 +30,7 @@ use ipnet::IpNet;
 use crate::clock::Clock;
 use crate::front::connections::Connections;
 pub use crate::front::conversation::Deadlines;
+use crate::front::patience::Patience;
 pub use crate::front::refusal::Refusal;
 use crate::front::relay::Relay;
 pub use crate::front::room::Room;
@@ -105,6 +107,7 @@ struct Shared {
     refuse: Refuse,
     clock: Arc<Clock>,
     connections: Arc<Connections>,
+    patience: Patience,
 }
 
 /// Deep enough for a handshake and a log line; most of it is never touched.
@@ -143,6 +146,7 @@ impl Front {
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),
+                patience: Patience::new(Instant::now()),
             }),
             stop: Stop::default(),
         }

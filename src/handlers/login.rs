@@ -109,7 +109,8 @@ pub(super) fn check_password(
         .begin(target, request.client, now)
         .map_err(Outcome::Throttled)?;
     let work = move || authenticate(found.as_deref(), &password, now);
-    let checked = app.gate.run(Origin::of(request.client), work);
+    let origin = Origin::of(request.client);
+    let checked = app.gate.run(origin, attempt.standing(), work);
     // What was not looked at is forgiven like what was right.
     if !matches!(checked, Ok(None)) {
         app.throttle.forgive(attempt);

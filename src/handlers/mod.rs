@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::Pending;
 use crate::accounts::session::{Limits, Session};
-use crate::accounts::throttle::{Origin, Target, Throttle};
+use crate::accounts::throttle::{Origin, Standing, Target, Throttle};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::cookies::Cookies;
@@ -23,11 +23,13 @@ use crate::store::Store;
 
 mod account;
 mod code;
+mod journal;
 mod login;
 mod new_password;
 mod script;
 mod visitor;
 
+pub use journal::Journal;
 pub use script::Script;
 
 /// Longest code or recovery code, in characters, with room for the way people group them.
@@ -40,6 +42,7 @@ pub struct App {
     pub throttle: Throttle,
     pub pending: Pending,
     pub errands: Errands,
+    pub journal: Journal,
     pub presenter: Presenter,
     pub cookies: Cookies,
     pub targets: Targets,
@@ -57,7 +60,7 @@ type Answer = Result<Reply, Refusal>;
 /// Answers a request, and logs what came of it.
 pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
-    log(request, &reply);
+    app.journal.note(request, &reply);
     app.presenter.present(request, reply)
 }
 
@@ -128,31 +131,6 @@ fn is_cross_site(app: &App, request: &Request) -> bool {
     }
 }
 
-/// One line for each request that tried to change something, and for each that we failed.
-fn log(request: &Request, reply: &Reply) {
-    // A GET that names an account has ended its session.
-    let tried = request.method == Method::Post || reply.user.is_some();
-    if !tried && reply.outcome.status() < 500 {
-        return;
-    }
-    // A stranger chose path and name: the log's format quotes and escapes them.
-    let event: String = request
-        .path
-        .trim_start_matches('/')
-        .chars()
-        .take(100)
-        .collect();
-    let user: String = reply
-        .user
-        .as_deref()
-        .unwrap_or("-")
-        .chars()
-        .take(MAX_NAME)
-        .collect();
-    let (address, result) = (request.client.to_string(), reply.outcome.code());
-    tracing::info!(event, user, address, result);
-}
-
 /// Longest name at a login, in characters: a username, or the e-mail it may be given as.
 const MAX_NAME: usize = names::MAX_EMAIL;
 
@@ -214,10 +192,16 @@ fn target(name: &str, account: Option<&Account>, device: Option<Digest>) -> Targ
 }
 
 /// Hashes a password that was chosen.
-fn hash(app: &App, request: &Request, new: Password) -> Result<PasswordHash, Refusal> {
+fn hash(
+    app: &App,
+    request: &Request,
+    standing: Standing,
+    new: Password,
+) -> Result<PasswordHash, Refusal> {
+    let origin = Origin::of(request.client);
     Ok(app
         .gate
-        .run(Origin::of(request.client), move || PasswordHash::new(&new))?)
+        .run(origin, standing, move || PasswordHash::new(&new))?)
 }
 
 /// A visitor with a session: the proof that handlers of `account` ask for.

@@ -3,6 +3,7 @@
 use crate::accounts::Account;
 use crate::accounts::password::{self, Password};
 use crate::accounts::pending::PendingChoice;
+use crate::accounts::throttle::Standing;
 use crate::accounts::token::Digest;
 use crate::form::Form;
 use crate::handlers::account::confirm;
@@ -78,7 +79,7 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     refuse_easy(app, &new, &me.account)?;
 
     confirm(app, request, me, current)?;
-    let new = hash(app, request, new)?;
+    let new = hash(app, request, Standing::Known, new)?;
     let username = me.account.username.clone();
     let changed = app.store.update(move |accounts| {
         accounts.change(&username, |account| {
@@ -110,7 +111,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
         return Err(Outcome::PasswordCommon.into());
     }
 
-    let new = hash(app, request, new)?;
+    let new = hash(app, request, Standing::Known, new)?;
     if !app.pending.finish(cookie) {
         return Err(Outcome::NoPendingLogin.into());
     }

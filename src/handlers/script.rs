@@ -159,7 +159,8 @@ fn recover(app: &App, request: &Request) -> Answer {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let hashed = hash(app, request, Password::new(&new))?;
+    let standing = app.throttle.standing(request.client);
+    let hashed = hash(app, request, standing, Password::new(&new))?;
     let username = account.username.clone();
     app.store
         .update(move |accounts| accounts.change(&username, |account| account.password = hashed))?;

@@ -63,7 +63,9 @@ fn add_account(app: &App, request: &Request) -> Answer {
     app.throttle
         .registration(request.client, now)
         .map_err(Outcome::Throttled)?;
-    let account = Account::new(&username, &email, hash(app, request, new)?, now);
+    let standing = app.throttle.standing(request.client);
+    let hashed = hash(app, request, standing, new)?;
+    let account = Account::new(&username, &email, hashed, now);
     app.store
         .update(move |accounts| accounts.add(account))?
         .map_err(is_taken)?;

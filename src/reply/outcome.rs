@@ -138,6 +138,24 @@ impl Outcome {
         }
     }
 
+    /// Whether anybody can have it as often as he asks: no password is hashed for it, and nothing
+    /// is saved.
+    pub fn is_cheap(&self) -> bool {
+        let costly = matches!(
+            self,
+            Self::Internal
+                | Self::NotSaved
+                | Self::WrongCode
+                | Self::WrongCredentials
+                | Self::WrongPassword
+        );
+        !costly && self.status() >= 400
+    }
+
+    pub fn is_logout(&self) -> bool {
+        matches!(self, Self::LoggedOutByGet | Self::LoggedOutByPost)
+    }
+
     /// The sentence people read. It is put together from fixed parts only.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

@@ -1,12 +1,13 @@
 //! The running program: its files, its log, its signals, and connections to it.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, ExitStatus};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(super) tls: bool,
     pub(super) certificate: CertificateDer<'static>,
+    /// Made at the first connection.
+    pub(super) trust: OnceLock<Arc<ClientConfig>>,
     pub(crate) dir: Arc<TempDir>,
 }
 
@@ -133,15 +136,9 @@ impl Server {
         if !self.tls {
             return Wire::Plain(socket);
         }
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = self.trust.get_or_init(|| trust_only(&self.certificate));
         let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let connection = ClientConnection::new(Arc::clone(config), name).unwrap();
         Wire::Tls(Box::new(StreamOwned::new(connection, socket)))
     }
 
@@ -159,13 +156,17 @@ impl Server {
 
     /// As [`Server::socket`], from another address of this machine.
     pub(crate) fn socket_from(&self, source: Ipv4Addr) -> TcpStream {
+        self.try_socket_from(source).unwrap()
+    }
+
+    pub(crate) fn try_socket_from(&self, source: Ipv4Addr) -> io::Result<TcpStream> {
         use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        bind(&socket, &SocketAddrV4::new(source, 0)).unwrap();
-        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddrV4::new(source, 0))?;
+        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port))?;
         let socket = TcpStream::from(socket);
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(socket)
     }
 
     /// Waits until the log has a line with `text`.
@@ -174,6 +175,19 @@ impl Server {
             self.log().contains(text).then_some(())
         });
     }
+}
+
+fn trust_only(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Every connection is a stranger's first.
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 impl Drop for Server {

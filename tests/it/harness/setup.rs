@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, KeyPair};
@@ -138,6 +138,7 @@ impl Setup {
                 .certificate
                 .clone()
                 .unwrap_or_else(|| certificate_in(self.dir())),
+            trust: OnceLock::new(),
             dir: Arc::clone(&self.dir),
         }
     }

@@ -1,6 +1,6 @@
 //! Requests and answers byte by byte.
 
-use std::io::Read as _;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use rustls::{ClientConnection, StreamOwned};
@@ -13,22 +13,15 @@ pub(crate) enum Wire {
 
 impl Wire {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        use std::io::Write as _;
         // The server may have refused and closed already; what it said is still to be read.
-        let _ = match self {
-            Self::Plain(socket) => socket.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes),
-        };
+        let _ = self.write_all(bytes);
     }
 
     /// All that comes until the server closes.
     pub(crate) fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
         // A close without the TLS farewell ends it too.
-        let _ = match self {
-            Self::Plain(socket) => socket.read_to_end(&mut bytes),
-            Self::Tls(stream) => stream.read_to_end(&mut bytes),
-        };
+        let _ = Read::read_to_end(self, &mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -40,7 +33,7 @@ impl Wire {
             .find_map(|line| line.strip_prefix("Content-Length: "))
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
-        self.read_exact(&mut body);
+        self.read_exact(&mut body).unwrap();
         head + &String::from_utf8(body).unwrap()
     }
 
@@ -49,16 +42,34 @@ impl Wire {
         let mut bytes = Vec::new();
         let mut byte = [0];
         while !bytes.ends_with(b"\r\n\r\n") {
-            self.read_exact(&mut byte);
+            self.read_exact(&mut byte).unwrap();
             bytes.push(byte[0]);
         }
         String::from_utf8(bytes).unwrap()
     }
+}
 
-    fn read_exact(&mut self, bytes: &mut [u8]) {
+impl Read for Wire {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => socket.read_exact(bytes).unwrap(),
-            Self::Tls(stream) => stream.read_exact(bytes).unwrap(),
+            Self::Plain(socket) => socket.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
         }
     }
 }

@@ -1,0 +1,91 @@
+//! Who is told to wait and asks again at once is answered late.
+//!
+//! A refusal costs next to nothing, but a crowd that asks without a pause makes thousands of them a
+//! second and leaves no processor for honest logins. Held back, each of its connections makes one
+//! a second. Nobody who waits as told ever notices.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::front::address;
+
+/// Refusals within a second, of everybody together, that are no load worth fighting.
+const CALM: u32 = 50;
+
+/// Beyond that, refusals a network still gets at once: more than anybody asks for by hand.
+const FREE: u32 = 3;
+
+/// How long each further one is held back.
+const HELD: Duration = Duration::from_secs(1);
+
+/// Counts refusals by network, a second at a time, so that it never holds more than the answers of
+/// one second.
+pub struct Patience {
+    second: Mutex<Second>,
+}
+
+struct Second {
+    began: Instant,
+    total: u32,
+    refused: HashMap<IpAddr, u32>,
+}
+
+impl Patience {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            second: Mutex::new(Second {
+                began: now,
+                total: 0,
+                refused: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Counts a refusal of this client; how long to hold it back.
+    pub fn refuse(&self, client: IpAddr, now: Instant) -> Duration {
+        // A count is one number: a panic leaves at most one that is one short.
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(second.began) >= HELD {
+            second.began = now;
+            second.total = 0;
+            second.refused.clear();
+        }
+        second.total = second.total.saturating_add(1);
+        let calm = second.total <= CALM;
+        let count = second.refused.entry(address::network(client)).or_default();
+        *count = count.saturating_add(1);
+        if calm || *count <= FREE {
+            Duration::ZERO
+        } else {
+            HELD
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_asks_again_without_a_pause_is_held_back_and_nobody_else() {
+        let begun = Instant::now();
+        let patience = Patience::new(begun);
+        let address = |text: &str| text.parse().unwrap();
+        for _ in 0..CALM {
+            assert!(patience.refuse(address("2001:db8::1"), begun).is_zero());
+        }
+
+        assert_eq!(patience.refuse(address("2001:db8::1"), begun), HELD);
+        assert_eq!(patience.refuse(address("2001:db8::2"), begun), HELD);
+
+        let other: Vec<Duration> = (0..4)
+            .map(|_| patience.refuse(address("192.0.2.1"), begun))
+            .collect();
+        let none = Duration::ZERO;
+        assert_eq!(other, [none, none, none, HELD]);
+        let later = begun + Duration::from_secs(1);
+        assert_eq!(patience.refuse(address("2001:db8::1"), later), none);
+    }
+}

@@ -1,0 +1,118 @@
+//! The log of what people do: one line an event, and never more than a disk can bear.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::accounts::names;
+use crate::clock::Moment;
+use crate::http::{Method, Request};
+use crate::reply::Reply;
+
+/// Lines a second for what costs its sender nothing. Whoever attacks is seen; a crowd that asks
+/// thousands of times a second writes no gigabytes.
+const CHEAP_LINES: u32 = 20;
+
+/// Longest path that is shown, in characters.
+const MAX_PATH: usize = 100;
+
+/// Logs events, and counts those of the current second.
+#[derive(Default)]
+pub struct Journal {
+    cheap: Mutex<Second>,
+}
+
+#[derive(Default)]
+struct Second {
+    number: u64,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Journal {
+    /// One line for each request that tried to change something, and for each that we failed.
+    pub(super) fn note(&self, request: &Request, reply: &Reply) {
+        // A GET that names an account has ended its session.
+        let tried = request.method == Method::Post || reply.user.is_some();
+        let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
+        if (!tried && reply.outcome.status() < 500) || logged_nobody_out {
+            return;
+        }
+        if reply.outcome.is_cheap() && !self.has_room(request.received) {
+            return;
+        }
+        // A stranger chose path and name: the log's format quotes and escapes them.
+        let path = request.path.trim_start_matches('/');
+        let event: String = path.chars().take(MAX_PATH).collect();
+        let user = reply.user.as_deref().unwrap_or("-");
+        let user: String = user.chars().take(names::MAX_EMAIL).collect();
+        let (address, result) = (request.client.to_string(), reply.outcome.code());
+        tracing::info!(event, user, address, result);
+    }
+
+    /// Counts a line that costs its sender nothing. The first of a second also says how many were
+    /// left out before.
+    fn has_room(&self, now: Moment) -> bool {
+        let (fits, left_out) = {
+            // Numbers only: a panic leaves at most a count that is one off.
+            let mut cheap = self.cheap.lock().unwrap_or_else(PoisonError::into_inner);
+            cheap.count(now.steady.as_secs())
+        };
+        if left_out > 0 {
+            tracing::warn!(left_out, "refusals came too fast to log each of them");
+        }
+        fits
+    }
+}
+
+impl Second {
+    /// Whether one more line fits, and how many did not since that was last said.
+    fn count(&mut self, number: u64) -> (bool, u64) {
+        let mut left_out = 0;
+        if number != self.number {
+            left_out = std::mem::take(&mut self.left_out);
+            self.number = number;
+            self.lines = 0;
+        }
+        let fits = self.lines < CHEAP_LINES;
+        if fits {
+            self.lines += 1;
+        } else {
+            self.left_out += 1;
+        }
+        (fits, left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Outcome;
+
+    #[test]
+    fn what_does_not_fit_into_a_second_is_counted_and_said_in_the_next() {
+        let mut second = Second::default();
+        for _ in 0..CHEAP_LINES {
+            assert_eq!(second.count(7), (true, 0));
+        }
+        assert_eq!(second.count(7), (false, 0));
+        assert_eq!(second.count(7), (false, 0));
+        assert_eq!(second.count(8), (true, 2));
+        assert_eq!(second.count(8), (true, 0));
+    }
+
+    #[test]
+    fn what_costs_a_password_check_is_never_left_out() {
+        for outcome in [
+            Outcome::WrongCredentials,
+            Outcome::WrongPassword,
+            Outcome::WrongCode,
+            Outcome::NotSaved,
+            Outcome::CodeRequired,
+            Outcome::LoginComplete(Vec::new()),
+        ] {
+            assert!(!outcome.is_cheap(), "{}", outcome.code());
+        }
+        for outcome in [Outcome::Busy, Outcome::NotFound, Outcome::CrossSite] {
+            assert!(outcome.is_cheap(), "{}", outcome.code());
+        }
+    }
+}
