@@ -29,3 +29,5 @@ pub mod accounts;
 pub mod http;
 
 pub mod clock;
+
+pub mod memory;

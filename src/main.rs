@@ -25,6 +25,7 @@ use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
 use auth_user::handlers::{self, App, Journal, Script};
 use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
+use auth_user::memory;
 use auth_user::pages::{self, Site};
 use auth_user::redirect::Targets;
 use auth_user::reply::{Outcome, Presenter};
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    memory::reserve_less(env::args_os());
     match config.log {
         LogFormat::Text => log()
             .with_writer(io::stderr)

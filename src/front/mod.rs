@@ -36,6 +36,7 @@ use crate::front::relay::Relay;
 pub use crate::front::room::Room;
 use crate::front::tls::Tls;
 use crate::http::Response;
+use crate::memory;
 
 /// Why the program cannot start. Printed as `auth_user: cannot …` and `auth_user: hint: …`.
 #[derive(Debug)]
@@ -198,16 +199,24 @@ impl Front {
             if self.stop.is_ordered() {
                 return;
             }
-            match accepted.and_then(|(stream, peer)| self.start(stream, peer)) {
-                Ok(()) => shortage.ease(),
+            match accepted {
+                Ok((stream, peer)) => match self.start(stream, peer) {
+                    Ok(()) => shortage.ease(),
+                    // The next in the queue is tried at once, or it would drain slowly.
+                    Err(error) => self.make_room(&mut shortage, &error),
+                },
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    shortage.log(&error);
-                    self.shared.connections.close_longest_idle();
+                    self.make_room(&mut shortage, &error);
                     self.stop.wait(PAUSE);
                 }
             }
         }
+    }
+
+    fn make_room(&self, shortage: &mut Shortage, error: &io::Error) {
+        shortage.log(error);
+        self.shared.connections.close_longest_idle();
     }
 
     /// Starts a connection's thread. A connection beyond the caps is closed at once.
@@ -238,6 +247,7 @@ impl Front {
 
 /// Starts a thread that has one connection in its care.
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    memory::allow_thread(STACK)?;
     thread::Builder::new()
         .name("connection".to_owned())
         .stack_size(STACK)

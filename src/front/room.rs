@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::front::StartError;
+use crate::memory;
 
 /// Enough that the hashing gate, not the relay, is what requests wait at.
 const MOST_INNER: usize = 64;
@@ -11,6 +12,10 @@ const MOST_CONNECTIONS: usize = 1024;
 const DESCRIPTORS_PER_INNER: usize = 3;
 /// Standard streams, listener, signals, certificate, store, mail and log.
 const RESERVED: usize = 24;
+/// Address space of an inner connection: a thread of tiny_http, one of ours, and what they handle.
+const MEMORY_PER_INNER: u64 = 1 << 20;
+/// Below this no connection would be taken: what is left is kept for more important things.
+const LEAST_MEMORY: u64 = 48 << 20;
 /// Below this there would be no room for two clients and two requests.
 const LEAST: usize = RESERVED + 2 * DESCRIPTORS_PER_INNER + 2;
 
@@ -22,18 +27,38 @@ pub struct Room {
 }
 
 impl Room {
-    /// Raises the limit of open files as far as it goes and sees what fits under it.
+    /// Raises the limit of open files as far as it goes and sees what fits under it, and into
+    /// memory. Connections are bounded by memory too, but only as they come.
     ///
     /// # Errors
     ///
     /// When it is too low to serve anybody.
     pub fn claim() -> Result<Self, StartError> {
         let limit = raise();
-        Self::under(limit).ok_or_else(|| StartError {
+        let room = Self::under(limit).ok_or_else(|| StartError {
             what: format!("serve with a limit of {limit} open files"),
             hint: format!(
                 "raise it, for instance with ulimit -n 1024; at least {LEAST} are needed"
             ),
+        })?;
+        let Some(left) = memory::left() else {
+            return Ok(room);
+        };
+        room.within(left).ok_or_else(|| StartError {
+            what: format!("serve with {} MiB of address space left", left >> 20),
+            hint: format!(
+                "raise its limit, for instance with ulimit -v unlimited; at least {} MiB must be left",
+                LEAST_MEMORY >> 20
+            ),
+        })
+    }
+
+    /// Half of the memory that is left is for accounts and connections.
+    fn within(self, memory: u64) -> Option<Self> {
+        let fit = usize::try_from(memory / 2 / MEMORY_PER_INNER).unwrap_or(usize::MAX);
+        (memory >= LEAST_MEMORY).then(|| Self {
+            inner: self.inner.min(fit),
+            ..self
         })
     }
 
@@ -84,6 +109,14 @@ mod tests {
             let room = Room::under(limit).unwrap();
             assert_eq!((room.inner, room.connections), (64, 1024));
         }
+    }
+
+    #[test]
+    fn little_memory_leaves_room_for_few_requests_at_a_time() {
+        let room = Room::under(20_000).unwrap();
+        assert_eq!(room.within(60 << 20).unwrap().inner, 30);
+        assert_eq!(room.within(1 << 40), Some(room));
+        assert_eq!(room.within(LEAST_MEMORY - 1), None);
     }
 
     #[test]

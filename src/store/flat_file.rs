@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Bytes handed to the system at a time; larger ones measured no faster.
-const WRITE_BUFFER: usize = 1 << 18;
+const WRITE_BUFFER: usize = 1 << 16;
 
 /// The file, and the version of it that memory agrees with.
 pub(super) struct FlatFile {

@@ -9,6 +9,7 @@ use crate::harness::Setup;
 mod accounts;
 mod client;
 mod load;
+mod starvation;
 mod usage;
 
 /// A server to be started with these accounts.
