@@ -25,8 +25,10 @@ impl Presenter {
         hsts: impl Fn() -> bool + Send + Sync + 'static,
         compat: bool,
     ) -> Self {
-        // Chromium also asks this list where a form's answer redirects to.
-        let targets = cookie_domain.map(|domain| format!(" https://{domain} https://*.{domain}"));
+        // Chromium also asks this list where a form's answer redirects to. Without a port it would
+        // be 443 alone, and `rd` may name any.
+        let targets =
+            cookie_domain.map(|domain| format!(" https://{domain}:* https://*.{domain}:*"));
         let content_security_policy = format!(
             "default-src 'none'; style-src '{}'; form-action 'self'{}; frame-ancestors 'none'; \
              base-uri 'none'",

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "browser")]
+mod browser;
 mod compat;
 #[cfg(feature = "faults")]
 mod faults;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 mod answer;
 mod authenticator;
+#[cfg(feature = "browser")]
+mod browser;
 mod server;
 mod setup;
 mod visitor;
@@ -14,6 +16,8 @@ mod wire;
 
 pub(crate) use answer::Answer;
 pub(crate) use authenticator::Authenticator;
+#[cfg(feature = "browser")]
+pub(crate) use browser::Browser;
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, certificate_in, write_pair};
 pub(crate) use visitor::{Accept, Visitor};
