@@ -1,6 +1,7 @@
 //! The only place that asks what time it is. Everything below `main` is given a [`Moment`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -12,8 +13,9 @@ use time::format_description::well_known::Rfc3339;
 pub struct Moment {
     /// Seconds since 1970 as the system's clock shows them; jumps when somebody sets it.
     pub wall: u64,
-    /// Time since 1970 as it was when the program started, plus the time passed since on a clock
-    /// nobody can set. Limits and waits are counted on this one.
+    /// Time since 1970 that never runs backward: it passes on a clock nobody can set, and follows
+    /// the wall's when that is ahead, after a suspend or a late correction. Limits and waits are
+    /// counted on this one.
     pub steady: Duration,
 }
 
@@ -21,20 +23,36 @@ pub struct Moment {
 pub struct Clock {
     started: Instant,
     started_at: Duration,
+    /// Milliseconds the wall's clock has gained on the one nobody can set; only ever grows.
+    gained: AtomicU64,
 }
+
+/// How far apart two clocks may be that both are right: that of a program that has run for long,
+/// and that of one just started. A time in a file that is further ahead than this was written while
+/// the clock was wrong.
+pub const DRIFT: Duration = Duration::from_secs(60);
 
 impl Clock {
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
             started_at: since_epoch(),
+            gained: AtomicU64::new(0),
         }
     }
 
     pub fn now(&self) -> Moment {
+        self.at(since_epoch(), self.started.elapsed())
+    }
+
+    /// The moment when the system's clock shows `wall`, `elapsed` after the start.
+    fn at(&self, wall: Duration, elapsed: Duration) -> Moment {
+        let unset = self.started_at.saturating_add(elapsed);
+        let ahead = u64::try_from(wall.saturating_sub(unset).as_millis()).unwrap_or(u64::MAX);
+        let gained = self.gained.fetch_max(ahead, Ordering::Relaxed).max(ahead);
         Moment {
-            wall: since_epoch().as_secs(),
-            steady: self.started_at.saturating_add(self.started.elapsed()),
+            wall: wall.as_secs(),
+            steady: unset.saturating_add(Duration::from_millis(gained)),
         }
     }
 }
@@ -86,9 +104,51 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// A clock before 1970 reads as 1970: there is no code, session or wait to compute from it.
-fn since_epoch() -> Duration {
+/// The system's clock. Before 1970 it reads as 1970: there is no code, session or wait to compute
+/// from it.
+pub fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock() -> Clock {
+        Clock {
+            started: Instant::now(),
+            started_at: Duration::from_secs(1000),
+            gained: AtomicU64::new(0),
+        }
+    }
+
+    /// What the steady clock says, in seconds.
+    fn steady(clock: &Clock, wall: u64, elapsed: u64) -> u64 {
+        let moment = clock.at(Duration::from_secs(wall), Duration::from_secs(elapsed));
+        moment.steady.as_secs()
+    }
+
+    #[test]
+    fn a_clock_set_back_stops_no_time() {
+        let clock = clock();
+        assert_eq!(steady(&clock, 1010, 10), 1010);
+        assert_eq!(steady(&clock, 0, 20), 1020);
+    }
+
+    #[test]
+    fn a_clock_set_forward_is_followed_and_never_taken_back() {
+        let clock = clock();
+        assert_eq!(steady(&clock, 5000, 10), 5000);
+        assert_eq!(steady(&clock, 1020, 20), 5010);
+        assert_eq!(steady(&clock, 5020, 30), 5020);
+    }
+
+    #[test]
+    fn no_clock_is_too_wrong() {
+        let clock = clock();
+        assert_eq!(steady(&clock, 0, u64::MAX), u64::MAX);
+        assert!(steady(&clock, u64::MAX, 0) >= u64::MAX / 1000);
+    }
 }

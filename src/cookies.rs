@@ -38,6 +38,12 @@ impl Cookies {
         request.cookie(self.session)
     }
 
+    /// Every value of the session's cookie that came. Only for ending them: whoever can name a
+    /// session may end it.
+    pub fn sessions<'a>(&self, request: &'a Request) -> impl Iterator<Item = &'a str> {
+        request.cookies(self.session)
+    }
+
     pub fn login<'a>(&self, request: &'a Request) -> Option<&'a str> {
         request.cookie(LOGIN)
     }

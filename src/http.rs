@@ -62,17 +62,21 @@ impl Request {
     }
 
     /// The cookie of that name; none if it came more than once, since one of them was planted.
-    pub fn cookie(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .headers
+    pub fn cookie(&self, name: &'static str) -> Option<&str> {
+        let mut values = self.cookies(name);
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// All cookies of that name, whoever set them.
+    pub fn cookies<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        self.headers
             .iter()
             .filter(|(field, _)| field == "cookie")
             .flat_map(|(_, value)| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(field, _)| *field == name)
-            .map(|(_, value)| value);
-        let value = values.next()?;
-        values.next().is_none().then_some(value)
+            .filter(move |(field, _)| *field == name)
+            .map(|(_, value)| value)
     }
 }
 

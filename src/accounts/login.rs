@@ -6,7 +6,7 @@ use crate::accounts::password::{Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
 use crate::accounts::{Account, Device, MailedPassword, Totp, WrongCodes, password};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{DRIFT, Moment, Timestamp};
 
 /// How long a mailed password works.
 pub const MAILED_LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -19,7 +19,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How many recovery codes an account is given.
 const RECOVERY_CODES: usize = 10;
 
-/// Browsers an account remembers; the one known longest makes room.
+/// Browsers an account remembers; the one that has not logged in for longest makes room.
 const MAX_DEVICES: usize = 10;
 
 /// Proof that a password was right, and what follows from it.
@@ -29,6 +29,8 @@ pub struct Authenticated {
     pub enrolled: bool,
     /// The password was a mailed one, with this digest.
     pub mailed: Option<Digest>,
+    /// The hash on file that the password was checked against.
+    pub checked: PasswordHash,
     /// A hash of today's strength, if the one on file is weaker.
     pub rehashed: Option<PasswordHash>,
 }
@@ -44,14 +46,23 @@ pub fn authenticate(
     let mailed = account
         .mailed_password
         .as_ref()
-        .filter(|mailed| mailed.digest.matches(password.as_str()) && now < mailed.expires)
+        .filter(|mailed| mailed.digest.matches(password.as_str()) && mailed.is_live(now))
         .map(|mailed| mailed.digest);
     (own || mailed.is_some()).then(|| Authenticated {
         username: account.username.clone(),
         enrolled: account.totp.is_some(),
         mailed,
+        checked: account.password.clone(),
         rehashed: (own && account.password.is_weak()).then(|| PasswordHash::new(password)),
     })
+}
+
+impl MailedPassword {
+    /// Whether it still works. One that would for longer than it may was mailed while the clock was
+    /// wrong.
+    fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires && self.expires <= now.plus(MAILED_LIFETIME + DRIFT)
+    }
 }
 
 /// Why a code was not accepted.
@@ -135,7 +146,10 @@ impl Account {
         now: Moment,
     ) -> Result<(), CodeRefused> {
         self.judge_code(device, now.timestamp(), |account| {
-            let Some(step) = secret.accept(&without_spaces(typed), now.wall, 0) else {
+            // Confirmed twice at once, it must not forget the codes used in between.
+            let last = account.totp.as_ref().filter(|own| own.secret == *secret);
+            let last_step = last.map_or(0, |own| own.last_step);
+            let Some(step) = secret.accept(&without_spaces(typed), now.wall, last_step) else {
                 return false;
             };
             account.totp = Some(Totp {
@@ -178,15 +192,20 @@ impl Account {
             .is_some()
     }
 
-    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password.
+    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password,
+    /// and a known browser as the one that makes room last.
     pub fn logged_in(&mut self, device: Option<Digest>) {
         self.wrong_codes = WrongCodes::default();
-        if let Some(known) = self
+        let position = self
             .devices
-            .iter_mut()
-            .find(|known| Some(known.id) == device)
-        {
-            known.wrong_codes = WrongCodes::default();
+            .iter()
+            .position(|known| Some(known.id) == device);
+        if let Some(position) = position {
+            let known = self.devices.remove(position);
+            self.devices.push(Device {
+                wrong_codes: WrongCodes::default(),
+                ..known
+            });
         }
         self.mailed_password = None;
     }
@@ -378,6 +397,31 @@ mod tests {
     }
 
     #[test]
+    fn the_browser_that_has_not_logged_in_for_longest_makes_room() {
+        let (mut account, _) = enrolled();
+        let browser = |n: u32| Digest::of(&n.to_string());
+        for n in 0..10 {
+            account.remember_device(browser(n), Timestamp(START));
+        }
+        account.logged_in(Some(browser(0)));
+        account.remember_device(browser(10), Timestamp(START));
+        assert!(account.knows_device(browser(0)) && account.knows_device(browser(10)));
+        assert!(!account.knows_device(browser(1)));
+        assert_eq!(account.devices.len(), 10);
+    }
+
+    #[test]
+    fn a_key_confirmed_twice_takes_no_code_twice() {
+        let (mut account, secret) = enrolled();
+        let next = code(&secret, START + 30);
+        assert_eq!(account.accept_code(&next, None, at(START + 30)), Ok(()));
+        let again = account.confirm_secret(&secret, &code(&secret, START), None, at(START + 30));
+        assert_eq!(again, Err(CodeRefused::Wrong));
+        let again = account.accept_code(&next, None, at(START + 30));
+        assert_eq!(again, Err(CodeRefused::Wrong));
+    }
+
+    #[test]
     fn a_recovery_code_works_once_and_the_others_stay() {
         let (mut account, _) = enrolled();
         let codes = account.new_recovery_codes();
@@ -402,6 +446,8 @@ mod tests {
         };
         assert!(works(&account, &first, Timestamp(START + 1799)).is_some());
         assert!(works(&account, &first, Timestamp(START + 1800)).is_none());
+        // With the clock an hour back it would work for an hour more.
+        assert!(works(&account, &first, Timestamp(START - 3600)).is_none());
 
         let second = token::mailed_password();
         assert!(account.mail_password(Digest::of(&second), now));

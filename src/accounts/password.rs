@@ -137,26 +137,28 @@ impl PasswordHash {
 /// Both take the work of [`ROUNDS`] rounds: with fewer, or with no hash, the rest is done for
 /// nothing, so that time tells a stranger neither who exists nor whose hash is old.
 pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
-    let (right, rounds_done) = match hash {
-        Some(known) => {
-            let mut computed = Zeroizing::new(vec![0; known.hash.len()]);
-            pbkdf2_hmac::<Sha256>(
-                password.0.as_bytes(),
-                &known.salt,
-                known.rounds,
-                &mut computed,
-            );
-            (bool::from(computed.ct_eq(&known.hash)), known.rounds)
-        }
-        None => (false, 0),
-    };
-    let rest = ROUNDS.saturating_sub(rounds_done);
+    let right = hash.is_some_and(|known| {
+        let mut computed = Zeroizing::new(vec![0; known.hash.len()]);
+        pbkdf2_hmac::<Sha256>(
+            password.0.as_bytes(),
+            &known.salt,
+            known.rounds,
+            &mut computed,
+        );
+        computed.ct_eq(&known.hash).into()
+    });
+    let rest = rounds_for_nothing(hash);
     if rest > 0 {
         let mut unused = [0; 32];
         pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &[0; 16], rest, &mut unused);
         std::hint::black_box(unused);
     }
     right
+}
+
+/// How many rounds a check has to do besides those of the hash on file.
+fn rounds_for_nothing(hash: Option<&PasswordHash>) -> u32 {
+    ROUNDS.saturating_sub(hash.map_or(0, |known| known.rounds))
 }
 
 impl Serialize for PasswordHash {
@@ -233,6 +235,18 @@ mod tests {
         let hash = PasswordHash::new(&Password::new("pa\u{df}wo\u{308}rter"));
         assert!(verify(Some(&hash), &Password::new("pa\u{df}w\u{f6}rter")));
         assert!(!verify(Some(&hash), &Password::new("pa\u{df}w\u{f6}rter ")));
+    }
+
+    #[test]
+    fn a_check_takes_the_same_rounds_for_a_strong_hash_an_old_one_and_none() {
+        let hash = |rounds: u32| {
+            let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";
+            PasswordHash::parse(&format!("$pbkdf2-sha256$i={rounds},l=32$c2FsdA${hash}")).ok()
+        };
+        for (rounds, rest) in [(600_000, 0), (1000, 599_000), (1, 599_999), (700_000, 0)] {
+            assert_eq!(rounds_for_nothing(hash(rounds).as_ref()), rest);
+        }
+        assert_eq!(rounds_for_nothing(None), 600_000);
     }
 
     #[test]

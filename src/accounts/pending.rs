@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::accounts::password::PasswordHash;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
-use crate::accounts::{names, token};
+use crate::accounts::{Account, names, token};
 use crate::clock::Timestamp;
 
 /// How long the code may take.
@@ -30,6 +31,9 @@ pub struct PendingLogin {
     pub mailed: Option<Digest>,
     /// Where the visitor was going; validated.
     pub rd: String,
+    /// What the password was checked against. The account must still have it when the code comes,
+    /// or it is another password's, or another account's of the same name.
+    checked: PasswordHash,
     wrong_codes: u32,
 }
 
@@ -39,14 +43,24 @@ impl PendingLogin {
         enrolling: Option<Secret>,
         mailed: Option<Digest>,
         rd: String,
+        checked: PasswordHash,
     ) -> Self {
         Self {
             username: username.to_owned(),
             enrolling,
             mailed,
             rd,
+            checked,
             wrong_codes: 0,
         }
+    }
+
+    /// Whether this is still the account it began with: there, enabled, with the same password, and
+    /// enrolled or not as it was.
+    pub fn is_for(&self, account: &Account) -> bool {
+        !account.disabled
+            && account.password == self.checked
+            && account.totp.is_none() == self.enrolling.is_some()
     }
 }
 
@@ -56,6 +70,14 @@ pub struct PendingChoice {
     pub username: String,
     pub mailed: Digest,
     pub rd: String,
+    checked: PasswordHash,
+}
+
+impl PendingChoice {
+    /// Whether this is still the account it began with: there, enabled, with the same password.
+    pub fn is_for(&self, account: &Account) -> bool {
+        !account.disabled && account.password == self.checked
+    }
 }
 
 /// A logged-in visitor moves to a new authenticator: its key, until a code confirms it.
@@ -149,12 +171,14 @@ impl Pending {
             username,
             mailed,
             rd,
+            checked,
             ..
         } = login;
         let choice = PendingChoice {
             username,
             mailed: mailed?,
             rd,
+            checked,
         };
         let cookie = token::cookie();
         insert(&mut logins, Digest::of(&cookie), Stage::Choice(choice), now);
@@ -224,7 +248,31 @@ mod tests {
     use super::*;
 
     fn login() -> PendingLogin {
-        PendingLogin::new("alice", None, Some(Digest::of("mailed")), String::new())
+        let mailed = Some(Digest::of("mailed"));
+        PendingLogin::new("alice", None, mailed, String::new(), hash("c2FsdA"))
+    }
+
+    fn hash(salt: &str) -> PasswordHash {
+        let hash = "Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(&format!("$pbkdf2-sha256$i=1,l=32${salt}${hash}"));
+        hash.ok().unwrap()
+    }
+
+    #[test]
+    fn a_pending_login_is_for_the_account_it_began_with() {
+        let account = |salt: &str| Account::new("alice", "a@example.com", hash(salt), Timestamp(0));
+        let enrolling = PendingLogin {
+            enrolling: Some(Secret::new()),
+            ..login()
+        };
+        let disabled = Account {
+            disabled: true,
+            ..account("c2FsdA")
+        };
+        assert!(enrolling.is_for(&account("c2FsdA")));
+        assert!(!enrolling.is_for(&account("c2FsdDE")), "another password");
+        assert!(!enrolling.is_for(&disabled));
+        assert!(!login().is_for(&account("c2FsdA")), "not enrolled any more");
     }
 
     #[test]

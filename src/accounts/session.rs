@@ -7,9 +7,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::accounts::names;
 use crate::accounts::token::Digest;
-use crate::clock::{Moment, Timestamp};
+use crate::accounts::{Account, names};
+use crate::clock::Timestamp;
 
 /// Most sessions of one account; the one unused longest makes room.
 pub const MAX_PER_ACCOUNT: usize = 50;
@@ -30,6 +30,10 @@ pub struct Session {
     pub id: Digest,
     /// As the account's owner wrote it.
     pub username: String,
+    /// When the account was made. Another account that has come by the name since, by registration
+    /// or by an edit of the file, does not come by the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account_created: Option<Timestamp>,
     pub created: Timestamp,
     /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
@@ -40,12 +44,19 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(id: Digest, username: &str, address: String, agent: &str, now: Timestamp) -> Self {
+    pub fn new(
+        id: Digest,
+        account: &Account,
+        address: String,
+        agent: &str,
+        now: Timestamp,
+    ) -> Self {
         let agent = agent.chars().take(200).collect();
         let last_seen = AtomicU64::new(now.0);
         Self {
             id,
-            username: username.to_owned(),
+            username: account.username.clone(),
+            account_created: account.created,
             created: now,
             last_seen,
             address,
@@ -62,13 +73,13 @@ impl Session {
         self.last_seen.fetch_max(now.0, Ordering::Relaxed);
     }
 
-    /// Whether it is over. Both clocks are asked, and either can end it: the steady one stands
-    /// still while the machine sleeps, the wall's can be set back.
-    pub fn is_over(&self, limits: Limits, now: Moment) -> bool {
-        let over = |now: Timestamp| {
-            now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
-        };
-        over(now.timestamp()) || over(Timestamp(now.wall))
+    pub fn is_over(&self, limits: Limits, now: Timestamp) -> bool {
+        now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
+    }
+
+    /// Whether this is the account that logged in, and not another of the same name.
+    pub fn is_of(&self, account: &Account) -> bool {
+        names::is_same(&self.username, &account.username) && self.account_created == account.created
     }
 }
 
@@ -152,49 +163,62 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AtomicU64, D:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::password::PasswordHash;
 
     const LIMITS: Limits = Limits {
         idle: Duration::from_secs(3600),
         max: Duration::from_secs(86400),
     };
 
-    fn session(name: &str, secret: &str, now: u64) -> Session {
-        let address = "127.0.0.1".to_owned();
-        Session::new(Digest::of(secret), name, address, "Firefox", Timestamp(now))
+    fn account(name: &str, created: u64) -> Account {
+        let hash = PasswordHash::parse(
+            "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs",
+        );
+        Account::new(
+            name,
+            "a@example.com",
+            hash.ok().unwrap(),
+            Timestamp(created),
+        )
     }
 
-    fn moment(wall: u64, steady: u64) -> Moment {
-        Moment {
-            wall,
-            steady: Duration::from_secs(steady),
-        }
+    fn session(name: &str, secret: &str, now: u64) -> Session {
+        let (account, address) = (account(name, 500), "127.0.0.1".to_owned());
+        Session::new(
+            Digest::of(secret),
+            &account,
+            address,
+            "Firefox",
+            Timestamp(now),
+        )
     }
 
     #[test]
     fn a_session_ends_when_unused() {
         let session = session("alice", "a", 1000);
-        assert!(!session.is_over(LIMITS, moment(4599, 4599)));
-        assert!(session.is_over(LIMITS, moment(4600, 4600)));
+        assert!(!session.is_over(LIMITS, Timestamp(4599)));
+        assert!(session.is_over(LIMITS, Timestamp(4600)));
     }
 
     #[test]
     fn a_session_ends_however_much_it_is_used() {
         let session = session("alice", "a", 1000);
         session.seen(Timestamp(87_000));
-        assert!(!session.is_over(LIMITS, moment(87_399, 87_399)));
-        assert!(session.is_over(LIMITS, moment(87_400, 87_400)));
+        assert!(!session.is_over(LIMITS, Timestamp(87_399)));
+        assert!(session.is_over(LIMITS, Timestamp(87_400)));
     }
 
     #[test]
-    fn setting_the_clock_back_prolongs_no_session() {
+    fn a_session_is_of_the_account_that_logged_in_and_of_no_other_of_its_name() {
         let session = session("alice", "a", 1000);
-        assert!(session.is_over(LIMITS, moment(0, 4600)));
-    }
-
-    #[test]
-    fn a_suspended_machine_prolongs_no_session() {
-        let session = session("alice", "a", 1000);
-        assert!(session.is_over(LIMITS, moment(90_000, 1001)));
+        assert!(session.is_of(&account("Alice", 500)));
+        for other in [
+            account("alice", 501),
+            account("alice", 499),
+            account("bob", 500),
+        ] {
+            assert!(!session.is_of(&other));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::accounts::WrongCodes;
 use crate::accounts::token::Digest;
-use crate::clock::Timestamp;
+use crate::clock::{DRIFT, Timestamp};
 
 /// Failures in a row before an account's next attempt has to wait.
 pub const FREE_FAILURES: u32 = 5;
@@ -42,8 +42,12 @@ fn wait_after(failures: u32, free: u32) -> Duration {
     }
 }
 
-/// What is left of a wait that began at `last`. A clock that was set back does not prolong it.
+/// What is left of a wait that began at `last`. One that began in the future, by a clock that was
+/// wrong, is none: it might last for years.
 fn left(wait: Duration, last: Timestamp, now: Timestamp) -> Option<Duration> {
+    if last.since(now) > DRIFT {
+        return None;
+    }
     let left = wait.saturating_sub(now.since(last)).min(wait);
     (!left.is_zero()).then_some(left)
 }
@@ -112,10 +116,16 @@ struct State {
 #[must_use]
 pub struct Attempt {
     target: Target,
+    previous: Failures,
+    from: FromAddress,
+    standing: Standing,
+}
+
+/// An attempt as its address is charged with it.
+#[must_use]
+pub struct FromAddress {
     origin: Origin,
     at: Timestamp,
-    previous: Failures,
-    standing: Standing,
 }
 
 impl Attempt {
@@ -182,9 +192,8 @@ impl Throttle {
         state.addresses.add(origin, now, ADDRESS_WINDOW);
         Ok(Attempt {
             target,
-            origin,
-            at: now,
             previous,
+            from: FromAddress { origin, at: now },
             standing,
         })
     }
@@ -199,13 +208,11 @@ impl Throttle {
         let mut state = self.state();
         if let Some(failures) = state.targets.rows.get_mut(&attempt.target) {
             failures.count = failures.count.saturating_sub(1);
-            if failures.last == attempt.at {
+            if failures.last == attempt.from.at {
                 failures.last = attempt.previous.last;
             }
         }
-        if let Some(recent) = state.addresses.rows.get_mut(&attempt.origin) {
-            recent.forget(attempt.at);
-        }
+        state.forgive_address(attempt.from);
     }
 
     /// Clears an account's count, or its browser's, after a login with both factors. The address
@@ -214,16 +221,30 @@ impl Throttle {
         self.state().targets.rows.remove(&target);
     }
 
-    /// How long an address has to wait before it may try a code.
-    pub fn address_wait(&self, address: IpAddr, now: Timestamp) -> Option<Duration> {
-        self.state().address_wait(Origin::of(address), now)
+    /// Begins an attempt at a code, whose account has a count of its own. A browser the account
+    /// knows does not wait for its address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Throttle::begin`].
+    pub fn begin_code(
+        &self,
+        known_browser: bool,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<FromAddress, Duration> {
+        let origin = Origin::of(address);
+        let mut state = self.state();
+        if let Some(wait) = state.address_wait(origin, now).filter(|_| !known_browser) {
+            return Err(wait);
+        }
+        state.addresses.add(origin, now, ADDRESS_WINDOW);
+        Ok(FromAddress { origin, at: now })
     }
 
-    /// Counts a wrong code against the address it came from.
-    pub fn count_address(&self, address: IpAddr, now: Timestamp) {
-        self.state()
-            .addresses
-            .add(Origin::of(address), now, ADDRESS_WINDOW);
+    /// Takes back an attempt at a code that was right, or was not looked at.
+    pub fn forgive_code(&self, attempt: FromAddress) {
+        self.state().forgive_address(attempt);
     }
 
     /// Counts a request for a new password.
@@ -265,6 +286,12 @@ impl State {
         let recent = self.addresses.row(origin);
         let failures = recent.map_or(0, |recent| recent.times.len());
         Standing::Stranger { failures }
+    }
+
+    fn forgive_address(&mut self, attempt: FromAddress) {
+        if let Some(recent) = self.addresses.rows.get_mut(&attempt.origin) {
+            recent.forget(attempt.at);
+        }
     }
 
     fn address_wait(&mut self, origin: Origin, now: Timestamp) -> Option<Duration> {
@@ -464,6 +491,22 @@ mod tests {
     }
 
     #[test]
+    fn codes_tried_at_once_are_counted_before_any_is_decided() {
+        let throttle = Throttle::new(0);
+        let begun: Vec<_> = (0..50)
+            .map(|_| throttle.begin_code(false, HOME, Timestamp(7)))
+            .collect();
+        assert_eq!(begun.iter().filter(|attempt| attempt.is_ok()).count(), 20);
+        // They are failures of the address at passwords too, and the other way round.
+        assert_eq!(fail(&throttle, account("a"), HOME, 7), Err(1));
+        assert!(throttle.begin_code(true, HOME, Timestamp(7)).is_ok());
+        for attempt in begun.into_iter().flatten() {
+            throttle.forgive_code(attempt);
+        }
+        assert_eq!(fail(&throttle, account("a"), HOME, 7), Ok(()));
+    }
+
+    #[test]
     fn an_address_waits_after_twenty_failures_and_a_login_does_not_clear_them() {
         let throttle = Throttle::new(0);
         for n in 0..20 {
@@ -550,7 +593,13 @@ mod tests {
         for _ in 0..6 {
             wrong.add(Timestamp(1_000_000));
         }
-        assert_eq!(wrong.wait(Timestamp(0)), Some(Duration::from_secs(2)));
+        let wait = Some(Duration::from_secs(2));
+        assert_eq!(wrong.wait(Timestamp(1_000_000)), wait);
+        assert_eq!(wrong.wait(Timestamp(1_000_000 - 60)), wait);
+        assert_eq!(wrong.wait(Timestamp(1_000_000 - 61)), None);
         assert_eq!(wrong.wait(Timestamp(1_000_002)), None);
+        // The next one counts by the clock as it is.
+        wrong.add(Timestamp(0));
+        assert_eq!(wrong.wait(Timestamp(0)), Some(Duration::from_secs(4)));
     }
 }

@@ -14,6 +14,7 @@ use crate::accounts::totp::Secret;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
 use crate::form::Form;
+use crate::handlers::code::{begin_code, judge};
 use crate::handlers::login::check_password;
 use crate::handlers::{Answer, App, LoggedIn, MAX_SECRET, known_device, require_login};
 use crate::http::Request;
@@ -79,7 +80,9 @@ fn account_page(
     problem: Option<(AccountForm, Problem)>,
 ) -> Page {
     let sessions = sessions(app, me);
-    let live = |session: &&Arc<Session>| !session.is_over(app.session_limits, request.received);
+    let live = |session: &&Arc<Session>| {
+        !session.is_over(app.session_limits, request.received.timestamp())
+    };
     let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -327,23 +330,20 @@ fn code_change(
 ) -> Result<(), Refusal> {
     let now: Moment = request.received;
     let username = me.account.username.clone();
-    let judged = app.store.update(move |accounts| {
+    let attempt = begin_code(app, request, device)?;
+    let judged = judge(app, attempt, move |accounts| {
         // Looked at before the change, so that an attempt made too early costs no save.
-        let wait = accounts.find(&username)?.code_wait(device, now.timestamp());
+        let account = accounts.find(&username)?;
+        let wait = account.code_wait(device, now.timestamp());
         match wait {
             Some(wait) => Some(Err(CodeRefused::TooEarly(wait))),
             None => accounts.change(&username, change),
         }
     })?;
-    match judged {
-        None => Err(Outcome::LoginRequired.into()),
-        Some(Ok(())) => Ok(()),
-        Some(Err(CodeRefused::TooEarly(wait))) => Err(Outcome::Throttled(wait).into()),
-        Some(Err(CodeRefused::Wrong)) => {
-            app.throttle.count_address(request.client, now.timestamp());
-            Err(Outcome::WrongCode.into())
-        }
-    }
+    judged.map_err(|why| match why {
+        CodeRefused::TooEarly(wait) => Outcome::Throttled(wait).into(),
+        CodeRefused::Wrong => Outcome::WrongCode.into(),
+    })
 }
 
 /// Tells the owner by mail what was done to the account.

@@ -2,6 +2,7 @@
 
 use crate::accounts::login::CodeRefused;
 use crate::accounts::pending::PendingLogin;
+use crate::accounts::throttle::FromAddress;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
@@ -69,12 +70,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     }
 
     let (known, new) = device_of(app, request, &login.username);
-    if known.is_none() {
-        let wait = app
-            .throttle
-            .address_wait(request.client, request.received.timestamp());
-        wait.map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))?;
-    }
+    let attempt = begin_code(app, request, known)?;
     let step = Step {
         login: login.clone(),
         typed: typed.to_string(),
@@ -82,10 +78,8 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         new: new.as_deref().map(Digest::of),
         now: request.received,
     };
-    let codes = match app.store.update(move |accounts| step.take(accounts))? {
-        Some(judged) => judged.map_err(|why| wrong_code(app, request, cookie, why))?,
-        None => return Err(Outcome::NoPendingLogin.into()),
-    };
+    let judged = judge(app, attempt, move |accounts| step.take(accounts))?;
+    let codes = judged.map_err(|why| refused(app, cookie, why))?;
 
     if login.mailed.is_some() {
         return must_choose(app, request, cookie, codes);
@@ -135,15 +129,12 @@ struct Step {
 }
 
 impl Step {
-    /// The recovery codes, if it enrolled, or why the code was refused. None if the account is gone
-    /// or disabled, or another login has enrolled it.
+    /// The recovery codes, if it enrolled, or why the code was refused. None if the account is not
+    /// what it was at the first step.
     fn take(self, accounts: &mut Accounts) -> Option<Result<Vec<String>, CodeRefused>> {
         let account = accounts
             .find(&self.login.username)
-            .filter(|account| !account.disabled)?;
-        if account.totp.is_some() == self.login.enrolling.is_some() {
-            return None;
-        }
+            .filter(|account| self.login.is_for(account))?;
         if let Some(wait) = account.code_wait(self.known, self.now.timestamp()) {
             return Some(Err(CodeRefused::TooEarly(wait)));
         }
@@ -171,18 +162,42 @@ impl Step {
     }
 }
 
-/// Counts a wrong code against the login and the address; the account has counted it already.
-fn wrong_code(app: &App, request: &Request, cookie: &str, why: CodeRefused) -> Refusal {
+/// Counts a wrong code against the login; account and address have counted it already.
+fn refused(app: &App, cookie: &str, why: CodeRefused) -> Refusal {
     match why {
         CodeRefused::TooEarly(wait) => Outcome::Throttled(wait),
         CodeRefused::Wrong => {
             app.pending.wrong_code(cookie);
-            app.throttle
-                .count_address(request.client, request.received.timestamp());
             Outcome::WrongCode
         }
     }
     .into()
+}
+
+/// Begins an attempt at a code, unless its address has to wait.
+pub(super) fn begin_code(
+    app: &App,
+    request: &Request,
+    known: Option<Digest>,
+) -> Result<FromAddress, Refusal> {
+    let now = request.received.timestamp();
+    app.throttle
+        .begin_code(known.is_some(), request.client, now)
+        .map_err(|wait| Outcome::Throttled(wait).into())
+}
+
+/// Has a code judged and the judgement saved; only a wrong one stays counted against its address.
+/// `change` gives None if there is nobody to judge, as if nobody had begun.
+pub(super) fn judge<T: Send + 'static>(
+    app: &App,
+    attempt: FromAddress,
+    change: impl FnOnce(&mut Accounts) -> Option<Result<T, CodeRefused>> + Send + 'static,
+) -> Result<Result<T, CodeRefused>, Refusal> {
+    let judged = app.store.update(change);
+    if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)))) {
+        app.throttle.forgive_code(attempt);
+    }
+    Ok(judged?.ok_or(Outcome::NoPendingLogin)?)
 }
 
 /// After a mailed password: a new one must be chosen before there is a session.

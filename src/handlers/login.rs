@@ -2,7 +2,7 @@
 
 use crate::accounts::login::{Authenticated, authenticate};
 use crate::accounts::names;
-use crate::accounts::password::{self, Password};
+use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::throttle::Origin;
 use crate::accounts::token::Digest;
@@ -75,7 +75,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    note_password(app, proof)?;
+    let checked = note_password(app, proof)?;
 
     let secret = (!enrolled).then(Secret::new);
     let outcome = match &secret {
@@ -85,7 +85,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
         },
         None => Outcome::CodeRequired,
     };
-    let login = PendingLogin::new(&username, secret, mailed, rd);
+    let login = PendingLogin::new(&username, secret, mailed, rd, checked);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to("/secret_key")
@@ -119,30 +119,37 @@ pub(super) fn check_password(
 }
 
 /// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
-/// replaced. Refused if somebody else used the mailed one in the meantime.
-pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<(), Refusal> {
+/// replaced. Gives the hash the account has after that, if nobody else has changed it. Refused if
+/// somebody else used the mailed one in the meantime.
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<PasswordHash, Refusal> {
     let username = proof.username;
     if let Some(digest) = proof.mailed {
         let used = app.store.update(move |accounts| {
             accounts.change(&username, |account| account.use_mailed_password(digest))
         })?;
         return match used {
-            Some(true) => Ok(()),
+            Some(true) => Ok(proof.checked),
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    if let Some(hash) = proof.rehashed {
-        // Nobody is kept out for want of a stronger hash: the next login makes it again.
-        let _ = app.store.update(move |accounts| {
-            accounts.change(&username, |account| {
-                // One that was changed in the meantime is not weak.
-                if account.password.is_weak() {
-                    account.password = hash;
-                }
-            })
-        });
-    }
-    Ok(())
+    let Some(hash) = proof.rehashed else {
+        return Ok(proof.checked);
+    };
+    let (checked, stronger) = (proof.checked.clone(), hash.clone());
+    let replaced = app.store.update(move |accounts| {
+        accounts.change(&username, |account| {
+            let unchanged = account.password == checked;
+            if unchanged {
+                account.password = stronger;
+            }
+            unchanged
+        })
+    });
+    // Nobody is kept out for want of a stronger hash: the next login makes it again.
+    Ok(match replaced {
+        Ok(Some(true)) => hash,
+        _ => proof.checked,
+    })
 }
 
 /// `GET /logout`: ends the session, unless another site sent the visitor here.
@@ -166,10 +173,12 @@ pub(super) fn logout(app: &App, request: &Request) -> Answer {
 
 fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
     let me = logged_in(app, request);
-    if let Some(cookie) = app.cookies.session(request) {
-        let id = Digest::of(cookie);
-        app.store
-            .update_sessions(move |sessions| sessions.retain(|session| session.id != id))?;
+    // All of them: one that was planted beside one's own must not keep that alive.
+    let ids: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
+    if !ids.is_empty() {
+        app.store.update_sessions(move |sessions| {
+            sessions.retain(|session| !ids.contains(&session.id))
+        })?;
     }
     if let Some(cookie) = app.cookies.login(request) {
         app.pending.finish(cookie);

@@ -184,9 +184,10 @@ fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Opti
 
 /// Whose count a password attempt goes to.
 fn target(name: &str, account: Option<&Account>, device: Option<Digest>) -> Target {
-    let name = account.map_or(name, |account| &account.username);
+    // An address nobody has is counted in all its spellings too, as one that somebody has.
+    let name = account.map_or_else(|| names::ascii_domain(name), |own| own.username.clone());
     device.map_or_else(
-        || Target::Account(Digest::of(&names::key(name))),
+        || Target::Account(Digest::of(&names::key(&name))),
         Target::Device,
     )
 }
@@ -217,20 +218,13 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
     let session = app
         .store
         .session(Digest::of(app.cookies.session(request)?))?;
-    if session.is_over(app.session_limits, now) {
+    if session.is_over(app.session_limits, now.timestamp()) {
         return None;
     }
     let account = app
         .store
         .resolve(&session.username)
-        .filter(|account| !account.disabled)?;
-    // Else somebody who registers a freed name would meet its former owner's sessions.
-    if account
-        .created
-        .is_some_and(|created| created > session.created)
-    {
-        return None;
-    }
+        .filter(|account| !account.disabled && session.is_of(account))?;
     if request.method != Method::Head {
         session.seen(now.timestamp());
     }
@@ -266,7 +260,10 @@ fn start_session(
     let now = request.received.timestamp();
     let agent = request.header("user-agent").unwrap_or_default();
     let address = request.client.to_string();
-    let session = Session::new(Digest::of(&cookie), username, address, agent, now);
+    let account = app.store.resolve(username);
+    let account = account.ok_or(Outcome::NoPendingLogin)?;
+    let known = known_device(app, request, Some(&account));
+    let session = Session::new(Digest::of(&cookie), &account, address, agent, now);
     let before = app.cookies.session(request).map(Digest::of);
     app.store.update_sessions(move |sessions| {
         let name = names::key(&session.username);
@@ -276,8 +273,9 @@ fn start_session(
     })?;
     app.throttle
         .clear(Target::Account(Digest::of(&names::key(username))));
-    if let Some(known) = app.cookies.device(request) {
-        app.throttle.clear(Target::Device(Digest::of(known)));
+    // Not one that another account knows: a login to one's own must not buy guesses at others.
+    if let Some(known) = known {
+        app.throttle.clear(Target::Device(known));
     }
     let mut cookies = vec![app.cookies.set_session(&cookie), app.cookies.end_login()];
     cookies.extend(device.map(|device| app.cookies.set_device(&device)));

@@ -104,7 +104,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
     let account = app
         .store
         .resolve(&choice.username)
-        .filter(|account| !account.disabled);
+        .filter(|account| choice.is_for(account));
     let account = account.ok_or(Outcome::NoPendingLogin)?;
     refuse_easy(app, &new, &account)?;
     if choice.mailed.matches(new.as_str()) {

@@ -13,6 +13,7 @@ use crate::accounts::password::{self, Password};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Accounts, names};
 use crate::form::Form;
+use crate::handlers::code::begin_code;
 use crate::handlers::login::{check_password, note_password};
 use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session, typed};
 use crate::http::Request;
@@ -96,8 +97,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let name = name_field(&form)?;
 
     let now = request.received;
-    let wait = app.throttle.address_wait(request.client, now.timestamp());
-    wait.map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))?;
+    let attempt = begin_code(app, request, None)?;
     let key = script.take_key(&name, &typed);
     let key_is_right = key.is_some();
     let account = name.clone();
@@ -113,8 +113,11 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
             account.logged_in(None);
             Ok(account.username.clone())
         })
-    })?;
-    match judged {
+    });
+    if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)) | None)) {
+        app.throttle.forgive_code(attempt);
+    }
+    match judged? {
         Some(Ok(username)) => {
             let cookies = start_session(app, request, &username, None, false)?;
             let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
@@ -128,10 +131,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
             key.map(|key| script.printed().insert(names::key(&name), key));
             Err(Outcome::Throttled(wait).into())
         }
-        Some(Err(CodeRefused::Wrong)) | None => {
-            app.throttle.count_address(request.client, now.timestamp());
-            Err(Refusal::from(Outcome::WrongCode).about(&name))
-        }
+        Some(Err(CodeRefused::Wrong)) | None => Err(Refusal::from(Outcome::WrongCode).about(&name)),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, DRIFT, Timestamp};
 
 mod document;
 mod error;
@@ -36,10 +36,6 @@ pub use error::{NotSaved, OpenError};
 
 /// How often the last use of sessions is saved; a crash forgets no more than that.
 const CHORES: Duration = Duration::from_secs(60);
-
-/// How far ahead of the clock a session's times may be when it is read. The clock that wrote them
-/// cannot be set, so it and the system's drift apart a little.
-const CLOCK_DRIFT: Duration = Duration::from_secs(60);
 
 /// Accounts and sessions, in memory and on disk.
 ///
@@ -70,7 +66,7 @@ impl Store {
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
 
         let known = accounts.published();
-        let now = clock.now();
+        let now = clock.now().timestamp();
         sessions.amend(|sessions| {
             drop_from_the_future(sessions, now);
             drop_dead(sessions, &known.get(), limits, now);
@@ -78,7 +74,7 @@ impl Store {
         let chores = Chores {
             every: CHORES,
             chore: Box::new(move |sessions| {
-                drop_dead(sessions, &known.get(), limits, clock.now());
+                drop_dead(sessions, &known.get(), limits, clock.now().timestamp());
             }),
         };
         let no_thread = |error: io::Error| {
@@ -227,13 +223,13 @@ impl Content for Sessions {
 }
 
 /// Drops sessions made while the clock was wrong: they would not end when they should.
-fn drop_from_the_future(sessions: &mut Sessions, now: Moment) {
-    let latest = now.timestamp().plus(CLOCK_DRIFT);
+fn drop_from_the_future(sessions: &mut Sessions, now: Timestamp) {
+    let latest = now.plus(DRIFT);
     sessions.retain(|session| session.created <= latest && session.last_seen() <= latest);
 }
 
 /// Drops sessions that are over, and those of accounts that are gone.
-fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Moment) {
+fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Timestamp) {
     sessions.retain(|session| {
         !session.is_over(limits, now) && accounts.find(&session.username).is_some()
     });

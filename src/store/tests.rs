@@ -104,7 +104,8 @@ fn names(accounts: &Accounts) -> Vec<String> {
 }
 
 fn session(id: &str, name: &str, now: Timestamp) -> Session {
-    Session::new(Digest::of(id), name, "127.0.0.1".to_owned(), "curl", now)
+    let address = "127.0.0.1".to_owned();
+    Session::new(Digest::of(id), &account(name), address, "curl", now)
 }
 
 fn now() -> Timestamp {

@@ -545,53 +545,6 @@ fn a_code_works_once_also_after_a_crash() {
 }
 
 #[test]
-fn wrong_codes_count_over_logins_and_crashes() {
-    let setup = Setup::new();
-    let mut server = setup.start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
-    let codes = alice.new_recovery_codes();
-    for _ in 0..2 {
-        let stranger = Visitor::program(&server);
-        first_step(&stranger, PASSWORD, "code_required");
-        stranger
-            .post("/secret_key", &[("secret", "000000")])
-            .expect("wrong_code");
-    }
-    server.kill();
-    let server = setup.start();
-    let stranger = Visitor::program(&server);
-    first_step(&stranger, PASSWORD, "code_required");
-    for _ in 0..3 {
-        stranger
-            .post("/secret_key", &[("secret", "000000")])
-            .expect("wrong_code");
-    }
-    // A wait that does not pass by itself, however slow this machine is.
-    server.edit_account("alice", |alice| {
-        alice["wrong_codes"]["last"] = "2099-01-01T00:00:00Z".into();
-    });
-
-    let early = stranger.post("/secret_key", &[("secret", &codes[0])]);
-
-    assert_eq!(
-        (early.status, early.header("retry-after")),
-        (429, Some("1")),
-        "{early:?}"
-    );
-    server.edit_account("alice", |alice| {
-        alice["wrong_codes"]["last"] = "2020-01-01T00:00:00Z".into();
-    });
-    stranger
-        .post("/secret_key", &[("secret", &codes[0])])
-        .expect("login_complete");
-    assert_eq!(
-        server.users()["users"]["alice"].get("wrong_codes"),
-        None,
-        "a login clears them"
-    );
-}
-
-#[test]
 fn five_wrong_codes_end_a_login() {
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");

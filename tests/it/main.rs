@@ -4,6 +4,8 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+#[cfg(feature = "faults")]
+mod clocks;
 mod compat;
 #[cfg(feature = "faults")]
 mod faults;
@@ -15,10 +17,14 @@ mod log;
 #[cfg(feature = "long")]
 mod long;
 mod mail;
+mod one_account;
+mod order;
 mod outcomes;
 mod restart;
 mod rules;
+mod same_answer;
 mod slow;
 mod start;
+mod throttling;
 mod transport;
 mod users_file;

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 
+use crate::clock;
 use crate::front::StartError;
 use crate::front::socket::{Socket, Wire};
 use crate::front::tls::pair::{Pair, Stamp};
@@ -179,7 +182,7 @@ impl Tls {
 
 fn config(served: &Arc<Served>) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(SystemClock))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(served) as Arc<dyn ResolvesServerCert>);
@@ -188,6 +191,16 @@ fn config(served: &Arc<Served>) -> Result<ServerConfig, rustls::Error> {
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
+}
+
+/// rustls' own one panics before 1970, and with it every handshake.
+#[derive(Debug)]
+struct SystemClock;
+
+impl TimeProvider for SystemClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(clock::since_epoch()))
+    }
 }
 
 /// The pair in use: new handshakes get the newest, connections that are open keep theirs.

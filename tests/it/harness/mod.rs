@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 mod answer;
 mod authenticator;
 #[cfg(feature = "browser")]
@@ -39,6 +42,15 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The time so many seconds from now, as the files have it.
+pub(crate) fn from_now(seconds: i64) -> String {
+    let then = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+    then.replace_nanosecond(0)
+        .unwrap()
+        .format(&Rfc3339)
+        .unwrap()
 }
 
 pub(crate) fn read(dir: &Path, name: &str) -> String {

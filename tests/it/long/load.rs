@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::Server;
-use crate::long::accounts::{Account, users};
 use crate::long::client::{Client, post};
+use crate::long::owners::{Account, users};
 use crate::long::usage::{Most, Usage, watch};
 use crate::long::{percentile, setup};
 

@@ -9,6 +9,7 @@ use crate::harness::Setup;
 mod accounts;
 mod client;
 mod load;
+mod owners;
 mod starvation;
 mod usage;
 
