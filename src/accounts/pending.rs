@@ -24,6 +24,8 @@ const MAX_PENDING: usize = 50_000;
 #[derive(Clone)]
 pub struct PendingLogin {
     pub username: String,
+    /// Which password was right, or was the account's when a mailed one was.
+    pub password_id: Digest,
     /// The key to enrol, if the account has no second factor yet. It lives and dies here.
     pub enrolling: Option<Secret>,
     /// The password was a mailed one, with this digest: it leads to choosing a new one.
@@ -36,12 +38,14 @@ pub struct PendingLogin {
 impl PendingLogin {
     pub fn new(
         username: &str,
+        password_id: Digest,
         enrolling: Option<Secret>,
         mailed: Option<Digest>,
         rd: String,
     ) -> Self {
         Self {
             username: username.to_owned(),
+            password_id,
             enrolling,
             mailed,
             rd,
@@ -54,6 +58,7 @@ impl PendingLogin {
 #[derive(Clone)]
 pub struct PendingChoice {
     pub username: String,
+    pub password_id: Digest,
     pub mailed: Digest,
     pub rd: String,
 }
@@ -147,12 +152,14 @@ impl Pending {
         };
         let PendingLogin {
             username,
+            password_id,
             mailed,
             rd,
             ..
         } = login;
         let choice = PendingChoice {
             username,
+            password_id,
             mailed: mailed?,
             rd,
         };
@@ -224,7 +231,14 @@ mod tests {
     use super::*;
 
     fn login() -> PendingLogin {
-        PendingLogin::new("alice", None, Some(Digest::of("mailed")), String::new())
+        let password = Digest::of("hash");
+        PendingLogin::new(
+            "alice",
+            password,
+            None,
+            Some(Digest::of("mailed")),
+            String::new(),
+        )
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::accounts::names;
 use crate::accounts::token::Digest;
+use crate::accounts::{Account, names};
 use crate::clock::{Moment, Timestamp};
 
 /// Most sessions of one account; the one unused longest makes room.
@@ -31,6 +31,9 @@ pub struct Session {
     /// As the account's owner wrote it.
     pub username: String,
     pub created: Timestamp,
+    /// Which password it began under. Changing the password thereby ends it, in the save of the one
+    /// file that has the password: no kill can come between.
+    pub password_id: Digest,
     /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
@@ -40,17 +43,35 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(id: Digest, username: &str, address: String, agent: &str, now: Timestamp) -> Self {
+    /// A session of this account that begins now.
+    pub fn new(
+        id: Digest,
+        (username, password_id): (&str, Digest),
+        address: String,
+        agent: &str,
+        now: Timestamp,
+    ) -> Self {
         let agent = agent.chars().take(200).collect();
         let last_seen = AtomicU64::new(now.0);
         Self {
             id,
             username: username.to_owned(),
             created: now,
+            password_id,
             last_seen,
             address,
             agent,
         }
+    }
+
+    /// Whether it was begun by this account under its present password. Else somebody who
+    /// registers a freed name would meet its former owner's sessions, and a thief's would outlast
+    /// the password.
+    pub fn is_of(&self, account: &Account) -> bool {
+        account
+            .created
+            .is_none_or(|created| created <= self.created)
+            && self.password_id == account.password.id()
     }
 
     pub fn last_seen(&self) -> Timestamp {
@@ -152,6 +173,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AtomicU64, D:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::password::PasswordHash;
 
     const LIMITS: Limits = Limits {
         idle: Duration::from_secs(3600),
@@ -160,7 +182,14 @@ mod tests {
 
     fn session(name: &str, secret: &str, now: u64) -> Session {
         let address = "127.0.0.1".to_owned();
-        Session::new(Digest::of(secret), name, address, "Firefox", Timestamp(now))
+        let account = (name, Digest::of("hash"));
+        Session::new(
+            Digest::of(secret),
+            account,
+            address,
+            "Firefox",
+            Timestamp(now),
+        )
     }
 
     fn moment(wall: u64, steady: u64) -> Moment {
@@ -195,6 +224,27 @@ mod tests {
     fn a_suspended_machine_prolongs_no_session() {
         let session = session("alice", "a", 1000);
         assert!(session.is_over(LIMITS, moment(90_000, 1001)));
+    }
+
+    #[test]
+    fn a_session_is_of_one_account_and_one_password() {
+        let hash = |salt: &str| format!("$pbkdf2-sha256$i=1,l=32${salt}${}", "A".repeat(43));
+        let hash = |salt: &str| PasswordHash::parse(&hash(salt)).ok().unwrap();
+        let mut account = Account::new("alice", "a@b.c", hash("AAAA"), Timestamp(1000));
+        let owner = ("alice", account.password.id());
+        let address = "127.0.0.1".to_owned();
+        let session = Session::new(Digest::of("a"), owner, address, "Firefox", Timestamp(1000));
+        assert!(session.is_of(&account));
+
+        account.created = Some(Timestamp(1001));
+        assert!(
+            !session.is_of(&account),
+            "registered after the session began"
+        );
+        account.created = None;
+        assert!(session.is_of(&account));
+        account.password = hash("BBBB");
+        assert!(!session.is_of(&account), "begun under another password");
     }
 
     #[test]

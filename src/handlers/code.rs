@@ -94,7 +94,8 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         return Err(Outcome::NoPendingLogin.into());
     }
     let enrolled = login.enrolling.is_some();
-    let cookies = start_session(app, request, &login.username, new, false).inspect_err(|_| {
+    let (username, password_id) = (&login.username, login.password_id);
+    let cookies = start_session(app, request, (username, password_id), new).inspect_err(|_| {
         if enrolled {
             // Nobody has seen the recovery codes: the next login enrols.
             take_back(app, &login.username, |account| {
@@ -136,11 +137,12 @@ struct Step {
 
 impl Step {
     /// The recovery codes, if it enrolled, or why the code was refused. None if the account is gone
-    /// or disabled, or another login has enrolled it.
+    /// or disabled, its password was changed, or another login has enrolled it.
     fn take(self, accounts: &mut Accounts) -> Option<Result<Vec<String>, CodeRefused>> {
         let account = accounts
             .find(&self.login.username)
-            .filter(|account| !account.disabled)?;
+            .filter(|account| !account.disabled)
+            .filter(|account| account.password.id() == self.login.password_id)?;
         if account.totp.is_some() == self.login.enrolling.is_some() {
             return None;
         }

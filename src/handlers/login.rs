@@ -75,7 +75,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    note_password(app, proof)?;
+    let password_id = note_password(app, proof)?;
 
     let secret = (!enrolled).then(Secret::new);
     let outcome = match &secret {
@@ -85,7 +85,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
         },
         None => Outcome::CodeRequired,
     };
-    let login = PendingLogin::new(&username, secret, mailed, rd);
+    let login = PendingLogin::new(&username, password_id, secret, mailed, rd);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to("/secret_key")
@@ -118,30 +118,37 @@ pub(super) fn check_password(
 }
 
 /// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
-/// replaced. Refused if somebody else used the mailed one in the meantime.
-pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<(), Refusal> {
-    let username = proof.username;
+/// replaced. Returns which password the account has, so far as the visitor knows it. Refused if
+/// somebody else used the mailed one in the meantime.
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<Digest, Refusal> {
+    let (username, id) = (proof.username, proof.password_id);
     if let Some(digest) = proof.mailed {
         let used = app.store.update(move |accounts| {
             accounts.change(&username, |account| account.use_mailed_password(digest))
         })?;
         return match used {
-            Some(true) => Ok(()),
+            Some(true) => Ok(id),
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
     if let Some(hash) = proof.rehashed {
         // Nobody is kept out for want of a stronger hash: the next login makes it again.
-        let _ = app.store.update(move |accounts| {
+        let stronger = hash.id();
+        let replaced = app.store.update(move |accounts| {
             accounts.change(&username, |account| {
-                // One that was changed in the meantime is not weak.
-                if account.password.is_weak() {
+                // Unless it was changed in the meantime.
+                let same = account.password.id() == id;
+                if same {
                     account.password = hash;
                 }
+                same
             })
         });
+        if let Ok(Some(true)) = replaced {
+            return Ok(stronger);
+        }
     }
-    Ok(())
+    Ok(id)
 }
 
 /// `GET /logout`: ends the session, unless another site sent the visitor here.

@@ -111,12 +111,12 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         accounts.change(&account, |account| {
             account.accept_printed_key(key_is_right, &typed, now)?;
             account.logged_in(None);
-            Ok(account.username.clone())
+            Ok((account.username.clone(), account.password.id()))
         })
     })?;
     match judged {
-        Some(Ok(username)) => {
-            let cookies = start_session(app, request, &username, None, false)?;
+        Some(Ok((username, password_id))) => {
+            let cookies = start_session(app, request, (&username, password_id), None)?;
             let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
             Ok(reply
                 .then_to("/account")
@@ -161,11 +161,10 @@ fn recover(app: &App, request: &Request) -> Answer {
         .collect();
     let hashed = hash(app, request, Password::new(&new))?;
     let username = account.username.clone();
-    app.store
-        .update(move |accounts| accounts.change(&username, |account| account.password = hashed))?;
-    let name = names::key(&account.username);
-    app.store.update_sessions(move |sessions| {
-        sessions.retain(|session| names::key(&session.username) != name)
+    app.store.update(move |accounts| {
+        accounts.change(&username, |account| {
+            account.change_password(account.password.id(), hashed)
+        })
     })?;
 
     let text = format!("your new password: {new}");

@@ -284,7 +284,13 @@ mod tests {
 
     fn session(id: &str) -> Session {
         let address = "127.0.0.1".to_owned();
-        Session::new(Digest::of(id), "alice", address, "curl", Timestamp(1000))
+        Session::new(
+            Digest::of(id),
+            ("alice", Digest::of("hash")),
+            address,
+            "curl",
+            Timestamp(1000),
+        )
     }
 
     #[test]
