@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compat;
+mod damaged;
 #[cfg(feature = "faults")]
 mod faults;
 mod framing;

@@ -1,2 +1,7 @@
 //! What takes minutes or needs the machine to itself: load, greed, starvation, kills by the
 //! thousand. Run by `./check-long`, not by the everyday command.
+
+#[cfg(feature = "faults")]
+mod disk_faults;
+mod full_disk;
+mod kills;
