@@ -111,7 +111,9 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
         let changed = account.change_password(old, new);
         if changed {
             account.logged_in(known);
-            remembered.map(|id| account.remember_device(id, now));
+            if let Some(id) = remembered {
+                account.remember_device(id, now);
+            }
         }
         changed
     })?;

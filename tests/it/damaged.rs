@@ -96,7 +96,7 @@ const DAMAGES: [Damage; 16] = [
     },
     Damage {
         what: "not to be read",
-        to: |users| fs::set_permissions(users, Permissions::from_mode(0)).unwrap(),
+        to: |users| fs::set_permissions(users, Permissions::from_mode(0o000)).unwrap(),
         said: "Permission denied (os error 13)",
     },
     Damage {
