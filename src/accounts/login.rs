@@ -25,12 +25,12 @@ const MAX_DEVICES: usize = 10;
 /// Proof that a password was right, and what follows from it.
 pub struct Authenticated {
     pub username: String,
+    /// [`PasswordHash::id`] of the account's password.
+    pub password_id: Digest,
     /// Whether a second factor was confirmed before; if not, this login enrols one.
     pub enrolled: bool,
     /// The password was a mailed one, with this digest.
     pub mailed: Option<Digest>,
-    /// The hash on file that the password was checked against.
-    pub checked: PasswordHash,
     /// A hash of today's strength, if the one on file is weaker.
     pub rehashed: Option<PasswordHash>,
 }
@@ -50,9 +50,9 @@ pub fn authenticate(
         .map(|mailed| mailed.digest);
     (own || mailed.is_some()).then(|| Authenticated {
         username: account.username.clone(),
+        password_id: account.password.id(),
         enrolled: account.totp.is_some(),
         mailed,
-        checked: account.password.clone(),
         rehashed: (own && account.password.is_weak()).then(|| PasswordHash::new(password)),
     })
 }
@@ -91,6 +91,17 @@ impl Account {
             devices: Vec::new(),
             other: serde_json::Map::new(),
         }
+    }
+
+    /// Replaces the password with this id, which ends all sessions begun under it. False if somebody
+    /// was faster; then nothing is changed.
+    pub fn change_password(&mut self, old: Digest, new: PasswordHash) -> bool {
+        if self.password.id() != old {
+            return false;
+        }
+        self.password = new;
+        self.mailed_password = None;
+        true
     }
 
     /// How long the next code has to wait, from a known browser or from any other.
@@ -350,6 +361,20 @@ mod tests {
             Timestamp(START),
         );
         assert!(now.unwrap().rehashed.is_none());
+    }
+
+    #[test]
+    fn a_password_is_changed_once_by_those_who_knew_the_old_one() {
+        let mut account = alice();
+        let old = account.password.id();
+        account.mail_password(Digest::of("mailed"), Timestamp(START));
+        let (first, second) = (alice().password, alice().password);
+        let kept = first.id();
+
+        assert!(account.change_password(old, first));
+        assert!(account.mailed_password.is_none());
+        assert!(!account.change_password(old, second));
+        assert!(account.password.id() == kept && kept != old);
     }
 
     #[test]

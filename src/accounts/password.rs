@@ -14,7 +14,8 @@ use subtle::ConstantTimeEq as _;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-use crate::accounts::{names, token};
+use crate::accounts::names;
+use crate::accounts::token::{self, Digest};
 
 /// Rounds of a new hash (OWASP Password Storage Cheat Sheet).
 pub const ROUNDS: u32 = 600_000;
@@ -81,6 +82,21 @@ impl PasswordHash {
             salt: salt.to_vec(),
             hash,
         }
+    }
+
+    /// Tells it from every other, by its salt: which password a session or a login began under.
+    pub fn id(&self) -> Digest {
+        Digest::of(&self.phc())
+    }
+
+    fn phc(&self) -> String {
+        format!(
+            "$pbkdf2-sha256$i={},l={}${}${}",
+            self.rounds,
+            self.hash.len(),
+            STANDARD_NO_PAD.encode(&self.salt),
+            STANDARD_NO_PAD.encode(&self.hash)
+        )
     }
 
     /// Whether it was made with fewer rounds than a new one would be.
@@ -163,13 +179,7 @@ fn rounds_for_nothing(hash: Option<&PasswordHash>) -> u32 {
 
 impl Serialize for PasswordHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!(
-            "$pbkdf2-sha256$i={},l={}${}${}",
-            self.rounds,
-            self.hash.len(),
-            STANDARD_NO_PAD.encode(&self.salt),
-            STANDARD_NO_PAD.encode(&self.hash)
-        ))
+        serializer.serialize_str(&self.phc())
     }
 }
 

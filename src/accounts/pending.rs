@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::accounts::password::PasswordHash;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Account, names, token};
@@ -25,32 +24,33 @@ const MAX_PENDING: usize = 50_000;
 #[derive(Clone)]
 pub struct PendingLogin {
     pub username: String,
+    /// Which password was right, or was the account's when a mailed one was. The account must still
+    /// have it when the code comes, or it is another password's, or another account's of the same
+    /// name.
+    pub password_id: Digest,
     /// The key to enrol, if the account has no second factor yet. It lives and dies here.
     pub enrolling: Option<Secret>,
     /// The password was a mailed one, with this digest: it leads to choosing a new one.
     pub mailed: Option<Digest>,
     /// Where the visitor was going; validated.
     pub rd: String,
-    /// What the password was checked against. The account must still have it when the code comes,
-    /// or it is another password's, or another account's of the same name.
-    checked: PasswordHash,
     wrong_codes: u32,
 }
 
 impl PendingLogin {
     pub fn new(
         username: &str,
+        password_id: Digest,
         enrolling: Option<Secret>,
         mailed: Option<Digest>,
         rd: String,
-        checked: PasswordHash,
     ) -> Self {
         Self {
             username: username.to_owned(),
+            password_id,
             enrolling,
             mailed,
             rd,
-            checked,
             wrong_codes: 0,
         }
     }
@@ -59,7 +59,7 @@ impl PendingLogin {
     /// enrolled or not as it was.
     pub fn is_for(&self, account: &Account) -> bool {
         !account.disabled
-            && account.password == self.checked
+            && account.password.id() == self.password_id
             && account.totp.is_none() == self.enrolling.is_some()
     }
 }
@@ -68,15 +68,15 @@ impl PendingLogin {
 #[derive(Clone)]
 pub struct PendingChoice {
     pub username: String,
+    pub password_id: Digest,
     pub mailed: Digest,
     pub rd: String,
-    checked: PasswordHash,
 }
 
 impl PendingChoice {
     /// Whether this is still the account it began with: there, enabled, with the same password.
     pub fn is_for(&self, account: &Account) -> bool {
-        !account.disabled && account.password == self.checked
+        !account.disabled && account.password.id() == self.password_id
     }
 }
 
@@ -169,16 +169,16 @@ impl Pending {
         };
         let PendingLogin {
             username,
+            password_id,
             mailed,
             rd,
-            checked,
             ..
         } = login;
         let choice = PendingChoice {
             username,
+            password_id,
             mailed: mailed?,
             rd,
-            checked,
         };
         let cookie = token::cookie();
         insert(&mut logins, Digest::of(&cookie), Stage::Choice(choice), now);
@@ -246,10 +246,11 @@ fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::password::PasswordHash;
 
     fn login() -> PendingLogin {
         let mailed = Some(Digest::of("mailed"));
-        PendingLogin::new("alice", None, mailed, String::new(), hash("c2FsdA"))
+        PendingLogin::new("alice", hash("c2FsdA").id(), None, mailed, String::new())
     }
 
     fn hash(salt: &str) -> PasswordHash {

@@ -30,11 +30,10 @@ pub struct Session {
     pub id: Digest,
     /// As the account's owner wrote it.
     pub username: String,
-    /// When the account was made. Another account that has come by the name since, by registration
-    /// or by an edit of the file, does not come by the session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    account_created: Option<Timestamp>,
     pub created: Timestamp,
+    /// Which password it began under. Changing the password thereby ends it, in the save of the one
+    /// file that has the password: no kill can come between.
+    pub password_id: Digest,
     /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
@@ -44,9 +43,10 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session of this account that begins now.
     pub fn new(
         id: Digest,
-        account: &Account,
+        (username, password_id): (&str, Digest),
         address: String,
         agent: &str,
         now: Timestamp,
@@ -55,9 +55,9 @@ impl Session {
         let last_seen = AtomicU64::new(now.0);
         Self {
             id,
-            username: account.username.clone(),
-            account_created: account.created,
+            username: username.to_owned(),
             created: now,
+            password_id,
             last_seen,
             address,
             agent,
@@ -77,9 +77,12 @@ impl Session {
         now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
     }
 
-    /// Whether this is the account that logged in, and not another of the same name.
+    /// Whether it was begun by this account under its present password. Else somebody who comes by
+    /// its name, by registration or by an edit of the file, would meet its former owner's sessions,
+    /// and a thief's would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
-        names::is_same(&self.username, &account.username) && self.account_created == account.created
+        names::is_same(&self.username, &account.username)
+            && self.password_id == account.password.id()
     }
 }
 
@@ -170,23 +173,12 @@ mod tests {
         max: Duration::from_secs(86400),
     };
 
-    fn account(name: &str, created: u64) -> Account {
-        let hash = PasswordHash::parse(
-            "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs",
-        );
-        Account::new(
-            name,
-            "a@example.com",
-            hash.ok().unwrap(),
-            Timestamp(created),
-        )
-    }
-
     fn session(name: &str, secret: &str, now: u64) -> Session {
-        let (account, address) = (account(name, 500), "127.0.0.1".to_owned());
+        let address = "127.0.0.1".to_owned();
+        let account = (name, Digest::of("hash"));
         Session::new(
             Digest::of(secret),
-            &account,
+            account,
             address,
             "Firefox",
             Timestamp(now),
@@ -209,16 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_of_the_account_that_logged_in_and_of_no_other_of_its_name() {
-        let session = session("alice", "a", 1000);
-        assert!(session.is_of(&account("Alice", 500)));
-        for other in [
-            account("alice", 501),
-            account("alice", 499),
-            account("bob", 500),
-        ] {
-            assert!(!session.is_of(&other));
-        }
+    fn a_session_is_of_one_account_and_one_password() {
+        let hash = |salt: &str| format!("$pbkdf2-sha256$i=1,l=32${salt}${}", "A".repeat(43));
+        let hash = |salt: &str| PasswordHash::parse(&hash(salt)).ok().unwrap();
+        let account = |name, salt| Account::new(name, "a@b.c", hash(salt), Timestamp(1000));
+        let owner = ("alice", hash("AAAA").id());
+        let address = "127.0.0.1".to_owned();
+        let session = Session::new(Digest::of("a"), owner, address, "Firefox", Timestamp(1000));
+
+        assert!(session.is_of(&account("Alice", "AAAA")));
+        assert!(
+            !session.is_of(&account("alice", "BBBB")),
+            "another password"
+        );
+        assert!(!session.is_of(&account("bob", "AAAA")), "another name");
     }
 
     #[test]

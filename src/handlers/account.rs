@@ -67,7 +67,11 @@ fn as_json(app: &App, me: &LoggedIn) -> Value {
 /// My sessions that still last, the current one first, then the most recent.
 fn sessions(app: &App, me: &LoggedIn) -> Vec<Arc<Session>> {
     let all = app.store.sessions();
-    let mut sessions: Vec<_> = all.of(&me.account.username).cloned().collect();
+    let mine = all.of(&me.account.username);
+    let mut sessions: Vec<_> = mine
+        .filter(|session| session.is_of(&me.account))
+        .cloned()
+        .collect();
     sessions.sort_by_key(|session| (session.id != me.session.id, Reverse(session.last_seen())));
     sessions
 }

@@ -88,7 +88,8 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         return Err(Outcome::NoPendingLogin.into());
     }
     let enrolled = login.enrolling.is_some();
-    let cookies = start_session(app, request, &login.username, new, false).inspect_err(|_| {
+    let (username, password_id) = (&login.username, login.password_id);
+    let cookies = start_session(app, request, (username, password_id), new).inspect_err(|_| {
         if enrolled {
             // Nobody has seen the recovery codes: the next login enrols.
             take_back(app, &login.username, |account| {

@@ -2,7 +2,7 @@
 
 use crate::accounts::login::{Authenticated, authenticate};
 use crate::accounts::names;
-use crate::accounts::password::{self, Password, PasswordHash};
+use crate::accounts::password::{self, Password};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::throttle::Origin;
 use crate::accounts::token::Digest;
@@ -75,7 +75,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    let checked = note_password(app, proof)?;
+    let password_id = note_password(app, proof)?;
 
     let secret = (!enrolled).then(Secret::new);
     let outcome = match &secret {
@@ -85,7 +85,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
         },
         None => Outcome::CodeRequired,
     };
-    let login = PendingLogin::new(&username, secret, mailed, rd, checked);
+    let login = PendingLogin::new(&username, password_id, secret, mailed, rd);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to("/secret_key")
@@ -119,37 +119,37 @@ pub(super) fn check_password(
 }
 
 /// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
-/// replaced. Gives the hash the account has after that, if nobody else has changed it. Refused if
+/// replaced. Returns which password the account has, so far as the visitor knows it. Refused if
 /// somebody else used the mailed one in the meantime.
-pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<PasswordHash, Refusal> {
-    let username = proof.username;
+pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<Digest, Refusal> {
+    let (username, id) = (proof.username, proof.password_id);
     if let Some(digest) = proof.mailed {
         let used = app.store.update(move |accounts| {
             accounts.change(&username, |account| account.use_mailed_password(digest))
         })?;
         return match used {
-            Some(true) => Ok(proof.checked),
+            Some(true) => Ok(id),
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    let Some(hash) = proof.rehashed else {
-        return Ok(proof.checked);
-    };
-    let (checked, stronger) = (proof.checked.clone(), hash.clone());
-    let replaced = app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            let unchanged = account.password == checked;
-            if unchanged {
-                account.password = stronger;
-            }
-            unchanged
-        })
-    });
-    // Nobody is kept out for want of a stronger hash: the next login makes it again.
-    Ok(match replaced {
-        Ok(Some(true)) => hash,
-        _ => proof.checked,
-    })
+    if let Some(hash) = proof.rehashed {
+        // Nobody is kept out for want of a stronger hash: the next login makes it again.
+        let stronger = hash.id();
+        let replaced = app.store.update(move |accounts| {
+            accounts.change(&username, |account| {
+                // Unless it was changed in the meantime.
+                let same = account.password.id() == id;
+                if same {
+                    account.password = hash;
+                }
+                same
+            })
+        });
+        if let Ok(Some(true)) = replaced {
+            return Ok(stronger);
+        }
+    }
+    Ok(id)
 }
 
 /// `GET /logout`: ends the session, unless another site sent the visitor here.

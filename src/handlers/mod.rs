@@ -247,37 +247,50 @@ fn take_back(app: &App, username: &str, undo: impl FnOnce(&mut Account) + Send +
         .update(move |accounts| accounts.change(&username, undo));
 }
 
-/// Starts a session for an account whose login is complete, ends what the browser had before, and
-/// gives the cookies that say so. With `alone` all other sessions of the account end.
-fn start_session(
-    app: &App,
-    request: &Request,
-    username: &str,
-    device: Option<String>,
-    alone: bool,
-) -> Result<Vec<String>, Refusal> {
+/// A session that begins with this request, of this user under this password, and the value of its
+/// cookie.
+fn new_session(request: &Request, whose: (&str, Digest)) -> (Session, String) {
     let cookie = token::cookie();
     let now = request.received.timestamp();
     let agent = request.header("user-agent").unwrap_or_default();
     let address = request.client.to_string();
-    let account = app.store.resolve(username);
-    let account = account.ok_or(Outcome::NoPendingLogin)?;
-    let known = known_device(app, request, Some(&account));
-    let session = Session::new(Digest::of(&cookie), &account, address, agent, now);
+    let session = Session::new(Digest::of(&cookie), whose, address, agent, now);
+    (session, cookie)
+}
+
+/// Starts a session for an account whose login is complete, ends what the browser had before, and
+/// gives the cookies that say so.
+fn start_session(
+    app: &App,
+    request: &Request,
+    whose: (&str, Digest),
+    device: Option<String>,
+) -> Result<Vec<String>, Refusal> {
+    let (session, cookie) = new_session(request, whose);
     let before = app.cookies.session(request).map(Digest::of);
     app.store.update_sessions(move |sessions| {
-        let name = names::key(&session.username);
-        sessions
-            .retain(|old| Some(old.id) != before && !(alone && names::key(&old.username) == name));
+        sessions.retain(|old| Some(old.id) != before);
         sessions.add(session);
     })?;
+    Ok(session_started(app, request, whose.0, &cookie, device))
+}
+
+/// The cookies of a session that is saved; failures of its browser are forgiven.
+fn session_started(
+    app: &App,
+    request: &Request,
+    username: &str,
+    cookie: &str,
+    device: Option<String>,
+) -> Vec<String> {
     app.throttle
         .clear(Target::Account(Digest::of(&names::key(username))));
     // Not one that another account knows: a login to one's own must not buy guesses at others.
-    if let Some(known) = known {
+    let account = app.store.resolve(username);
+    if let Some(known) = known_device(app, request, account.as_deref()) {
         app.throttle.clear(Target::Device(known));
     }
-    let mut cookies = vec![app.cookies.set_session(&cookie), app.cookies.end_login()];
+    let mut cookies = vec![app.cookies.set_session(cookie), app.cookies.end_login()];
     cookies.extend(device.map(|device| app.cookies.set_device(&device)));
-    Ok(cookies)
+    cookies
 }

@@ -9,24 +9,23 @@ use crate::form::Form;
 use crate::handlers::account::confirm;
 use crate::handlers::code::device_of;
 use crate::handlers::{
-    Answer, App, LoggedIn, hash, new_password_field, require_login, start_session, take_back,
+    Answer, App, LoggedIn, hash, new_password_field, new_session, require_login, session_started,
 };
 use crate::http::Request;
 use crate::mail::Mail;
 use crate::pages::{Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// A login by mailed password that waits for a new password, with its cookie.
-fn pending_choice<'a>(app: &App, request: &'a Request) -> Option<(PendingChoice, &'a str)> {
+/// A login by mailed password that waits for a new password.
+fn pending_choice(app: &App, request: &Request) -> Option<PendingChoice> {
     let cookie = app.cookies.login(request)?;
-    let choice = app.pending.choice(cookie, request.received.timestamp())?;
-    Some((choice, cookie))
+    app.pending.choice(cookie, request.received.timestamp())
 }
 
 /// `GET /account/password`: the page to choose a new password.
 pub(super) fn password_page(app: &App, request: &Request) -> Answer {
     let (username, current_needed) = match pending_choice(app, request) {
-        Some((choice, _)) => (choice.username, false),
+        Some(choice) => (choice.username, false),
         None => {
             let me = require_login(app, request, "%2Faccount%2Fpassword")?;
             (me.account.username.clone(), true)
@@ -43,9 +42,9 @@ pub(super) fn password_page(app: &App, request: &Request) -> Answer {
 pub(super) fn change_password(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     match pending_choice(app, request) {
-        Some((choice, cookie)) if !form.has("current_password") => {
+        Some(choice) if !form.has("current_password") => {
             let username = choice.username.clone();
-            replace_mailed(app, request, choice, cookie).map_err(on_password_page(username, false))
+            replace_mailed(app, request, choice).map_err(on_password_page(username, false))
         }
         _ => {
             let me = require_login(app, request, "%2Faccount%2Fpassword")?;
@@ -80,25 +79,19 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 
     confirm(app, request, me, current)?;
     let new = hash(app, request, Standing::Known, new)?;
-    let username = me.account.username.clone();
-    let changed = app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            account.password = new;
-            account.mailed_password = None;
-        })
+    let (account, old) = (&me.account, me.session.password_id);
+    let cookies = save(app, request, account, new.id(), None, move |account| {
+        account.change_password(old, new)
     })?;
-    changed.ok_or(Outcome::LoginRequired)?;
+    let cookies = cookies.ok_or(Outcome::LoginRequired)?;
 
-    password_changed(
-        app,
-        request,
-        &me.account,
-        None,
-        "/account?notice=password_changed",
-    )
+    Ok(Reply::from(Outcome::PasswordChanged)
+        .then_to("/account?notice=password_changed")
+        .with_cookies(cookies)
+        .about(&account.username))
 }
 
-fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &str) -> Answer {
+fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer {
     let form = Form::of_body(request)?;
     let new = new_password_field(&form, "new_password")?;
     let account = app
@@ -112,29 +105,30 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice, cookie: &
     }
 
     let new = hash(app, request, Standing::Known, new)?;
-    if !app.pending.finish(cookie) {
-        return Err(Outcome::NoPendingLogin.into());
-    }
     let (known, fresh) = device_of(app, request, &choice.username);
-    let (username, now) = (choice.username.clone(), request.received.timestamp());
-    let remembered = fresh.as_deref().map(Digest::of);
-    let changed = app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            account.password = new;
+    let (old, now) = (choice.password_id, request.received.timestamp());
+    let (id, remembered) = (new.id(), fresh.as_deref().map(Digest::of));
+    let cookies = save(app, request, &account, id, fresh, move |account| {
+        let changed = account.change_password(old, new);
+        if changed {
             account.logged_in(known);
             if let Some(id) = remembered {
                 account.remember_device(id, now);
             }
-        })
+        }
+        changed
     })?;
-    changed.ok_or(Outcome::NoPendingLogin)?;
+    let cookies = cookies.ok_or(Outcome::NoPendingLogin)?;
 
     let onward = if choice.rd.is_empty() {
         "/account"
     } else {
         &choice.rd
     };
-    password_changed(app, request, &account, fresh, onward)
+    Ok(Reply::from(Outcome::PasswordChanged)
+        .then_to(onward)
+        .with_cookies(cookies)
+        .about(&account.username))
 }
 
 fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refusal> {
@@ -144,27 +138,36 @@ fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refus
     Ok(())
 }
 
-/// After a change of the password, with the account as it was: everybody else is logged out, this
-/// browser gets a new session.
-fn password_changed(
+/// Saves a new password, which ends all sessions begun under the old one, and begins a session for
+/// this browser. None if somebody else changed the password in the meantime.
+///
+/// The session is saved first and counts for nothing until its password is the account's. So one
+/// save decides, and whatever fails or is killed around it, nobody is in who should be out.
+fn save(
     app: &App,
     request: &Request,
     account: &Account,
+    new: Digest,
     device: Option<String>,
-    onward: &str,
-) -> Answer {
+    change: impl FnOnce(&mut Account) -> bool + Send + 'static,
+) -> Result<Option<Vec<String>>, Refusal> {
+    let (session, cookie) = new_session(request, (&account.username, new));
+    app.store
+        .update_sessions(move |sessions| sessions.add(session))?;
+    let username = account.username.clone();
+    let changed = app
+        .store
+        .update(move |accounts| accounts.change(&username, change))?;
+    if changed != Some(true) {
+        return Ok(None);
+    }
+
     app.pending.forget_account(&account.username);
-    let before = account.password.clone();
-    let cookies =
-        start_session(app, request, &account.username, device, true).inspect_err(|_| {
-            take_back(app, &account.username, |account| account.password = before);
-        })?;
     let recovery_url = format!("{}/forgot_password", app.public_url);
     let (to, username) = (&account.email, &account.username);
     let mail = Mail::password_changed(to, username, request.received, &recovery_url);
     app.errands.mail_notice(mail);
-    Ok(Reply::from(Outcome::PasswordChanged)
-        .then_to(onward)
-        .with_cookies(cookies)
-        .about(&account.username))
+    Ok(Some(session_started(
+        app, request, username, &cookie, device,
+    )))
 }

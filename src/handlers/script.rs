@@ -111,15 +111,15 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         accounts.change(&account, |account| {
             account.accept_printed_key(key_is_right, &typed, now)?;
             account.logged_in(None);
-            Ok(account.username.clone())
+            Ok((account.username.clone(), account.password.id()))
         })
     });
     if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)) | None)) {
         app.throttle.forgive_code(attempt);
     }
     match judged? {
-        Some(Ok(username)) => {
-            let cookies = start_session(app, request, &username, None, false)?;
+        Some(Ok((username, password_id))) => {
+            let cookies = start_session(app, request, (&username, password_id), None)?;
             let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
             Ok(reply
                 .then_to("/account")
@@ -162,11 +162,10 @@ fn recover(app: &App, request: &Request) -> Answer {
     let standing = app.throttle.standing(request.client);
     let hashed = hash(app, request, standing, Password::new(&new))?;
     let username = account.username.clone();
-    app.store
-        .update(move |accounts| accounts.change(&username, |account| account.password = hashed))?;
-    let name = names::key(&account.username);
-    app.store.update_sessions(move |sessions| {
-        sessions.retain(|session| names::key(&session.username) != name)
+    app.store.update(move |accounts| {
+        accounts.change(&username, |account| {
+            account.change_password(account.password.id(), hashed)
+        })
     })?;
 
     let text = format!("your new password: {new}");

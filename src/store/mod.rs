@@ -228,9 +228,13 @@ fn drop_from_the_future(sessions: &mut Sessions, now: Timestamp) {
     sessions.retain(|session| session.created <= latest && session.last_seen() <= latest);
 }
 
-/// Drops sessions that are over, and those of accounts that are gone.
+/// Drops sessions that are over, those of accounts that are gone, and those begun under another
+/// password than the present one, which is perhaps just being saved if they are young.
 fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Timestamp) {
     sessions.retain(|session| {
-        !session.is_over(limits, now) && accounts.find(&session.username).is_some()
+        let account = accounts.find(&session.username);
+        let young = now.since(session.created) < CHORES;
+        !session.is_over(limits, now)
+            && account.is_some_and(|account| young || session.is_of(account))
     });
 }

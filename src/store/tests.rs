@@ -104,8 +104,8 @@ fn names(accounts: &Accounts) -> Vec<String> {
 }
 
 fn session(id: &str, name: &str, now: Timestamp) -> Session {
-    let address = "127.0.0.1".to_owned();
-    Session::new(Digest::of(id), &account(name), address, "curl", now)
+    let account = (name, account(name).password.id());
+    Session::new(Digest::of(id), account, "127.0.0.1".to_owned(), "curl", now)
 }
 
 fn now() -> Timestamp {

@@ -7,6 +7,7 @@ mod browser;
 #[cfg(feature = "faults")]
 mod clocks;
 mod compat;
+mod damaged;
 #[cfg(feature = "faults")]
 mod faults;
 mod framing;

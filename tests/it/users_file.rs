@@ -58,6 +58,20 @@ fn a_hand_edit_is_taken_up_and_kept_by_the_next_save() {
 }
 
 #[test]
+fn a_password_changed_by_hand_ends_the_sessions_begun_under_the_old_one() {
+    let server = Server::start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (bob, _) = Visitor::with_account(&server, "bob");
+
+    server.edit_account("alice", |account| account["password"] = HASH.into());
+
+    wait_for("alice to be logged out", || {
+        (!alice.is_logged_in()).then_some(())
+    });
+    assert!(bob.is_logged_in());
+}
+
+#[test]
 fn an_edit_is_not_lost_to_a_change_that_comes_right_after_it() {
     let server = Server::start();
     let visitor = Visitor::program(&server);

@@ -114,6 +114,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Whether the program has ended, and nobody has asked how.
+    pub(crate) fn is_zombie(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.contains(") Z ")
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();

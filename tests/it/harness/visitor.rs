@@ -158,12 +158,30 @@ impl Visitor {
         fields
     }
 
-    fn take(&self, mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    /// The code of an answer, unless the server is gone before it has answered.
+    #[cfg(feature = "faults")]
+    pub(crate) fn try_code(&self, path: &str, form: &[(&str, &str)]) -> Option<String> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = self
+            .fields()
+            .into_iter()
+            .fold(request, |r, (name, value)| r.header(name, value));
+        let response = request.send_form(form.iter().copied()).ok()?;
+        let answer = self.try_take(response)?;
+        Some(answer.json()["code"].as_str().unwrap().to_owned())
+    }
+
+    fn take(&self, response: ureq::http::Response<ureq::Body>) -> Answer {
+        self.try_take(response).unwrap()
+    }
+
+    fn try_take(&self, mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
         let headers: Vec<(String, String)> = response
             .headers()
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
+        let body = response.body_mut().read_to_string().ok()?;
         for (_, cookie) in headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             let mut cookies = self.cookies.borrow_mut();
@@ -173,11 +191,11 @@ impl Visitor {
                 cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        Answer {
+        Some(Answer {
             status: response.status().as_u16(),
             headers,
-            body: response.body_mut().read_to_string().unwrap(),
-        }
+            body,
+        })
     }
 
     // What people do, in one word each. They fail the test if the product does not play along.

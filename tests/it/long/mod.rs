@@ -8,6 +8,10 @@ use crate::harness::Setup;
 
 mod accounts;
 mod client;
+#[cfg(feature = "faults")]
+mod disk_faults;
+mod full_disk;
+mod kills;
 mod load;
 mod owners;
 mod starvation;

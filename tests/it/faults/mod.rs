@@ -1,11 +1,16 @@
-//! A disk that fails, made by strace, which fails chosen system calls of the program; and the
-//! order in which the program asks the disk for what it promises.
+//! A disk that fails, and a program that is killed at any moment, both made by strace.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Authenticator, PASSWORD, Setup, Visitor, read, wait_for};
+pub(crate) mod matrix;
+pub(crate) mod operations;
+mod order;
+pub(crate) mod tracer;
+pub(crate) mod world;
+
+use crate::harness::{Authenticator, PASSWORD, Setup, Visitor, read};
 
 /// A program whose system calls on some paths of its directory are recorded in the file `trace`,
 /// and may fail. The tracer is in the background, so that the program is the one that is killed.
@@ -192,69 +197,4 @@ fn a_new_password_whose_session_cannot_be_saved_is_taken_back() {
     alice
         .post("/login", &[("username", "alice"), ("password", PASSWORD)])
         .expect("code_required");
-}
-
-/// A recorded system call, and the lines of the trace on which it began and ended.
-struct Call<'a> {
-    line: &'a str,
-    begin: usize,
-    end: usize,
-}
-
-fn calls(trace: &str) -> Vec<Call<'_>> {
-    let lines: Vec<&str> = trace.lines().collect();
-    let thread = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    let resumed = |line: &str, after: usize| {
-        let later = |n: &usize| lines[*n].contains("<... ") && thread(lines[*n]) == thread(line);
-        // A killed process resumes nothing.
-        (after + 1..lines.len()).find(later).unwrap_or(lines.len())
-    };
-    let recorded = lines.iter().enumerate();
-    recorded
-        .filter(|(_, line)| !line.contains("<... "))
-        .map(|(begin, line)| {
-            let end = match line.ends_with("<unfinished ...>") {
-                true => resumed(line, begin),
-                false => begin,
-            };
-            Call { line, begin, end }
-        })
-        .collect()
-}
-
-#[test]
-fn a_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
-    let options = ["-s", "64", "-e", "trace=openat,write,fsync,sendto,/^rename"];
-    let setup = traced(Setup::new().with(&["--no-tls"]), &[], &options);
-    let mut server = setup.start();
-
-    Visitor::program(&server).register("alice");
-
-    server.kill();
-    let dir = setup.dir().canonicalize().unwrap();
-    let dir = dir.to_str().unwrap();
-    let trace = wait_for("the end of the trace", || {
-        let trace = fs::read_to_string(setup.dir().join("trace")).unwrap();
-        trace.contains("+++ killed by SIGKILL +++").then_some(trace)
-    });
-    let draft = format!("{dir}/users.json.new");
-    let steps = [
-        ("openat", format!("\"{draft}\"")),
-        ("write", format!("<{draft}>, \"{{\\n")),
-        ("fsync", format!("<{draft}>")),
-        ("rename", format!("\"{draft}\", \"{dir}/users.json\"")),
-        ("fsync", format!("<{dir}>")),
-        ("", "\"HTTP/1.1 201 Created".to_owned()),
-    ];
-    let calls = calls(&trace);
-    let mut done = 0;
-    for (name, on) in steps {
-        let found = calls.iter().find(|call| {
-            let called = call.line.split_whitespace().nth(1).unwrap_or_default();
-            called.starts_with(name) && call.line.contains(&on)
-        });
-        let call = found.unwrap_or_else(|| panic!("no {name} of {on} in\n{trace}"));
-        assert!(call.begin >= done, "too early: {}\n{trace}", call.line);
-        done = call.end;
-    }
 }

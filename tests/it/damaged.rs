@@ -1,0 +1,280 @@
+//! Sixteen ways in which `users.json` may be no good: the program does not start on them and does
+//! not make up for them, and if one arrives while it runs, the last good state goes on serving.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::thread;
+
+use serde_json::json;
+
+use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
+
+struct Damage {
+    what: &'static str,
+    /// Does it to a file with alice and bob.
+    to: fn(&Path),
+    /// What the program says of it.
+    said: &'static str,
+}
+
+const DAMAGES: [Damage; 16] = [
+    Damage {
+        what: "empty",
+        to: |users| fs::write(users, "").unwrap(),
+        said: "is empty",
+    },
+    Damage {
+        what: "cut in the middle",
+        to: |users| edit(users, |text| text[..text.len() / 2].to_owned()),
+        said: "EOF while parsing",
+    },
+    Damage {
+        what: "NULs, as a power cut leaves them on some file systems",
+        to: |users| fs::write(users, [0; 4096]).unwrap(),
+        said: "line 1, column 1: expected value",
+    },
+    Damage {
+        what: "a byte order mark",
+        to: |users| edit(users, |text| format!("\u{feff}{text}")),
+        said: "starts with a byte order mark",
+    },
+    Damage {
+        what: "UTF-16",
+        to: |users| {
+            let text = format!("\u{feff}{}", fs::read_to_string(users).unwrap());
+            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            fs::write(users, units).unwrap();
+        },
+        said: "is in UTF-16, not in UTF-8",
+    },
+    Damage {
+        what: "bad UTF-8",
+        to: |users| {
+            let mut bytes = fs::read(users).unwrap();
+            let at = bytes.windows(5).position(|five| five == b"alice").unwrap();
+            bytes[at] = 0xff;
+            fs::write(users, bytes).unwrap();
+        },
+        said: "is not in UTF-8",
+    },
+    Damage {
+        what: "a list",
+        to: |users| fs::write(users, "[]").unwrap(),
+        said: "line 1, column 1: invalid type: sequence, expected an object with \"version\" and \
+               \"users\"",
+    },
+    Damage {
+        what: "null",
+        to: |users| fs::write(users, "null").unwrap(),
+        said: "line 1, column 4: invalid type: null, expected an object with \"version\" and \
+               \"users\"",
+    },
+    Damage {
+        what: "a name twice",
+        to: |users| edit(users, |text| text.replace("\"bob\": {", "\"Alice\": {")),
+        said: "there are two accounts named \"Alice\", give or take upper case",
+    },
+    Damage {
+        what: "an e-mail twice",
+        to: |users| {
+            edit(users, |text| {
+                text.replace("bob@example.com", "ALICE@example.com")
+            })
+        },
+        said: "the e-mail of \"bob\" is another account's too",
+    },
+    Damage {
+        what: "an absurd number of rounds",
+        to: |users| edit(users, |text| text.replace("i=600000", "i=4000000000")),
+        said: "password has a round count outside 1 to 10,000,000",
+    },
+    Damage {
+        what: "a bad salt",
+        to: |users| edit(users, |text| text.replace("l=32$", "l=32$!")),
+        said: "password has a salt that is not 1 to 64 bytes in base64 without padding",
+    },
+    Damage {
+        what: "not to be read",
+        to: |users| fs::set_permissions(users, Permissions::from_mode(0o000)).unwrap(),
+        said: "Permission denied (os error 13)",
+    },
+    Damage {
+        what: "a directory",
+        to: |users| {
+            fs::remove_file(users).unwrap();
+            fs::create_dir(users).unwrap();
+        },
+        said: "is not a file",
+    },
+    Damage {
+        what: "a link to nowhere",
+        to: |users| {
+            fs::remove_file(users).unwrap();
+            symlink("nowhere.json", users).unwrap();
+        },
+        said: "is a link to a file that does not exist",
+    },
+    // Only while it runs: at start it means that there are no accounts yet.
+    Damage {
+        what: "moved away",
+        to: |users| fs::rename(users, users.with_file_name("moved.json")).unwrap(),
+        said: "is gone",
+    },
+];
+
+fn edit(users: &Path, edit: impl FnOnce(&str) -> String) {
+    let text = fs::read_to_string(users).unwrap();
+    let edited = edit(&text);
+    assert_ne!(edited, text);
+    fs::write(users, edited).unwrap();
+}
+
+/// Everything in a directory: names, kinds, bits, times, bytes. Not the log, which grows, and not
+/// the sessions, whose last use is saved from time to time.
+fn snapshot(dir: &Path) -> Vec<String> {
+    let mut found: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_name() != "log" && entry.file_name() != "sessions.json")
+        .map(|entry| {
+            let (path, is) = (entry.path(), entry.metadata().unwrap());
+            let bytes = match is.is_file() {
+                true => fs::read(&path).unwrap(),
+                false => Vec::new(),
+            };
+            let bytes = String::from_utf8_lossy(&bytes);
+            let (mode, inode, size) = (is.mode(), is.ino(), is.size());
+            let times = (is.mtime(), is.mtime_nsec(), is.ctime(), is.ctime_nsec());
+            // Of a directory in it the times are somebody else's: mail comes and goes.
+            let times = (is.is_file() || is.is_symlink()).then_some(times);
+            format!("{path:?}: {mode:o} {inode} {size} {times:?} {bytes:?}")
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// A program that may not read what its permission bits do not let it read, even if it is root,
+/// and is ended by force, with another status, if it has not ended by itself within five seconds.
+fn obedient(setup: Setup, limit: &[&str]) -> Setup {
+    let mut launcher = limit.to_vec();
+    if rustix::process::geteuid().is_root() {
+        let without = "-dac_override,-dac_read_search";
+        launcher.extend(["setpriv", "--bounding-set", without]);
+    }
+    setup.under(&launcher)
+}
+
+#[test]
+fn no_damaged_users_file_is_started_on_or_touched() {
+    let hash = format!(
+        "$pbkdf2-sha256$i=600000,l=32${}${}",
+        "A".repeat(22),
+        "A".repeat(43)
+    );
+    let account = |name| json!({ "email": format!("{name}@example.com"), "password": hash });
+    let users = json!({ "alice": account("alice"), "bob": account("bob") });
+    let good = json!({ "version": 1, "users": users });
+    for Damage { what, to, said } in &DAMAGES[..15] {
+        let setup = obedient(Setup::new(), &["timeout", "--signal=KILL", "5"]);
+        let path = setup.dir().join("users.json");
+        fs::write(&path, serde_json::to_vec_pretty(&good).unwrap()).unwrap();
+        to(&path);
+        let before = snapshot(setup.dir());
+
+        let (status, stdout, stderr) = setup.run();
+
+        assert_eq!(status.code(), Some(1), "{what}: {stderr}");
+        assert_eq!(stdout, "", "{what}");
+        let [cannot, hint] = stderr.lines().collect::<Vec<_>>()[..] else {
+            panic!("{what}: {stderr}");
+        };
+        assert!(
+            cannot.starts_with("auth_user: cannot read \"users.json\": "),
+            "{cannot}"
+        );
+        assert!(cannot.contains(said), "{what}: {cannot}");
+        assert_eq!(hint, "auth_user: hint: mend the file, or put back a copy");
+        assert_eq!(snapshot(setup.dir()), before, "{what}");
+    }
+}
+
+/// Puts a good file in the damaged one's place, changed so that it shows that it was taken up.
+fn mend(server: &Server, good: &str, group: &str) {
+    let users = server.path("users.json");
+    let mended = good.replacen("\"users\"\n", &format!("{}\n", json!(group)), 1);
+    assert_ne!(mended, good);
+    fs::write(server.path("mended"), mended).unwrap();
+    if users.is_dir() {
+        fs::remove_dir(&users).unwrap();
+    }
+    fs::rename(server.path("mended"), users).unwrap();
+}
+
+/// One damage after the other, each mended before the next.
+fn survives(damages: &[Damage]) {
+    let setup = Setup::new().with(&["--no-tls", "--registrations-per-hour", "0"]);
+    let server = obedient(setup, &["env"]).start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    Visitor::program(&server).register("bob");
+    let good = fs::read_to_string(server.path("users.json")).unwrap();
+    let logged = |text: &str| server.log().matches(text).count();
+    for (n, Damage { what, to, said }) in damages.iter().enumerate() {
+        to(&server.path("users.json"));
+        wait_for(what, || {
+            (logged("until the file is mended") > n).then_some(())
+        });
+        let before = snapshot(server.dir.path());
+
+        assert!(alice.is_logged_in(), "{what}");
+        let login = [("username", "bob"), ("password", PASSWORD)];
+        Visitor::program(&server)
+            .post("/login", &login)
+            .expect("enrol_required");
+        let change = alice.post("/account/sessions/end", &[("session", "others")]);
+        change.expect("sessions_ended");
+        let form = [
+            ("username", "carol"),
+            ("email", "carol@example.com"),
+            ("password", PASSWORD),
+        ];
+        let refused = Visitor::program(&server).post("/register", &form);
+
+        assert_eq!(refused.status, 503, "{what}");
+        refused.expect("not_saved");
+        assert_eq!(snapshot(server.dir.path()), before, "{what}");
+        assert_eq!(
+            logged("until the file is mended"),
+            n + 1,
+            "{what}: {}",
+            server.log()
+        );
+        let log = server.log();
+        let line = log
+            .lines()
+            .rfind(|line| line.contains("until the file is mended"))
+            .unwrap();
+        assert!(
+            line.contains("cannot read \"users.json\": ") && line.contains(said),
+            "{line}"
+        );
+
+        mend(&server, &good, &format!("group{n}"));
+        wait_for("the mended file to be taken up", || {
+            let groups = alice.get("/account").json()["groups"].take();
+            (groups == json!([format!("group{n}")])).then_some(())
+        });
+        assert_eq!(logged("the users file is good again"), n + 1, "{what}");
+    }
+    Visitor::program(&server).register("carol");
+}
+
+#[test]
+fn a_damage_that_arrives_while_it_runs_changes_nothing_but_that_changes_are_refused() {
+    thread::scope(|scope| {
+        for damages in DAMAGES.chunks(4) {
+            scope.spawn(move || survives(damages));
+        }
+    });
+}

@@ -1,0 +1,280 @@
+//! Every operation that saves against a disk that fails, or a program that is killed, at any one
+//! of the calls it makes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::faults::operations::{self, Facts, Operation, assert_no_half_accounts};
+use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
+use crate::faults::world::Cast;
+use crate::harness::wait_for;
+
+/// One operation with one fault; whether there was a call to be hit.
+pub(crate) fn try_one(operation: &Operation, thread: Thread, injection: &Injection) -> bool {
+    let what = format!("{}: {thread:?}, {injection:?}", operation.name);
+    let mut cast = Cast::new();
+    (operation.prepare)(&mut cast);
+    let tracer = Tracer::inject(&cast.server, thread, injection);
+
+    let answered = (operation.act)(&cast);
+
+    let trace = tracer.detach();
+    // Killed, a call is recorded all the same.
+    let reached = kinds(&trace)
+        .get(&injection.call)
+        .is_some_and(|count| *count >= injection.nth);
+    let killed = injection.fault == Fault::Kill && (reached || answered.is_none());
+    let hit = killed || trace.contains("(INJECTED)");
+    if killed {
+        wait_for("the program to be gone", || {
+            cast.server.is_zombie().then_some(())
+        });
+    } else {
+        let code = answered
+            .as_deref()
+            .unwrap_or_else(|| panic!("no answer: {what}"));
+        assert!(
+            code == operation.done || (hit && code == "not_saved"),
+            "{code}: {what}"
+        );
+    }
+    let is_done = answered.as_deref() == Some(operation.done);
+    // Asking for a new password is answered alike whatever comes of it.
+    let is_promised = is_done && !(hit && operation.name == "ask for a new password");
+    let running = (!killed).then(|| {
+        let facts = (operation.look)(&cast);
+        cast.stranger_registers("next");
+        assert_tidy(cast.setup.dir(), 0, &what);
+        facts
+    });
+    assert_tidy(cast.setup.dir(), 1, &what);
+
+    let cast = cast.restarted();
+    let facts = (operation.look)(&cast);
+
+    assert_allowed(operation, is_promised, &facts, &what);
+    if let Some(running) = running {
+        assert_eq!(running, facts, "before and after a restart: {what}");
+    }
+    assert_no_half_accounts(cast.setup.dir());
+    cast.saves_both_files();
+    assert_tidy(cast.setup.dir(), 0, &what);
+    hit
+}
+
+fn assert_allowed(operation: &Operation, is_promised: bool, facts: &Facts, what: &str) {
+    let Operation {
+        before,
+        after,
+        between,
+        ..
+    } = operation;
+    if is_promised {
+        assert_eq!(facts, after, "answered, but not kept: {what}");
+    } else {
+        let allowed = [Some(*before), Some(*after), *between];
+        assert!(
+            allowed.iter().flatten().any(|allowed| facts == allowed),
+            "{facts:?}: {what}"
+        );
+    }
+}
+
+/// No more drafts than that, and everything for the owner alone.
+fn assert_tidy(dir: &Path, drafts: usize, what: &str) {
+    let mut found = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        found += usize::from(name.ends_with(".new"));
+        if ["log", "trace", "server.crt"].contains(&name.as_str()) {
+            continue;
+        }
+        // What is killed before it has set the bits has made something the owner alone may read.
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+        let expected = if entry.path().is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, expected, "{name}: {what}");
+    }
+    assert!(found <= drafts, "{found} drafts: {what}");
+}
+
+/// One fault after the other, at the first call of a kind, the second, and so on until there is
+/// none left to be hit; how many there were.
+pub(crate) fn try_all(operation: &Operation, fault: Fault) -> usize {
+    let mut hits = 0;
+    for thread in Thread::ALL {
+        for call in calls_of(operation, thread) {
+            let injection = |nth| Injection {
+                call: call.clone(),
+                nth,
+                fault,
+            };
+            hits += (1..)
+                .take_while(|nth| try_one(operation, thread, &injection(*nth)))
+                .count();
+        }
+    }
+    hits
+}
+
+/// The kinds of calls a thread makes on the disk for an operation that nothing disturbs.
+fn calls_of(operation: &Operation, thread: Thread) -> Vec<String> {
+    let mut cast = Cast::new();
+    (operation.prepare)(&mut cast);
+    let tracer = Tracer::record(&cast.server, thread);
+    let answered = (operation.act)(&cast);
+    let trace = tracer.detach();
+    assert_eq!(answered.as_deref(), Some(operation.done));
+    assert_eq!(
+        (operation.look)(&cast),
+        operation.after,
+        "{}",
+        operation.name
+    );
+    kinds(&trace).into_keys().collect()
+}
+
+const EIO: Fault = Fault::Error("EIO");
+const ENOSPC: Fault = Fault::Error("ENOSPC");
+
+fn try_these(cases: &[(&str, Thread, &str, usize, Fault)]) {
+    for (name, thread, call, nth, fault) in cases {
+        let injection = Injection {
+            call: (*call).to_owned(),
+            nth: *nth,
+            fault: *fault,
+        };
+
+        let hit = try_one(operations::named(name), *thread, &injection);
+
+        assert!(hit, "{name} makes no such call: {injection:?}");
+    }
+}
+
+#[test]
+fn a_kill_during_a_save_leaves_a_change_whole_or_undone() {
+    try_these(&[
+        ("register", Thread::Users, "write", 1, Fault::Kill),
+        ("register", Thread::Users, "rename", 1, Fault::Kill),
+        ("register", Thread::Users, "fsync", 2, Fault::Kill),
+        (
+            "ask for a new password",
+            Thread::Users,
+            "fsync",
+            1,
+            Fault::Kill,
+        ),
+        (
+            "use a mailed password",
+            Thread::Users,
+            "rename",
+            1,
+            Fault::Kill,
+        ),
+        ("log out", Thread::Sessions, "rename", 1, Fault::Kill),
+        (
+            "end the other sessions",
+            Thread::Sessions,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "make new recovery codes",
+            Thread::Users,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "move the authenticator",
+            Thread::Users,
+            "rename",
+            1,
+            Fault::Kill,
+        ),
+    ]);
+}
+
+#[test]
+fn a_kill_between_two_saves_leaves_nobody_in_who_should_be_out() {
+    try_these(&[
+        ("enrol", Thread::Sessions, "rename", 1, Fault::Kill),
+        (
+            "log in with a code",
+            Thread::Sessions,
+            "rename",
+            1,
+            Fault::Kill,
+        ),
+        (
+            "choose a password after a mailed one",
+            Thread::Sessions,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "choose a password after a mailed one",
+            Thread::Users,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "change the password",
+            Thread::Sessions,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "change the password",
+            Thread::Users,
+            "rename",
+            1,
+            Fault::Kill,
+        ),
+        (
+            "change the password",
+            Thread::Users,
+            "fsync",
+            2,
+            Fault::Kill,
+        ),
+        (
+            "delete the account",
+            Thread::Users,
+            "rename",
+            2,
+            Fault::Kill,
+        ),
+    ]);
+}
+
+#[test]
+fn a_failing_disk_leaves_memory_and_file_agreed_whatever_is_done() {
+    try_these(&[
+        ("register", Thread::Users, "openat", 1, ENOSPC),
+        ("enrol", Thread::Users, "write", 1, ENOSPC),
+        ("log in with a code", Thread::Users, "fsync", 1, EIO),
+        ("ask for a new password", Thread::Users, "rename", 1, EIO),
+        ("ask for a new password", Thread::Errands, "fsync", 1, EIO),
+        ("use a mailed password", Thread::Users, "fsync", 2, EIO),
+        (
+            "choose a password after a mailed one",
+            Thread::Users,
+            "write",
+            1,
+            EIO,
+        ),
+        ("change the password", Thread::Sessions, "rename", 1, ENOSPC),
+        ("change the password", Thread::Users, "rename", 1, EIO),
+        ("log out", Thread::Sessions, "fsync", 2, EIO),
+        ("end the other sessions", Thread::Sessions, "openat", 1, EIO),
+        ("make new recovery codes", Thread::Users, "fsync", 1, EIO),
+        ("move the authenticator", Thread::Users, "write", 1, ENOSPC),
+        ("delete the account", Thread::Sessions, "write", 1, EIO),
+    ]);
+}
