@@ -14,6 +14,7 @@ mod log;
 mod long;
 mod mail;
 mod outcomes;
+mod records;
 mod restart;
 mod rules;
 mod slow;

@@ -123,6 +123,28 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// The certificate the server was started with.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
+    /// How many threads and open files it has at the moment.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let count = |what| {
+            let dir = format!("/proc/{}/{what}", self.pid());
+            fs::read_dir(dir).unwrap().count()
+        };
+        (count("task"), count("fd"))
+    }
+
+    /// Waits until it has no more threads and open files than it had.
+    pub(crate) fn wait_until_held(&self, before: (usize, usize)) {
+        wait_for("threads and files to be given back", || {
+            let now = self.held();
+            (now.0 <= before.0 && now.1 <= before.1).then_some(())
+        });
+    }
+
     /// A connection of bytes, after the handshake.
     pub(crate) fn connect(&self) -> Wire {
         self.connect_over(self.socket())
