@@ -202,7 +202,7 @@ const BEGUN: [&[u8]; 8] = [
 #[test]
 fn a_client_that_is_gone_leaves_nothing_behind() {
     for server in [Server::start(), Server::start_with(&["--no-tls"])] {
-        let before = server.held();
+        let before = server.held_at_rest();
 
         for begun in BEGUN {
             let mut wire = server.connect();
@@ -230,7 +230,7 @@ fn a_client_that_is_gone_leaves_nothing_behind() {
 #[test]
 fn a_client_that_has_said_all_gets_its_answer_and_no_other() {
     for server in [Server::start(), Server::start_with(&["--no-tls"])] {
-        let before = server.held();
+        let before = server.held_at_rest();
 
         for begun in BEGUN {
             for farewell in [false, true] {

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use url::form_urlencoded;
 
 use crate::framing::status;
-use crate::harness::{PASSWORD, Server, Visitor, Wire};
+use crate::harness::{PASSWORD, Server, Visitor, Wire, read, wait_for};
 
 /// Every path that takes a form.
 const FORMS: [&str; 11] = [
@@ -104,23 +104,18 @@ fn garbage_in_forms_breaks_nothing() {
 
 /// How often the hashing threads have gone to sleep: each piece of work makes it one more.
 fn naps_of_the_hashing_threads(server: &Server) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
-    let threads =
-        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
-    threads
-        .filter(|status| status.starts_with("Name:\thash-"))
-        .map(|status| {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with("voluntary_ctxt_switches:"));
-            line.unwrap()
-                .split_whitespace()
-                .nth(1)
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-        })
-        .sum()
+    wait_for("the hashing threads to sleep", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        tasks
+            .map(|task| read(&task.unwrap().path(), "status"))
+            .filter(|status| status.starts_with("Name:\thash-"))
+            .map(|status| {
+                let asleep = status.contains("\nState:\tS");
+                let (_, naps) = status.split_once("\nvoluntary_ctxt_switches:\t")?;
+                asleep.then(|| naps.lines().next().unwrap().parse::<u64>().unwrap())
+            })
+            .sum()
+    })
 }
 
 /// Whoever sends a long password does not make us work for it: its length is looked at first.

@@ -137,7 +137,7 @@ fn is_end(outcome: &std::io::Result<()>, not: ErrorKind) -> bool {
 }
 
 fn outlasts_six_hundred(server: &Server, tls: bool) {
-    let before = server.held();
+    let before = server.held_at_rest();
     let mut clients: Vec<Client> = (0..CLIENTS)
         .map(|number| Client::start(server, number, tls))
         .collect();
