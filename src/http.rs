@@ -159,6 +159,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn with_cookies(values: &[&str]) -> Request {
@@ -205,5 +207,30 @@ mod tests {
             format!("{head}hi").into_bytes()
         );
         assert_eq!(response.to_bytes(784_111_777, false), head.as_bytes());
+    }
+
+    proptest! {
+        /// However the pairs are spread and whatever stands between them: once is found, twice not.
+        #[test]
+        fn a_cookie_is_found_if_it_came_once(
+            values in prop::collection::vec(
+                prop::collection::vec("(s|t|ss| s|S|\\$s|)=?[a-z=\"]{0,3}", 0..4),
+                0..3,
+            ),
+            glue in prop::sample::select(vec!["; ", ";", " ;\t", ";;"]),
+        ) {
+            let fields: Vec<String> = values.iter().map(|pairs| pairs.join(glue)).collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            let sent: Vec<&str> = values
+                .iter()
+                .flatten()
+                .filter_map(|pair| pair.trim().strip_prefix("s="))
+                .collect();
+
+            let request = with_cookies(&fields);
+
+            let expected = if let [value] = sent[..] { Some(value) } else { None };
+            prop_assert_eq!(request.cookie("s"), expected);
+        }
     }
 }

@@ -20,11 +20,16 @@ impl Targets {
     }
 
     /// Reads `rd` as a browser would and rebuilds it from its parts: a path of our own, or an
-    /// https URL at the cookie domain or under it. Anything else is none.
+    /// https URL at the cookie domain or under it. Anything else is none, and so is one that grows
+    /// too long by its rebuilding: it comes back with the form, where it would be refused.
     pub fn allow(&self, rd: &str) -> Option<String> {
         if rd.is_empty() || rd.len() > MAX_LENGTH {
             return None;
         }
+        self.rebuild(rd).filter(|target| target.len() <= MAX_LENGTH)
+    }
+
+    fn rebuild(&self, rd: &str) -> Option<String> {
         let target = self.public_url.join(rd).ok()?;
         if !target.username().is_empty() || target.password().is_some() {
             return None;
@@ -128,6 +133,16 @@ mod tests {
         );
         assert_eq!(targets.allow("https://localhost:9000/"), None);
         assert_eq!(targets.allow("https://example.com/"), None);
+    }
+
+    /// A browser writes three bytes for one that is not ASCII.
+    #[test]
+    fn what_grows_too_long_by_its_rebuilding_is_ignored() {
+        let rd = |letters: usize| format!("/{}", "é".repeat(letters));
+        let longest = (MAX_LENGTH - 1) / 6;
+        let target = targets().allow(&rd(longest)).unwrap();
+        assert_eq!(targets().allow(&target), Some(target));
+        assert_eq!(targets().allow(&rd(longest + 1)), None);
     }
 
     proptest! {

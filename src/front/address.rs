@@ -58,6 +58,8 @@ fn parse(entry: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
@@ -122,5 +124,28 @@ mod tests {
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+
+    proptest! {
+        /// Only trusted peers are listened to, and they can name nobody that is not written there.
+        #[test]
+        fn nobody_is_made_up(
+            peer in prop::sample::select(vec!["10.0.0.1", "192.0.2.1", "2001:db8::1"]),
+            fields in prop::collection::vec("([0-9a-f.:,\\[\\] x]{0,20}|10\\.0\\.0\\.2, ?){0,4}", 0..3),
+        ) {
+            let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+            let peer: IpAddr = peer.parse().unwrap();
+            let values = fields.iter().map(|value| value.as_bytes());
+
+            let client = client(peer, values, &trusted);
+
+            let written: Vec<IpAddr> = fields
+                .iter()
+                .flat_map(|field| field.split(','))
+                .filter_map(|entry| parse(entry.as_bytes()))
+                .collect();
+            prop_assert!(client == peer || is_trusted(peer, &trusted) && written.contains(&client));
+            prop_assert_eq!(client, client.to_canonical());
+        }
     }
 }

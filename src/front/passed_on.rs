@@ -60,8 +60,34 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::front::request;
+
+    /// What concerns one connection, or what only we may say: nobody behind the front sees it.
+    const NEVER: [&str; 18] = [
+        "auth-user-client",
+        "connection",
+        "content-encoding",
+        "expect",
+        "forwarded",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "remote-user",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-http-method-override",
+        "x_forwarded_for",
+    ];
 
     fn passed(raw: &str, trusted: bool) -> String {
         let (request, _) = request::parse(raw.as_bytes()).ok().flatten().unwrap();
@@ -103,5 +129,90 @@ mod tests {
     fn an_absolute_target_takes_the_place_of_the_host() {
         let raw = "GET http://real.example:81?q HTTP/1.1\r\nHost: other.example\r\n\r\n";
         assert!(passed(raw, false).starts_with("GET /?q HTTP/1.1\r\nhost: real.example:81\r\n"));
+    }
+
+    #[test]
+    fn what_concerns_the_connection_is_on_no_list() {
+        for name in NEVER.into_iter().chain(["content-length"]) {
+            assert!(!FIELDS.contains(&name), "{name}");
+            assert!(!PROXY_FIELDS.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_connection_nominates_is_what_it_was() {
+        let raw = "POST / HTTP/1.1\r\nHost: h\r\nConnection: Cookie, Content-Length, Host, close\r\n\
+            Cookie: a=1\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(
+            passed(raw, false),
+            "POST / HTTP/1.1\r\nhost: h\r\ncookie: a=1\r\n\
+             content-length: 3\r\nauth-user-client: 192.0.2.1\r\n\r\nabc"
+        );
+    }
+
+    #[test]
+    fn trailers_are_dropped() {
+        let raw = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+            0\r\nHost: other\r\nContent-Length: 9\r\nCookie: a=1\r\n\r\n";
+        assert_eq!(
+            passed(raw, false),
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
+        );
+    }
+
+    proptest! {
+        /// tiny_http gets one length, which is that of the body, one address, which is the real
+        /// one, one host, and nothing that is not on a list, all of it in ASCII.
+        #[test]
+        fn nothing_passes_that_is_not_listed(
+            fields in prop::collection::vec(
+                (
+                    prop_oneof![
+                        prop::sample::select(NEVER.to_vec()),
+                        prop::sample::select(FIELDS.to_vec()),
+                        prop::sample::select(PROXY_FIELDS.to_vec()),
+                    ],
+                    "[ -~\u{e9}]{0,12}",
+                ),
+                0..12,
+            ),
+            body in "[a-z:\r\n]{0,40}",
+            trusted: bool,
+        ) {
+            let fields: String = fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            let length = body.len();
+            let raw = format!(
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+            );
+            // Some are refused: two hosts, codings, expectations.
+            let Ok(Some((request, _))) = request::parse(raw.as_bytes()) else {
+                return Ok(());
+            };
+            let bytes = compose(&request, "192.0.2.1".parse().unwrap(), trusted);
+
+            let text = String::from_utf8(bytes).unwrap();
+            let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+            prop_assert!(head.is_ascii());
+            prop_assert_eq!(rest, body);
+            let names: Vec<&str> = head
+                .lines()
+                .skip(1)
+                .map(|line| line.split_once(": ").unwrap().0)
+                .collect();
+            let listed: BTreeSet<&str> = FIELDS
+                .into_iter()
+                .chain(PROXY_FIELDS.into_iter().filter(|_| trusted))
+                .chain(["content-length", CLIENT_ADDRESS])
+                .collect();
+            prop_assert!(names.iter().all(|name| listed.contains(name)), "{}", head);
+            for once in ["content-length", CLIENT_ADDRESS, "host"] {
+                prop_assert_eq!(names.iter().filter(|name| **name == once).count(), 1);
+            }
+            let ours = format!("\r\ncontent-length: {length}\r\n{CLIENT_ADDRESS}: 192.0.2.1");
+            prop_assert!(head.ends_with(&ours), "{}", head);
+        }
     }
 }

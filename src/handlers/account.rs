@@ -37,11 +37,11 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.map(|outcome| outcome.message().into_owned());
 
     let page = account_page(app, request, &me, notice, None);
-    Ok(Reply::from(Outcome::Account(as_json(app, &me))).showing(page))
+    Ok(Reply::from(Outcome::Account(as_json(app, request, &me))).showing(page))
 }
 
-fn as_json(app: &App, me: &LoggedIn) -> Value {
-    let sessions: Vec<Value> = sessions(app, me)
+fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
+    let sessions: Vec<Value> = sessions(app, request, me)
         .iter()
         .map(|session| {
             json!({
@@ -65,11 +65,12 @@ fn as_json(app: &App, me: &LoggedIn) -> Value {
 }
 
 /// My sessions that still last, the current one first, then the most recent.
-fn sessions(app: &App, me: &LoggedIn) -> Vec<Arc<Session>> {
-    let all = app.store.sessions();
+fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Vec<Arc<Session>> {
+    let (all, now) = (app.store.sessions(), request.received.timestamp());
     let mine = all.of(&me.account.username);
     let mut sessions: Vec<_> = mine
         .filter(|session| session.is_of(&me.account))
+        .filter(|session| !session.is_over(app.session_limits, now))
         .cloned()
         .collect();
     sessions.sort_by_key(|session| (session.id != me.session.id, Reverse(session.last_seen())));
@@ -83,10 +84,7 @@ fn account_page(
     notice: Option<String>,
     problem: Option<(AccountForm, Problem)>,
 ) -> Page {
-    let sessions = sessions(app, me);
-    let live = |session: &&Arc<Session>| {
-        !session.is_over(app.session_limits, request.received.timestamp())
-    };
+    let sessions = sessions(app, request, me);
     let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -101,7 +99,7 @@ fn account_page(
         groups: me.account.groups.clone(),
         created: me.account.created.unwrap_or_default().0,
         recovery_codes_left: me.account.recovery_codes.len(),
-        sessions: sessions.iter().filter(live).map(view).collect(),
+        sessions: sessions.iter().map(view).collect(),
         notice,
         problem,
         now: request.received.timestamp().0,

@@ -21,6 +21,7 @@ mod mail;
 mod one_account;
 mod order;
 mod outcomes;
+mod records;
 mod restart;
 mod rules;
 mod same_answer;

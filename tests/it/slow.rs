@@ -2,7 +2,7 @@
 //! takes the places of others.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,30 @@ fn never_read(socket: TcpStream) -> Duration {
     begun.elapsed()
 }
 
+/// Renews its keys and sends a byte of a head again and again; how long the server put up with that.
+fn renew_keys(server: &Server, head: &[u8]) -> Duration {
+    let Wire::Tls(mut stream) = server.connect() else {
+        panic!("no TLS")
+    };
+    stream.write_all(head).unwrap();
+    let begun = Instant::now();
+    stream.sock.set_read_timeout(Some(CRUMB)).unwrap();
+    while begun.elapsed() < LOST {
+        // The byte starts the count anew of updates that stand for nothing.
+        if stream.conn.refresh_traffic_keys().is_err() {
+            break;
+        }
+        let _ = stream.write_all(b"x");
+        match stream.read(&mut [0; 4096]) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    begun.elapsed()
+}
+
 /// The signal to end comes in the middle of a request that is never finished.
 fn end_under_way() -> Option<i32> {
     let mut server = Server::start_with(&["--no-tls"]);
@@ -114,6 +138,7 @@ fn every_phase_ends_in_time_however_the_client_trickles() {
             scope.spawn(|| trickle(plain.socket(), chunk, Some(b'x'))),
             scope.spawn(|| trickle_over_tls(server, body, b'x')),
         ];
+        let renewing = scope.spawn(|| renew_keys(server, head));
         let deaf = scope.spawn(|| never_read(plain.socket()));
         let ending = scope.spawn(end_under_way);
         // Meanwhile others are served as ever.
@@ -144,9 +169,92 @@ fn every_phase_ends_in_time_however_the_client_trickles() {
                 assert!(said.starts_with("HTTP/1.1 408 "), "{what}: {said}");
             }
         }
+        ended(
+            "a client that renews its keys",
+            renewing.join().unwrap(),
+            10,
+        );
         ended("a client that does not read", deaf.join().unwrap(), 20);
         assert_eq!(ending.join().unwrap(), Some(0));
     });
+}
+
+/// The connection under a wire.
+fn socket_of(wire: &Wire) -> &TcpStream {
+    match wire {
+        Wire::Plain(socket) => socket,
+        Wire::Tls(stream) => &stream.sock,
+    }
+}
+
+/// What a client has sent when it goes.
+const BEGUN: [&[u8]; 8] = [
+    b"",
+    b"G",
+    b"GET / HTTP/1.1\r\nHost: h\r\nA: ",
+    b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf",
+    b"POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+    b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/9.9\r\nHost: h\r\n\r\n",
+];
+
+#[test]
+fn a_client_that_is_gone_leaves_nothing_behind() {
+    for server in [Server::start(), Server::start_with(&["--no-tls"])] {
+        let before = server.held_at_rest();
+
+        for begun in BEGUN {
+            let mut wire = server.connect();
+            wire.send(begun);
+            // Closing sends a reset and forgets what was to be sent.
+            let at_once = Some(Duration::ZERO);
+            rustix::net::sockopt::set_socket_linger(socket_of(&wire), at_once).unwrap();
+        }
+        for part in [
+            &b""[..],
+            b"\x16",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        ] {
+            let mut socket = server.socket();
+            socket.write_all(part).unwrap();
+        }
+
+        server.wait_until_held(before);
+        let mut wire = server.connect();
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(wire.read_answer().ends_with("\r\n\r\nok"));
+    }
+}
+
+#[test]
+fn a_client_that_has_said_all_gets_its_answer_and_no_other() {
+    for server in [Server::start(), Server::start_with(&["--no-tls"])] {
+        let before = server.held_at_rest();
+
+        for begun in BEGUN {
+            for farewell in [false, true] {
+                let mut wire = server.connect();
+                wire.send(begun);
+                if let (true, Wire::Tls(stream)) = (farewell, &mut wire) {
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                }
+                // A client that had nothing to say has not even shaken hands.
+                let _ = socket_of(&wire).shutdown(Shutdown::Write);
+
+                let said = wire.read_to_end();
+
+                let whole = begun.ends_with(b"\r\n\r\n");
+                assert_eq!(
+                    said.contains("Content-Length: "),
+                    whole && !begun.starts_with(b"P")
+                );
+            }
+        }
+
+        server.wait_until_held(before);
+    }
 }
 
 #[test]

@@ -132,6 +132,43 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// The certificate the server was started with.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
+    /// How many threads and open files it has once it serves and nobody is there.
+    pub(crate) fn held_at_rest(&self) -> (usize, usize) {
+        // Its last threads start after it has said where it listens, and before it answers.
+        let mut wire = self.connect();
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert!(wire.read_to_end().ends_with("\r\n\r\nok"));
+        wait_for("the connection to end", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+            let mut names = tasks.map(|task| read(&task.unwrap().path(), "comm"));
+            names
+                .all(|name| name.trim_end() != "connection")
+                .then_some(())
+        });
+        self.held()
+    }
+
+    fn held(&self) -> (usize, usize) {
+        let count = |what| {
+            let dir = format!("/proc/{}/{what}", self.pid());
+            fs::read_dir(dir).unwrap().count()
+        };
+        (count("task"), count("fd"))
+    }
+
+    /// Waits until it has no more threads and open files than it had.
+    pub(crate) fn wait_until_held(&self, before: (usize, usize)) {
+        wait_for("threads and files to be given back", || {
+            let now = self.held();
+            (now.0 <= before.0 && now.1 <= before.1).then_some(())
+        });
+    }
+
     /// A connection of bytes, after the handshake.
     pub(crate) fn connect(&self) -> Wire {
         self.connect_over(self.socket())

@@ -11,6 +11,7 @@ mod client;
 #[cfg(feature = "faults")]
 mod disk_faults;
 mod full_disk;
+mod greed;
 mod kills;
 mod load;
 mod owners;
