@@ -27,8 +27,8 @@ impl Presenter {
     ) -> Self {
         // Chromium also asks this list where a form's answer redirects to. Without a port it would
         // be 443 alone, and `rd` may name any.
-        let targets =
-            cookie_domain.map(|domain| format!(" https://{domain}:* https://*.{domain}:*"));
+        let targets = cookie_domain
+            .map(|domain| format!(" https://*.{domain} https://{domain}:* https://*.{domain}:*"));
         let content_security_policy = format!(
             "default-src 'none'; style-src '{}'; form-action 'self'{}; frame-ancestors 'none'; \
              base-uri 'none'",

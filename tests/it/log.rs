@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -223,4 +224,23 @@ fn no_secret_of_an_account_is_ever_printed() {
             "{log:?}"
         );
     }
+}
+
+#[test]
+fn a_crowd_that_is_refused_writes_few_lines() {
+    let server = Server::start_with(&["--no-tls"]);
+    let before = server.log().lines().count();
+    let refused = "POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    let mut wire = server.connect();
+
+    let begun = Instant::now();
+    for _ in 0..500 {
+        wire.send(refused.as_bytes());
+        assert!(wire.read_answer().starts_with("HTTP/1.1 404 "));
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+
+    // Twenty a second, and one that says how many were left out.
+    let lines = server.log().lines().count() - before;
+    assert!((20..=21 * seconds).contains(&lines), "{lines} lines");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Answer, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
 
@@ -547,4 +548,25 @@ fn a_64_of_ipv6_is_one_address_and_a_mapped_one_is_ipv4() {
         }
         ask(other).expect("new_password_sent");
     }
+}
+
+#[test]
+fn a_crowd_that_asks_again_without_a_pause_is_answered_late() {
+    let server = Server::start_with(&["--no-tls"]);
+    let eve = Visitor::program(&server);
+    let nobody = [("username", "nobody")];
+    for _ in 0..20 {
+        eve.post("/forgot_password", &nobody)
+            .expect("new_password_sent");
+    }
+
+    let begun = Instant::now();
+    let crowd = (0..60).map(|_| Visitor::program(&server)).collect();
+    let answers = at_once(crowd, |_, visitor| {
+        visitor.post("/forgot_password", &nobody)
+    });
+
+    assert_eq!(count(&answers, "throttled"), 60);
+    // Fifty in a second are answered at once, and three of one address.
+    assert!(begun.elapsed() >= Duration::from_secs(1));
 }

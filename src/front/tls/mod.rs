@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::UnixTime;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
@@ -188,12 +188,42 @@ fn config(served: &Arc<Served>) -> Result<ServerConfig, rustls::Error> {
         .with_cert_resolver(Arc::clone(served) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     // Sessions are resumed with tickets, so that strangers fill no table here.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    if !is_before_1970() {
+        config.ticketer = Arc::new(Tickets(aws_lc_rs::Ticketer::new()?));
+    }
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// rustls' own one panics before 1970, and with it every handshake.
+/// rustls' tickets, which ask for the time themselves, and panic before 1970.
+#[derive(Debug)]
+struct Tickets(Arc<dyn ProducesTickets>);
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        self.0.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        (!is_before_1970()).then(|| self.0.encrypt(plain)).flatten()
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        (!is_before_1970())
+            .then(|| self.0.decrypt(cipher))
+            .flatten()
+    }
+}
+
+fn is_before_1970() -> bool {
+    clock::since_epoch().is_zero()
+}
+
+/// rustls' own clock panics before 1970 too.
 #[derive(Debug)]
 struct SystemClock;
 
