@@ -9,7 +9,7 @@ use crate::reply::Reply;
 
 /// Lines a second for what costs its sender nothing. Whoever attacks is seen; a crowd that asks
 /// thousands of times a second writes no gigabytes.
-const CHEAP_LINES: u32 = 20;
+const CHEAP_LINES: u32 = 100;
 
 /// Longest path that is shown, in characters.
 const MAX_PATH: usize = 100;

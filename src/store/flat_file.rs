@@ -59,7 +59,14 @@ pub(super) struct Found {
 
 /// Keeps other processes from saving until it is dropped.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing does it too, unless closing fails. If both do, the log will say who holds it.
+        let _ = self.file.unlock();
+    }
 }
 
 /// A save that failed, and on which side of the rename.
@@ -157,13 +164,13 @@ impl FlatFile {
             None => {
                 let file = open_lock(&sibling(&self.real_path()?, ".lock"))?;
                 if file.try_lock().is_ok() {
-                    return Ok(Lock { _file: file });
+                    return Ok(Lock { file });
                 }
                 wait_for(file)?
             }
         };
         match receiver.recv_timeout(self.lock_wait) {
-            Ok(file) => Ok(Lock { _file: file? }),
+            Ok(file) => Ok(Lock { file: file? }),
             Err(RecvTimeoutError::Timeout) => {
                 self.waiting = Some(receiver);
                 Err(io::Error::other("another process holds its lock"))

@@ -13,6 +13,8 @@ use crate::harness::wait_for;
 /// One operation with one fault; whether there was a call to be hit.
 pub(crate) fn try_one(operation: &Operation, thread: Thread, injection: &Injection) -> bool {
     let what = format!("{}: {thread:?}, {injection:?}", operation.name);
+    // Shown if it fails, wherever that is.
+    println!("{what}");
     let mut cast = Cast::new();
     (operation.prepare)(&mut cast);
     let tracer = Tracer::inject(&cast.server, thread, injection);

@@ -11,8 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::Server;
 
-/// The calls that reach a disk, and nothing that only asks for memory.
-const DISK: &str = "trace=%file,%desc,!mmap";
+/// The calls that reach a disk.
+const DISK: &str = "trace=%file,%desc";
+
+/// Among them, what only asks for memory.
+const MEMORY: &str = "mmap";
 
 /// What is done to a system call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -143,9 +146,10 @@ pub(crate) fn kinds(trace: &str) -> BTreeMap<String, usize> {
         let Some((call, _)) = line.split_once('(') else {
             continue;
         };
-        if call
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        if call != MEMORY
+            && call
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         {
             *kinds.entry(call.to_owned()).or_default() += 1;
         }
