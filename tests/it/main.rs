@@ -16,6 +16,7 @@ mod log;
 mod long;
 mod mail;
 mod outcomes;
+mod pages;
 mod restart;
 mod rules;
 mod slow;
