@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Authenticator, Browser, wait_for};
+use crate::harness::{Authenticator, Browser};
 
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
@@ -69,19 +69,16 @@ impl Person<'_> {
     /// Presses Tab until what is at this XPath has the focus, which must be seen to be there.
     #[track_caller]
     fn go_to(&self, path: &str) {
-        let focus = || self.browser.run_with(FOCUS, &json!(path));
-        for _ in 0..40 {
-            if focus() != "elsewhere" {
-                // A page that has just come is not drawn yet.
-                wait_for(&format!("the focus to be seen at {path}"), || {
-                    (focus() == "seen").then_some(())
-                });
+        // Twice around, if need be: a window that has just been given another process, as after
+        // `Clear-Site-Data`, shows no focus before the first key.
+        for _ in 0..60 {
+            if self.browser.run_with(FOCUS, &json!(path)) == "seen" {
                 return;
             }
             self.browser.keys(&TAB.to_string());
         }
         let page = self.browser.text();
-        panic!("Tab never comes to {path}:\n{page}");
+        panic!("Tab never comes to {path}, or nobody sees it:\n{page}");
     }
 }
 

@@ -312,7 +312,7 @@ impl Browser {
     /// As [`Browser::screenshot`], as WebP, which takes a tenth of the room.
     #[track_caller]
     pub(crate) fn small_picture(&self, path: &Path) {
-        self.picture(path, json!({ "format": "webp", "quality": 75 }));
+        self.picture(path, json!({ "format": "webp", "quality": 35 }));
     }
 
     #[track_caller]
