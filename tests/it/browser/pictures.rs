@@ -43,7 +43,7 @@ fn pictures_for_the_readme() {
     let browser = Browser::start(&server);
     let take = |page: &str| {
         for scheme in ["light", "dark"] {
-            browser.resize(560, 10);
+            browser.resize(560, 640);
             browser.prefer(scheme);
             let file = format!("docs/pictures/{page}-{scheme}.webp");
             browser.small_picture(std::path::Path::new(&file));

@@ -286,12 +286,15 @@ impl Browser {
         self.post("/goog/cdp/execute", &asked)
     }
 
-    /// Prefers `dark` or `light` from the next page on.
+    /// Prefers `dark` or `light`, and that nothing moves, so that pictures are of what stays.
     pub(crate) fn prefer(&self, scheme: &str) {
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.cdp(
             "Emulation.setEmulatedMedia",
-            &json!({ "features": [feature] }),
+            &json!({ "features": features }),
         );
     }
 
