@@ -19,7 +19,7 @@ use crate::handlers::login::check_password;
 use crate::handlers::{Answer, App, LoggedIn, MAX_SECRET, known_device, require_login};
 use crate::http::Request;
 use crate::mail::Mail;
-use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, agent_label};
+use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, Way, agent_label};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /account`: who I am, my sessions, my recovery codes left.
@@ -114,9 +114,10 @@ fn on_account_page<'a>(
     form: AccountForm,
 ) -> impl FnOnce(Refusal) -> Refusal + 'a {
     move |refusal| {
-        refusal
-            .about(&me.account.username)
-            .beside(|problem| account_page(app, request, me, None, Some((form, problem))))
+        refusal.about(&me.account.username).beside(|problem| {
+            let problem = problem.near("current_password");
+            account_page(app, request, me, None, Some((form, problem)))
+        })
     }
 }
 
@@ -166,6 +167,7 @@ fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer
     );
 
     let page = Page::RecoveryCodes {
+        username: me.account.username.clone(),
         codes: codes.clone(),
         onward: "/account".to_owned(),
     };
@@ -201,6 +203,7 @@ fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
         key,
         otpauth,
         moving: true,
+        rd: String::new(),
         problem: None,
     };
     Ok(Reply::from(outcome).showing(page).about(&username))
@@ -212,7 +215,8 @@ pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     let moving = app
         .pending
         .moving(me.session.id, request.received.timestamp());
-    let moving = moving.ok_or(Outcome::NoPendingLogin)?;
+    let moving =
+        moving.ok_or_else(|| Refusal::from(Outcome::NoPendingLogin).showing(too_late()))?;
 
     replace_secret(app, request, &me, &moving).map_err(|refusal| {
         refusal
@@ -222,9 +226,24 @@ pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
                 key: moving.secret.base32(),
                 otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
                 moving: true,
-                problem: Some(problem),
+                rd: String::new(),
+                problem: Some(problem.near("secret")),
             })
     })
+}
+
+/// The page for who confirms a key that is no longer waiting.
+fn too_late() -> Page {
+    Page::Message {
+        title: "Set up your new authenticator again".to_owned(),
+        text: "That key is no longer waiting for a code. Nothing was changed.".to_owned(),
+        advice: "A new key waits five minutes, and a restart of this site ends it too; or it was \
+                 confirmed already. Unless it was, remove it from the new app and begin again: \
+                 your old authenticator still works."
+            .to_owned(),
+        onward: Way::new("/account", "Your account"),
+        else_to: None,
+    }
 }
 
 fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingMove) -> Answer {

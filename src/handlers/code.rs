@@ -7,9 +7,11 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::{Answer, App, MAX_SECRET, known_device, start_session, take_back};
-use crate::http::Request;
-use crate::pages::{Page, Problem};
+use crate::handlers::{
+    Answer, App, MAX_SECRET, known_device, logged_in, rd_field, start_session, take_back, typed_rd,
+};
+use crate::http::{Method, Request};
+use crate::pages::{self, Page, Problem, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
@@ -19,7 +21,7 @@ pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
         .cookies
         .login(request)
         .and_then(|cookie| app.pending.login(cookie, now));
-    let login = login.ok_or(Outcome::NoPendingLogin)?;
+    let login = login.ok_or_else(|| no_pending(app, request))?;
 
     Ok(Reply::page(code_page(app, request, &login, None)))
 }
@@ -32,6 +34,7 @@ fn code_page(app: &App, request: &Request, login: &PendingLogin, problem: Option
             otpauth: secret.otpauth(&app.issuer, &username),
             username,
             moving: false,
+            rd: login.rd.clone(),
             problem,
         },
         None => {
@@ -39,6 +42,7 @@ fn code_page(app: &App, request: &Request, login: &PendingLogin, problem: Option
             Page::Code {
                 username,
                 recovery,
+                rd: login.rd.clone(),
                 problem,
             }
         }
@@ -52,13 +56,65 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     let login = app
         .pending
         .login(cookie, now)
-        .ok_or(Outcome::NoPendingLogin)?;
+        .ok_or_else(|| no_pending(app, request))?;
 
     second_step(app, request, cookie, &login).map_err(|refusal| {
         refusal
             .about(&login.username)
-            .beside(|problem| code_page(app, request, &login, Some(problem)))
+            .beside(|problem| code_page(app, request, &login, Some(problem.near("secret"))))
+            .showing(begin_again(&login.rd))
     })
+}
+
+/// The refusal of a code that no login waits for, with the way on from there.
+fn no_pending(app: &App, request: &Request) -> Refusal {
+    let refusal = Refusal::from(Outcome::NoPendingLogin);
+    let sent = match request.method {
+        Method::Post => typed_rd(app, request),
+        _ => rd_field(app, &Form::of_query(request)).unwrap_or_default(),
+    };
+    if let Some(me) = logged_in(app, request) {
+        let username = me.account.username.clone();
+        let onward = if sent.is_empty() {
+            "/account".to_owned()
+        } else {
+            sent
+        };
+        return refusal.showing(Page::LoggedIn {
+            username,
+            onward,
+            missed: true,
+        });
+    }
+    let now = request.received.timestamp();
+    let choosing = app
+        .cookies
+        .login(request)
+        .and_then(|cookie| app.pending.choice(cookie, now));
+    if choosing.is_some() {
+        return refusal.showing(Page::Message {
+            title: "Choose a new password".to_owned(),
+            text: "Your code was right. What is left is a password of your own.".to_owned(),
+            advice: String::new(),
+            onward: Way::new("/account/password", "Choose a new password"),
+            else_to: Some(Way::new(pages::with_rd("/login", &sent), "Start again")),
+        });
+    }
+    refusal.showing(begin_again(&sent))
+}
+
+/// The page for who is asked for a code that nothing waits for.
+fn begin_again(rd: &str) -> Page {
+    Page::Message {
+        title: "Log in first".to_owned(),
+        text: Outcome::NoPendingLogin.message().into_owned(),
+        advice: "A login waits five minutes for its code, and for five tries; a restart of this \
+                 site ends it too. If you come straight from your password, your browser keeps no \
+                 cookies for this site: allow them, or no login can succeed."
+            .to_owned(),
+        onward: Way::new(pages::with_rd("/login", rd), "Log in"),
+        else_to: None,
+    }
 }
 
 fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
@@ -82,7 +138,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     let codes = judged.map_err(|why| refused(app, cookie, why))?;
 
     if login.mailed.is_some() {
-        return must_choose(app, request, cookie, codes);
+        return must_choose(app, request, cookie, &login.username, codes);
     }
     if !app.pending.finish(cookie) {
         return Err(Outcome::NoPendingLogin.into());
@@ -103,9 +159,11 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     } else {
         &login.rd
     };
-    Ok(completed(codes, onward, Outcome::LoginComplete)
-        .with_cookies(cookies)
-        .about(&login.username))
+    Ok(
+        completed(&login.username, codes, onward, Outcome::LoginComplete)
+            .with_cookies(cookies)
+            .about(&login.username),
+    )
 }
 
 /// The browser as the account knows it, or a new value of its cookie.
@@ -202,23 +260,38 @@ pub(super) fn judge<T: Send + 'static>(
 }
 
 /// After a mailed password: a new one must be chosen before there is a session.
-fn must_choose(app: &App, request: &Request, cookie: &str, codes: Vec<String>) -> Answer {
+fn must_choose(
+    app: &App,
+    request: &Request,
+    cookie: &str,
+    username: &str,
+    codes: Vec<String>,
+) -> Answer {
     let choice = app
         .pending
         .must_choose(cookie, request.received.timestamp());
     let choice = choice.ok_or(Outcome::NoPendingLogin)?;
-    Ok(
-        completed(codes, "/account/password", Outcome::PasswordChangeRequired)
-            .with_cookie(app.cookies.set_login(&choice)),
+    Ok(completed(
+        username,
+        codes,
+        "/account/password",
+        Outcome::PasswordChangeRequired,
     )
+    .with_cookie(app.cookies.set_login(&choice)))
 }
 
 /// A code was right: a browser is shown the recovery codes if there are new ones, then goes on.
-fn completed(codes: Vec<String>, onward: &str, outcome: fn(Vec<String>) -> Outcome) -> Reply {
+fn completed(
+    username: &str,
+    codes: Vec<String>,
+    onward: &str,
+    outcome: fn(Vec<String>) -> Outcome,
+) -> Reply {
     if codes.is_empty() {
         return Reply::from(outcome(codes)).then_to(onward);
     }
     let page = Page::RecoveryCodes {
+        username: username.to_owned(),
         codes: codes.clone(),
         onward: onward.to_owned(),
     };

@@ -10,9 +10,10 @@ use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::{
     Answer, App, is_cross_site, known_device, logged_in, name_field, rd_field, target, typed,
+    typed_rd,
 };
 use crate::http::Request;
-use crate::pages::Page;
+use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /login`: the login page, or who one is.
@@ -26,7 +27,11 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         } else {
             rd
         };
-        return Ok(Reply::page(Page::LoggedIn { username, onward }));
+        return Ok(Reply::page(Page::LoggedIn {
+            username,
+            onward,
+            missed: false,
+        }));
     }
 
     let text = |field| query.optional(field, names::MAX_USERNAME).ok().flatten();
@@ -37,6 +42,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         _ => None,
     });
     let notice = notice.map(|outcome| outcome.message().into_owned());
+    let notice = notice.or_else(|| sent_here(&rd));
     let username = username
         .filter(|name| names::is_username(name))
         .unwrap_or_default();
@@ -48,19 +54,33 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     }))
 }
 
+/// What one is told who wanted a page of the account and has no session, or has it no longer.
+fn sent_here(rd: &str) -> Option<String> {
+    let path = rd.split(['?', '#']).next()?;
+    let more = match path {
+        "/account" => "Then you are taken to your account.",
+        "/account/password" => {
+            "Then you can change your password. A password from a mail is used up by the first \
+             login with it: if you were choosing one of your own, have another sent."
+        }
+        _ => return None,
+    };
+    let message = Outcome::LoginRequired.message();
+    Some(format!(
+        "{message} You are not logged in in this browser, or no longer. {more}"
+    ))
+}
+
 /// `POST /login`: a right password earns the page that asks for the code.
 pub(super) fn login(app: &App, request: &Request) -> Answer {
     first_step(app, request).map_err(|refusal| {
         let username = typed(request, "username");
-        let form = Form::of_body(request).ok();
-        let rd = form
-            .and_then(|form| rd_field(app, &form).ok())
-            .unwrap_or_default();
+        let rd = typed_rd(app, request);
         refusal.about(&username).beside(|problem| Page::Login {
             username,
             rd,
             notice: None,
-            problem: Some(problem),
+            problem: Some(problem.near("password")),
         })
     })
 }
@@ -85,10 +105,12 @@ fn first_step(app: &App, request: &Request) -> Answer {
         },
         None => Outcome::CodeRequired,
     };
+    // There too, for who comes without the cookie and has to begin again.
+    let next = pages::with_rd("/secret_key", &rd);
     let login = PendingLogin::new(&username, password_id, secret, mailed, rd);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
-        .then_to("/secret_key")
+        .then_to(next)
         .with_cookie(app.cookies.set_login(&cookie))
         .about(&username))
 }

@@ -17,6 +17,7 @@ use crate::errands::Errands;
 use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
+use crate::pages::Way;
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::store::Store;
@@ -73,7 +74,7 @@ fn route(app: &App, request: &Request) -> Answer {
     match (request.method, request.path.as_str(), &app.script) {
         (Get | Head, "/", _) => visitor::registration_page(app, request),
         (Get | Head, "/login", _) => login::login_page(app, request),
-        (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(request),
+        (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(app, request),
         (Get | Head, "/secret_key", _) => code::secret_key_page(app, request),
         (Get, "/logout", _) => login::logout_by_get(app, request),
         (Head, "/logout", _) => login::logout_page(app, request),
@@ -94,8 +95,19 @@ fn route(app: &App, request: &Request) -> Answer {
         (Post, "/account/totp/confirm", _) => account::confirm_move(app, request),
         (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
         (Post, "/account/delete", _) => account::delete(app, request),
-        (_, path, _) => Err(other(path).into()),
+        (_, path, _) => Err(not_so(path)),
     }
+}
+
+/// The refusal of a request that no route takes, with the way to the form somebody wanted who
+/// typed where it is sent.
+fn not_so(path: &str) -> Refusal {
+    let outcome = other(path);
+    let wanted = match path {
+        "/register" => Way::new("/", "Create an account"),
+        _ => Way::new("/account", "Your account"),
+    };
+    Refusal::from(outcome).leading_to(wanted)
 }
 
 /// The outcome for a path that does not take the request's method, or does not exist.
@@ -159,6 +171,13 @@ fn typed(request: &Request, field: &'static str) -> String {
     let form = Form::of_body(request).ok();
     let value = form.and_then(|form| form.optional(field, MAX_NAME).ok().flatten());
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// `rd` of a form that was sent; nothing if it cannot be read.
+fn typed_rd(app: &App, request: &Request) -> String {
+    let form = Form::of_body(request).ok();
+    form.and_then(|form| rd_field(app, &form).ok())
+        .unwrap_or_default()
 }
 
 /// A new password that may be chosen.

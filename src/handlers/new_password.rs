@@ -61,7 +61,12 @@ fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refus
             let field = problem
                 .field
                 .map(|f| if f == "password" { "new_password" } else { f });
-            let problem = Some(Problem { field, ..problem });
+            let start = if current_needed {
+                "current_password"
+            } else {
+                "new_password"
+            };
+            let problem = Some(Problem { field, ..problem }.near(start));
             Page::ChoosePassword {
                 username: username.clone(),
                 current_needed,

@@ -141,7 +141,8 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         let username = typed(request, "username");
         refusal.beside(|problem| Page::Forgot {
             username,
-            problem: Some(problem),
+            rd: String::new(),
+            problem: Some(problem.near("username")),
         })
     })
 }
@@ -181,7 +182,7 @@ fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
         username,
         rd: String::new(),
         notice: None,
-        problem: Some(problem),
+        problem: Some(problem.near("password")),
     })
 }
 

@@ -2,9 +2,11 @@
 
 use crate::accounts::{Account, Taken, names, password};
 use crate::form::Form;
-use crate::handlers::{Answer, App, hash, name_field, new_password_field, rd_field, typed};
+use crate::handlers::{
+    Answer, App, hash, logged_in, name_field, new_password_field, rd_field, typed, typed_rd,
+};
 use crate::http::Request;
-use crate::pages::Page;
+use crate::pages::{self, Page};
 use crate::redirect;
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -13,12 +15,19 @@ pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     if query.has("rd") {
         let rd = rd_field(app, &query).unwrap_or_default();
-        return Ok(Reply::see_other(with_rd("/login", &rd)));
+        return Ok(Reply::see_other(pages::with_rd("/login", &rd)));
     }
     let (username, email) = (String::new(), String::new());
+    let onward = query
+        .optional("onward", redirect::MAX_LENGTH)
+        .ok()
+        .flatten();
+    let rd = onward.and_then(|onward| app.targets.allow(&onward));
     Ok(Reply::page(Page::Register {
         username,
         email,
+        rd: rd.unwrap_or_default(),
+        me: logged_in(app, request).map(|me| me.account.username.clone()),
         problem: None,
     }))
 }
@@ -30,6 +39,8 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
         refusal.beside(|problem| Page::Register {
             username,
             email,
+            rd: typed_rd(app, request),
+            me: None,
             problem: Some(problem),
         })
     })
@@ -71,6 +82,7 @@ fn add_account(app: &App, request: &Request) -> Answer {
         .map_err(is_taken)?;
 
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
+    let login = pages::with_rd(&login, &typed_rd(app, request));
     Ok(Reply::from(Outcome::Registered)
         .then_to(login)
         .about(&username))
@@ -85,13 +97,16 @@ fn is_taken(taken: Taken) -> Refusal {
 }
 
 /// `GET /forgot_password`: the recovery page, or what happens next.
-pub(super) fn forgot_password_page(request: &Request) -> Answer {
-    if Form::of_query(request).has("sent") {
+pub(super) fn forgot_password_page(app: &App, request: &Request) -> Answer {
+    let query = Form::of_query(request);
+    let rd = rd_field(app, &query).unwrap_or_default();
+    if query.has("sent") {
         let message = Outcome::NewPasswordSent.message().into_owned();
-        return Ok(Reply::page(Page::ForgotSent { message }));
+        return Ok(Reply::page(Page::ForgotSent { message, rd }));
     }
     Ok(Reply::page(Page::Forgot {
         username: String::new(),
+        rd,
         problem: None,
     }))
 }
@@ -102,7 +117,8 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         let username = typed(request, "username");
         refusal.beside(|problem| Page::Forgot {
             username,
-            problem: Some(problem),
+            rd: typed_rd(app, request),
+            problem: Some(problem.near("username")),
         })
     };
     let name = Form::of_body(request).and_then(|form| name_field(&form));
@@ -114,14 +130,9 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     app.errands.mail_new_password(&name, now);
 
     Ok(Reply::from(Outcome::NewPasswordSent)
-        .then_to("/forgot_password?sent")
+        .then_to(pages::with_rd(
+            "/forgot_password?sent",
+            &typed_rd(app, request),
+        ))
         .about(&name))
-}
-
-/// A path with `rd` in its query, if there is one.
-fn with_rd(path: &str, rd: &str) -> String {
-    if rd.is_empty() {
-        return path.to_owned();
-    }
-    format!("{path}?rd={}", redirect::encode(rd))
 }

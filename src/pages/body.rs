@@ -1,8 +1,8 @@
 //! What stands between header and end of each page: a template of `static/` and its values.
 
 use super::fill::{Html, Values, fill};
-use super::form::{link, notice};
-use super::{Page, Problem, Site, account, qr};
+use super::form::{fixed, link, notice};
+use super::{Page, Problem, Site, Way, account, qr, register_with_rd, with_rd};
 
 pub fn main(site: &Site, page: &Page) -> Html {
     match page {
@@ -22,18 +22,28 @@ pub fn main(site: &Site, page: &Page) -> Html {
         Page::Code {
             username,
             recovery,
+            rd,
             problem,
-        } => code(username, *recovery, problem.as_ref()),
+        } => code((username, rd), *recovery, problem.as_ref()),
         Page::Enrol {
             username,
             key,
             otpauth,
             moving,
+            rd,
             problem,
-        } => enrol(username, (key, otpauth), *moving, problem.as_ref()),
-        Page::Forgot { username, problem } => forgot(username, problem.as_ref()),
-        Page::ForgotSent { message } => forgot_sent(message),
-        Page::LoggedIn { username, onward } => logged_in(username, onward),
+        } => enrol((username, rd), (key, otpauth), *moving, problem.as_ref()),
+        Page::Forgot {
+            username,
+            rd,
+            problem,
+        } => forgot((username, rd), problem.as_ref()),
+        Page::ForgotSent { message, rd } => forgot_sent(message, rd),
+        Page::LoggedIn {
+            username,
+            onward,
+            missed,
+        } => logged_in(username, onward, *missed),
         Page::LoggedOut { message } => logged_out(message),
         Page::Login {
             username,
@@ -45,9 +55,15 @@ pub fn main(site: &Site, page: &Page) -> Html {
         Page::Message {
             title,
             text,
+            advice,
             onward,
-        } => message(title, text, onward.as_ref()),
-        Page::RecoveryCodes { codes, onward } => recovery_codes(codes, onward),
+            else_to,
+        } => message((title, text, advice), onward, else_to.as_ref()),
+        Page::RecoveryCodes {
+            username,
+            codes,
+            onward,
+        } => recovery_codes(site, username, codes, onward),
         Page::Register { problem, .. } if !site.registration_open => {
             let values = Values::new().form(&[], problem.as_ref(), None);
             fill(
@@ -58,16 +74,38 @@ pub fn main(site: &Site, page: &Page) -> Html {
         Page::Register {
             username,
             email,
+            rd,
+            me,
             problem,
-        } => register(username, email, problem.as_ref()),
+        } => register((username, email, rd), me.as_deref(), problem.as_ref()),
     }
 }
 
-fn register(username: &str, email: &str, problem: Option<&Problem>) -> Html {
+/// Longest `rd` that links carry too, in bytes: encoded once more it is three times as long, and a
+/// page has to stay small. The login itself keeps a longer one.
+const SHORT: usize = 256;
+
+fn short(rd: &str) -> &str {
+    if rd.len() > SHORT { "" } else { rd }
+}
+
+fn register(
+    (username, email, rd): (&str, &str, &str),
+    me: Option<&str>,
+    problem: Option<&Problem>,
+) -> Html {
+    let known = me.map(|me| {
+        let template = include_str!("../../static/parts/known.html");
+        fill(template, &Values::new().text("username", me))
+    });
+    let start = problem.map(|_| "password");
     let values = Values::new()
+        .html("known", known)
         .text("username", username)
         .text("email", email)
-        .form(&["username", "email", "password"], problem, None);
+        .text("rd", rd)
+        .text("login", with_rd("/login", short(rd)))
+        .form(&["username", "email", "password"], problem, start);
     fill(include_str!("../../static/register.html"), &values)
 }
 
@@ -79,7 +117,7 @@ fn login(
 ) -> Html {
     let register = site
         .registration_open
-        .then(|| link("/", "Create an account"));
+        .then(|| link(&register_with_rd(short(rd)), "Create an account"));
     let start = if username.is_empty() {
         "username"
     } else {
@@ -89,23 +127,27 @@ fn login(
         .html("notice", shown.map(notice))
         .text("username", username)
         .text("rd", rd)
+        .text("forgot", with_rd("/forgot_password", short(rd)))
         .html("register", register)
         .form(&["username", "password"], problem, Some(start));
     fill(include_str!("../../static/login.html"), &values)
 }
 
-fn logged_in(username: &str, onward: &str) -> Html {
+fn logged_in(username: &str, onward: &str, missed: bool) -> Html {
+    let missed = missed.then(|| fixed(include_str!("../../static/parts/missed.html")));
     let values = Values::new()
+        .html("missed", missed)
         .text("username", username)
         .text("onward", onward);
     fill(include_str!("../../static/logged_in.html"), &values)
 }
 
-fn code(username: &str, recovery: bool, problem: Option<&Problem>) -> Html {
-    let values =
-        Values::new()
-            .text("username", username)
-            .form(&["secret"], problem, Some("secret"));
+fn code((username, rd): (&str, &str), recovery: bool, problem: Option<&Problem>) -> Html {
+    let values = Values::new()
+        .text("username", username)
+        .text("rd", rd)
+        .text("login", with_rd("/login", short(rd)))
+        .form(&["secret"], problem, Some("secret"));
     let template = if recovery {
         include_str!("../../static/recovery_code.html")
     } else {
@@ -115,7 +157,7 @@ fn code(username: &str, recovery: bool, problem: Option<&Problem>) -> Html {
 }
 
 fn enrol(
-    username: &str,
+    (username, rd): (&str, &str),
     (key, otpauth): (&str, &str),
     moving: bool,
     problem: Option<&Problem>,
@@ -127,10 +169,12 @@ fn enrol(
             .text(
                 "intro",
                 "Add the new key to an app and confirm it with a code. Until then the old \
-                 authenticator keeps working; after that only the new one does.",
+                 authenticator keeps working; after that only the new one does. This key is good \
+                 for five minutes.",
             )
             .text("action", "/account/totp/confirm")
             .text("next", "Then the new authenticator replaces the old one.")
+            .text("rd", "")
             .html("back", [link("/account", "Keep the old authenticator")])
     } else {
         Values::new()
@@ -139,14 +183,16 @@ fn enrol(
             .text(
                 "intro",
                 "Do this once: connect an app on your phone. From then on you log in with your \
-                 password and a code from that app.",
+                 password and a code from that app. This key is good for five minutes; after \
+                 that, log in again for a new one.",
             )
             .text("action", "/secret_key")
             .text(
                 "next",
                 "Then you are logged in, and shown recovery codes to keep.",
             )
-            .html("back", [link("/login", "Start again")])
+            .text("rd", short(rd))
+            .html("back", [link(&with_rd("/login", short(rd)), "Start again")])
     };
     let qr = qr::draw(otpauth);
     let key_hint = match qr {
@@ -175,25 +221,41 @@ fn in_fours(key: &str) -> impl Iterator<Item = Html> {
     })
 }
 
-fn recovery_codes(codes: &[String], onward: &str) -> Html {
+fn recovery_codes(site: &Site, username: &str, codes: &[String], onward: &str) -> Html {
     let template = include_str!("../../static/parts/item.html");
     let items = codes
         .iter()
         .map(|code| fill(template, &Values::new().text("text", code.as_str())));
-    let values = Values::new().html("codes", items).text("onward", onward);
+    let values = Values::new()
+        .text("username", username)
+        .text("issuer", site.issuer.as_str())
+        .html("codes", items)
+        .text("saved", as_file(codes))
+        .text("onward", onward);
     fill(include_str!("../../static/recovery_codes.html"), &values)
 }
 
-fn forgot(username: &str, problem: Option<&Problem>) -> Html {
-    let values =
-        Values::new()
-            .text("username", username)
-            .form(&["username"], problem, Some("username"));
+/// The codes as the address of a file to save: it is in the page already, so that nothing has to
+/// be kept here or asked for again.
+fn as_file(codes: &[String]) -> String {
+    let lines: String = codes.iter().map(|code| format!("{code}%0D%0A")).collect();
+    format!("data:text/plain;charset=utf-8,{lines}")
+}
+
+fn forgot((username, rd): (&str, &str), problem: Option<&Problem>) -> Html {
+    let values = Values::new()
+        .text("username", username)
+        .text("rd", rd)
+        .text("login", with_rd("/login", short(rd)))
+        .form(&["username"], problem, Some("username"));
     fill(include_str!("../../static/forgot.html"), &values)
 }
 
-fn forgot_sent(message: &str) -> Html {
-    let values = Values::new().text("message", message);
+fn forgot_sent(message: &str, rd: &str) -> Html {
+    let values = Values::new()
+        .text("message", message)
+        .text("login", with_rd("/login", short(rd)))
+        .text("again", with_rd("/forgot_password", short(rd)));
     fill(include_str!("../../static/forgot_sent.html"), &values)
 }
 
@@ -237,17 +299,17 @@ fn logged_out(message: &str) -> Html {
     fill(include_str!("../../static/logged_out.html"), &values)
 }
 
-fn message(title: &str, text: &str, onward: Option<&(String, String)>) -> Html {
-    let template = include_str!("../../static/parts/button.html");
-    let button = onward.map(|(href, label)| {
-        let values = Values::new()
-            .text("href", href.as_str())
-            .text("label", label.as_str());
-        fill(template, &values)
+fn message((title, text, advice): (&str, &str, &str), onward: &Way, else_to: Option<&Way>) -> Html {
+    let advice = (!advice.is_empty()).then(|| {
+        let template = include_str!("../../static/parts/paragraph.html");
+        fill(template, &Values::new().text("text", advice))
     });
     let values = Values::new()
         .text("title", title)
         .text("text", text)
-        .html("onward", button);
+        .html("advice", advice)
+        .text("href", onward.to.as_str())
+        .text("label", onward.label)
+        .html("ways", else_to.map(|way| link(&way.to, way.label)));
     fill(include_str!("../../static/message.html"), &values)
 }

@@ -13,21 +13,20 @@ impl<'a> Values<'a> {
         problem: Option<&'a Problem>,
         start: Option<&str>,
     ) -> Self {
-        let wrong = problem.and_then(|problem| problem.field);
-        let wrong = wrong.filter(|field| fields.contains(field));
-        let focus = wrong.or(start);
+        let beside = problem.and_then(|problem| problem.field);
+        let beside = beside.filter(|field| fields.contains(field));
+        let focus = beside.or(start);
         for field in fields {
-            let invalid = (wrong == Some(field)).then(|| fixed(" aria-invalid=\"true\""));
+            let here = problem.filter(|_| beside == Some(field));
+            let invalid = here
+                .filter(|problem| problem.blames)
+                .map(|_| fixed(" aria-invalid=\"true\""));
             let focused = (focus == Some(field)).then(|| fixed(" autofocus"));
-            let text = problem.filter(|_| wrong == Some(field));
             self = self
                 .html(format!("{field}_state"), invalid.into_iter().chain(focused))
-                .text(
-                    format!("{field}_problem"),
-                    text.map_or("", |problem| problem.text.as_str()),
-                );
+                .html(format!("{field}_problem"), here.map(why));
         }
-        self.html("problem", problem.filter(|_| wrong.is_none()).map(alert))
+        self.html("problem", problem.filter(|_| beside.is_none()).map(alert))
     }
 }
 
@@ -42,7 +41,22 @@ pub fn notice(text: &str) -> Html {
 fn alert(problem: &Problem) -> Html {
     fill(
         include_str!("../../static/parts/problem.html"),
-        &Values::new().text("text", problem.text.as_str()),
+        &Values::new().html("why", [why(problem)]),
+    )
+}
+
+/// What is wrong, and how to go on.
+fn why(problem: &Problem) -> Html {
+    let advice = fill(
+        include_str!("../../static/parts/advice.html"),
+        &Values::new().text("advice", problem.advice.as_str()),
+    );
+    let advice = (!problem.advice.is_empty()).then_some(advice);
+    fill(
+        include_str!("../../static/parts/why.html"),
+        &Values::new()
+            .text("text", problem.text.as_str())
+            .html("advice", advice),
     )
 }
 

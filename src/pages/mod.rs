@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
 
 mod body;
 
@@ -54,6 +55,7 @@ pub enum Page {
     Code {
         username: String,
         recovery: bool,
+        rd: String,
         problem: Option<Problem>,
     },
     /// The key (base32) for an authenticator app, and the field to confirm it. With `moving` it
@@ -63,19 +65,24 @@ pub enum Page {
         key: String,
         otpauth: String,
         moving: bool,
+        rd: String,
         problem: Option<Problem>,
     },
     Forgot {
         username: String,
+        rd: String,
         problem: Option<Problem>,
     },
     ForgotSent {
         message: String,
+        rd: String,
     },
-    /// The login page for who is logged in already.
+    /// The login page for who is logged in already; with `missed`, because of a step that was
+    /// taken already.
     LoggedIn {
         username: String,
         onward: String,
+        missed: bool,
     },
     LoggedOut {
         message: String,
@@ -90,27 +97,85 @@ pub enum Page {
     LogoutQuestion {
         username: Option<String>,
     },
-    /// Whatever needs no form; `onward` is an address and its label.
+    /// Whatever needs no form: what happened, what to do now, and the ways to do it.
     Message {
         title: String,
         text: String,
-        onward: Option<(String, String)>,
+        advice: String,
+        onward: Way,
+        else_to: Option<Way>,
     },
     RecoveryCodes {
+        username: String,
         codes: Vec<String>,
         onward: String,
     },
     Register {
         username: String,
         email: String,
+        rd: String,
+        /// Who is logged in already.
+        me: Option<String>,
         problem: Option<Problem>,
     },
 }
 
-/// Why a form was refused, and the name of the field to blame if it is one.
+/// Why a form was refused.
 pub struct Problem {
+    /// The field it stands beside; else it stands above the form.
     pub field: Option<&'static str>,
+    /// Whether what was typed there is wrong; else the field only has to be filled in again.
+    pub blames: bool,
     pub text: String,
+    /// How to go on; may be empty.
+    pub advice: String,
+}
+
+impl Problem {
+    /// Stands beside this field if it concerns none.
+    #[must_use]
+    pub fn near(self, field: &'static str) -> Self {
+        match self.field {
+            Some(_) => self,
+            None => Self {
+                field: Some(field),
+                blames: false,
+                ..self
+            },
+        }
+    }
+}
+
+/// A way on: an address of this site, and what the link to it says.
+pub struct Way {
+    to: String,
+    label: &'static str,
+}
+
+impl Way {
+    pub fn new(to: impl Into<String>, label: &'static str) -> Self {
+        let to = to.into();
+        Self { to, label }
+    }
+}
+
+/// A path with where to go after the login in its query, if there is such a place.
+pub fn with_rd(path: &str, rd: &str) -> String {
+    with_target(path, "rd", rd)
+}
+
+/// As [`with_rd`] for the first page, where `rd` in the query means the login page.
+pub fn register_with_rd(rd: &str) -> String {
+    with_target("/", "onward", rd)
+}
+
+fn with_target(path: &str, name: &str, target: &str) -> String {
+    if target.is_empty() {
+        return path.to_owned();
+    }
+    let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
+    let mark = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{mark}{name}={target}")
 }
 
 /// The whole page as HTML.

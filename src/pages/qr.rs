@@ -9,9 +9,9 @@ use super::fill::{Html, Values, fill};
 /// The light border scanners need, in modules (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
-/// Bytes beyond which no picture is drawn: they make 77 modules on a side. With more, a module is
-/// under three pixels wide on the page, which phones no longer read reliably.
-const LARGEST: usize = 520;
+/// Bytes beyond which no picture is drawn: they make 69 modules on a side. With more, a module is
+/// hardly three pixels wide on the page, which phones do not read reliably, and the page gets long.
+const LARGEST: usize = 425;
 
 /// The code that holds `text`; none if it would be too fine to scan.
 pub fn draw(text: &str) -> Option<Html> {
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_text_too_long_to_scan_has_no_picture() {
-        assert!(draw(&"x".repeat(520)).is_some());
-        assert!(draw(&"x".repeat(521)).is_none());
+        assert!(draw(&"x".repeat(425)).is_some());
+        assert!(draw(&"x".repeat(426)).is_none());
     }
 }

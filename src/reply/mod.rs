@@ -2,9 +2,10 @@
 
 use crate::form::FormError;
 use crate::gate::Busy;
-use crate::pages::{Page, Problem};
+use crate::pages::{Page, Problem, Way};
 use crate::store::NotSaved;
 
+mod advice;
 mod outcome;
 mod presenter;
 
@@ -16,6 +17,8 @@ pub struct Reply {
     pub outcome: Outcome,
     /// What a browser shows; without one, a page that says the message.
     page: Option<Page>,
+    /// The way on from there.
+    onward: Option<Way>,
     /// Where a browser goes instead.
     location: Option<String>,
     cookies: Vec<String>,
@@ -29,6 +32,7 @@ impl From<Outcome> for Reply {
         Self {
             outcome,
             page: None,
+            onward: None,
             location: None,
             cookies: Vec::new(),
             clear_site_data: false,
@@ -102,9 +106,23 @@ impl Refusal {
             let text = outcome.message().into_owned();
             self.0.page = Some(page(Problem {
                 field: outcome.field(),
+                blames: true,
                 text,
+                advice: outcome.advice(),
             }));
         }
+        self
+    }
+
+    /// The page a browser sees if nothing else is shown.
+    pub fn showing(mut self, page: Page) -> Self {
+        self.0.page.get_or_insert(page);
+        self
+    }
+
+    /// The way on from the page that says the message, if not to the account.
+    pub fn leading_to(mut self, way: Way) -> Self {
+        self.0.onward = Some(way);
         self
     }
 

@@ -226,34 +226,6 @@ impl Outcome {
         )
     }
 
-    /// The heading of the page that says nothing but the message.
-    pub(super) fn title(&self) -> &'static str {
-        match self.status() {
-            200 | 201 => "Done",
-            401 => "Log in first",
-            403 => "Not allowed",
-            404 => "Page not found",
-            413 => "Too large",
-            429 => "Please wait",
-            500 | 503 => "Something is in the way",
-            _ => "That did not work",
-        }
-    }
-
-    /// The field of the form it concerns.
-    pub(super) fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::BadField(field, _) => Some(field),
-            Self::EmailExists => Some("email"),
-            Self::UserExists => Some("username"),
-            Self::PasswordCommon | Self::PasswordTooShort => Some("password"),
-            Self::WrongCode => Some("secret"),
-            Self::WrongCredentials => Some("password"),
-            Self::WrongPassword => Some("current_password"),
-            _ => None,
-        }
-    }
-
     pub(super) fn json(&self) -> Value {
         if let Self::Account(account) = self {
             return account.clone();

@@ -2,7 +2,7 @@
 //! fields that every answer carries.
 
 use crate::http::{Request, Response};
-use crate::pages::{self, Page, Site};
+use crate::pages::{self, Page, Site, Way};
 use crate::reply::{Outcome, Reply};
 
 /// Two years (Mozilla's server-side TLS guidelines, 5.7).
@@ -115,16 +115,15 @@ impl Presenter {
     }
 
     fn html(&self, reply: Reply) -> String {
-        let onward = match &reply.outcome {
-            Outcome::NotFound | Outcome::LoginRequired | Outcome::NoPendingLogin => {
-                Some(("/login".to_owned(), "Log in".to_owned()))
-            }
-            _ => reply.location.map(|to| (to, "Continue".to_owned())),
-        };
+        let outcome = reply.outcome;
+        let further = reply.location.map(|to| Way::new(to, "Continue"));
+        let onward = reply.onward.or(further);
         let page = reply.page.unwrap_or_else(|| Page::Message {
-            title: reply.outcome.title().to_owned(),
-            text: reply.outcome.message().into_owned(),
-            onward,
+            title: outcome.title().to_owned(),
+            text: outcome.message().into_owned(),
+            advice: outcome.advice(),
+            onward: onward.unwrap_or_else(|| Way::new("/account", "Your account")),
+            else_to: Some(Way::new("/login", "Log in")),
         });
         pages::render(&self.site, &page)
     }

@@ -21,6 +21,7 @@ mod mail;
 mod one_account;
 mod order;
 mod outcomes;
+mod pages;
 mod records;
 mod restart;
 mod rules;

@@ -30,6 +30,7 @@ fn a_page_with_the_largest_qr_code_still_fits_in_twenty_kibibytes() {
         key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
         otpauth: format!("otpauth://totp/{}", "%E3".repeat(length)),
         moving: false,
+        rd: "&".repeat(256),
         problem: problem(Some("secret")),
     };
     let drawn = |length| render(&site(), &page(length)).contains("<svg class=\"qr\"");
@@ -168,7 +169,8 @@ fn password_managers_are_told_what_each_field_is() {
             let expected = match (page_name, attribute(input, "name").unwrap()) {
                 (_, "username") => "username",
                 (_, "email") => "email",
-                ("register" | "register_email", "password") | (_, "new_password") => "new-password",
+                ("register" | "register_email" | "register_known", "password")
+                | (_, "new_password") => "new-password",
                 (_, "password" | "current_password") => "current-password",
                 // A recovery code comes from paper; a generated one-time code would be wrong.
                 ("recovery_code" | "recovery_code_wrong", "secret") => "off",

@@ -9,3 +9,6 @@ mod markup;
 mod samples;
 
 mod tags;
+
+#[cfg(feature = "browser")]
+mod validity;

@@ -1,6 +1,6 @@
 //! Every page in every form it has.
 
-use super::super::{AccountForm, AccountView, Page, Problem, SessionView, Site, render};
+use super::super::{AccountForm, AccountView, Page, Problem, SessionView, Site, Way, render};
 
 pub fn site() -> Site {
     Site {
@@ -12,7 +12,9 @@ pub fn site() -> Site {
 pub fn problem(field: Option<&'static str>) -> Option<Problem> {
     Some(Problem {
         field,
+        blames: true,
         text: "Wrong password.".to_owned(),
+        advice: String::new(),
     })
 }
 
@@ -47,6 +49,7 @@ pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Page {
         key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
         otpauth: "otpauth://totp/auth.example.com:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=auth.example.com".to_owned(),
         moving,
+        rd: text.to_owned(),
         problem,
     }
 }
@@ -64,6 +67,8 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
     let register = |problem| Page::Register {
         username: own(),
         email: own(),
+        rd: own(),
+        me: None,
         problem,
     };
     let login = |notice, problem| Page::Login {
@@ -75,13 +80,28 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
     let code = |recovery, problem| Page::Code {
         username: own(),
         recovery,
+        rd: own(),
         problem,
     };
     let forgot = |problem| Page::Forgot {
         username: own(),
+        rd: own(),
         problem,
     };
     let message = own();
+    let advised = Problem {
+        field: Some("password"),
+        blames: false,
+        text: own(),
+        advice: own(),
+    };
+    let known = Page::Register {
+        username: own(),
+        email: own(),
+        rd: own(),
+        me: Some(own()),
+        problem: None,
+    };
     vec![
         ("register", register(None)),
         ("register_email", register(problem(Some("email")))),
@@ -95,7 +115,9 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
         ("recovery_code_wrong", code(true, problem(Some("secret")))),
         ("forgot", forgot(None)),
         ("forgot_problem", forgot(problem(Some("username")))),
-        ("forgot_sent", Page::ForgotSent { message }),
+        ("forgot_sent", Page::ForgotSent { message, rd: own() }),
+        ("register_known", known),
+        ("login_throttled", login(None, Some(advised))),
     ]
 }
 
@@ -106,15 +128,22 @@ pub fn pages_of_the_session(text: &str) -> Vec<(&'static str, Page)> {
         current_needed,
         problem,
     };
-    let message = |onward| Page::Message {
+    let message = |advice, else_to| Page::Message {
         title: "There is no such page.".to_owned(),
         text: own(),
-        onward,
+        advice,
+        onward: Way::new(own(), "Your account"),
+        else_to,
+    };
+    let logged_in = |missed| Page::LoggedIn {
+        username: own(),
+        onward: own(),
+        missed,
     };
     let refused = |form, field| account(text, problem(field).map(|problem| (form, problem)));
-    let (username, onward) = (own(), own());
     vec![
-        ("logged_in", Page::LoggedIn { username, onward }),
+        ("logged_in", logged_in(false)),
+        ("logged_in_missed", logged_in(true)),
         ("enrol", enrol(text, false, None)),
         ("enrol_wrong", enrol(text, false, problem(Some("secret")))),
         ("enrol_moving", enrol(text, true, None)),
@@ -141,13 +170,17 @@ pub fn pages_of_the_session(text: &str) -> Vec<(&'static str, Page)> {
         ),
         ("logout_nobody", Page::LogoutQuestion { username: None }),
         ("logged_out", Page::LoggedOut { message: own() }),
-        ("message", message(None)),
-        ("message_onward", message(Some((own(), own())))),
+        ("message", message(String::new(), None)),
+        (
+            "message_advice",
+            message(own(), Some(Way::new(own(), "Log in"))),
+        ),
     ]
 }
 
 pub fn recovery_codes(text: &str) -> Page {
     Page::RecoveryCodes {
+        username: text.to_owned(),
         codes: vec!["k3v7-qm2x-9fwd-t4hn".to_owned(); 10],
         onward: text.to_owned(),
     }

@@ -1,7 +1,10 @@
 //! The product in a real browser.
 
 mod attacks;
+mod flow;
+mod judged;
 mod life;
+mod person;
 mod pictures;
 mod rd;
 mod stranger;

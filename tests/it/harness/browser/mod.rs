@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 
 use base64::Engine as _;
@@ -38,12 +39,27 @@ impl Browser {
         Self::trusting(server, &[], false)
     }
 
+    /// One whose owner lets no site keep cookies.
+    pub(crate) fn without_cookies(server: &Server) -> Self {
+        let preferences = json!({ "profile.default_content_setting_values.cookies": 2 });
+        Self::with(server, &[], preferences)
+    }
+
     /// One that trusts more certificates than the server's.
     pub(crate) fn trusting(
         server: &Server,
         others: &[&CertificateDer<'static>],
         scripts: bool,
     ) -> Self {
+        let preferences = if scripts {
+            json!({})
+        } else {
+            json!({ "profile.managed_default_content_settings.javascript": 2 })
+        };
+        Self::with(server, others, preferences)
+    }
+
+    fn with(server: &Server, others: &[&CertificateDer<'static>], preferences: Value) -> Self {
         let keys: Vec<String> = others
             .iter()
             .copied()
@@ -51,11 +67,6 @@ impl Browser {
             .map(key_digest)
             .collect();
         let trust = format!("--ignore-certificate-errors-spki-list={}", keys.join(","));
-        let preferences = if scripts {
-            json!({})
-        } else {
-            json!({ "profile.managed_default_content_settings.javascript": 2 })
-        };
         Self {
             driver: Driver::start(&[trust], preferences),
             base: server.url(""),
@@ -111,6 +122,23 @@ impl Browser {
     #[track_caller]
     pub(crate) fn submit(&self) {
         self.leave(|| drop(self.run("document.forms[0].submit()")));
+    }
+
+    #[track_caller]
+    pub(crate) fn back(&self) {
+        self.leave(|| drop(self.post("/back", &json!({}))));
+    }
+
+    #[track_caller]
+    pub(crate) fn reload(&self) {
+        self.leave(|| drop(self.post("/refresh", &json!({}))));
+    }
+
+    /// Opens another window of the same browser and goes on in it; gives the one it comes from.
+    #[track_caller]
+    pub(crate) fn open_window(&self) -> String {
+        self.post("/window/new", &json!({ "type": "tab" }));
+        self.turn_to_newest_window()
     }
 
     /// Opens a part of the page that is folded away under its summary.
@@ -258,12 +286,15 @@ impl Browser {
         self.post("/goog/cdp/execute", &asked)
     }
 
-    /// Prefers `dark` or `light` from the next page on.
+    /// Prefers `dark` or `light`, and that nothing moves, so that pictures are of what stays.
     pub(crate) fn prefer(&self, scheme: &str) {
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.cdp(
             "Emulation.setEmulatedMedia",
-            &json!({ "features": [feature] }),
+            &json!({ "features": features }),
         );
     }
 
@@ -278,10 +309,46 @@ impl Browser {
     /// A picture of the page in all its length, as PNG.
     #[track_caller]
     pub(crate) fn screenshot(&self, path: &Path) {
-        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        self.picture(path, json!({ "format": "png" }));
+    }
+
+    /// As [`Browser::screenshot`], as WebP, which takes a tenth of the room.
+    #[track_caller]
+    pub(crate) fn small_picture(&self, path: &Path) {
+        self.picture(path, json!({ "format": "webp", "quality": 35 }));
+    }
+
+    #[track_caller]
+    fn picture(&self, path: &Path, mut whole: Value) {
+        whole["captureBeyondViewport"] = true.into();
         let picture = self.cdp("Page.captureScreenshot", &whole);
         let picture = picture["data"].as_str().unwrap();
         fs::write(path, BASE64_STANDARD.decode(picture).unwrap()).unwrap();
+    }
+
+    /// Says which folder files are saved to.
+    pub(crate) fn save_to(&self, folder: &Path) {
+        self.cdp(
+            "Browser.setDownloadBehavior",
+            &json!({ "behavior": "allow", "downloadPath": folder }),
+        );
+    }
+
+    /// What an authenticator app reads when its camera looks at the screen.
+    #[track_caller]
+    pub(crate) fn scanned(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("screen.png");
+        self.screenshot(&picture);
+        let reader = Command::new("zbarimg")
+            .args(["--quiet", "--raw"])
+            .arg(&picture)
+            .output()
+            .unwrap_or_else(|error| panic!("zbarimg: {error}; tests/setup installs it"));
+        String::from_utf8(reader.stdout)
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 
     /// Goes on in the newest window, and gives the one it comes from.

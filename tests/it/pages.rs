@@ -1,0 +1,145 @@
+//! What the pages carry on and lead to, read without a browser.
+
+use crate::harness::{Accept, Answer, PASSWORD, Server, Visitor};
+
+/// Where one was going, and the same within an address.
+const TARGET: &str = "/account?notice=sessions_ended&a=b";
+const ENCODED: &str = "%2Faccount%3Fnotice%3Dsessions_ended%26a%3Db";
+
+#[track_caller]
+fn keeps(answer: &Answer, what: &str) {
+    let hidden =
+        "<input type=\"hidden\" name=\"rd\" value=\"/account?notice=sessions_ended&amp;a=b\">";
+    assert!(answer.body.contains(hidden), "{what}: {answer:?}");
+}
+
+#[track_caller]
+fn links(answer: &Answer, to: &str) {
+    let link = format!(" href=\"{to}\"");
+    assert!(answer.body.contains(&link), "no link to {to}: {answer:?}");
+}
+
+#[test]
+fn where_one_was_going_survives_every_detour() {
+    let server = Server::start();
+    let browser = Visitor::new(&server, Accept::Page);
+    let login = format!("/login?rd={ENCODED}");
+
+    // By making an account,
+    let page = browser.get(&login);
+    keeps(&page, "login");
+    links(&page, &format!("/?onward={ENCODED}"));
+    let page = browser.get(&format!("/?onward={ENCODED}"));
+    keeps(&page, "register");
+    links(&page, &login);
+    let form = |password| {
+        [
+            ("username", "alice"),
+            ("email", "alice@example.com"),
+            ("password", password),
+            ("rd", TARGET),
+        ]
+    };
+    keeps(
+        &browser.post("/register", &form("short")),
+        "register, refused",
+    );
+    let done = browser.post("/register", &form(PASSWORD));
+    let registered = format!("/login?notice=registered&username=alice&rd={ENCODED}");
+    assert_eq!(done.header("location"), Some(registered.as_str()));
+    keeps(&browser.get(&registered), "login, registered");
+
+    // by a wrong password and a forgotten one,
+    let wrong = [
+        ("username", "alice"),
+        ("password", "not this"),
+        ("rd", TARGET),
+    ];
+    let page = browser.post("/login", &wrong);
+    keeps(&page, "login, refused");
+    links(&page, &format!("/forgot_password?rd={ENCODED}"));
+    let page = browser.get(&format!("/forgot_password?rd={ENCODED}"));
+    keeps(&page, "forgot");
+    links(&page, &login);
+    let form = [("username", "alice"), ("rd", TARGET)];
+    let sent = browser.post("/forgot_password", &form);
+    let location = format!("/forgot_password?sent&rd={ENCODED}");
+    assert_eq!(sent.header("location"), Some(location.as_str()));
+    links(&browser.get(&location), &login);
+    keeps(
+        &browser.post("/forgot_password", &[("rd", TARGET)]),
+        "forgot, refused",
+    );
+
+    // and by the code, of an app or from paper.
+    let form = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("rd", TARGET),
+    ];
+    let asked = browser.post("/login", &form);
+    let location = format!("/secret_key?rd={ENCODED}");
+    assert_eq!(asked.header("location"), Some(location.as_str()));
+    keeps(&browser.get(&location), "enrol");
+    keeps(
+        &browser.post("/secret_key", &[("secret", "000000")]),
+        "enrol, refused",
+    );
+    Visitor::with_account(&server, "bob");
+    let form = [("username", "bob"), ("password", PASSWORD), ("rd", TARGET)];
+    browser.post("/login", &form);
+    keeps(&browser.get("/secret_key"), "code");
+    keeps(&browser.get("/secret_key?recovery"), "recovery code");
+    links(&browser.get("/secret_key"), &login);
+}
+
+#[test]
+fn where_a_stranger_would_send_one_is_not_carried_on() {
+    let server = Server::start();
+    let browser = Visitor::new(&server, Accept::Page);
+
+    for path in [
+        "/login?rd=",
+        "/?onward=",
+        "/forgot_password?rd=",
+        "/forgot_password?sent&rd=",
+        "/secret_key?rd=",
+    ] {
+        let page = browser.get(&format!("{path}https%3A%2F%2Fevil.test%2F"));
+        assert!(!page.body.contains("evil"), "{path}: {page:?}");
+    }
+}
+
+#[test]
+fn who_has_to_wait_is_told_beside_the_field_and_keeps_what_was_typed() {
+    let server = Server::start();
+    let browser = Visitor::new(&server, Accept::Page);
+    let form = [
+        ("username", "alice"),
+        ("password", "not this"),
+        ("rd", TARGET),
+    ];
+
+    // Waits are counted in whole seconds, so the first may be over before it has begun.
+    let page = (0..12)
+        .map(|_| browser.post("/login", &form))
+        .find(|page| page.status == 429)
+        .unwrap();
+
+    keeps(&page, "login, throttled");
+    assert!(page.body.contains(" value=\"alice\""), "{page:?}");
+    assert!(!page.body.contains("not this"), "{page:?}");
+    assert!(
+        !page.body.contains(" aria-invalid="),
+        "nothing typed is to blame: {page:?}"
+    );
+    let field = page.body.split("<input id=\"password\"").nth(1).unwrap();
+    let (field, after) = field.split_once('>').unwrap();
+    assert!(field.ends_with(" autofocus"), "{field}");
+    let (beside, _) = after.split_once("</div>").unwrap();
+    assert!(
+        beside.contains("Too many attempts. Try again in "),
+        "{beside}"
+    );
+    assert!(beside.contains("was not looked at"), "{beside}");
+}
