@@ -34,13 +34,22 @@ impl Targets {
             // A browser reads two slashes as the beginning of a host.
             return (!path.starts_with("//")).then(|| path.to_owned());
         }
-        let domain = self.cookie_domain.as_deref()?;
-        let host = target.host_str()?;
-        let inside = host == domain
-            || host
-                .strip_suffix(domain)
-                .is_some_and(|sub| sub.ends_with('.'));
+        let inside = self.is_in_domain(target.host_str()?);
         (target.scheme() == "https" && inside).then(|| target.to_string())
+    }
+
+    /// Whether a session of ours reaches this host: our own, and those that share it. Ports do not
+    /// matter to cookies.
+    pub fn covers(&self, host: &str) -> bool {
+        self.public_url.host_str() == Some(host) || self.is_in_domain(host)
+    }
+
+    /// Only at a dot: `evilexample.com` is somebody else's.
+    fn is_in_domain(&self, host: &str) -> bool {
+        self.cookie_domain.as_deref().is_some_and(|domain| {
+            host.strip_suffix(domain)
+                .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        })
     }
 }
 

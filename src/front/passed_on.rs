@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use percent_encoding::{AsciiSet, percent_encode};
+
 use crate::front::request::Accepted;
 use crate::http::CLIENT_ADDRESS;
 
@@ -40,12 +42,14 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes.extend_from_slice(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes());
     for (name, value) in &head.fields {
         let name = name.as_str();
-        if FIELDS.contains(&name) || (from_trusted_proxy && PROXY_FIELDS.contains(&name)) {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(b": ");
-            // tiny_http closes the connection at a byte that is not ASCII.
-            bytes.extend(value.iter().map(|&b| if b.is_ascii() { b } else { b'?' }));
-            bytes.extend_from_slice(b"\r\n");
+        // tiny_http closes the connection at a byte that is not ASCII.
+        if FIELDS.contains(&name) {
+            let value = value.iter().map(|&b| if b.is_ascii() { b } else { b'?' });
+            field(&mut bytes, name, value);
+        } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
+            // A question mark would end the path earlier than the application ends it.
+            let value = percent_encode(value, NOTHING_ASCII);
+            field(&mut bytes, name, value.flat_map(str::bytes));
         }
     }
     // Writing to a Vec does not fail.
@@ -56,6 +60,16 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     );
     bytes.extend_from_slice(&request.body);
     bytes
+}
+
+/// What is encoded of the bytes that are ASCII; the others always are.
+const NOTHING_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+
+fn field(bytes: &mut Vec<u8>, name: &str, value: impl Iterator<Item = u8>) {
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b": ");
+    bytes.extend(value);
+    bytes.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Every route: parse, decide, respond.
 //!
 //! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
-//! or session are in `visitor`, the two steps of a login in `login` and `code`, those with a session
+//! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in `login` and `code`, those with a session
 //! in `account` and `new_password`, the original script's ways in `script`.
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::store::Store;
 
 mod account;
+mod authz;
 mod code;
 mod journal;
 mod login;
@@ -67,6 +68,11 @@ pub fn answer(app: &App, request: &Request) -> Response {
 /// The whole site: every path the server answers is a line here.
 fn route(app: &App, request: &Request) -> Answer {
     use Method::{Get, Head, Post};
+    // Before the rule about other sites: a proxy asks on behalf of another site and passes on what
+    // the browser said to that one. Nothing is changed here, and nothing but a proxy reads it.
+    if let Some(dialect) = authz::dialect(&request.path) {
+        return authz::check(app, request, dialect);
+    }
     if request.method == Post && is_cross_site(app, request) {
         return Err(Outcome::CrossSite.into());
     }
@@ -213,6 +219,15 @@ struct LoggedIn {
 /// Who sends this request, by the session's cookie. The account is read anew each time, so that
 /// one deleted or disabled is out at once.
 fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
+    let me = session_of(app, request)?;
+    if request.method != Method::Head {
+        me.session.seen(request.received.timestamp());
+    }
+    Some(me)
+}
+
+/// As [`logged_in`], without noting that the session was used.
+fn session_of(app: &App, request: &Request) -> Option<LoggedIn> {
     let now = request.received;
     let session = app
         .store
@@ -230,9 +245,6 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
         .is_some_and(|created| created > session.created)
     {
         return None;
-    }
-    if request.method != Method::Head {
-        session.seen(now.timestamp());
     }
     Some(LoggedIn { session, account })
 }
