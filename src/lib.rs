@@ -1,5 +1,7 @@
 pub mod config;
 
+pub mod proxy_config;
+
 pub mod front;
 
 pub mod server;

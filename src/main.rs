@@ -16,7 +16,7 @@ use std::time::Duration;
 use auth_user::accounts::pending::Pending;
 use auth_user::accounts::throttle::Throttle;
 use auth_user::clock::Clock;
-use auth_user::config::{self, Config, LogFormat, Refused, Smtp};
+use auth_user::config::{self, Command, Config, LogFormat, ProxyConfig, Refused, Smtp, Told};
 use auth_user::cookies::Cookies;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
@@ -47,8 +47,9 @@ const LAST_MOMENT: Duration = Duration::from_millis(500);
 const MAX_TEMPLATE: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
-    let config = match Config::read(env::args_os()) {
-        Ok(config) => config,
+    let config = match Told::read(env::args_os()) {
+        Ok(Told::Serve(config)) => *config,
+        Ok(Told::Do(command)) => return carry_out(&command),
         Err(Refused::Asked(text)) => {
             // Nobody reads help from a closed pipe.
             let _ = io::stdout().write_all(text.as_bytes());
@@ -88,6 +89,43 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What does not serve. Its exit codes are those of serving.
+fn carry_out(command: &Command) -> ExitCode {
+    match command {
+        Command::ProxyConfig(wanted) => match wanted.files() {
+            Ok(files) => match hand_out(wanted, &files) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(&format!("cannot write the configuration: {error}"));
+                    ExitCode::FAILURE
+                }
+            },
+            Err(why) => {
+                complain(&why);
+                ExitCode::from(2)
+            }
+        },
+    }
+}
+
+/// Prints a configuration, each file after its name if there are several, or writes it.
+fn hand_out(wanted: &ProxyConfig, files: &[auth_user::proxy_config::File]) -> io::Result<()> {
+    if let Some(dir) = &wanted.dir {
+        fs::create_dir_all(dir)?;
+        return files
+            .iter()
+            .try_for_each(|file| fs::write(dir.join(&file.name), &file.text));
+    }
+    let mut out = io::stdout().lock();
+    for file in files {
+        if files.len() > 1 {
+            writeln!(out, "# file: {}", file.name)?;
+        }
+        out.write_all(file.text.as_bytes())?;
+    }
+    out.flush()
 }
 
 /// Escapes what JSON lets stand in a string but a terminal obeys: DEL, the upper control
