@@ -16,6 +16,8 @@ mod log;
 mod long;
 mod mail;
 mod outcomes;
+#[cfg(feature = "proxies")]
+mod proxies;
 mod restart;
 mod rules;
 mod slow;

@@ -1,0 +1,9 @@
+//! The product behind the proxies that people run, each with what `proxy-config` prints.
+
+mod application;
+mod attacks;
+mod proxy;
+mod visits;
+
+pub(crate) use application::Application;
+pub(crate) use proxy::{Deployment, Kind};
