@@ -15,7 +15,7 @@ use crate::mail::{Sender, SmtpUrl};
 
 mod commands;
 
-pub use self::commands::{Command, ProxyConfig};
+pub use self::commands::{Command, Doctor, ProxyConfig};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///

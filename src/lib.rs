@@ -2,6 +2,8 @@ pub mod config;
 
 pub mod proxy_config;
 
+pub mod doctor;
+
 pub mod front;
 
 pub mod server;

@@ -16,8 +16,11 @@ use std::time::Duration;
 use auth_user::accounts::pending::Pending;
 use auth_user::accounts::throttle::Throttle;
 use auth_user::clock::Clock;
-use auth_user::config::{self, Command, Config, LogFormat, ProxyConfig, Refused, Smtp, Told};
+use auth_user::config::{
+    self, Command, Config, Doctor, LogFormat, ProxyConfig, Refused, Smtp, Told,
+};
 use auth_user::cookies::Cookies;
+use auth_user::doctor::{self, Verdict};
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
 use auth_user::front::tls::{self, Files, Tls};
@@ -107,7 +110,55 @@ fn carry_out(command: &Command) -> ExitCode {
                 ExitCode::from(2)
             }
         },
+        Command::Doctor(asked) => call_doctor(asked),
     }
+}
+
+fn call_doctor(asked: &Doctor) -> ExitCode {
+    let misused = |why: String| {
+        complain(&why);
+        ExitCode::from(2)
+    };
+    let mut patient = match asked.patient() {
+        Ok(patient) => patient,
+        Err(why) => return misused(why),
+    };
+    let read = |path: &Option<PathBuf>| path.as_ref().map(|path| read_small(path)).transpose();
+    let files = read(&asked.ca).and_then(|ca| {
+        let cookie = read(&asked.cookie_file)?;
+        Ok((ca, cookie, read(&asked.old_cookie_file)?))
+    });
+    match files {
+        Ok((ca, cookie, old)) => {
+            patient.roots = ca.map(String::into_bytes);
+            patient.cookie = cookie.as_deref().map(doctor::cookie);
+            patient.old_cookie = old.as_deref().map(doctor::cookie);
+        }
+        Err(why) => return misused(why),
+    }
+    let now = || Clock::start().now().wall;
+    let findings = match doctor::examine(&patient, now) {
+        Ok(findings) => findings,
+        Err(error) => {
+            complain(&format!("cannot reach {}: {error}", patient.host));
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut out = io::stdout().lock();
+    for finding in &findings {
+        // With nobody to read it, the exit status still counts.
+        let _ = writeln!(out, "{finding}");
+    }
+    if findings.iter().any(|found| found.verdict == Verdict::Fail) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A file of a line or a few certificates.
+fn read_small(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"))
 }
 
 /// Prints a configuration, each file after its name if there are several, or writes it.

@@ -7,12 +7,66 @@ use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::config::{address, domain, origin};
+use crate::doctor::Patient;
 use crate::proxy_config::{self, Proxy, Wanted};
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Print a proxy's configuration that protects an application
     ProxyConfig(ProxyConfig),
+    /// Attack your own deployment through its proxy, and say what to change
+    Doctor(Doctor),
+}
+
+/// Sends a few harmless requests to the host named and to nobody else. The exit status is 0 if
+/// nothing failed, 1 if something did, and 2 if this was called wrongly.
+#[derive(Args)]
+pub struct Doctor {
+    /// The application as its visitors reach it
+    #[arg(value_name = "URL", value_parser = origin)]
+    url: Url,
+
+    /// A root certificate to trust beside those of this machine, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// A file with the session cookie's value of a test account that may enter
+    #[arg(long, value_name = "FILE")]
+    pub cookie_file: Option<PathBuf>,
+
+    /// A file with the value of a session that has been logged out
+    #[arg(long, value_name = "FILE")]
+    pub old_cookie_file: Option<PathBuf>,
+
+    /// The port the application listens on, where strangers must not reach it
+    #[arg(long, value_name = "PORT")]
+    upstream_port: Option<u16>,
+
+    /// Where the host is, in place of what its name says
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    connect: Option<SocketAddr>,
+}
+
+impl Doctor {
+    /// Whom to examine; the files are still to be read.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of an application's, in one line.
+    pub fn patient(&self) -> Result<Patient, String> {
+        if self.url.scheme() != "https" {
+            return Err("the doctor looks at https only".to_owned());
+        }
+        Ok(Patient {
+            host: self.url.host_str().unwrap_or_default().to_owned(),
+            port: self.url.port_or_known_default().unwrap_or(443),
+            connect: self.connect,
+            roots: None,
+            cookie: None,
+            old_cookie: None,
+            upstream_port: self.upstream_port,
+        })
+    }
 }
 
 /// Prints a complete configuration: one login for an application that has none of its own.

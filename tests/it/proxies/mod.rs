@@ -2,6 +2,7 @@
 
 mod application;
 mod attacks;
+mod doctor;
 mod proxy;
 mod visits;
 

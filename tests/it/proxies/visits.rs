@@ -161,7 +161,7 @@ fn logs_in_through(kind: Kind) {
     browser.open(&asked);
     assert!(browser.url().contains("/login?rd="), "{}", browser.url());
     let kept = deployment.ask("GET /a", &[&format!("Cookie: __Secure-session={session}")]);
-    assert_eq!(kept.status, 302, "{kind:?}");
+    assert_eq!(kept.status, 401, "{kind:?}");
 }
 
 #[cfg(feature = "browser")]
