@@ -145,6 +145,10 @@ const FORWARDING: [&str; 12] = [
 /// What a browser would not send: `.` and `..` in several spellings, and what ends a path early.
 const MALFORMED: [&str; 5] = ["/a/../b", "/%2e%2e/b", "/a/%2E./b", "/a\\..\\b", "/a#b"];
 
+/// Those of them that no proxy can make into something harmless: Caddy passes on a backslash as
+/// `%5C`, after asking about just that.
+const DOTS: usize = 3;
+
 /// Versions with a hole that lets strangers in or stops the proxy, by how `Server` names them: from
 /// the first with it up to, but not with, the first without. Distributions mend older holes than
 /// these under an old number, so the table holds only what no distribution in service has.
@@ -378,7 +382,7 @@ impl Visit {
             let answer = self.ask(target, &[session(cookie)]);
             answer.is_ok_and(|answer| answer.serves())
         };
-        match MALFORMED.iter().find(served) {
+        match MALFORMED.iter().take(DOTS).find(served) {
             None => pass(what),
             Some(target) => fail(
                 what,

@@ -13,8 +13,8 @@ local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email"
 
 -- What a visitor gets of an answer that does not let him in.
 local SHOWN = {
-    "cache-control", "content-security-policy", "content-type", "location", "referrer-policy",
-    "vary", "www-authenticate", "x-content-type-options", "x-frame-options",
+    "cache-control", "content-security-policy", "content-type", "date", "location",
+    "referrer-policy", "vary", "www-authenticate", "x-content-type-options", "x-frame-options",
 }
 
 -- The session would let the application act for the visitor everywhere else.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::harness::Setup;
 
 mod accounts;
+mod checks;
 mod client;
 mod load;
 mod starvation;

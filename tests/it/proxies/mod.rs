@@ -4,6 +4,7 @@ mod application;
 mod attacks;
 mod doctor;
 mod proxy;
+mod traefik;
 mod visits;
 
 pub(crate) use application::Application;

@@ -160,8 +160,9 @@ fn logs_in_through(kind: Kind) {
     browser.press("Log out");
     browser.open(&asked);
     assert!(browser.url().contains("/login?rd="), "{}", browser.url());
-    let kept = deployment.ask("GET /a", &[&format!("Cookie: __Secure-session={session}")]);
-    assert_eq!(kept.status, 401, "{kind:?}");
+    let kept = format!("Cookie: __Secure-session={session}");
+    let kept = deployment.ask("GET /a", &[&kept, "Accept: text/html"]);
+    assert_eq!(kept.status, 302, "{kind:?}");
 }
 
 #[cfg(feature = "browser")]
