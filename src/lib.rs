@@ -28,6 +28,8 @@ pub mod store;
 
 pub mod gate;
 
+pub mod access;
+
 pub mod accounts;
 
 pub mod http;

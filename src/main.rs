@@ -421,19 +421,21 @@ fn site(app: &Arc<App>) -> Arc<server::Site> {
     let (answering, failing) = (Arc::clone(app), Arc::clone(app));
     Arc::new(server::Site {
         answer: Box::new(move |request| handlers::answer(&answering, request)),
-        failed: Box::new(move || failing.presenter.refuse(Outcome::Internal, None)),
+        failed: Box::new(move |request| {
+            handlers::refuse(&failing, Outcome::Internal, None, Some(&request.path))
+        }),
     })
 }
 
 fn refuser(app: &Arc<App>) -> front::Refuse {
     let app = Arc::clone(app);
-    Box::new(move |refusal, accept| {
+    Box::new(move |refusal, accept, target| {
         let outcome = match refusal {
             Refusal::BodyTooLarge => Outcome::TooLarge,
             Refusal::Busy => Outcome::Busy,
             other => Outcome::Refused(other.status(), other.code(), other.message()),
         };
-        app.presenter.refuse(outcome, accept)
+        handlers::refuse(&app, outcome, accept, target)
     })
 }
 

@@ -103,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_ascii_in_them_ends_no_path() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Uri: /a\u{e9}%2f/../b?c\r\n\r\n";
+        assert!(passed(raw, true).contains("\r\nx-forwarded-uri: /a%C3%A9%2f/../b?c\r\n"));
+    }
+
+    #[test]
+    fn a_field_that_only_looks_like_one_of_them_does_not_pass() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nX_Forwarded_Host: x\r\nX-Forwarded_Uri: /x\r\n\
+            X-Forwarded-Prefix: /x\r\nX-Authelia-URL: x\r\nX-Original-Host: x\r\nForwarded: x\r\n\r\n";
+        assert_eq!(
+            passed(raw, true),
+            "GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
+        );
+    }
+
+    #[test]
     fn a_chunked_body_passes_with_its_length_in_ascii() {
         let raw = "POST / HTTP/1.1\r\nHost: h\r\nUser-Agent: \u{e9}\r\n\
             Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";

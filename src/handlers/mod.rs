@@ -17,6 +17,7 @@ use crate::errands::Errands;
 use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
+use crate::pages::Page;
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::store::Store;
@@ -63,6 +64,14 @@ pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
     app.journal.note(request, &reply);
     app.presenter.present(request, reply)
+}
+
+/// Answers what never became a request, or failed on the way. `target` is what was asked for, as far
+/// as one can tell.
+pub fn refuse(app: &App, outcome: Outcome, accept: Option<&str>, target: Option<&str>) -> Response {
+    let path = target.and_then(|target| target.split('?').next());
+    let reply = authz::refusal(app, outcome, path.unwrap_or_default());
+    app.presenter.refuse(reply, accept)
 }
 
 /// The whole site: every path the server answers is a line here.
@@ -253,6 +262,17 @@ fn session_of(app: &App, request: &Request) -> Option<LoggedIn> {
 fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
     let refusal = || Refusal::from(Outcome::LoginRequired).then_to(format!("/login?rd={back}"));
     logged_in(app, request).ok_or_else(refusal)
+}
+
+/// The page for one whom the rules do not let in at a host.
+fn denied(app: &App, account: &Account, host: String) -> Reply {
+    Reply::from(Outcome::Denied)
+        .showing(Page::Denied {
+            username: account.username.clone(),
+            host,
+            site: app.public_url.clone(),
+        })
+        .about(&account.username)
 }
 
 /// Takes back a change of an account after which the session could not be saved, so that the answer

@@ -24,6 +24,11 @@ pub fn main(site: &Site, page: &Page) -> Html {
             recovery,
             problem,
         } => code(username, *recovery, problem.as_ref()),
+        Page::Denied {
+            username,
+            host,
+            site,
+        } => denied(username, host, site),
         Page::Enrol {
             username,
             key,
@@ -33,7 +38,11 @@ pub fn main(site: &Site, page: &Page) -> Html {
         } => enrol(username, (key, otpauth), *moving, problem.as_ref()),
         Page::Forgot { username, problem } => forgot(username, problem.as_ref()),
         Page::ForgotSent { message } => forgot_sent(message),
-        Page::LoggedIn { username, onward } => logged_in(username, onward),
+        Page::LoggedIn {
+            username,
+            onward,
+            notice,
+        } => logged_in(username, onward, notice.as_deref()),
         Page::LoggedOut { message } => logged_out(message),
         Page::Login {
             username,
@@ -94,8 +103,19 @@ fn login(
     fill(include_str!("../../static/login.html"), &values)
 }
 
-fn logged_in(username: &str, onward: &str) -> Html {
+/// It is shown at the application's host, so its links say where they lead.
+fn denied(username: &str, host: &str, site: &str) -> Html {
     let values = Values::new()
+        .text("username", username)
+        .text("host", host)
+        .text("logout", format!("{site}/logout"))
+        .text("account", format!("{site}/account"));
+    fill(include_str!("../../static/denied.html"), &values)
+}
+
+fn logged_in(username: &str, onward: &str, shown: Option<&str>) -> Html {
+    let values = Values::new()
+        .html("notice", shown.map(notice))
         .text("username", username)
         .text("onward", onward);
     fill(include_str!("../../static/logged_in.html"), &values)

@@ -53,6 +53,7 @@ impl Presenter {
             Outcome::Shown => Form::Page,
             Outcome::Healthy => Form::Text,
             // Read by a proxy, at most in passing.
+            _ if reply.pointer.is_some() => Form::Text,
             Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => Form::Text,
             _ => wanted(accept),
         };
@@ -64,8 +65,13 @@ impl Presenter {
     }
 
     /// An answer to what never became a request.
-    pub fn refuse(&self, outcome: Outcome, accept: Option<&str>) -> Response {
-        self.usual(Reply::from(outcome), wanted(accept))
+    pub fn refuse(&self, reply: Reply, accept: Option<&str>) -> Response {
+        let form = if reply.pointer.is_some() {
+            Form::Text
+        } else {
+            wanted(accept)
+        };
+        self.usual(reply, form)
     }
 
     fn usual(&self, reply: Reply, form: Form) -> Response {

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 #[cfg(feature = "browser")]
 mod browser;
 mod compat;
 #[cfg(feature = "faults")]
 mod faults;
+mod forward_auth;
 mod framing;
 mod harness;
 mod layers;

@@ -153,9 +153,11 @@ fn read_target(parts: &Parts<'_>, targets: &Targets) -> Result<Url, Why> {
     Ok(target)
 }
 
-/// Host and port without user information, and without anything a URL parser would take away.
+/// Host and port without user information, without anything a URL parser would take away, and
+/// without an empty label.
 fn is_authority(text: &str) -> bool {
-    !text.is_empty()
+    let labelled = !text.is_empty() && !text.starts_with('.') && !text.contains("..");
+    labelled
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))

@@ -8,7 +8,7 @@ mod asked;
 
 use crate::accounts::Account;
 use crate::handlers::authz::asked::Asked;
-use crate::handlers::{Answer, App, session_of};
+use crate::handlers::{Answer, App, denied, session_of};
 use crate::http::Request;
 use crate::redirect;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply};
@@ -32,6 +32,12 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
     // By whatever method the proxy asks: one that asks by HEAD guards visitors who are there.
     me.session.seen(request.received.timestamp());
 
+    let host = asked.target.host_str().unwrap_or_default();
+    let access = app.store.access();
+    if !access.admits(host, asked.target.path(), &me.account.groups) {
+        return Ok(turned_away(app, &me.account, dialect, &asked));
+    }
+
     Ok(Reply::from(Outcome::Admitted).identifying(identity(&me.account)))
 }
 
@@ -45,6 +51,26 @@ fn to_login(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Re
         Outcome::SentToLogin { by_get }
     };
     Refusal::from(outcome).pointing_to(login_url(app, asked))
+}
+
+/// nginx shows a page of its own; by the address it is given it may lead to ours instead.
+fn turned_away(app: &App, account: &Account, dialect: Dialect, asked: &Asked) -> Reply {
+    let host = asked.target.host_str().unwrap_or_default();
+    let reply = denied(app, account, host.to_owned());
+    if dialect == Dialect::AuthRequest || asked.by_original_url {
+        return reply.pointing_to(login_url(app, asked));
+    }
+    reply
+}
+
+/// What a path answers when it cannot be asked: too busy, not understood, a defect of ours. nginx
+/// takes anything but 401 and 403 for an error.
+pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
+    if dialect(path) == Some(Dialect::AuthRequest) {
+        return Reply::from(Outcome::LoginRequired)
+            .pointing_to(format!("{}/login", app.public_url));
+    }
+    outcome.into()
 }
 
 fn login_url(app: &App, asked: &Asked) -> String {

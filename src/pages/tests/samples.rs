@@ -114,7 +114,30 @@ pub fn pages_of_the_session(text: &str) -> Vec<(&'static str, Page)> {
     let refused = |form, field| account(text, problem(field).map(|problem| (form, problem)));
     let (username, onward) = (own(), own());
     vec![
-        ("logged_in", Page::LoggedIn { username, onward }),
+        (
+            "logged_in",
+            Page::LoggedIn {
+                username,
+                onward,
+                notice: None,
+            },
+        ),
+        (
+            "logged_in_again",
+            Page::LoggedIn {
+                username: own(),
+                onward: own(),
+                notice: Some(own()),
+            },
+        ),
+        (
+            "denied",
+            Page::Denied {
+                username: own(),
+                host: own(),
+                site: own(),
+            },
+        ),
         ("enrol", enrol(text, false, None)),
         ("enrol_wrong", enrol(text, false, problem(Some("secret")))),
         ("enrol_moving", enrol(text, true, None)),
