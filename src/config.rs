@@ -193,7 +193,7 @@ pub enum Smtp {
 /// What the program was told to do.
 pub enum Told {
     Serve(Box<Config>),
-    Do(Command),
+    Do(Box<Command>),
 }
 
 impl Told {
@@ -205,7 +205,7 @@ impl Told {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
         let mut flags = Flags::try_parse_from(arguments).map_err(refused)?;
         match flags.command.take() {
-            Some(command) => Ok(Self::Do(command)),
+            Some(command) => Ok(Self::Do(Box::new(command))),
             None => Config::from_flags(flags).map(|config| Self::Serve(Box::new(config))),
         }
     }

@@ -1,7 +1,11 @@
 //! What people and programs do with an application behind a proxy.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 
+use rustix::process::Signal;
+
+use crate::harness::wait_for;
 #[cfg(feature = "browser")]
 use crate::harness::{Browser, PASSWORD, Visitor};
 use crate::proxies::{Deployment, Kind};
@@ -105,7 +109,32 @@ fn a_stranger_is_sent_to_the_login_and_a_program_is_told() {
             "{kind:?}"
         );
         assert_eq!(program.status, 401, "{kind:?}");
-        program.expect("login_required");
+        let told = format!("{login}&rm=GET");
+        assert_eq!(program.header("location"), Some(told.as_str()), "{kind:?}");
+    }
+}
+
+#[test]
+fn who_may_not_enter_is_told_so_by_every_proxy() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = format!("Cookie: __Secure-session={}", deployment.session());
+        let rule = "[[rule]]\nhost = \"app.example.test\"\ngroups = [\"staff\"]\n";
+        fs::write(deployment.server.path("access.toml"), rule).unwrap();
+        deployment.server.signal(Signal::HUP);
+
+        let answer = wait_for("the rule to count", || {
+            let answer = deployment.ask("GET /secret", &[&session, "Accept: text/html"]);
+            (answer.status != 200).then_some(answer)
+        });
+
+        assert_eq!(answer.status, 403, "{kind:?} {answer:?}");
+        assert!(answer.body.contains("You may not enter here"), "{answer:?}");
+        assert!(answer.body.contains("<strong>alice</strong>"), "{answer:?}");
+        assert!(
+            answer.header("content-security-policy").is_some(),
+            "{kind:?}"
+        );
     }
 }
 
