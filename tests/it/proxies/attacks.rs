@@ -96,3 +96,18 @@ fn no_spelling_of_a_host_or_a_target_gets_past_the_check() {
         }
     }
 }
+
+#[test]
+fn haproxy_lets_nobody_through_when_its_script_fails() {
+    let deployment = Deployment::with(Kind::Haproxy, |_, text| {
+        text.replace(
+            "local fields = txn.http:req_get_headers()",
+            "error('broken')",
+        )
+    });
+    let session = format!("Cookie: __Secure-session={}", deployment.session());
+
+    let answer = deployment.ask("GET /secret", &[&session]);
+
+    assert_eq!(answer.status, 503, "{answer:?}");
+}
