@@ -13,12 +13,19 @@ use url::{Host, Url};
 use crate::accounts::session::Limits;
 use crate::mail::{Sender, SmtpUrl};
 
+mod commands;
+
+pub use self::commands::{Command, Doctor, ProxyConfig};
+
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///
 /// With no flags it serves https://localhost:8000 from the current directory.
 #[derive(Parser)]
-#[command(name = "auth_user", version)]
+#[command(name = "auth_user", version, disable_help_subcommand = true)]
 struct Flags {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Where to listen; port 0 takes a free one [default: 0.0.0.0:8000]
     #[arg(long, env = "AUTH_LISTEN", value_name = "ADDR:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
@@ -183,6 +190,27 @@ pub enum Smtp {
     Url(SmtpUrl),
 }
 
+/// What the program was told to do.
+pub enum Told {
+    Serve(Box<Config>),
+    Do(Box<Command>),
+}
+
+impl Told {
+    /// Reads the command line (program name first) and the environment behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; nothing has been done yet.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
+        let mut flags = Flags::try_parse_from(arguments).map_err(refused)?;
+        match flags.command.take() {
+            Some(command) => Ok(Self::Do(Box::new(command))),
+            None => Config::from_flags(flags).map(|config| Self::Serve(Box::new(config))),
+        }
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum Refused {
@@ -193,15 +221,6 @@ pub enum Refused {
 }
 
 impl Config {
-    /// Reads the command line (program name first) and the environment behind it.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`]; nothing has been done yet.
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
-        Self::from_flags(Flags::try_parse_from(arguments).map_err(refused)?)
-    }
-
     fn from_flags(flags: Flags) -> Result<Self, Refused> {
         let proxied = !flags.trusted_proxies.is_empty();
         let local = (flags.no_tls || flags.compat) && !proxied;
@@ -342,7 +361,11 @@ mod tests {
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Config, Refused> {
-        Config::read(["auth_user"].iter().chain(arguments).map(OsString::from))
+        let arguments = ["auth_user"].iter().chain(arguments);
+        match Told::read(arguments.map(OsString::from))? {
+            Told::Serve(config) => Ok(*config),
+            Told::Do(_) => panic!("a command was read"),
+        }
     }
 
     fn wrong(arguments: &[&str]) -> String {

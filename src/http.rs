@@ -61,6 +61,20 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether the client takes one of these media types or ranges, by name. One that says nothing
+    /// takes none.
+    pub fn accepts_any(&self, names: &[&str]) -> bool {
+        let accept = self.header("accept").unwrap_or_default();
+        names.iter().any(|name| quality(accept, name) > 0.0)
+    }
+
+    /// The only field of that name; none if there are more.
+    pub fn only(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(field, _)| field == name);
+        let (_, value) = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+
     /// The cookie of that name; none if it came more than once, since one of them was planted.
     pub fn cookie(&self, name: &'static str) -> Option<&str> {
         let mut values = self.cookies(name);
@@ -113,6 +127,19 @@ impl Response {
     }
 }
 
+/// How much a client wants a media type or range that its `Accept` names; zero if it does not.
+pub fn quality(accept: &str, name: &str) -> f32 {
+    accept
+        .split(',')
+        .filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next()?.eq_ignore_ascii_case(name);
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            named.then(|| quality.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
+        })
+        .fold(0.0_f32, f32::max)
+}
+
 /// IMF-fixdate (RFC 9110, section 5.6.7).
 fn date(wall: u64) -> String {
     const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
@@ -129,6 +156,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        302 => "Found",
         303 => "See Other",
         308 => "Permanent Redirect",
         400 => "Bad Request",

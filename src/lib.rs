@@ -1,5 +1,9 @@
 pub mod config;
 
+pub mod proxy_config;
+
+pub mod doctor;
+
 pub mod front;
 
 pub mod server;
@@ -23,6 +27,8 @@ pub mod form;
 pub mod store;
 
 pub mod gate;
+
+pub mod access;
 
 pub mod accounts;
 

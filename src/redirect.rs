@@ -39,13 +39,28 @@ impl Targets {
             // A browser reads two slashes as the beginning of a host.
             return (!path.starts_with("//")).then(|| path.to_owned());
         }
-        let domain = self.cookie_domain.as_deref()?;
-        let host = target.host_str()?;
-        let inside = host == domain
-            || host
-                .strip_suffix(domain)
-                .is_some_and(|sub| sub.ends_with('.'));
+        let inside = self.is_in_domain(target.host_str()?);
         (target.scheme() == "https" && inside).then(|| target.to_string())
+    }
+
+    /// Host and path of an allowed target that is not ours.
+    pub fn elsewhere(&self, allowed: &str) -> Option<(String, String)> {
+        let target = Url::parse(allowed).ok()?;
+        Some((target.host_str()?.to_owned(), target.path().to_owned()))
+    }
+
+    /// Whether a session of ours reaches this host: our own, and those that share it. Ports do not
+    /// matter to cookies.
+    pub fn covers(&self, host: &str) -> bool {
+        self.public_url.host_str() == Some(host) || self.is_in_domain(host)
+    }
+
+    /// Only at a dot: `evilexample.com` is somebody else's.
+    fn is_in_domain(&self, host: &str) -> bool {
+        self.cookie_domain.as_deref().is_some_and(|domain| {
+            host.strip_suffix(domain)
+                .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        })
     }
 }
 
@@ -81,6 +96,31 @@ mod tests {
                 "https://App.Example.com:8443/a?b=c",
                 "https://app.example.com:8443/a?b=c",
             ),
+            ("https://app.example.com:1/", "https://app.example.com:1/"),
+            (
+                "https://app.example.com:65535",
+                "https://app.example.com:65535/",
+            ),
+            ("https://app.example.com:0443/", "https://app.example.com/"),
+            // A name in letters of any script is the one a browser looks up.
+            (
+                "https://bücher.example.com/ü?ü=ü#ü",
+                "https://xn--bcher-kva.example.com/%C3%BC?%C3%BC=%C3%BC#%C3%BC",
+            ),
+            ("https://ａｐｐ.example。com/", "https://app.example.com/"),
+            // What stands in the query is the application's affair, also if it looks like ours.
+            (
+                "https://app.example.com/a?rd=https://evil.test/&x=%0d%0a",
+                "https://app.example.com/a?rd=https://evil.test/&x=%0d%0a",
+            ),
+            (
+                "/login?rd=https://evil.test/",
+                "/login?rd=https://evil.test/",
+            ),
+            (
+                "https://app.example.com//evil.test/\\x?\\",
+                "https://app.example.com//evil.test//x?\\",
+            ),
         ] {
             assert_eq!(targets().allow(rd).as_deref(), Some(target), "{rd}");
         }
@@ -114,6 +154,31 @@ mod tests {
             "https://127.0.0.1/",
             "https://",
             "http://auth.example.com/",
+            "https://app.example.com:65536/",
+            "https://app.example.com:-1/",
+            "https://app.example.com:a/",
+            "https://app.example.com:80@evil.test/",
+            "https://@evil.test/",
+            "https://evil.test#@app.example.com/",
+            "https://evil.test?.example.com/",
+            "https://evil.test/.example.com",
+            "https://evil.test\\.example.com/",
+            "https://evil.test%2f.example.com/",
+            "https://evil.test%00.example.com/",
+            "https://evil.test\u{0}.example.com/",
+            "https://examplé.com/",
+            "https://exаmple.com/",
+            "https://app.example.com.evil.test:443/",
+            "https://example.co/",
+            "https://xexample.com/",
+            "https://app.example.com../",
+            "ws://app.example.com/",
+            "wss://app.example.com/",
+            "\u{1}https://evil.test/",
+            "ht\ntps://evil.test/",
+            "/%5c/../\\/evil.test",
+            "/.//evil.test",
+            "/..//evil.test",
         ] {
             assert_eq!(targets().allow(rd), None, "{rd:?}");
         }
@@ -145,11 +210,27 @@ mod tests {
         assert_eq!(targets().allow(&rd(longest + 1)), None);
     }
 
+    #[test]
+    fn a_session_reaches_our_own_host_and_those_of_the_domain() {
+        let alone = Targets::new(Url::parse("https://localhost:8000").unwrap(), None);
+        assert!(alone.covers("localhost"));
+        assert!(!alone.covers("app.localhost"));
+        for (host, covered) in [
+            ("example.com", true),
+            ("a.b.example.com", true),
+            ("evilexample.com", false),
+            ("example.com.evil.test", false),
+            ("", false),
+        ] {
+            assert_eq!(targets().covers(host), covered, "{host}");
+        }
+    }
+
     proptest! {
         /// Whatever was allowed, a browser on our page goes to an allowed host, and allowing it
         /// again changes nothing.
         #[test]
-        fn an_allowed_target_leads_where_it_says(rd in "[/\\\\:@.a-z%\t ]{0,12}(example\\.com|evil\\.test)?[/\\\\:@.a-z]{0,8}") {
+        fn an_allowed_target_leads_where_it_says(rd in "([/\\\\:@.a-z%\t ]{0,12}|(https:)?[/\\\\]{1,4}([a-z:%]{0,4}@)?([a-zé0-9.-]{0,6}\\.)?)(example\\.com|evil\\.test)?(:[0-9]{0,5})?[/\\\\:@.a-z#?%\r\n]{0,8}(rd=//evil\\.test)?") {
             if let Some(target) = targets().allow(&rd) {
                 let page = Url::parse("https://auth.example.com/login").unwrap();
                 let reached = page.join(&target).unwrap();

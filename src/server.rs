@@ -24,7 +24,7 @@ const SHOWN_PATH: usize = 200;
 pub struct Site {
     pub answer: Box<dyn Fn(&Request) -> Response + Send + Sync>,
     /// The answer to a request whose handling panicked.
-    pub failed: Box<dyn Fn() -> Response + Send + Sync>,
+    pub failed: Box<dyn Fn(&Request) -> Response + Send + Sync>,
 }
 
 /// The running pool.
@@ -134,7 +134,7 @@ impl Worker {
     fn answer(&self, request: &Request) -> Response {
         catch_unwind(AssertUnwindSafe(|| (self.site.answer)(request))).unwrap_or_else(|_| {
             tracing::error!(path = shown(&request.path), "a handler panicked");
-            catch_unwind(AssertUnwindSafe(|| (self.site.failed)()))
+            catch_unwind(AssertUnwindSafe(|| (self.site.failed)(request)))
                 .unwrap_or_else(|_| bare_failure())
         })
     }
@@ -210,7 +210,7 @@ mod tests {
     /// One worker and a connection to it.
     fn start(
         answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
-        failed: impl Fn() -> Response + Send + Sync + 'static,
+        failed: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> (Workers, UnixStream) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
@@ -249,7 +249,7 @@ mod tests {
                 let length = request.body.len();
                 text(200, &format!("{path} {query} {} {length}", request.client))
             },
-            || text(500, ""),
+            |_| text(500, ""),
         );
         let head = "POST /p%20?q?r HTTP/1.1\r\nCookie: a=b\r\nContent-Length: 2000\r\n\
             Auth-User-Client: 2001:db8::1\r\n\r\n";
@@ -267,7 +267,7 @@ mod tests {
                 assert_ne!(request.path, "/panic");
                 text(200, "fine")
             },
-            || panic!("as asked"),
+            |_| panic!("as asked"),
         );
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n");
         assert!(ask(&mut stream, &get("/panic")).starts_with("HTTP/1.1 500 "));
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_request_that_does_not_come_from_the_front_does_not_reach_the_site() {
-        let (_workers, mut stream) = start(|_| text(200, ""), || text(500, ""));
+        let (_workers, mut stream) = start(|_| text(200, ""), |_| text(500, ""));
         for field in ["", "auth-user-client: me\r\n"] {
             let answer = ask(&mut stream, &format!("GET / HTTP/1.1\r\n{field}\r\n"));
             assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
@@ -293,7 +293,7 @@ mod tests {
             let _ = released.lock().unwrap().recv();
             text(200, "")
         };
-        let (workers, mut stream) = start(answer, || text(500, ""));
+        let (workers, mut stream) = start(answer, |_| text(500, ""));
         stream
             .write_all(b"GET / HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n")
             .unwrap();
@@ -301,7 +301,7 @@ mod tests {
         assert!(!workers.stop(Duration::from_millis(20)));
         drop(release);
 
-        let (idle, _stream) = start(|_| text(200, ""), || text(500, ""));
+        let (idle, _stream) = start(|_| text(200, ""), |_| text(500, ""));
         assert!(idle.stop(Duration::from_secs(20)));
     }
 }

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod checks;
 mod client;
 mod connections;
 mod latency;
@@ -27,8 +28,9 @@ use std::thread;
 use crate::servers::Nginx;
 
 /// Name and measurement of every row, in the order they run.
-const ROWS: [(&str, fn()); 6] = [
+const ROWS: [(&str, fn()); 7] = [
     ("pages", pages::run),
+    ("checks", checks::run),
     ("connections", connections::run),
     ("password", password::run),
     ("latency", latency::run),

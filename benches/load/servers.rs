@@ -74,6 +74,11 @@ impl Ours {
 
     /// Returns once it has said where it listens.
     pub(crate) fn start_in(dir: TempDir, pair: &Pair) -> Self {
+        Self::start_as(dir, pair, &[])
+    }
+
+    /// As [`Ours::start_in`], with more flags.
+    pub(crate) fn start_as(dir: TempDir, pair: &Pair, flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth_user"));
         for (name, _) in env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"AUTH_") {
@@ -82,6 +87,7 @@ impl Ours {
         }
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -123,7 +123,10 @@ impl Conversation {
     fn take_turn(&mut self, wire: &mut dyn Wire) -> bool {
         match self.receive(wire) {
             Ok(request) => return self.answer(wire, &request),
-            Err(Missing::Refused(refusal)) => self.refuse(wire, refusal),
+            Err(Missing::Refused(refusal)) => {
+                let target = self.reader.target();
+                self.refuse(wire, refusal, target.as_deref());
+            }
             Err(Missing::Ended) => {
                 self.set_end(wire, self.deadlines().linger);
                 wire.say_goodbye();
@@ -181,17 +184,17 @@ impl Conversation {
             Ok(answer) => answer,
             Err(Failure::Busy) => {
                 self.hold_back(client);
-                self.refuse(wire, Refusal::Busy);
+                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
                 return false;
             }
             Err(Failure::Broken(error)) => {
                 tracing::error!(%error, "no answer to a request");
-                self.refuse(wire, Refusal::Busy);
+                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
                 return false;
             }
             Err(Failure::Late(owed)) => {
                 tracing::error!("an answer is late");
-                self.refuse(wire, Refusal::Busy);
+                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
                 owed.settle();
                 return false;
             }
@@ -217,9 +220,9 @@ impl Conversation {
         thread::sleep(self.shared.patience.refuse(client, Instant::now()));
     }
 
-    fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal) {
+    fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal, target: Option<&str>) {
         let accept = self.reader.accept();
-        let response = (self.shared.refuse)(refusal, accept.as_deref());
+        let response = (self.shared.refuse)(refusal, accept.as_deref(), target);
         let reason = match refusal {
             Refusal::Malformed(reason) => reason,
             other => other.code(),
@@ -235,11 +238,11 @@ impl Conversation {
         let request = match self.receive(wire) {
             Ok(request) => request,
             Err(Missing::Ended) => return,
-            Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal),
+            Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal, None),
         };
         let accept = request.head.values("accept").next();
         let accept = accept.map(String::from_utf8_lossy);
-        let mut response = (self.shared.refuse)(Refusal::PlainHttp, accept.as_deref());
+        let mut response = (self.shared.refuse)(Refusal::PlainHttp, accept.as_deref(), None);
         if matches!(request.head.method.as_str(), "GET" | "HEAD") {
             let base = self.shared.options.public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);

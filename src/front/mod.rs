@@ -80,8 +80,8 @@ impl Options {
     }
 }
 
-/// Makes the response to bytes that are no request, by what the client accepts.
-pub type Refuse = Box<dyn Fn(Refusal, Option<&str>) -> Response + Send + Sync>;
+/// Makes the response to bytes that are no request, by what the client accepts and asks for.
+pub type Refuse = Box<dyn Fn(Refusal, Option<&str>, Option<&str>) -> Response + Send + Sync>;
 
 /// What the front works with.
 pub struct Parts {

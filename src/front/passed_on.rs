@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use percent_encoding::{AsciiSet, percent_encode};
+
 use crate::front::request::Accepted;
 use crate::http::CLIENT_ADDRESS;
 
@@ -40,12 +42,14 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes.extend_from_slice(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes());
     for (name, value) in &head.fields {
         let name = name.as_str();
-        if FIELDS.contains(&name) || (from_trusted_proxy && PROXY_FIELDS.contains(&name)) {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(b": ");
-            // tiny_http closes the connection at a byte that is not ASCII.
-            bytes.extend(value.iter().map(|&b| if b.is_ascii() { b } else { b'?' }));
-            bytes.extend_from_slice(b"\r\n");
+        // tiny_http closes the connection at a byte that is not ASCII.
+        if FIELDS.contains(&name) {
+            let value = value.iter().map(|&b| if b.is_ascii() { b } else { b'?' });
+            field(&mut bytes, name, value);
+        } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
+            // A question mark would end the path earlier than the application ends it.
+            let value = percent_encode(value, NOTHING_ASCII);
+            field(&mut bytes, name, value.flat_map(str::bytes));
         }
     }
     // Writing to a Vec does not fail.
@@ -56,6 +60,16 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     );
     bytes.extend_from_slice(&request.body);
     bytes
+}
+
+/// What is encoded of the bytes that are ASCII; the others always are.
+const NOTHING_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+
+fn field(bytes: &mut Vec<u8>, name: &str, value: impl Iterator<Item = u8>) {
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b": ");
+    bytes.extend(value);
+    bytes.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -112,6 +126,22 @@ mod tests {
         let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Uri: /x\r\nX-Original-URL: /y\r\n\r\n";
         let passed = passed(raw, true);
         assert!(passed.contains("\r\nx-forwarded-uri: /x\r\nx-original-url: /y\r\n"));
+    }
+
+    #[test]
+    fn what_is_not_ascii_in_them_ends_no_path() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Uri: /a\u{e9}%2f/../b?c\r\n\r\n";
+        assert!(passed(raw, true).contains("\r\nx-forwarded-uri: /a%C3%A9%2f/../b?c\r\n"));
+    }
+
+    #[test]
+    fn a_field_that_only_looks_like_one_of_them_does_not_pass() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nX_Forwarded_Host: x\r\nX-Forwarded_Uri: /x\r\n\
+            X-Forwarded-Prefix: /x\r\nX-Authelia-URL: x\r\nX-Original-Host: x\r\nForwarded: x\r\n\r\n";
+        assert_eq!(
+            passed(raw, true),
+            "GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
+        );
     }
 
     #[test]

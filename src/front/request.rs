@@ -118,6 +118,19 @@ impl Reader {
         }
     }
 
+    /// What is asked for, as far as one can tell.
+    pub fn target(&self) -> Option<String> {
+        match &self.state {
+            State::Body { head, .. } => Some(head.target.clone()),
+            State::Head(_) => {
+                let line = self.buffer.trim_ascii_start();
+                let line = line.split(|&byte| byte == b'\n').next()?;
+                let target = line.split(|&byte| byte == b' ').nth(1)?;
+                str::from_utf8(target).ok().map(str::to_owned)
+            }
+        }
+    }
+
     /// What the client would like to read, for a refusal; found even in a head that is no good.
     pub fn accept(&self) -> Option<String> {
         let value = match &self.state {

@@ -29,7 +29,7 @@ impl Running {
         let (inner, relay) = Relay::open(2).unwrap();
         let site = Arc::new(Site {
             answer: Box::new(answer),
-            failed: Box::new(|| text(500, "failed")),
+            failed: Box::new(|_| text(500, "failed")),
         });
         // The workers end with the process: a test stops the front alone.
         server::start(inner, 2, &site, &clock).unwrap();
@@ -47,7 +47,7 @@ impl Running {
                 options,
                 tls,
                 relay,
-                refuse: Box::new(|refusal, accept| {
+                refuse: Box::new(|refusal, accept, _| {
                     let body = format!("{}|{}", refusal.code(), accept.unwrap_or("-"));
                     let mut response = text(refusal.status(), &body);
                     let forever = ("Strict-Transport-Security", "max-age=1".to_owned());

@@ -84,6 +84,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
             username,
             onward,
             missed: true,
+            notice: None,
         });
     }
     let now = request.received.timestamp();

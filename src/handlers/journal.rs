@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::accounts::names;
 use crate::clock::Moment;
 use crate::http::{Method, Request};
-use crate::reply::Reply;
+use crate::reply::{Outcome, Reply};
 
 /// Lines a second for what costs its sender nothing. Whoever attacks is seen; a crowd that asks
 /// thousands of times a second writes no gigabytes.
@@ -33,7 +33,10 @@ impl Journal {
         // A GET that names an account has ended its session.
         let tried = request.method == Method::Post || reply.user.is_some();
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
-        if (!tried && reply.outcome.status() < 500) || logged_nobody_out {
+        // A proxy that nobody trusts, mostly: an operator will look for it here.
+        let tried = tried || matches!(reply.outcome, Outcome::BadTarget(..));
+        let nothing_new = logged_nobody_out || reply.outcome.is_routine();
+        if (!tried && reply.outcome.status() < 500) || nothing_new {
             return;
         }
         if reply.outcome.is_cheap() && !self.has_room(request.received) {
@@ -85,7 +88,6 @@ impl Second {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Outcome;
 
     #[test]
     fn what_does_not_fit_into_a_second_is_counted_and_said_in_the_next() {

@@ -9,8 +9,8 @@ use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, is_cross_site, known_device, logged_in, name_field, rd_field, target, typed,
-    typed_rd,
+    Answer, App, LoggedIn, denied, is_cross_site, known_device, logged_in, name_field, rd_field,
+    target, typed, typed_rd,
 };
 use crate::http::Request;
 use crate::pages::{self, Page};
@@ -21,17 +21,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     let rd = rd_field(app, &query).unwrap_or_default();
     if let Some(me) = logged_in(app, request) {
-        let username = me.account.username.clone();
-        let onward = if rd.is_empty() {
-            "/account".to_owned()
-        } else {
-            rd
-        };
-        return Ok(Reply::page(Page::LoggedIn {
-            username,
-            onward,
-            missed: false,
-        }));
+        return logged_in_already(app, &me, &query, rd);
     }
 
     let text = |field| query.optional(field, names::MAX_USERNAME).ok().flatten();
@@ -69,6 +59,37 @@ fn sent_here(rd: &str) -> Option<String> {
     Some(format!(
         "{message} You are not logged in in this browser, or no longer. {more}"
     ))
+}
+
+/// Nobody who is logged in is sent on by himself: a proxy that does not see the session would send
+/// him back at once, and so on. He is told, and goes on by his own hand.
+fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> Answer {
+    let username = me.account.username.clone();
+    let by_proxy = query.has("rm");
+    let notice = match app.targets.elsewhere(&rd) {
+        Some((host, path)) if !app.store.access().admits(&host, &path, &me.account.groups) => {
+            return Ok(denied(app, &me.account, host));
+        }
+        Some((host, _)) if by_proxy => Some(format!(
+            "{host} asked you to log in, and you are. If Continue leads back to this page, your \
+             session does not reach {host}: tell whoever runs it."
+        )),
+        None if rd.is_empty() && query.has("rd") => {
+            Some("The address you came from is none that this server leads back to.".to_owned())
+        }
+        _ => None,
+    };
+    let onward = if rd.is_empty() {
+        "/account".to_owned()
+    } else {
+        rd
+    };
+    Ok(Reply::page(Page::LoggedIn {
+        username,
+        onward,
+        missed: false,
+        notice,
+    }))
 }
 
 /// `POST /login`: a right password earns the page that asks for the code.

@@ -1,7 +1,7 @@
 //! Every route: parse, decide, respond.
 //!
 //! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
-//! or session are in `visitor`, the two steps of a login in `login` and `code`, those with a session
+//! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in `login` and `code`, those with a session
 //! in `account` and `new_password`, the original script's ways in `script`.
 
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use crate::errands::Errands;
 use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
-use crate::pages::Way;
+use crate::pages::{Page, Way};
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::store::Store;
 
 mod account;
+mod authz;
 mod code;
 mod journal;
 mod login;
@@ -65,9 +66,22 @@ pub fn answer(app: &App, request: &Request) -> Response {
     app.presenter.present(request, reply)
 }
 
+/// Answers what never became a request, or failed on the way. `target` is what was asked for, as far
+/// as one can tell.
+pub fn refuse(app: &App, outcome: Outcome, accept: Option<&str>, target: Option<&str>) -> Response {
+    let path = target.and_then(|target| target.split('?').next());
+    let reply = authz::refusal(app, outcome, path.unwrap_or_default());
+    app.presenter.refuse(reply, accept)
+}
+
 /// The whole site: every path the server answers is a line here.
 fn route(app: &App, request: &Request) -> Answer {
     use Method::{Get, Head, Post};
+    // Before the rule about other sites: a proxy asks on behalf of another site and passes on what
+    // the browser said to that one. Nothing is changed here, and nothing but a proxy reads it.
+    if let Some(dialect) = authz::dialect(&request.path) {
+        return authz::check(app, request, dialect);
+    }
     if request.method == Post && is_cross_site(app, request) {
         return Err(Outcome::CrossSite.into());
     }
@@ -233,6 +247,15 @@ struct LoggedIn {
 /// Who sends this request, by the session's cookie. The account is read anew each time, so that
 /// one deleted or disabled is out at once.
 fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
+    let me = session_of(app, request)?;
+    if request.method != Method::Head {
+        me.session.seen(request.received.timestamp());
+    }
+    Some(me)
+}
+
+/// As [`logged_in`], without noting that the session was used.
+fn session_of(app: &App, request: &Request) -> Option<LoggedIn> {
     let now = request.received;
     let session = app
         .store
@@ -244,9 +267,6 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
         .store
         .resolve(&session.username)
         .filter(|account| !account.disabled && session.is_of(account))?;
-    if request.method != Method::Head {
-        session.seen(now.timestamp());
-    }
     Some(LoggedIn { session, account })
 }
 
@@ -254,6 +274,17 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
 fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
     let refusal = || Refusal::from(Outcome::LoginRequired).then_to(format!("/login?rd={back}"));
     logged_in(app, request).ok_or_else(refusal)
+}
+
+/// The page for one whom the rules do not let in at a host.
+fn denied(app: &App, account: &Account, host: String) -> Reply {
+    Reply::from(Outcome::Denied)
+        .showing(Page::Denied {
+            username: account.username.clone(),
+            host,
+            site: app.public_url.clone(),
+        })
+        .about(&account.username)
 }
 
 /// Takes back a change of an account after which the session could not be saved, so that the answer

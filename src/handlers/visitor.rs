@@ -15,7 +15,12 @@ pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     if query.has("rd") {
         let rd = rd_field(app, &query).unwrap_or_default();
-        return Ok(Reply::see_other(pages::with_rd("/login", &rd)));
+        let mut login = pages::with_rd("/login", &rd);
+        // That a proxy asked, and not a link, is worth knowing there.
+        if query.has("rm") && !rd.is_empty() {
+            login.push_str("&rm");
+        }
+        return Ok(Reply::see_other(login));
     }
     let (username, email) = (String::new(), String::new());
     let onward = query

@@ -25,6 +25,11 @@ pub fn main(site: &Site, page: &Page) -> Html {
             rd,
             problem,
         } => code((username, rd), *recovery, problem.as_ref()),
+        Page::Denied {
+            username,
+            host,
+            site,
+        } => denied(username, host, site),
         Page::Enrol {
             username,
             key,
@@ -43,7 +48,8 @@ pub fn main(site: &Site, page: &Page) -> Html {
             username,
             onward,
             missed,
-        } => logged_in(username, onward, *missed),
+            notice,
+        } => logged_in(username, onward, *missed, notice.as_deref()),
         Page::LoggedOut { message } => logged_out(message),
         Page::Login {
             username,
@@ -133,10 +139,21 @@ fn login(
     fill(include_str!("../../static/login.html"), &values)
 }
 
-fn logged_in(username: &str, onward: &str, missed: bool) -> Html {
+/// It is shown at the application's host, so its links say where they lead.
+fn denied(username: &str, host: &str, site: &str) -> Html {
+    let values = Values::new()
+        .text("username", username)
+        .text("host", host)
+        .text("logout", format!("{site}/logout"))
+        .text("account", format!("{site}/account"));
+    fill(include_str!("../../static/denied.html"), &values)
+}
+
+fn logged_in(username: &str, onward: &str, missed: bool, shown: Option<&str>) -> Html {
     let missed = missed.then(|| fixed(include_str!("../../static/parts/missed.html")));
     let values = Values::new()
         .html("missed", missed)
+        .html("notice", shown.map(notice))
         .text("username", username)
         .text("onward", onward);
     fill(include_str!("../../static/logged_in.html"), &values)

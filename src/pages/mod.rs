@@ -51,6 +51,12 @@ pub enum Page {
         current_needed: bool,
         problem: Option<Problem>,
     },
+    /// Logged in, and not let in at a host. `site` is the address of our own.
+    Denied {
+        username: String,
+        host: String,
+        site: String,
+    },
     /// The second step; with `recovery` it asks for a recovery code instead.
     Code {
         username: String,
@@ -83,6 +89,8 @@ pub enum Page {
         username: String,
         onward: String,
         missed: bool,
+        /// Why he may be here again.
+        notice: Option<String>,
     },
     LoggedOut {
         message: String,
@@ -215,6 +223,7 @@ fn title<'a>(site: &Site, page: &'a Page) -> &'a str {
         Page::ChoosePassword { .. } => "Choose a new password",
         Page::Code { recovery, .. } if *recovery => "Enter a recovery code",
         Page::Code { .. } => "Enter your code",
+        Page::Denied { .. } => "You may not enter here",
         Page::Enrol { moving, .. } if *moving => "Set up your new authenticator",
         Page::Enrol { .. } => "Set up your authenticator",
         Page::Forgot { .. } => "Forgot your password?",
@@ -233,7 +242,10 @@ fn title<'a>(site: &Site, page: &'a Page) -> &'a str {
 /// How much of the ring in the header is closed: a half for each of the two steps taken.
 fn ring(page: &Page) -> &'static str {
     match page {
-        Page::Account(_) | Page::LoggedIn { .. } | Page::RecoveryCodes { .. } => "whole",
+        Page::Account(_)
+        | Page::Denied { .. }
+        | Page::LoggedIn { .. }
+        | Page::RecoveryCodes { .. } => "whole",
         Page::ChoosePassword { current_needed, .. } if *current_needed => "whole",
         Page::Enrol { moving, .. } if *moving => "whole",
         Page::LogoutQuestion { username } if username.is_some() => "whole",

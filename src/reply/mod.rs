@@ -9,7 +9,7 @@ mod advice;
 mod outcome;
 mod presenter;
 
-pub use outcome::Outcome;
+pub use outcome::{Dialect, Outcome};
 pub use presenter::Presenter;
 
 /// An outcome and how a browser is to see it. No `Debug`: cookies leave in it.
@@ -21,10 +21,21 @@ pub struct Reply {
     onward: Option<Way>,
     /// Where a browser goes instead.
     location: Option<String>,
+    /// Where a proxy sends a browser instead.
+    pointer: Option<String>,
+    identity: Option<Identity>,
     cookies: Vec<String>,
     clear_site_data: bool,
     /// Whose account it was about, for the log.
     pub user: Option<String>,
+}
+
+/// Who a visitor is, as an application behind a proxy reads it.
+pub struct Identity {
+    pub user: String,
+    pub email: String,
+    pub name: String,
+    pub groups: Vec<String>,
 }
 
 impl From<Outcome> for Reply {
@@ -34,6 +45,8 @@ impl From<Outcome> for Reply {
             page: None,
             onward: None,
             location: None,
+            pointer: None,
+            identity: None,
             cookies: Vec::new(),
             clear_site_data: false,
             user: None,
@@ -63,6 +76,22 @@ impl Reply {
     pub fn then_to(self, location: impl Into<String>) -> Self {
         Self {
             location: Some(location.into()),
+            ..self
+        }
+    }
+
+    /// Tells a proxy where to send a browser; the status stays.
+    pub fn pointing_to(self, location: String) -> Self {
+        Self {
+            pointer: Some(location),
+            ..self
+        }
+    }
+
+    /// Tells a proxy who the visitor is.
+    pub fn identifying(self, identity: Identity) -> Self {
+        Self {
+            identity: Some(identity),
             ..self
         }
     }
@@ -129,6 +158,12 @@ impl Refusal {
     /// Where a browser goes instead.
     pub fn then_to(mut self, location: String) -> Self {
         self.0.location = Some(location);
+        self
+    }
+
+    /// As [`Reply::pointing_to`].
+    pub fn pointing_to(mut self, location: String) -> Self {
+        self.0.pointer = Some(location);
         self
     }
 

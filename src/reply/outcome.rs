@@ -13,17 +13,34 @@ use serde_json::{Value, json};
 /// Seconds after which a busy server is worth another try.
 const BUSY_RETRY: u64 = 2;
 
+/// How a proxy asks whether a visitor may enter. Each kind has names and statuses of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// nginx: anything but 200, 401 and 403 would be an error there.
+    AuthRequest,
+    /// Caddy, HAProxy, Traefik: what is not a yes is shown to the visitor.
+    ForwardAuth,
+    /// The old way of both.
+    Verify,
+}
+
 /// What came of a request. No `Debug`: some hold what is shown once.
 pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
     AccountDeleted,
+    /// A proxy may let this visitor in.
+    Admitted,
     AuthenticatorChanged,
     /// A field, and what is wrong with it.
     BadField(&'static str, &'static str),
+    /// A proxy asks about what cannot be guarded, and why.
+    BadTarget(Dialect, &'static str),
     Busy,
     CodeRequired,
     CrossSite,
+    /// Logged in, and still not to enter.
+    Denied,
     EmailExists,
     EnrolRequired {
         secret: String,
@@ -57,6 +74,11 @@ pub enum Outcome {
     Script(String),
     /// The original script's page that asks for the key; browsers get it too.
     ScriptPage(String),
+    /// A visitor without a session goes to the login by way of the proxy. `by_get` if the request
+    /// was one that must not be repeated there.
+    SentToLogin {
+        by_get: bool,
+    },
     SessionsEnded,
     /// A page that was asked for, and nothing else happened.
     Shown,
@@ -74,14 +96,20 @@ impl Outcome {
     pub fn status(&self) -> u16 {
         match self {
             Self::Registered => 201,
-            Self::BadField(..) => 400,
+            Self::SentToLogin { by_get: false } => 302,
+            Self::SentToLogin { by_get: true } => 303,
+            Self::BadField(..) | Self::BadTarget(Dialect::ForwardAuth, _) => 400,
             Self::Refused(status, ..) => *status,
-            Self::LoginRequired
+            Self::BadTarget(Dialect::Verify, _)
+            | Self::LoginRequired
             | Self::NoPendingLogin
             | Self::WrongCode
             | Self::WrongCredentials
             | Self::WrongPassword => 401,
-            Self::CrossSite | Self::RegistrationClosed => 403,
+            Self::BadTarget(Dialect::AuthRequest, _)
+            | Self::CrossSite
+            | Self::Denied
+            | Self::RegistrationClosed => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::EmailExists | Self::UserExists => 409,
@@ -100,18 +128,21 @@ impl Outcome {
         match self {
             Self::Account(_) => "account",
             Self::AccountDeleted => "account_deleted",
+            Self::Admitted => "admitted",
             Self::AuthenticatorChanged => "authenticator_changed",
             Self::BadField(..) => "bad_field",
+            Self::BadTarget(..) => "bad_target",
             Self::Busy => "busy",
             Self::CodeRequired => "code_required",
             Self::CrossSite => "cross_site",
+            Self::Denied => "denied",
             Self::EmailExists => "email_exists",
             Self::EnrolRequired { .. } => "enrol_required",
             Self::Healthy => "ok",
             Self::Internal => "internal",
             Self::LoggedOutByGet | Self::LoggedOutByPost => "logged_out",
             Self::LoginComplete(_) => "login_complete",
-            Self::LoginRequired => "login_required",
+            Self::LoginRequired | Self::SentToLogin { .. } => "login_required",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::NewPasswordSent => "new_password_sent",
             Self::NoPendingLogin => "no_pending_login",
@@ -152,6 +183,11 @@ impl Outcome {
         !costly && self.status() >= 400
     }
 
+    /// Whether a proxy asks for it at each of a visitor's requests, so that it is no event.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Self::Admitted | Self::SentToLogin { .. })
+    }
+
     pub fn is_logout(&self) -> bool {
         matches!(self, Self::LoggedOutByGet | Self::LoggedOutByPost)
     }
@@ -171,19 +207,21 @@ impl Outcome {
                 let seconds = seconds(*wait);
                 return format!("Too many attempts. Try again in {seconds} seconds.").into();
             }
-            Self::Account(_) | Self::Shown => "",
+            Self::BadTarget(_, why) => why,
+            Self::Account(_) | Self::Admitted | Self::Shown => "",
             Self::AccountDeleted => "Your account has been deleted.",
             Self::AuthenticatorChanged => "Your new authenticator is set up.",
             Self::Busy => "The server is busy. Try again in a moment.",
             Self::CodeRequired => "Enter the code from your authenticator app.",
             Self::CrossSite => "This request came from another site.",
+            Self::Denied => "You may not enter here.",
             Self::EmailExists => "User with this email already exists",
             Self::Healthy => "ok",
             Self::Internal => "Something went wrong on our side.",
             Self::LoggedOutByGet => "You have successfully logged out.",
             Self::LoggedOutByPost => "You have successfully exited the program.",
             Self::LoginComplete(_) => "Login completed successfully.",
-            Self::LoginRequired => "Log in first.",
+            Self::LoginRequired | Self::SentToLogin { .. } => "Log in first.",
             Self::MethodNotAllowed(_) => "This page does not take that method.",
             Self::NewPasswordSent => {
                 "If that user exists, a new password has been sent to its email address."

@@ -1,9 +1,11 @@
 //! The form an answer takes: a page, JSON or text, by what the client asked for, with the header
 //! fields that every answer carries.
 
-use crate::http::{Request, Response};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::http::{Request, Response, quality};
 use crate::pages::{self, Page, Site, Way};
-use crate::reply::{Outcome, Reply};
+use crate::reply::{Identity, Outcome, Reply};
 
 /// Two years (Mozilla's server-side TLS guidelines, 5.7).
 const STRICT_TRANSPORT_SECURITY: &str = "max-age=63072000";
@@ -50,6 +52,9 @@ impl Presenter {
             // A page is a page, whatever is asked for.
             Outcome::Shown => Form::Page,
             Outcome::Healthy => Form::Text,
+            // Read by a proxy, at most in passing.
+            _ if reply.pointer.is_some() => Form::Text,
+            Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => Form::Text,
             _ => wanted(accept),
         };
         if self.compat && reply.outcome.known_to_the_script() {
@@ -60,8 +65,13 @@ impl Presenter {
     }
 
     /// An answer to what never became a request.
-    pub fn refuse(&self, outcome: Outcome, accept: Option<&str>) -> Response {
-        self.usual(Reply::from(outcome), wanted(accept))
+    pub fn refuse(&self, reply: Reply, accept: Option<&str>) -> Response {
+        let form = if reply.pointer.is_some() {
+            Form::Text
+        } else {
+            wanted(accept)
+        };
+        self.usual(reply, form)
     }
 
     fn usual(&self, reply: Reply, form: Form) -> Response {
@@ -153,6 +163,12 @@ impl Presenter {
         if let Some(seconds) = reply.outcome.retry_after() {
             headers.push(("Retry-After", seconds.to_string()));
         }
+        if let Some(location) = &reply.pointer {
+            headers.push(("Location", location.clone()));
+        }
+        if let Some(identity) = &reply.identity {
+            headers.extend(identity_fields(identity));
+        }
         if reply.clear_site_data {
             headers.push(("Clear-Site-Data", "\"cookies\", \"storage\"".to_owned()));
         }
@@ -166,6 +182,41 @@ impl Presenter {
     }
 }
 
+/// What an application is told of the visitor. None of it is ever empty: a proxy might then let the
+/// client's own field through (Caddy before 2.11.2 did).
+fn identity_fields(identity: &Identity) -> [(&'static str, String); 4] {
+    let groups: Vec<String> = identity
+        .groups
+        .iter()
+        .map(|group| field_value(group, IN_A_LIST))
+        .filter(|group| !group.is_empty())
+        .collect();
+    let groups = if groups.is_empty() {
+        NO_GROUP.to_owned()
+    } else {
+        groups.join(",")
+    };
+    [
+        ("Remote-User", field_value(&identity.user, ALONE)),
+        ("Remote-Email", field_value(&identity.email, ALONE)),
+        ("Remote-Name", field_value(&identity.name, ALONE)),
+        ("Remote-Groups", groups),
+    ]
+}
+
+/// What stands for no group: no name anybody would give rights to.
+const NO_GROUP: &str = "-";
+
+/// What is percent-encoded in a field beside what is not ASCII; the sign itself, so that it can be
+/// undone.
+const ALONE: &AsciiSet = &CONTROLS.add(b'%');
+/// A comma would make two groups of one.
+const IN_A_LIST: &AsciiSet = &ALONE.add(b',');
+
+fn field_value(text: &str, encoded: &'static AsciiSet) -> String {
+    utf8_percent_encode(text.trim(), encoded).to_string()
+}
+
 /// What a client wants to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
@@ -176,18 +227,7 @@ enum Form {
 
 /// A media type counts only where it is named: `*/*` is what programs send who do not care.
 fn wanted(accept: Option<&str>) -> Form {
-    let quality = |name: &str| {
-        accept
-            .unwrap_or_default()
-            .split(',')
-            .filter_map(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let named = parts.next()?.eq_ignore_ascii_case(name);
-                let quality = parts.find_map(|part| part.strip_prefix("q="));
-                named.then(|| quality.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
-            })
-            .fold(0.0_f32, f32::max)
-    };
+    let quality = |name| quality(accept.unwrap_or_default(), name);
     let (page, json) = (quality("text/html"), quality("application/json"));
     if page > 0.0 && page >= json {
         Form::Page

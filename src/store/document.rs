@@ -21,6 +21,10 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
     /// changes are refused, since an operator wrote it and has to mend it.
     const REPLACED_WHEN_DAMAGED: bool;
 
+    /// What the last good content does while the file is damaged, for the log.
+    const UNTIL_MENDED: &'static str =
+        "goes on being served and no change is saved until the file is mended";
+
     fn parse(bytes: &[u8]) -> Result<(Self, Self::Format), Damage>;
 
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
@@ -257,10 +261,10 @@ impl<T: Content> Document<T> {
         if stays && !trouble.logged && trouble.since.elapsed() >= self.patience {
             trouble.logged = true;
             tracing::error!(
-                "cannot read {:?}: {damage}. The last good {} goes on being served and no change \
-                 is saved until the file is mended",
+                "cannot read {:?}: {damage}. The last good {} {}",
                 self.file.path(),
                 T::NAME,
+                T::UNTIL_MENDED,
             );
         }
         self.trouble = Some(trouble);

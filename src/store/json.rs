@@ -52,7 +52,8 @@ pub(super) fn pretty(value: &impl Serialize, indent: &str) -> serde_json::Result
     Ok(text)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Damage> {
+/// A file's text, if it is one.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Damage> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Damage::new("is empty"));
     }
@@ -64,15 +65,20 @@ fn text(bytes: &[u8]) -> Result<&str, Damage> {
     }
     str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
-        let line_start = good.iter().rposition(|byte| *byte == b'\n');
         Damage {
             reason: "is not in UTF-8".to_owned(),
-            place: Some((
-                good.iter().filter(|byte| **byte == b'\n').count() + 1,
-                good.len() - line_start.map_or(0, |at| at + 1) + 1,
-            )),
+            place: Some(place(good)),
         }
     })
+}
+
+/// Line and column of what follows these bytes.
+pub(super) fn place(before: &[u8]) -> (usize, usize) {
+    let line_start = before.iter().rposition(|byte| *byte == b'\n');
+    (
+        before.iter().filter(|byte| **byte == b'\n').count() + 1,
+        before.len() - line_start.map_or(0, |at| at + 1) + 1,
+    )
 }
 
 impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Top<S> {

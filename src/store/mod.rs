@@ -1,4 +1,4 @@
-//! What outlives the process: accounts and sessions.
+//! What outlives the process: accounts and sessions; and the operator's rules about access.
 //!
 //! Reading is done from memory, which holds what is on disk and nothing else, and waits for no
 //! save. A change is answered when it is on disk, or it has not happened. Both also hold when
@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::access::Access;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, DRIFT, Timestamp};
 
+mod access_toml;
 mod document;
 mod error;
 mod flat_file;
@@ -43,6 +45,7 @@ const CHORES: Duration = Duration::from_secs(60);
 pub struct Store {
     accounts: Keeper<Accounts>,
     sessions: Keeper<Sessions>,
+    access: Keeper<Access>,
 }
 
 impl Store {
@@ -65,6 +68,11 @@ impl Store {
         let sessions = Document::<Sessions>::open(&path)
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
 
+        let path = directory.join("access.toml");
+        let hint = "mend the rules; without the file everybody who is logged in may enter";
+        let access = Document::<Access>::open(&path)
+            .map_err(|damage| OpenError::new(&path, damage, hint))?;
+
         let known = accounts.published();
         let now = clock.now().timestamp();
         sessions.amend(|sessions| {
@@ -83,6 +91,7 @@ impl Store {
         Ok(Self {
             accounts: Keeper::start(accounts, None).map_err(no_thread)?,
             sessions: Keeper::start(sessions, Some(chores)).map_err(no_thread)?,
+            access: Keeper::start(access, None).map_err(no_thread)?,
         })
     }
 
@@ -104,6 +113,11 @@ impl Store {
     /// The session whose cookie has this digest; it may be over.
     pub fn session(&self, id: Digest) -> Option<Arc<Session>> {
         self.sessions().find(id).cloned()
+    }
+
+    /// The rules about access as they were last good.
+    pub fn access(&self) -> Arc<Access> {
+        self.access.get()
     }
 
     /// Makes one change to the accounts and returns what `change` does once it is on disk.
@@ -138,6 +152,7 @@ impl Store {
     pub fn close(&self) {
         self.accounts.close();
         self.sessions.close();
+        self.access.close();
     }
 }
 

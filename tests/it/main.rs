@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 #[cfg(feature = "browser")]
 mod browser;
 #[cfg(feature = "faults")]
@@ -10,6 +11,7 @@ mod compat;
 mod damaged;
 #[cfg(feature = "faults")]
 mod faults;
+mod forward_auth;
 mod framing;
 mod harness;
 mod layers;
@@ -22,6 +24,8 @@ mod one_account;
 mod order;
 mod outcomes;
 mod pages;
+#[cfg(feature = "proxies")]
+mod proxies;
 mod records;
 mod restart;
 mod rules;

@@ -139,11 +139,29 @@ pub fn pages_of_the_session(text: &str) -> Vec<(&'static str, Page)> {
         username: own(),
         onward: own(),
         missed,
+        notice: None,
     };
     let refused = |form, field| account(text, problem(field).map(|problem| (form, problem)));
     vec![
         ("logged_in", logged_in(false)),
         ("logged_in_missed", logged_in(true)),
+        (
+            "logged_in_again",
+            Page::LoggedIn {
+                username: own(),
+                onward: own(),
+                missed: false,
+                notice: Some(own()),
+            },
+        ),
+        (
+            "denied",
+            Page::Denied {
+                username: own(),
+                host: own(),
+                site: own(),
+            },
+        ),
         ("enrol", enrol(text, false, None)),
         ("enrol_wrong", enrol(text, false, problem(Some("secret")))),
         ("enrol_moving", enrol(text, true, None)),

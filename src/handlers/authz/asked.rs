@@ -1,0 +1,181 @@
+//! What a proxy says it was asked for, by one family of fields, read in one way or not at all.
+
+use url::Url;
+
+use crate::http::Request;
+use crate::redirect::{self, Targets};
+use crate::reply::Dialect;
+
+/// Longest method that is taken; the longest registered one has 17 letters.
+const MAX_METHOD: usize = 32;
+
+/// A request of a visitor that a proxy asks about.
+pub(super) struct Asked {
+    /// Empty if an old configuration does not say.
+    pub(super) method: String,
+    /// https, at a host our sessions reach, in lower case and without a final dot.
+    pub(super) target: Url,
+    /// Whether it was said as one URL, as nginx does.
+    pub(super) by_original_url: bool,
+}
+
+/// The parts of a target before they are put together.
+#[derive(PartialEq)]
+struct Parts<'a> {
+    scheme: &'a str,
+    /// Host and port.
+    authority: &'a str,
+    /// Path and query.
+    path: &'a str,
+}
+
+type Why = &'static str;
+
+impl Asked {
+    /// Reads the fields that belong to the endpoint and no others.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be said about it, for the operator.
+    pub(super) fn read(
+        request: &Request,
+        dialect: Dialect,
+        targets: &Targets,
+    ) -> Result<Self, Why> {
+        let by_original_url = match dialect {
+            Dialect::AuthRequest => true,
+            Dialect::ForwardAuth => false,
+            Dialect::Verify => request.header("x-original-url").is_some(),
+        };
+        let method = if by_original_url {
+            "x-original-method"
+        } else {
+            "x-forwarded-method"
+        };
+        let parts = if by_original_url {
+            split(request.only("x-original-url").ok_or(UNNAMED)?)?
+        } else {
+            Parts {
+                scheme: request.only("x-forwarded-proto").ok_or(UNNAMED)?,
+                authority: request.only("x-forwarded-host").ok_or(UNNAMED)?,
+                path: request.only("x-forwarded-uri").ok_or(UNNAMED)?,
+            }
+        };
+        if dialect == Dialect::Verify && by_original_url {
+            agree(request, &parts)?;
+        }
+        Ok(Self {
+            method: read_method(request, method, dialect)?,
+            target: read_target(&parts, targets)?,
+            by_original_url,
+        })
+    }
+
+    /// Where the visitor is brought back to: the whole of it, or the site if that is too long.
+    pub(super) fn way_back(&self) -> String {
+        if self.target.as_str().len() <= redirect::MAX_LENGTH {
+            return self.target.to_string();
+        }
+        format!("{}/", self.target.origin().ascii_serialization())
+    }
+}
+
+const UNNAMED: Why = "No trusted proxy says what is asked for. Is it named by --trusted-proxy, and does it send each field once?";
+const UNREADABLE: Why = "What is asked for is not written as a browser would write it.";
+const UNSAFE: Why = "What is asked for does not go over https.";
+const FOREIGN: Why =
+    "A session does not reach the host that is asked for. Is it under --cookie-domain?";
+const DISAGREEING: Why = "The proxy says in two ways what is asked for, and not the same.";
+const NO_METHOD: Why = "The proxy does not say by which method.";
+
+fn split(url: &str) -> Result<Parts<'_>, Why> {
+    let (scheme, rest) = url.split_once("://").ok_or(UNREADABLE)?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    Ok(Parts {
+        scheme,
+        authority,
+        path,
+    })
+}
+
+/// Where both families may be used, a proxy that sets one passes a client's other one on. Old
+/// configurations of nginx set both, to the same.
+fn agree(request: &Request, parts: &Parts<'_>) -> Result<(), Why> {
+    let pairs = [
+        ("x-forwarded-proto", Some(parts.scheme)),
+        ("x-forwarded-host", Some(parts.authority)),
+        ("x-forwarded-uri", Some(parts.path)),
+        ("x-forwarded-method", request.only("x-original-method")),
+    ];
+    let disagrees = |(name, value): (&str, Option<&str>)| {
+        let mut forwarded = request.headers.iter().filter(|(field, _)| field == name);
+        forwarded.any(|(_, said)| value.is_some_and(|value| value != said))
+    };
+    if pairs.into_iter().any(disagrees) {
+        return Err(DISAGREEING);
+    }
+    Ok(())
+}
+
+fn read_method(request: &Request, name: &str, dialect: Dialect) -> Result<String, Why> {
+    let sent = request.headers.iter().any(|(field, _)| field == name);
+    if !sent && dialect == Dialect::Verify {
+        return Ok(String::new());
+    }
+    let method = request.only(name).ok_or(NO_METHOD)?;
+    let is_one = (1..=MAX_METHOD).contains(&method.len())
+        && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_one.then(|| method.to_owned()).ok_or(NO_METHOD)
+}
+
+/// Puts a target together and has it read as a browser would. What a browser would not have sent
+/// just so is refused: somebody hopes that the application reads it in another way than we do.
+fn read_target(parts: &Parts<'_>, targets: &Targets) -> Result<Url, Why> {
+    let secure = ["https", "wss"]
+        .iter()
+        .any(|s| parts.scheme.eq_ignore_ascii_case(s));
+    if !secure {
+        return Err(UNSAFE);
+    }
+    if !is_authority(parts.authority) || !is_path(parts.path) {
+        return Err(UNREADABLE);
+    }
+    let text = format!("https://{}{}", parts.authority, parts.path);
+    let mut target = Url::parse(&text).map_err(|_| UNREADABLE)?;
+    let host = target.host_str().unwrap_or_default();
+    if let Some(bare) = host.strip_suffix('.') {
+        let bare = bare.to_owned();
+        target.set_host(Some(&bare)).map_err(|_| UNREADABLE)?;
+    }
+    if !targets.covers(target.host_str().unwrap_or_default()) {
+        return Err(FOREIGN);
+    }
+    Ok(target)
+}
+
+/// Host and port without user information, without anything a URL parser would take away, and
+/// without an empty label.
+fn is_authority(text: &str) -> bool {
+    let labelled = !text.is_empty() && !text.starts_with('.') && !text.contains("..");
+    labelled
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+}
+
+/// Path and query in printable ASCII, without a fragment, and the path without backslashes and dot
+/// segments: a browser resolves them before it asks.
+fn is_path(text: &str) -> bool {
+    let path = text.split('?').next().unwrap_or_default();
+    let starts_well = path.starts_with('/') || path.is_empty();
+    let printable = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    starts_well && printable && !path.contains('\\') && !path.split('/').any(is_dots)
+}
+
+/// `.` or `..`, in any of the spellings the URL standard knows.
+fn is_dots(segment: &str) -> bool {
+    let plain = segment.replace("%2e", ".").replace("%2E", ".");
+    plain == "." || plain == ".."
+}

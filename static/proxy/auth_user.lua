@@ -1,0 +1,102 @@
+-- Asks auth_user whether a visitor may have what he asks HAProxy for, at {app}.
+
+local CHECK = "http://{auth}/api/authz/forward-auth"
+
+-- Written out: a Host field has many spellings.
+local HOST = "{app_authority}"
+
+-- What the answer depends on, of what a visitor sends.
+local ASKED_BY = { "accept", "cookie", "user-agent", "x-requested-with" }
+
+-- Who the visitor is.
+local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email" }
+
+-- What a visitor gets of an answer that does not let him in.
+local SHOWN = {
+    "cache-control", "content-security-policy", "content-type", "date", "location",
+    "referrer-policy", "vary", "www-authenticate", "x-content-type-options", "x-frame-options",
+}
+
+-- The session would let the application act for the visitor everywhere else.
+local SESSION = "__Secure-session"
+
+-- HAProxy counts the values of a field from 0, its HTTP client from 1.
+local function values(field)
+    local list = {}
+    if field then
+        local at = field[0] ~= nil and 0 or 1
+        while field[at] ~= nil do
+            list[#list + 1] = field[at]
+            at = at + 1
+        end
+    end
+    return list
+end
+
+local function without_session(cookies)
+    local kept = {}
+    for cookie in cookies:gmatch("[^;]+") do
+        local text = cookie:match("^%s*(.-)%s*$")
+        if text ~= "" and text:match("^([^=]*)") ~= SESSION then
+            kept[#kept + 1] = text
+        end
+    end
+    return table.concat(kept, "; ")
+end
+
+local function question(txn, fields)
+    local asked = {
+        ["x-forwarded-method"] = { txn.sf:method() },
+        ["x-forwarded-proto"] = { "https" },
+        ["x-forwarded-host"] = { HOST },
+        ["x-forwarded-uri"] = { txn.sf:pathq() },
+        ["x-forwarded-for"] = { txn.sf:src() },
+    }
+    for _, name in ipairs(ASKED_BY) do
+        local sent = values(fields[name])
+        if #sent > 0 then
+            asked[name] = sent
+        end
+    end
+    return asked
+end
+
+local function answer(txn, said)
+    local reply = txn:reply({ status = said.status })
+    for _, name in ipairs(SHOWN) do
+        for _, value in ipairs(values(said.headers[name])) do
+            reply:add_header(name, value)
+        end
+    end
+    if said.body then
+        reply:set_body(said.body)
+    end
+    txn:done(reply)
+end
+
+core.register_action("auth_user", { "http-req" }, function(txn)
+    local fields = txn.http:req_get_headers()
+    local said = core.httpclient():get({
+        url = CHECK,
+        headers = question(txn, fields),
+        timeout = 15000,
+    })
+    if not said or not said.status or said.status < 200 then
+        return
+    end
+    if said.status ~= 200 then
+        return answer(txn, said)
+    end
+
+    for _, name in ipairs(IDENTITY) do
+        for _, value in ipairs(values(said.headers[name])) do
+            txn.http:req_add_header(name, value)
+        end
+    end
+    local cookies = without_session(table.concat(values(fields["cookie"]), "; "))
+    txn.http:req_del_header("cookie")
+    if cookies ~= "" then
+        txn.http:req_add_header("cookie", cookies)
+    end
+    txn:set_var("txn.auth_user_admitted", true)
+end)

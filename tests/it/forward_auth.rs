@@ -1,0 +1,896 @@
+//! What a reverse proxy is told of the visitors it asks about, and whom it is told to let in.
+
+use std::io::Write as _;
+
+use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, wait_for};
+
+const FORWARD_AUTH: &str = "/api/authz/forward-auth";
+const AUTH_REQUEST: &str = "/api/authz/auth-request";
+const VERIFY: &str = "/api/verify";
+
+const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
+
+/// A server whose sessions sub-domains share, asked by a proxy on this machine.
+fn setup() -> Setup {
+    Setup::new().with(&[
+        "--public-url",
+        "https://auth.example.com",
+        "--cookie-domain",
+        "example.com",
+        "--trusted-proxy",
+        "127.0.0.1",
+    ])
+}
+
+/// A proxy asks about a visitor, with these fields and no others.
+fn ask(server: &Server, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: auth\r\nConnection: close\r\n");
+    for (name, value) in fields {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut wire = server.connect();
+    wire.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    Answer::parse(&wire.read_to_end())
+}
+
+/// What Caddy, HAProxy and Traefik say of a request.
+fn forwarded<'a>(method: &'a str, host: &'a str, uri: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("X-Forwarded-Method", method),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", host),
+        ("X-Forwarded-Uri", uri),
+        ("Accept", BROWSER),
+    ]
+}
+
+/// What nginx says of one.
+fn original<'a>(method: &'a str, url: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("X-Original-Method", method),
+        ("X-Original-URL", url),
+        ("Accept", BROWSER),
+    ]
+}
+
+fn with<'a>(
+    mut fields: Vec<(&'a str, &'a str)>,
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    fields.extend_from_slice(more);
+    fields
+}
+
+fn without<'a>(mut fields: Vec<(&'a str, &'a str)>, name: &str) -> Vec<(&'a str, &'a str)> {
+    fields.retain(|(field, _)| *field != name);
+    fields
+}
+
+/// The session of somebody who has passed both factors, as a cookie field.
+fn session(visitor: &Visitor) -> String {
+    format!(
+        "__Secure-session={}",
+        visitor.cookies.borrow()["__Secure-session"]
+    )
+}
+
+/// A server and alice's session at it.
+fn with_alice() -> (Server, Visitor, String) {
+    let server = setup().start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let cookie = session(&alice);
+    (server, alice, cookie)
+}
+
+fn is_let_in(server: &Server, cookie: &str) -> bool {
+    let fields = forwarded("GET", "app.example.com", "/");
+    let status = ask(
+        server,
+        "GET",
+        FORWARD_AUTH,
+        &with(fields, &[("Cookie", cookie)]),
+    )
+    .status;
+    assert!(status == 200 || status == 302, "{status}");
+    status == 200
+}
+
+#[test]
+fn a_visitor_with_a_session_is_let_in_and_named() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    for (path, fields) in [
+        (FORWARD_AUTH, forwarded("GET", "app.example.com", "/a?b=c")),
+        (
+            AUTH_REQUEST,
+            original("GET", "https://app.example.com/a?b=c"),
+        ),
+        (VERIFY, forwarded("GET", "app.example.com", "/a?b=c")),
+        (VERIFY, original("GET", "https://app.example.com/a?b=c")),
+    ] {
+        let answer = ask(&server, "GET", path, &with(fields, cookie));
+
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{path}");
+        assert_eq!(answer.header("remote-user"), Some("alice"));
+        assert_eq!(answer.header("remote-name"), Some("alice"));
+        assert_eq!(answer.header("remote-email"), Some("alice@example.com"));
+        assert_eq!(answer.header("remote-groups"), Some("users"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("set-cookie"), None);
+        assert_eq!(answer.header("location"), None);
+    }
+}
+
+#[test]
+fn what_an_application_is_told_is_printable_and_never_empty() {
+    let (server, alice, cookie) = with_alice();
+    let groups = |groups: serde_json::Value| {
+        server.edit_account("alice", |account| account["groups"] = groups);
+        server.wait_for_log("took up a changed users file");
+        wait_for("the groups", || {
+            let seen = alice.get("/account").json()["groups"].clone();
+            (seen == server.users()["users"]["alice"]["groups"]).then_some(())
+        });
+        let fields = with(
+            forwarded("GET", "app.example.com", "/"),
+            &[("Cookie", &cookie)],
+        );
+        let answer = ask(&server, "GET", FORWARD_AUTH, &fields);
+        answer.header("remote-groups").unwrap().to_owned()
+    };
+
+    assert_eq!(groups(serde_json::json!([])), "-");
+    assert_eq!(groups(serde_json::json!(["", " "])), "-");
+    assert_eq!(
+        groups(serde_json::json!([
+            "power users",
+            "a,root",
+            "k\u{fc}che",
+            "x\r\ny: z",
+            "100%"
+        ])),
+        "power users,a%2Croot,k%C3%BCche,x%0D%0Ay: z,100%25"
+    );
+}
+
+#[test]
+fn a_browser_without_a_session_is_sent_to_the_login_and_back() {
+    let server = setup().start();
+    let location = "https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2Fa%3Fb%3Dc%26d%3D%252F&rm=";
+    for (method, status) in [
+        ("GET", 302),
+        ("HEAD", 302),
+        ("OPTIONS", 302),
+        ("POST", 303),
+        ("PUT", 303),
+        ("DELETE", 303),
+        ("PROPFIND", 303),
+    ] {
+        for path in [FORWARD_AUTH, VERIFY] {
+            let answer = ask(
+                &server,
+                "GET",
+                path,
+                &forwarded(method, "app.example.com", "/a?b=c&d=%2F"),
+            );
+
+            let expected = format!("{location}{method}");
+            assert_eq!(
+                (answer.status, answer.header("location")),
+                (status, Some(expected.as_str())),
+                "{path}"
+            );
+            assert_eq!(answer.header("remote-user"), None);
+        }
+        for path in [AUTH_REQUEST, VERIFY] {
+            let answer = ask(
+                &server,
+                "GET",
+                path,
+                &original(method, "https://app.example.com/a?b=c&d=%2F"),
+            );
+
+            let expected = format!("{location}{method}");
+            assert_eq!(
+                (answer.status, answer.header("location")),
+                (401, Some(expected.as_str())),
+                "{path}"
+            );
+            assert!(answer.body.len() < 100);
+        }
+    }
+}
+
+#[test]
+fn a_script_or_program_without_a_session_is_told_and_not_sent() {
+    let server = setup().start();
+    let plain = || without(forwarded("GET", "app.example.com", "/"), "Accept");
+    for (more, status) in [
+        (&[("Accept", "text/html")][..], 302),
+        (&[("Accept", "*/*")], 302),
+        (&[("Accept", "image/png, text/*;q=0.1")], 302),
+        (&[("Accept", "application/json")], 401),
+        (&[("Accept", "application/json, text/html;q=0")], 401),
+        (&[("Accept", "image/*")], 401),
+        (&[], 401),
+        (
+            &[("Accept", BROWSER), ("X-Requested-With", "XMLHttpRequest")],
+            401,
+        ),
+        (
+            &[("Accept", BROWSER), ("X-Requested-With", "xmlhttprequest")],
+            401,
+        ),
+    ] {
+        let answer = ask(&server, "GET", FORWARD_AUTH, &with(plain(), more));
+
+        assert_eq!(answer.status, status, "{more:?}");
+        assert_eq!(
+            answer.header("location"),
+            Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2F&rm=GET")
+        );
+    }
+}
+
+#[test]
+fn a_password_in_the_request_lets_nobody_in() {
+    let (server, _, cookie) = with_alice();
+    // alice, and her right password.
+    let basic = ("Authorization", "Basic YWxpY2U6c2V2ZW4gd2lsZCBob3JzZXM=");
+    let fields = || with(forwarded("GET", "app.example.com", "/"), &[basic]);
+    assert_eq!(PASSWORD, "seven wild horses");
+
+    let answer = ask(&server, "GET", FORWARD_AUTH, &fields());
+    let by_nginx = with(original("GET", "https://app.example.com/"), &[basic]);
+    let told = ask(&server, "GET", AUTH_REQUEST, &by_nginx);
+    // It is not looked at, so it does no harm either: it may be meant for the application.
+    let with_session = ask(
+        &server,
+        "GET",
+        FORWARD_AUTH,
+        &with(fields(), &[("Cookie", &cookie)]),
+    );
+
+    assert_eq!(
+        (answer.status, told.status, with_session.status),
+        (302, 401, 200)
+    );
+    assert_eq!(answer.header("www-authenticate"), None);
+    assert_eq!(told.header("www-authenticate"), None);
+}
+
+#[test]
+fn only_a_session_counts_and_not_half_a_login() {
+    let (server, alice, _) = with_alice();
+    let bob = Visitor::program(&server);
+    bob.register("bob");
+    bob.post("/login", &[("username", "bob"), ("password", PASSWORD)])
+        .expect("enrol_required");
+    let pending = bob.cookies.borrow()["__Host-login"].clone();
+    let device = alice.cookies.borrow()["__Host-device"].clone();
+    let own = session(&alice);
+
+    for cookie in [
+        format!("__Host-login={pending}"),
+        format!("__Secure-session={pending}"),
+        format!("__Host-session={pending}"),
+        format!("__Secure-session={device}"),
+        format!("__Host-session={}", own.split_once('=').unwrap().1),
+        format!("{own}x"),
+        format!("{own}; {own}"),
+        "__Secure-session=".to_owned(),
+        "__Secure-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+    ] {
+        assert!(!is_let_in(&server, &cookie), "{cookie}");
+    }
+    assert!(is_let_in(&server, &own));
+}
+
+#[test]
+fn a_visitor_who_logs_out_is_out_everywhere_at_once() {
+    let (server, alice, cookie) = with_alice();
+    assert!(is_let_in(&server, &cookie));
+
+    alice.post("/logout", &[]).expect("logged_out");
+
+    assert!(!is_let_in(&server, &cookie));
+}
+
+#[test]
+fn a_disabled_or_deleted_account_is_out_at_once() {
+    let (server, _, alice) = with_alice();
+    let (bob, authenticator) = Visitor::with_account(&server, "bob");
+    let cookie = session(&bob);
+    assert!(is_let_in(&server, &cookie));
+
+    let form = [
+        ("current_password", PASSWORD),
+        ("secret", &authenticator.code()),
+    ];
+    bob.post("/account/delete", &form).expect("account_deleted");
+    assert!(!is_let_in(&server, &cookie));
+
+    server.edit_account("alice", |account| account["disabled"] = true.into());
+    wait_for("alice to be out", || {
+        (!is_let_in(&server, &alice)).then_some(())
+    });
+}
+
+#[test]
+fn nobody_but_a_trusted_proxy_is_believed() {
+    let untrusted = Setup::new().with(&[
+        "--public-url",
+        "https://auth.example.com",
+        "--cookie-domain",
+        "example.com",
+        "--trusted-proxy",
+        "192.0.2.0/24",
+    ]);
+    let server = untrusted.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let cookie = session(&alice);
+    let cookie = ("Cookie", cookie.as_str());
+    for (path, fields, status) in [
+        (FORWARD_AUTH, forwarded("GET", "app.example.com", "/"), 400),
+        (
+            AUTH_REQUEST,
+            original("GET", "https://app.example.com/"),
+            403,
+        ),
+        (VERIFY, forwarded("GET", "app.example.com", "/"), 401),
+        (VERIFY, original("GET", "https://app.example.com/"), 401),
+    ] {
+        let answer = ask(&server, "GET", path, &with(fields, &[cookie]));
+
+        assert_eq!(answer.status, status, "{path}");
+        assert!(
+            answer
+                .body
+                .starts_with("No trusted proxy says what is asked for.")
+        );
+        assert_eq!(answer.header("location"), None);
+        assert_eq!(answer.header("remote-user"), None);
+    }
+    server.wait_for_log("bad_target");
+}
+
+#[test]
+fn a_target_that_cannot_be_read_in_one_way_is_refused() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    for host in [
+        "",
+        " ",
+        "app.example.com, evil.test",
+        "app.example.com evil.test",
+        "evil.test",
+        "evilexample.com",
+        "app.example.com.evil.test",
+        "user@app.example.com",
+        "user:pw@app.example.com",
+        "evil.test#.example.com",
+        "evil.test/.example.com",
+        "evil.test?.example.com",
+        "evil.test\\.example.com",
+        "app.example.com:99999",
+        "app.example.com:x",
+        "app%2eexample.com",
+        "[::1]",
+        "127.0.0.1",
+        "app.example.com..",
+        "\u{e9}.example.com",
+        "..example.com",
+        "*.example.com",
+    ] {
+        let fields = with(forwarded("GET", host, "/"), cookie);
+        let answer = ask(&server, "GET", FORWARD_AUTH, &fields);
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (400, None),
+            "{host:?}"
+        );
+        assert_eq!(ask(&server, "GET", VERIFY, &fields).status, 401, "{host:?}");
+
+        let url = format!("https://{host}/");
+        let answer = ask(
+            &server,
+            "GET",
+            AUTH_REQUEST,
+            &with(original("GET", &url), cookie),
+        );
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (403, None),
+            "{host:?}"
+        );
+    }
+    for uri in [
+        "x",
+        "https://app.example.com/",
+        "//..",
+        "/..",
+        "/a/../b",
+        "/%2e%2E/b",
+        "/.%2e",
+        "/./a",
+        "/a\\b",
+        "/\\evil.test",
+        "/a b",
+        "/a#b",
+        "/a\tb",
+        "@evil.test/",
+        ".evil.test/",
+        ":1/",
+    ] {
+        let answer = ask(
+            &server,
+            "GET",
+            FORWARD_AUTH,
+            &with(forwarded("GET", "app.example.com", uri), cookie),
+        );
+        assert_eq!(answer.status, 400, "{uri:?}");
+
+        let url = format!("https://app.example.com{uri}");
+        let answer = ask(
+            &server,
+            "GET",
+            AUTH_REQUEST,
+            &with(original("GET", &url), cookie),
+        );
+        // An authority of its own, that is: a port is none of our business.
+        assert_eq!(
+            answer.status,
+            if uri == ":1/" { 200 } else { 403 },
+            "{uri:?}"
+        );
+    }
+    for url in [
+        "",
+        "/",
+        "app.example.com/",
+        "//app.example.com/",
+        "https:/app.example.com/",
+        "https:app.example.com",
+        "javascript:alert(1)",
+    ] {
+        let answer = ask(
+            &server,
+            "GET",
+            AUTH_REQUEST,
+            &with(original("GET", url), cookie),
+        );
+        assert_eq!(answer.status, 403, "{url:?}");
+    }
+    for proto in ["http", "ws", "", "https,http", "ftp", "javascript"] {
+        let mut fields = with(forwarded("GET", "app.example.com", "/"), cookie);
+        fields[1].1 = proto;
+        assert_eq!(
+            ask(&server, "GET", FORWARD_AUTH, &fields).status,
+            400,
+            "{proto:?}"
+        );
+        let url = format!("{proto}://app.example.com/");
+        let answer = ask(
+            &server,
+            "GET",
+            AUTH_REQUEST,
+            &with(original("GET", &url), cookie),
+        );
+        assert_eq!(answer.status, 403, "{proto:?}");
+    }
+    for method in ["", "get", "GET POST", "GE-T", "G\u{c9}T", "GET,GET", "1"] {
+        let fields = with(forwarded(method, "app.example.com", "/"), cookie);
+        assert_eq!(
+            ask(&server, "GET", FORWARD_AUTH, &fields).status,
+            400,
+            "{method:?}"
+        );
+        let fields = with(original(method, "https://app.example.com/"), cookie);
+        assert_eq!(
+            ask(&server, "GET", AUTH_REQUEST, &fields).status,
+            403,
+            "{method:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_or_there_twice_is_refused() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    for name in [
+        "X-Forwarded-Method",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Uri",
+    ] {
+        let all = || with(forwarded("GET", "app.example.com", "/"), cookie);
+        let value = all().iter().find(|(field, _)| *field == name).unwrap().1;
+
+        assert_eq!(
+            ask(&server, "GET", FORWARD_AUTH, &without(all(), name)).status,
+            400,
+            "{name}"
+        );
+        assert_eq!(
+            ask(&server, "GET", FORWARD_AUTH, &with(all(), &[(name, value)])).status,
+            400,
+            "{name}"
+        );
+        let alias = name.replace('-', "_");
+        let aliased = with(without(all(), name), &[(&alias, value)]);
+        assert_eq!(
+            ask(&server, "GET", FORWARD_AUTH, &aliased).status,
+            400,
+            "{name}"
+        );
+    }
+    for name in ["X-Original-Method", "X-Original-URL"] {
+        let all = || with(original("GET", "https://app.example.com/"), cookie);
+        let value = all().iter().find(|(field, _)| *field == name).unwrap().1;
+
+        assert_eq!(
+            ask(&server, "GET", AUTH_REQUEST, &without(all(), name)).status,
+            403,
+            "{name}"
+        );
+        assert_eq!(
+            ask(&server, "GET", AUTH_REQUEST, &with(all(), &[(name, value)])).status,
+            403,
+            "{name}"
+        );
+        let alias = name.replace('-', "_");
+        let aliased = with(without(all(), name), &[(&alias, value)]);
+        assert_eq!(
+            ask(&server, "GET", AUTH_REQUEST, &aliased).status,
+            403,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_answer_depends_on_a_field_the_endpoint_does_not_define() {
+    let (server, _, cookie) = with_alice();
+    let noise = [
+        ("X_Forwarded_Host", "evil.test"),
+        ("X_Original_URL", "https://evil.test/"),
+        ("X-Forwarded-Prefix", "/x"),
+        ("X-Forwarded-Server", "evil.test"),
+        ("X-Forwarded-Port", "1"),
+        ("X-Authelia-URL", "https://evil.test/"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X-Rewrite-URL", "/healthz"),
+        ("X-Original-Host", "evil.test"),
+        ("Forwarded", "host=evil.test;proto=http"),
+        ("Remote-User", "root"),
+        ("Remote_User", "root"),
+        ("User-Agent", "kube-probe/1.0"),
+        ("Origin", "https://evil.test"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Referer", "https://evil.test/"),
+        ("Authorization", "Bearer x"),
+    ];
+    let of_nginx = [
+        ("X-Original-URL", "https://evil.test/"),
+        ("X-Original-Method", "x"),
+    ];
+    let of_the_others = [
+        ("X-Forwarded-Method", "x"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "evil.test"),
+        ("X-Forwarded-Uri", "/x"),
+    ];
+    let same = |path,
+                fields: Vec<(&'static str, &'static str)>,
+                other: &[(&'static str, &'static str)]| {
+        for cookie in [&[][..], &[("Cookie", cookie.as_str())]] {
+            let mut asked: Vec<(&str, &str)> = fields.clone();
+            asked.extend_from_slice(cookie);
+            let undisturbed = ask(&server, "GET", path, &asked);
+            asked.extend_from_slice(&noise);
+            asked.extend_from_slice(other);
+            let mut disturbed = ask(&server, "GET", path, &asked);
+            let mut expected = undisturbed;
+            for answer in [&mut disturbed, &mut expected] {
+                answer.headers.retain(|(name, _)| name != "date");
+            }
+            assert_eq!(format!("{disturbed:?}"), format!("{expected:?}"));
+        }
+    };
+
+    same(
+        FORWARD_AUTH,
+        forwarded("GET", "app.example.com", "/a"),
+        &of_nginx,
+    );
+    same(
+        AUTH_REQUEST,
+        original("GET", "https://app.example.com/a"),
+        &of_the_others,
+    );
+}
+
+#[test]
+fn the_old_endpoint_takes_either_family_and_no_contradiction() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    let both = |host| {
+        let fields = with(
+            original("GET", "https://app.example.com/a?b"),
+            &forwarded("GET", host, "/a?b"),
+        );
+        with(without(fields, "Accept"), cookie)
+    };
+
+    assert_eq!(
+        ask(&server, "GET", VERIFY, &both("app.example.com")).status,
+        200
+    );
+    assert_eq!(
+        ask(&server, "GET", VERIFY, &both("other.example.com")).status,
+        401
+    );
+    // Half of the other family contradicts as well.
+    let half = with(original("GET", "https://app.example.com/"), cookie);
+    let half = with(half, &[("X-Forwarded-Uri", "/admin")]);
+    assert_eq!(ask(&server, "GET", VERIFY, &half).status, 401);
+    // Old configurations name the portal, and no method.
+    let old = without(
+        forwarded("GET", "app.example.com", "/"),
+        "X-Forwarded-Method",
+    );
+    let answer = ask(&server, "GET", "/api/verify?rd=https://evil.test/", &old);
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (
+            302,
+            Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2F")
+        )
+    );
+}
+
+#[test]
+fn hosts_are_the_same_in_any_case_with_a_port_or_a_final_dot() {
+    let (server, _, cookie) = with_alice();
+    for (host, way_back) in [
+        ("APP.Example.COM", "https%3A%2F%2Fapp.example.com%2Fx"),
+        ("app.example.com.", "https%3A%2F%2Fapp.example.com%2Fx"),
+        ("App.example.com.:443", "https%3A%2F%2Fapp.example.com%2Fx"),
+        (
+            "app.example.com:8443",
+            "https%3A%2F%2Fapp.example.com%3A8443%2Fx",
+        ),
+        ("example.com", "https%3A%2F%2Fexample.com%2Fx"),
+        ("auth.example.com", "https%3A%2F%2Fauth.example.com%2Fx"),
+    ] {
+        let fields = || forwarded("GET", host, "/x");
+        let sent = ask(&server, "GET", FORWARD_AUTH, &fields());
+        let let_in = ask(
+            &server,
+            "GET",
+            FORWARD_AUTH,
+            &with(fields(), &[("Cookie", &cookie)]),
+        );
+
+        let location = format!("https://auth.example.com/login?rd={way_back}&rm=GET");
+        assert_eq!(sent.header("location"), Some(location.as_str()), "{host}");
+        assert_eq!(let_in.status, 200, "{host}");
+    }
+    let mut fields = forwarded("GET", "app.example.com", "/x");
+    fields[1].1 = "WSS";
+    assert_eq!(
+        ask(&server, "GET", FORWARD_AUTH, &fields).header("location"),
+        Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2Fx&rm=GET")
+    );
+}
+
+#[test]
+fn a_proxy_may_ask_by_any_method_and_with_the_visitors_query() {
+    let (server, _, cookie) = with_alice();
+    let cookie = ("Cookie", cookie.as_str());
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND",
+    ] {
+        // As the visitor's browser said it to the application.
+        let more = [
+            cookie,
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Origin", "https://evil.test"),
+            ("Content-Length", "0"),
+        ];
+        let fields = with(forwarded(method, "app.example.com", "/"), &more);
+        let answer = ask(
+            &server,
+            method,
+            &format!("{FORWARD_AUTH}?z=1&rd=x"),
+            &fields,
+        );
+
+        assert_eq!(
+            (answer.status, answer.header("remote-user")),
+            (200, Some("alice")),
+            "{method}"
+        );
+    }
+    for path in [
+        "/api/authz/forward-auth/",
+        "/api/authz",
+        "/api/authz/ext-authz",
+        "/API/verify",
+        "/api//verify",
+    ] {
+        let fields = with(forwarded("GET", "app.example.com", "/"), &[cookie]);
+        assert_eq!(ask(&server, "GET", path, &fields).status, 404, "{path}");
+    }
+    assert!(
+        !server.log().contains("admitted"),
+        "what is asked all the time is no event"
+    );
+}
+
+#[test]
+fn without_a_cookie_domain_a_session_lets_in_at_our_own_host_alone() {
+    let server = Server::start_with(&[
+        "--public-url",
+        "https://auth.example.com",
+        "--trusted-proxy",
+        "127.0.0.1",
+    ]);
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let cookie = format!(
+        "__Host-session={}",
+        alice.cookies.borrow()["__Host-session"]
+    );
+    let status = |host| {
+        let fields = with(forwarded("GET", host, "/x"), &[("Cookie", &cookie)]);
+        ask(&server, "GET", FORWARD_AUTH, &fields).status
+    };
+
+    assert_eq!(status("auth.example.com"), 200);
+    assert_eq!(status("auth.example.com:8443"), 200);
+    assert_eq!(status("app.auth.example.com"), 400);
+    assert_eq!(status("app.example.com"), 400);
+}
+
+#[test]
+fn a_session_in_use_at_an_application_does_not_fall_idle() {
+    let server = setup().start();
+    let (alice, authenticator) = Visitor::with_account(&server, "alice");
+    let cookie = session(&alice);
+    let elsewhere = Visitor::program(&server);
+    elsewhere.log_in("alice", PASSWORD, &authenticator);
+    let fields = || {
+        let fields = forwarded("GET", "app.example.com", "/");
+        with(fields, &[("Cookie", &cookie)])
+    };
+
+    // As HAProxy asks: by HEAD, which changes nothing anywhere else.
+    wait_for("the use to be noted", || {
+        assert_eq!(ask(&server, "HEAD", FORWARD_AUTH, &fields()).status, 200);
+        let account = elsewhere.get("/account").json();
+        let session = &account["sessions"][1];
+        (session["last_seen"] != session["created"]).then_some(())
+    });
+}
+
+#[test]
+fn nginx_is_told_nothing_it_would_take_for_an_error() {
+    let server = setup().start();
+    let huge = "x".repeat(20_000);
+    for raw in [
+        format!("GET {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nCookie: {huge}\r\n\r\n"),
+        format!("POST {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nContent-Length: 99999999\r\n\r\n"),
+        format!("GET {AUTH_REQUEST}?x HTTP/1.1\r\nHost: a b\r\n\r\n"),
+        format!("GET {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nExpect: x\r\n\r\n"),
+    ] {
+        let mut wire = server.connect();
+        wire.send(raw.as_bytes());
+        let answer = Answer::parse(&wire.read_to_end());
+
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (401, Some("https://auth.example.com/login")),
+            "{}",
+            &raw[..60]
+        );
+    }
+    // Elsewhere it is what it is.
+    let mut wire = server.connect();
+    wire.send(
+        format!("GET {FORWARD_AUTH} HTTP/1.1\r\nHost: auth\r\nCookie: {huge}\r\n\r\n").as_bytes(),
+    );
+    assert_eq!(Answer::parse(&wire.read_to_end()).status, 431);
+}
+
+#[test]
+fn a_way_back_too_long_for_the_login_leads_to_the_site() {
+    let server = setup().start();
+    let uri = format!("/{}", "a".repeat(3000));
+
+    let answer = ask(
+        &server,
+        "GET",
+        FORWARD_AUTH,
+        &forwarded("GET", "app.example.com", &uri),
+    );
+
+    assert_eq!(
+        answer.header("location"),
+        Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2F&rm=GET")
+    );
+}
+
+#[test]
+fn a_login_leads_back_to_the_application_with_its_query() {
+    let server = setup().start();
+    let alice = Visitor::program(&server);
+    alice.register("alice");
+    let authenticator = alice.enrol("alice");
+    let browser = Visitor::new(&server, Accept::Page);
+    let uri = "/a%20b?c=d&e=%26%23&f=https://evil.test/";
+    let answer = ask(
+        &server,
+        "GET",
+        FORWARD_AUTH,
+        &forwarded("POST", "app.example.com", uri),
+    );
+    let login = answer
+        .header("location")
+        .unwrap()
+        .strip_prefix("https://auth.example.com")
+        .unwrap();
+
+    let page = browser.get(login);
+    let rd = page
+        .body
+        .split_once("name=\"rd\" value=\"")
+        .unwrap()
+        .1
+        .split('"')
+        .next()
+        .unwrap();
+    let rd = rd.replace("&amp;", "&").replace("&#39;", "'");
+    browser.post(
+        "/login",
+        &[("username", "alice"), ("password", PASSWORD), ("rd", &rd)],
+    );
+    let done = browser.post("/secret_key", &[("secret", &authenticator.code())]);
+
+    let back = format!("https://app.example.com{uri}");
+    assert_eq!(
+        (done.status, done.header("location")),
+        (303, Some(back.as_str()))
+    );
+    assert!(is_let_in(&server, &session(&browser)));
+}
+
+#[test]
+fn a_loop_is_explained_and_not_repeated() {
+    let (_server, alice, _) = with_alice();
+    let browser = alice.reading(Accept::Page);
+    let login = "/login?rd=https%3A%2F%2Fapp.example.com%2Fx&rm=GET";
+
+    let page = browser.get(login);
+    let old = browser.get("/?rd=https%3A%2F%2Fapp.example.com%2Fx&rm=GET");
+    let by_link = browser.get("/login?rd=https%3A%2F%2Fapp.example.com%2Fx");
+    let foreign = browser.get("/login?rd=https%3A%2F%2Fevil.test%2Fx&rm=GET");
+
+    assert_eq!((page.status, page.header("location")), (200, None));
+    assert!(
+        page.body
+            .contains("You are logged in as <strong>alice</strong>")
+    );
+    assert!(
+        page.body
+            .contains("your session does not reach app.example.com")
+    );
+    assert!(page.body.contains("href=\"https://app.example.com/x\""));
+    assert_eq!(
+        old.header("location"),
+        Some("/login?rd=https%3A%2F%2Fapp.example.com%2Fx&rm")
+    );
+    assert!(!by_link.body.contains("does not reach"));
+    assert!(foreign.body.contains("none that this server leads back to"));
+    assert!(!foreign.body.contains("evil.test"));
+}

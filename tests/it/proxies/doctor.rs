@@ -1,0 +1,213 @@
+//! Whether the doctor finds what is wrong with a deployment, and nothing that is not.
+
+use std::fs;
+
+use crate::harness::{Setup, Visitor};
+use crate::proxies::{Deployment, Kind};
+
+/// Runs the doctor with a session, and one that is over; gives its exit status and its report.
+fn examine(deployment: &Deployment, more: &[&str]) -> (i32, String) {
+    let (visitor, authenticator) = Visitor::with_account(&deployment.server, "alice");
+    let old = visitor.cookies.borrow()["__Secure-session"].clone();
+    visitor.post("/logout", &[]).expect("logged_out");
+    visitor.log_in("alice", crate::harness::PASSWORD, &authenticator);
+    let fresh = visitor.cookies.borrow()["__Secure-session"].clone();
+    let file = |name: &str| deployment.dir.path().join(name).display().to_string();
+    fs::write(file("fresh"), format!("__Secure-session={fresh}\n")).unwrap();
+    fs::write(file("old"), old).unwrap();
+    let (status, out, err) = Setup::bare()
+        .with(&["doctor", &deployment.app(""), "--ca", &file("both.pem")])
+        .with(&[
+            "--cookie-file",
+            &file("fresh"),
+            "--old-cookie-file",
+            &file("old"),
+        ])
+        .with(&["--connect", &format!("127.0.0.1:{}", deployment.port)])
+        .with(more)
+        .run();
+    assert_eq!(err, "");
+    (status.code().unwrap(), out)
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong_with_what_is_printed() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+
+        let (status, report) = examine(&deployment, &[]);
+
+        assert_eq!(status, 0, "{kind:?}\n{report}");
+        assert_eq!(
+            report.matches("pass  ").count(),
+            if kind == Kind::Nginx { 14 } else { 13 },
+            "{report}"
+        );
+        assert!(!report.contains("fail"), "{report}");
+    }
+}
+
+/// A proxy, what is changed in its configuration to what, and what the doctor says first of it.
+const FAULTS: [(Kind, &str, &str, &str); 14] = [
+    (
+        Kind::Nginx,
+        "auth_request /auth_user/check;",
+        "",
+        "a stranger is sent to the login",
+    ),
+    (
+        Kind::Nginx,
+        "rewrite ^ /api/authz/forward-auth break;",
+        "if ($http_x_forwarded_host) { return 302 https://$http_x_forwarded_host/; }\n\
+         rewrite ^ /api/authz/forward-auth break;",
+        "a stranger cannot say what he asks for",
+    ),
+    (
+        Kind::Nginx,
+        "auth_request /auth_user/check;",
+        "auth_request /auth_user/check; if ($http_remote_user) { return 200 secret; }",
+        "a stranger cannot say who he is",
+    ),
+    (
+        Kind::Haproxy,
+        "lua.auth_user\n    http-request deny deny_status 503 unless {",
+        "lua.auth_user if { req.hdr(host) -m beg app. }\n    \
+         http-request deny deny_status 503 unless { req.hdr(host) -m beg APP. } or {",
+        "no spelling of the host gets past the check",
+    ),
+    (
+        Kind::Nginx,
+        "    location = /auth_user/check {",
+        "location = /b { proxy_pass http://127.0.0.1:UPSTREAM; }\nlocation = /auth_user/check {",
+        "a stranger gets nothing by malformed targets",
+    ),
+    (
+        Kind::Haproxy,
+        "lua.auth_user\n    http-request deny deny_status 503 unless {",
+        "lua.auth_user unless { req.cook(__Secure-session) -m found }\n    \
+         http-request deny deny_status 503 unless { req.cook(__Secure-session) -m found } or {",
+        "a made-up session is refused",
+    ),
+    (
+        Kind::Haproxy,
+        "lua.auth_user\n    http-request deny deny_status 503 unless {",
+        "lua.auth_user unless { req.cook(__Secure-session) -m found }\n    \
+         http-request deny deny_status 503 unless { req.cook(__Secure-session) -m found } or {",
+        "a session is over after log-out",
+    ),
+    (
+        Kind::Nginx,
+        "proxy_set_header Remote-User $auth_user_user;",
+        "",
+        "the application gets no identity from the visitor",
+    ),
+    (
+        Kind::Nginx,
+        "underscores_in_headers off;",
+        "underscores_in_headers on;",
+        "the application gets no identity from the visitor",
+    ),
+    (
+        Kind::Caddy,
+        "request_header -*_*",
+        "",
+        "the application gets no identity from the visitor",
+    ),
+    (
+        Kind::Nginx,
+        "proxy_set_header Cookie $auth_user_cookies;",
+        "",
+        "the application does not get the session",
+    ),
+    (
+        Kind::Nginx,
+        "$request_uri;\n        proxy_set_header X-Original-Method",
+        "$uri;\n        proxy_set_header X-Original-Method",
+        "a visitor gets nothing by malformed targets",
+    ),
+    (
+        Kind::Haproxy,
+        "set-header Strict-Transport-Security max-age=63072000",
+        "set-header Server nginx/1.18.0",
+        "the proxy has no known hole",
+    ),
+    (
+        Kind::Haproxy,
+        "set-header Strict-Transport-Security max-age=63072000",
+        "set-header Date \"Wed, 21 Oct 2015 07:28:00 GMT\"",
+        "its clock and the one here agree",
+    ),
+];
+
+#[test]
+fn the_doctor_finds_every_fault_that_is_planted() {
+    for (kind, from, to, what) in FAULTS {
+        let application = std::cell::Cell::new(0);
+        let deployment = Deployment::with(kind, |_, text| {
+            let upstream = text.split("proxy_pass http://127.0.0.1:").nth(1);
+            let upstream = upstream
+                .and_then(|rest| rest.split(';').next())
+                .unwrap_or_default();
+            application.set(application.get() + text.matches(from).count());
+            text.replace(from, &to.replace("UPSTREAM", upstream))
+        });
+        assert_ne!(application.get(), 0, "nothing to plant in {kind:?}: {from}");
+
+        let (status, report) = examine(&deployment, &[]);
+
+        assert_eq!(status, 1, "{kind:?} {from}\n{report}");
+        assert!(
+            report.contains(&format!("fail  {what} ")),
+            "{kind:?} {what}\n{report}"
+        );
+    }
+}
+
+#[test]
+fn the_doctor_misses_hsts_and_finds_an_application_that_listens_in_the_open() {
+    let deployment = Deployment::with(Kind::Haproxy, |_, text| {
+        text.replace(
+            "http-after-response set-header Strict",
+            "http-request set-header Strict",
+        )
+    });
+    let port = deployment.application.address.port().to_string();
+
+    let (status, report) = examine(&deployment, &["--upstream-port", &port]);
+
+    assert_eq!(status, 1, "{report}");
+    assert!(
+        report.contains("fail  browsers are told to insist on https "),
+        "{report}"
+    );
+    assert!(
+        report.contains("fail  the application cannot be reached past the proxy "),
+        "{report}"
+    );
+}
+
+#[test]
+fn the_doctor_says_what_it_could_not_look_at() {
+    let deployment = Deployment::of(Kind::Nginx);
+    let ca = deployment.dir.path().join("both.pem");
+    let connect = format!("127.0.0.1:{}", deployment.port);
+    let setup = Setup::bare()
+        .with(&["doctor", &deployment.app(""), "--connect", &connect])
+        .with(&["--ca", ca.to_str().unwrap()]);
+
+    let (status, report, _) = setup.run();
+
+    assert_eq!(status.code(), Some(0), "{report}");
+    assert!(
+        report.contains("skip  a session is over after log-out"),
+        "{report}"
+    );
+    assert!(
+        report.contains("skip  the test account gets in"),
+        "{report}"
+    );
+    let misused = Setup::bare()
+        .with(&["doctor", "http://app.example.test"])
+        .run();
+    assert_eq!(misused.0.code(), Some(2));
+}
