@@ -83,7 +83,7 @@ pub struct ProxyConfig {
     #[arg(long, value_name = "ADDR:PORT", value_parser = proxy_config::upstream)]
     upstream: String,
 
-    /// How visitors reach the login [default: https://auth.DOMAIN of the application's]
+    /// How visitors reach the login [default: auth.DOMAIN of the application's, by https]
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 
