@@ -4,6 +4,7 @@
 //! its time; so the asking and the doing are two threads.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -90,15 +91,22 @@ impl Errands {
 
 fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &str) {
     for errand in errands {
-        let mail = match errand {
-            Errand::NewPassword { name, asked_at } => {
-                new_password(store, &name, asked_at, login_url)
-            }
-            Errand::Notice(mail) => Some(mail),
+        // The next one must find somebody here: even closing a directory can panic, in std.
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| {
+            let mail = match errand {
+                Errand::NewPassword { name, asked_at } => {
+                    new_password(store, &name, asked_at, login_url)
+                }
+                Errand::Notice(mail) => Some(mail),
+            };
+            mail.map(|mail| outbox.post(&mail))
+        }));
+        let cause = match ran {
+            Ok(None | Some(Ok(_))) => continue,
+            Ok(Some(Err(error))) => error.to_string(),
+            Err(_) => "a panic".to_owned(),
         };
-        if let Some(Err(error)) = mail.map(|mail| outbox.post(&mail)) {
-            tracing::error!(event = "mail", result = "not_written", cause = %error);
-        }
+        tracing::error!(event = "mail", result = "not_written", cause);
     }
 }
 

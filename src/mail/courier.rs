@@ -1,6 +1,7 @@
 //! The thread that sends what waits in the outbox, one mail after the other.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::mail::round::Rounds;
 use crate::mail::smtp_url::SmtpUrl;
+
+const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
 /// How long a mail waits between tries, and when it has waited enough.
 pub(super) struct Schedule {
@@ -47,7 +50,9 @@ impl Courier {
             .spawn(move || {
                 let mut rounds = Rounds::new(dir, url, schedule, Clock::start());
                 loop {
-                    let wait = rounds.go(&ended.0);
+                    // The thread must outlive a panic: nobody would start another one.
+                    let round = panic::catch_unwind(AssertUnwindSafe(|| rounds.go(&ended.0)));
+                    let wait = round.unwrap_or(AFTER_A_PANIC);
                     match ended.0.wait(wait) {
                         Ring::None => {}
                         Ring::Posted => rounds.hurry(),
