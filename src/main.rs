@@ -407,9 +407,31 @@ fn script_template() -> String {
         .unwrap_or_else(|| pages::COMPAT_CODE.to_owned())
 }
 
+/// The operator's logo, if there is one beside the accounts. Without it pages are as good.
+fn logo(directory: &Path) -> Option<String> {
+    let (path, media_type) = pages::LOGO_FILES
+        .map(|(name, media_type)| (directory.join(name), media_type))
+        .into_iter()
+        .find(|(path, _)| path.exists())?;
+    let size = fs::metadata(&path).map_or(u64::MAX, |file| file.len());
+    match fs::read(&path) {
+        Ok(image) if size <= pages::MAX_LOGO => Some(pages::logo_url(media_type, &image)),
+        Ok(_) => {
+            let most = pages::MAX_LOGO;
+            tracing::warn!(?path, size, most, "the logo is too large and is not shown");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(?path, %error, "the logo cannot be read and is not shown");
+            None
+        }
+    }
+}
+
 fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter {
     let site = Site {
         issuer: issuer.to_owned(),
+        logo: logo(&directory_of(&config.users)),
         registration_open: config.registration_open,
     };
     // A browser that was told to insist could not be talked into our own certificate again.

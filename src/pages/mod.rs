@@ -16,6 +16,8 @@ mod agent;
 
 mod form;
 
+mod logo;
+
 mod qr;
 
 mod fill;
@@ -26,6 +28,7 @@ mod tests;
 pub use self::account::{AccountForm, AccountView, SessionView};
 pub use self::agent::agent_label;
 use self::fill::{Values, fill};
+pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
 
 /// The page that asks for the code as programs know it that were written for the original script:
 /// the template of [`compat_code`].
@@ -36,6 +39,8 @@ const STYLE: &str = include_str!("../../static/style.css");
 /// What the pages say about the site as a whole.
 pub struct Site {
     pub issuer: String,
+    /// The operator's, as a `data:` address.
+    pub logo: Option<String>,
     pub registration_open: bool,
 }
 
@@ -193,6 +198,10 @@ pub fn render(site: &Site, page: &Page) -> String {
         Page::Account(_) => "wide",
         _ => "narrow",
     };
+    let logo = site.logo.as_ref().map(|logo| {
+        let values = Values::new().text("logo", logo.as_str());
+        fill(include_str!("../../static/parts/logo.html"), &values)
+    });
     let values = Values::new()
         .text(
             "title",
@@ -201,6 +210,7 @@ pub fn render(site: &Site, page: &Page) -> String {
         .html("style", [fill(STYLE, &Values::new())])
         .text("width", width)
         .text("ring", ring(page))
+        .html("logo", logo)
         .text("issuer", site.issuer.as_str())
         .html("main", [body::main(site, page)]);
     fill(include_str!("../../static/layout.html"), &values).into_string()

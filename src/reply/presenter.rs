@@ -31,9 +31,11 @@ impl Presenter {
         // be 443 alone, and `rd` may name any.
         let targets = cookie_domain
             .map(|domain| format!(" https://*.{domain} https://{domain}:* https://*.{domain}:*"));
+        let images = site.logo.as_ref().map(|_| "img-src data:; ");
         let content_security_policy = format!(
-            "default-src 'none'; style-src '{}'; form-action 'self'{}; frame-ancestors 'none'; \
+            "default-src 'none'; {}style-src '{}'; form-action 'self'{}; frame-ancestors 'none'; \
              base-uri 'none'",
+            images.unwrap_or_default(),
             pages::style_hash(),
             targets.unwrap_or_default()
         );

@@ -1,6 +1,8 @@
 //! What the pages carry on and lead to, read without a browser.
 
-use crate::harness::{Accept, Answer, PASSWORD, Server, Visitor};
+use std::fs;
+
+use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
 
 /// Where one was going, and the same within an address.
 const TARGET: &str = "/account?notice=sessions_ended&a=b";
@@ -142,4 +144,32 @@ fn who_has_to_wait_is_told_beside_the_field_and_keeps_what_was_typed() {
         "{beside}"
     );
     assert!(beside.contains("was not looked at"), "{beside}");
+}
+
+#[test]
+fn the_operators_logo_stands_in_the_page_and_the_policy_allows_no_other_image() {
+    let setup = Setup::new();
+    fs::write(setup.dir().join("logo.svg"), "<svg/>").unwrap();
+    let server = setup.start();
+
+    let page = Visitor::new(&server, Accept::Page).get("/login");
+
+    let image = "<img class=\"logo\" src=\"data:image/svg+xml;base64,PHN2Zy8+\" alt=\"\">";
+    assert!(page.body.contains(image), "{page:?}");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("; img-src data:; "), "{policy}");
+}
+
+#[test]
+fn a_logo_that_is_too_large_is_left_out_with_a_warning() {
+    let setup = Setup::new();
+    fs::write(setup.dir().join("logo.png"), vec![0; 3 * 1024 + 1]).unwrap();
+    let server = setup.start();
+
+    let page = Visitor::new(&server, Accept::Page).get("/login");
+
+    assert!(!page.body.contains("<img"), "{page:?}");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(!policy.contains("img-src"), "{policy}");
+    server.wait_for_log("the logo is too large and is not shown");
 }

@@ -5,6 +5,7 @@ use super::super::{AccountForm, AccountView, Page, Problem, SessionView, Site, W
 pub fn site() -> Site {
     Site {
         issuer: "auth.example.com".to_owned(),
+        logo: None,
         registration_open: true,
     }
 }
