@@ -1,3 +1,5 @@
+pub mod commands;
+
 pub mod config;
 
 pub mod proxy_config;

@@ -79,7 +79,7 @@ fn every_outside_thing_has_one_owner() {
         ("rcgen", &["front/tls"]),
         ("lettre", &["mail"]),
         ("qrcode", &["pages"]),
-        ("std::fs", &["store", "mail", "front", "memory"]),
+        ("std::fs", &["commands", "store", "mail", "front", "memory"]),
         ("SystemTime", &["clock"]),
         (
             "Instant::now",
