@@ -12,7 +12,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::accounts::throttle::{Origin, Standing};
+use crate::accounts::throttle::Standing;
+use crate::origin::Origin;
 
 /// The queue is full: try again in a moment.
 #[derive(Debug)]

@@ -39,3 +39,5 @@ pub mod http;
 pub mod clock;
 
 pub mod memory;
+
+pub mod origin;

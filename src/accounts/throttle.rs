@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::accounts::WrongCodes;
 use crate::accounts::token::Digest;
 use crate::clock::{DRIFT, Timestamp};
+use crate::origin::Origin;
 
 /// Failures in a row before an account's next attempt has to wait.
 pub const FREE_FAILURES: u32 = 5;
@@ -72,22 +73,6 @@ pub enum Target {
     /// An account from a browser it knows, which has a count of its own: a stranger's guesses
     /// never make the owner wait.
     Device(Digest),
-}
-
-/// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to himself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(IpAddr);
-
-impl Origin {
-    pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let bits = u128::from(v6) >> 64 << 64;
-                IpAddr::V6(Ipv6Addr::from(bits))
-            }
-            v4 => v4,
-        })
-    }
 }
 
 /// How good a claim somebody has to what is scarce; the lesser is the better one.
@@ -561,14 +546,6 @@ mod tests {
             let _ = fail(&throttle, account("victim"), HOME, 102);
         }
         assert!(fail(&throttle, account("victim"), HOME, 102).is_err());
-    }
-
-    #[test]
-    fn neighbours_in_a_64_are_one_address_and_mapped_ones_are_ipv4() {
-        let origin = |text: &str| Origin::of(text.parse().unwrap());
-        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
-        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
-        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
     }
 
     #[test]

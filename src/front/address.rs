@@ -1,6 +1,6 @@
 //! Who a client is: the peer of the connection, or whom a trusted proxy names.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -30,17 +30,6 @@ pub fn client<'a>(
         client = address;
     }
     client
-}
-
-/// The unit addresses are counted in: IPv6 customers own a /64 at least.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        v4 => v4,
-    }
 }
 
 /// An address alone or with a port; IPv6 with or without brackets.
@@ -115,15 +104,6 @@ mod tests {
             seen("::ffff:10.0.0.1", &["192.0.2.7"], &["10.0.0.0/8"]),
             "192.0.2.7"
         );
-    }
-
-    #[test]
-    fn neighbours_in_an_ipv6_network_count_as_one() {
-        let key = |text: &str| network(text.parse().unwrap());
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::front::address;
+use crate::origin::Origin;
 
 /// The open connections. Bounded by its caps.
 pub struct Connections {
@@ -19,14 +19,14 @@ pub struct Connections {
 struct Table {
     next: u64,
     open: HashMap<u64, Arc<Entry>>,
-    per_network: HashMap<IpAddr, usize>,
+    per_network: HashMap<Origin, usize>,
     stopping: bool,
 }
 
 struct Entry {
     stream: Arc<TcpStream>,
     /// None for a trusted proxy, which speaks for many.
-    network: Option<IpAddr>,
+    network: Option<Origin>,
     state: Mutex<State>,
 }
 
@@ -71,7 +71,7 @@ impl Connections {
         peer: IpAddr,
         trusted: bool,
     ) -> Option<Seat> {
-        let network = (!trusted).then(|| address::network(peer));
+        let network = (!trusted).then(|| Origin::of(peer));
         let mut table = self.lock();
         if table.stopping {
             return None;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::front::address;
+use crate::origin::Origin;
 
 /// Refusals within a second, of everybody together, that are no load worth fighting.
 const CALM: u32 = 50;
@@ -29,7 +29,7 @@ pub struct Patience {
 struct Second {
     began: Instant,
     total: u32,
-    refused: HashMap<IpAddr, u32>,
+    refused: HashMap<Origin, u32>,
 }
 
 impl Patience {
@@ -54,7 +54,7 @@ impl Patience {
         }
         second.total = second.total.saturating_add(1);
         let calm = second.total <= CALM;
-        let count = second.refused.entry(address::network(client)).or_default();
+        let count = second.refused.entry(Origin::of(client)).or_default();
         *count = count.saturating_add(1);
         if calm || *count <= FREE {
             Duration::ZERO

@@ -4,7 +4,6 @@ use crate::accounts::login::{Authenticated, authenticate};
 use crate::accounts::names;
 use crate::accounts::password::{self, Password};
 use crate::accounts::pending::PendingLogin;
-use crate::accounts::throttle::Origin;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
@@ -13,6 +12,7 @@ use crate::handlers::{
     target, typed, typed_rd,
 };
 use crate::http::Request;
+use crate::origin::Origin;
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
