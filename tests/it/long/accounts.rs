@@ -153,20 +153,20 @@ fn the_time_of_a_refused_login_tells_nothing() {
     }
 }
 
-/// A mail server that takes every mail, `slow` after the last line of it.
-fn mail_server(slow: Duration) -> u16 {
+/// A mail server that says this to every mail, `slow` after the last line of it.
+fn mail_server(slow: Duration, verdict: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for socket in listener.incoming() {
             let socket = socket.unwrap();
-            thread::spawn(move || converse(&socket, slow));
+            thread::spawn(move || converse(&socket, slow, verdict));
         }
     });
     port
 }
 
-fn converse(mut socket: &TcpStream, slow: Duration) -> Option<()> {
+fn converse(mut socket: &TcpStream, slow: Duration, verdict: &str) -> Option<()> {
     socket.write_all(b"220 mail\r\n").ok()?;
     let mut in_data = false;
     for line in BufReader::new(socket).lines() {
@@ -175,7 +175,7 @@ fn converse(mut socket: &TcpStream, slow: Duration) -> Option<()> {
             (true, ".") => {
                 in_data = false;
                 thread::sleep(slow);
-                "250 taken"
+                verdict
             }
             (true, _) => continue,
             (false, "DATA") => {
@@ -200,8 +200,18 @@ fn the_time_of_a_recovery_tells_nothing_whatever_the_mail_server_does() {
         listener.local_addr().unwrap().port()
     };
     for (what, port) in [
-        ("a good mail server", mail_server(Duration::ZERO)),
-        ("a slow mail server", mail_server(Duration::from_secs(3))),
+        (
+            "a good mail server",
+            mail_server(Duration::ZERO, "250 taken"),
+        ),
+        (
+            "a slow mail server",
+            mail_server(Duration::from_secs(3), "250 taken"),
+        ),
+        (
+            "a mail server that refuses",
+            mail_server(Duration::ZERO, "554 not here"),
+        ),
         ("a silent mail server", silent.local_addr().unwrap().port()),
         ("no mail server", closed),
     ] {
