@@ -210,7 +210,13 @@ impl Cast {
             let ended = ["a mail waits", "not_saved", "not_written"]
                 .iter()
                 .any(|end| log.contains(end));
-            if ended || self.server.is_zombie() {
+            // The line that says so may be what fails.
+            let written = fs::read_dir(self.server.path("outbox"))
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|entry| entry.path().extension().is_some_and(|e| e == "eml"));
+            if ended || written || self.server.is_zombie() {
                 return;
             }
             std::thread::yield_now();
