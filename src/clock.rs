@@ -97,11 +97,35 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let moment = OffsetDateTime::parse(&text, &Rfc3339)
-            .map_err(|_| de::Error::custom("not a time such as 2026-11-22T12:00:00Z"))?;
+        let moment = read(deserializer)?;
         Ok(Self(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
     }
+}
+
+/// A moment as the files keep it where fractions of a second count: RFC 3339 with as many digits as
+/// it has.
+pub mod exact {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(moment: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        let nanoseconds = i128::try_from(moment.as_nanos()).ok();
+        let text = nanoseconds
+            .and_then(|since| OffsetDateTime::from_unix_timestamp_nanos(since).ok())
+            .and_then(|moment| moment.format(&Rfc3339).ok());
+        to.serialize_str(text.as_deref().unwrap_or("9999-12-31T23:59:59Z"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let moment = read(from)?;
+        let seconds = u64::try_from(moment.unix_timestamp()).unwrap_or(0);
+        Ok(Duration::new(seconds, moment.nanosecond()))
+    }
+}
+
+fn read<'de, D: Deserializer<'de>>(from: D) -> Result<OffsetDateTime, D::Error> {
+    let text = String::deserialize(from)?;
+    OffsetDateTime::parse(&text, &Rfc3339)
+        .map_err(|_| de::Error::custom("not a time such as 2026-11-22T12:00:00Z"))
 }
 
 /// The system's clock. Before 1970 it reads as 1970: there is no code, session or wait to compute
@@ -143,6 +167,19 @@ mod tests {
         assert_eq!(steady(&clock, 5000, 10), 5000);
         assert_eq!(steady(&clock, 1020, 20), 5010);
         assert_eq!(steady(&clock, 5020, 30), 5020);
+    }
+
+    #[test]
+    fn an_exact_moment_keeps_its_fraction_and_may_have_none() {
+        #[derive(Deserialize, Serialize)]
+        struct At(#[serde(with = "exact")] Duration);
+        let written = |at| serde_json::to_string(&At(at)).unwrap();
+        let read = |text: &str| serde_json::from_str::<At>(text).unwrap().0;
+        let moment = Duration::from_millis(1_800_000_000_931);
+        assert_eq!(written(moment), "\"2027-01-15T08:00:00.931Z\"");
+        assert_eq!(read(&written(moment)), moment);
+        assert_eq!(read("\"2027-01-15T08:00:00Z\"").subsec_nanos(), 0);
+        assert_eq!(read(&written(Duration::MAX)).as_secs(), 253_402_300_799);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the program does beside serving: print a proxy's configuration, examine a deployment.
 
-use std::fs;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,8 @@ use crate::config::{Command, Doctor, ProxyConfig};
 use crate::doctor::{self, Verdict};
 use crate::proxy_config::File;
 
-/// Does what does not serve. Its exit codes are those of serving.
+/// Does what does not serve. The exit code is 0 if all is well, 2 for a wrong call, which a file
+/// that cannot be read is too, and else 1.
 pub fn carry_out(command: &Command) -> ExitCode {
     match command {
         Command::ProxyConfig(wanted) => match wanted.files() {
@@ -80,10 +82,13 @@ fn read_small(path: &Path) -> Result<String, String> {
 /// Prints a configuration, each file after its name if there are several, or writes it.
 fn hand_out(wanted: &ProxyConfig, files: &[File]) -> io::Result<()> {
     if let Some(dir) = &wanted.dir {
-        fs::create_dir_all(dir)?;
+        if !dir.is_dir() {
+            fs::create_dir_all(dir)?;
+            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        }
         return files
             .iter()
-            .try_for_each(|file| fs::write(dir.join(&file.name), &file.text));
+            .try_for_each(|file| write_own(&dir.join(&file.name), &file.text));
     }
     let mut out = io::stdout().lock();
     for file in files {
@@ -93,6 +98,19 @@ fn hand_out(wanted: &ProxyConfig, files: &[File]) -> io::Result<()> {
         out.write_all(file.text.as_bytes())?;
     }
     out.flush()
+}
+
+/// Writes a file for its owner alone, whatever the umask: whoever may change a proxy's
+/// configuration may pass the check.
+fn write_own(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
 }
 
 /// One line for the operator. Standard error may be closed; then nobody can be told.

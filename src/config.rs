@@ -84,13 +84,7 @@ struct Flags {
     smtp: Option<String>,
 
     /// A file that holds what --smtp would say
-    #[arg(
-        long,
-        env = "AUTH_SMTP_FILE",
-        value_name = "PATH",
-        conflicts_with = "smtp",
-        hide = true
-    )]
+    #[arg(long, env = "AUTH_SMTP_FILE", value_name = "PATH", hide = true)]
     smtp_file: Option<PathBuf>,
 
     /// The sender of mails
@@ -297,10 +291,15 @@ fn refused(error: clap::Error) -> Refused {
     if !error.use_stderr() {
         return Refused::Asked(text);
     }
-    let first = text.lines().next().unwrap_or_default();
+    // What is missing, or would do instead, stands in the lines below the first.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
     Refused::Wrong(format!(
         "{} (see auth_user --help)",
-        first.trim_start_matches("error: ")
+        lines.join(" ").trim_start_matches("error: ")
     ))
 }
 
@@ -404,6 +403,12 @@ mod tests {
             "10.0.0.0/8",
         ];
         assert!(read(&proxied).is_ok());
+    }
+
+    #[test]
+    fn the_line_says_what_is_missing_and_what_would_do() {
+        assert!(wrong(&["doctor"]).contains("<URL>"));
+        assert!(wrong(&["--log", "xml"]).contains("text, json"));
     }
 
     #[test]

@@ -105,10 +105,10 @@ impl Account {
     }
 
     /// How long the next code has to wait, from a known browser or from any other.
-    pub fn code_wait(&self, device: Option<Digest>, now: Timestamp) -> Option<Duration> {
+    pub fn code_wait(&self, device: Option<Digest>, now: Moment) -> Option<Duration> {
         match self.devices.iter().find(|known| Some(known.id) == device) {
-            Some(known) => known.wrong_codes.wait(now),
-            None => self.wrong_codes.wait(now),
+            Some(known) => known.wrong_codes.wait(now.steady),
+            None => self.wrong_codes.wait(now.steady),
         }
     }
 
@@ -123,9 +123,7 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(device, now.timestamp(), |account| {
-            account.use_code(typed, now)
-        })
+        self.judge_code(device, now, |account| account.use_code(typed, now))
     }
 
     /// Accepts the key that was printed for this login, as the original script does, or a code.
@@ -139,7 +137,7 @@ impl Account {
         typed: &str,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(None, now.timestamp(), |account| {
+        self.judge_code(None, now, |account| {
             key_is_right || account.use_code(typed, now)
         })
     }
@@ -156,7 +154,7 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(device, now.timestamp(), |account| {
+        self.judge_code(device, now, |account| {
             // Confirmed twice at once, it must not forget the codes used in between.
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
@@ -240,7 +238,7 @@ impl Account {
     fn judge_code(
         &mut self,
         device: Option<Digest>,
-        now: Timestamp,
+        now: Moment,
         is_right: impl FnOnce(&mut Self) -> bool,
     ) -> Result<(), CodeRefused> {
         if let Some(wait) = self.code_wait(device, now) {
@@ -254,8 +252,8 @@ impl Account {
             .iter_mut()
             .find(|known| Some(known.id) == device)
         {
-            Some(known) => known.wrong_codes.add(now),
-            None => self.wrong_codes.add(now),
+            Some(known) => known.wrong_codes.add(now.steady),
+            None => self.wrong_codes.add(now.steady),
         }
         Err(CodeRefused::Wrong)
     }

@@ -8,13 +8,14 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 
 pub mod login;
 pub mod names;
@@ -88,7 +89,9 @@ pub struct MailedPassword {
 #[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 pub struct WrongCodes {
     pub count: u32,
-    pub last: Timestamp,
+    /// Since 1970 by the steady clock.
+    #[serde(with = "clock::exact")]
+    pub last: Duration,
 }
 
 impl WrongCodes {

@@ -30,6 +30,9 @@ pub const MIN_LENGTH: usize = 8;
 /// Longest password, in characters.
 pub const MAX_LENGTH: usize = 256;
 
+/// Longest password as it may be sent: a character has four parts at most (UAX #15, table 4).
+pub const MAX_SENT: usize = 4 * MAX_LENGTH;
+
 /// The most common passwords of at least eight characters, in lower case, sorted.
 const COMMON: &str = include_str!("common_passwords.txt");
 

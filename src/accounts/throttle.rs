@@ -1,7 +1,8 @@
 //! Counts of failures, and how long the next attempt has to wait.
 //!
 //! An attempt is counted as a failure when it begins and forgiven when it turns out right, so that
-//! many at once cannot slip in before the first is counted. The tables are bounded: when one is
+//! many at once cannot slip in before the first is counted. Moments are those of the steady clock,
+//! with their fractions: a wait of a second is one. The tables are bounded: when one is
 //! full, what matters least makes room, and nobody else is refused for it.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use crate::accounts::WrongCodes;
 use crate::accounts::token::Digest;
-use crate::clock::{DRIFT, Timestamp};
+use crate::clock::DRIFT;
 use crate::origin::Origin;
 
 /// Failures in a row before an account's next attempt has to wait.
@@ -45,21 +46,21 @@ fn wait_after(failures: u32, free: u32) -> Duration {
 
 /// What is left of a wait that began at `last`. One that began in the future, by a clock that was
 /// wrong, is none: it might last for years.
-fn left(wait: Duration, last: Timestamp, now: Timestamp) -> Option<Duration> {
-    if last.since(now) > DRIFT {
+fn left(wait: Duration, last: Duration, now: Duration) -> Option<Duration> {
+    if last.saturating_sub(now) > DRIFT {
         return None;
     }
-    let left = wait.saturating_sub(now.since(last)).min(wait);
+    let left = wait.saturating_sub(now.saturating_sub(last)).min(wait);
     (!left.is_zero()).then_some(left)
 }
 
 impl WrongCodes {
     /// How long the next code still has to wait.
-    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
         left(wait_after(self.count, FREE_FAILURES), self.last, now)
     }
 
-    pub fn add(&mut self, now: Timestamp) {
+    pub fn add(&mut self, now: Duration) {
         self.count = self.count.saturating_add(1);
         self.last = now;
     }
@@ -110,7 +111,7 @@ pub struct Attempt {
 #[must_use]
 pub struct FromAddress {
     origin: Origin,
-    at: Timestamp,
+    at: Duration,
 }
 
 impl Attempt {
@@ -143,7 +144,7 @@ impl Throttle {
         &self,
         target: Target,
         address: IpAddr,
-        now: Timestamp,
+        now: Duration,
     ) -> Result<Attempt, Duration> {
         let origin = Origin::of(address);
         let mut state = self.state();
@@ -216,7 +217,7 @@ impl Throttle {
         &self,
         known_browser: bool,
         address: IpAddr,
-        now: Timestamp,
+        now: Duration,
     ) -> Result<FromAddress, Duration> {
         let origin = Origin::of(address);
         let mut state = self.state();
@@ -237,7 +238,7 @@ impl Throttle {
     /// # Errors
     ///
     /// How long to wait, if the address has had its share for this hour.
-    pub fn recovery(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    pub fn recovery(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
         self.state()
             .recoveries
             .take(Origin::of(address), now, RECOVERIES_PER_HOUR)
@@ -248,7 +249,7 @@ impl Throttle {
     /// # Errors
     ///
     /// How long to wait, if the address has had its share for this hour.
-    pub fn registration(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    pub fn registration(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
         if self.registrations_per_hour == 0 {
             return Ok(());
         }
@@ -256,6 +257,14 @@ impl Throttle {
         self.state()
             .registrations
             .take(Origin::of(address), now, limit)
+    }
+
+    /// Takes back a new account that was not made.
+    pub fn forgive_registration(&self, address: IpAddr, at: Duration) {
+        let mut state = self.state();
+        if let Some(recent) = state.registrations.rows.get_mut(&Origin::of(address)) {
+            recent.forget(at);
+        }
     }
 
     /// Every change of the state is complete in itself, so one cut short by a panic leaves at most
@@ -279,7 +288,7 @@ impl State {
         }
     }
 
-    fn address_wait(&mut self, origin: Origin, now: Timestamp) -> Option<Duration> {
+    fn address_wait(&mut self, origin: Origin, now: Duration) -> Option<Duration> {
         let recent = self.addresses.rows.get_mut(&origin)?;
         recent.drop_old(now, ADDRESS_WINDOW);
         let last = *recent.times.back()?;
@@ -292,27 +301,27 @@ impl State {
 #[derive(Clone, Copy, Default)]
 struct Failures {
     count: u32,
-    last: Timestamp,
+    last: Duration,
 }
 
 /// When things happened, oldest first, within a window of time.
 #[derive(Default)]
 struct Recent {
-    times: VecDeque<Timestamp>,
+    times: VecDeque<Duration>,
 }
 
 impl Recent {
-    fn drop_old(&mut self, now: Timestamp, window: Duration) {
+    fn drop_old(&mut self, now: Duration, window: Duration) {
         while self
             .times
             .front()
-            .is_some_and(|oldest| now.since(*oldest) >= window)
+            .is_some_and(|oldest| now.saturating_sub(*oldest) >= window)
         {
             self.times.pop_front();
         }
     }
 
-    fn forget(&mut self, at: Timestamp) {
+    fn forget(&mut self, at: Duration) {
         if let Some(position) = self.times.iter().rposition(|time| *time == at) {
             self.times.remove(position);
         }
@@ -322,18 +331,18 @@ impl Recent {
 /// What decides who makes room in a full table.
 trait Weight {
     /// The row with the smallest is dropped.
-    fn weight(&self) -> (usize, Timestamp);
+    fn weight(&self) -> (usize, Duration);
 }
 
 impl Weight for Failures {
-    fn weight(&self) -> (usize, Timestamp) {
+    fn weight(&self) -> (usize, Duration) {
         // One who has to wait already is kept before names that were tried once.
         (usize::from(self.count >= FREE_FAILURES), self.last)
     }
 }
 
 impl Weight for Recent {
-    fn weight(&self) -> (usize, Timestamp) {
+    fn weight(&self) -> (usize, Duration) {
         let last = self.times.back().copied().unwrap_or_default();
         (usize::from(self.times.len() >= ADDRESS_FAILURES), last)
     }
@@ -375,7 +384,7 @@ impl<K: Copy + Eq + Hash, V: Weight> Table<K, V> {
 
 impl<K: Copy + Eq + Hash> Table<K, Recent> {
     /// Adds a time; at most as many are kept as can still make a difference to a wait.
-    fn add(&mut self, key: K, now: Timestamp, window: Duration) {
+    fn add(&mut self, key: K, now: Duration, window: Duration) {
         const KEPT: usize = ADDRESS_FAILURES + 11;
         self.make_room(key);
         let recent = self.rows.entry(key).or_default();
@@ -387,13 +396,13 @@ impl<K: Copy + Eq + Hash> Table<K, Recent> {
     }
 
     /// Adds a time unless `limit` lie within the last hour.
-    fn take(&mut self, key: K, now: Timestamp, limit: usize) -> Result<(), Duration> {
+    fn take(&mut self, key: K, now: Duration, limit: usize) -> Result<(), Duration> {
         self.make_room(key);
         let recent = self.rows.entry(key).or_default();
         recent.drop_old(now, HOUR);
         match recent.times.front() {
             Some(oldest) if recent.times.len() >= limit => Err(HOUR
-                .saturating_sub(now.since(*oldest))
+                .saturating_sub(now.saturating_sub(*oldest))
                 .max(Duration::from_secs(1))),
             _ => {
                 recent.times.push_back(now);
@@ -409,6 +418,10 @@ mod tests {
 
     use super::*;
 
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     fn account(name: &str) -> Target {
@@ -421,7 +434,7 @@ mod tests {
 
     fn fail(throttle: &Throttle, target: Target, address: IpAddr, now: u64) -> Result<(), u64> {
         throttle
-            .begin(target, address, Timestamp(now))
+            .begin(target, address, secs(now))
             .map(drop)
             .map_err(|wait| wait.as_secs())
     }
@@ -454,13 +467,21 @@ mod tests {
     }
 
     #[test]
+    fn a_second_is_a_second_wherever_in_one_it_begins() {
+        let throttle = Throttle::new(0);
+        let begin = |millis| throttle.begin(account("a"), HOME, Duration::from_millis(millis));
+        for _ in 0..6 {
+            let _ = begin(100_931);
+        }
+        assert_eq!(begin(101_930).err(), Some(Duration::from_millis(1)));
+        assert!(begin(101_931).is_ok());
+    }
+
+    #[test]
     fn a_forgiven_attempt_does_not_count() {
         let throttle = Throttle::new(0);
         for now in 0..100 {
-            let attempt = throttle
-                .begin(account("a"), HOME, Timestamp(now))
-                .ok()
-                .unwrap();
+            let attempt = throttle.begin(account("a"), HOME, secs(now)).ok().unwrap();
             throttle.forgive(attempt);
         }
         assert_eq!(fail(&throttle, account("a"), HOME, 100), Ok(()));
@@ -470,7 +491,7 @@ mod tests {
     fn attempts_made_at_once_are_counted_before_any_is_decided() {
         let throttle = Throttle::new(0);
         let begun: Vec<_> = (0..50)
-            .map(|n| throttle.begin(account("a"), address(n), Timestamp(7)))
+            .map(|n| throttle.begin(account("a"), address(n), secs(7)))
             .collect();
         assert_eq!(begun.iter().filter(|attempt| attempt.is_ok()).count(), 5);
     }
@@ -479,12 +500,12 @@ mod tests {
     fn codes_tried_at_once_are_counted_before_any_is_decided() {
         let throttle = Throttle::new(0);
         let begun: Vec<_> = (0..50)
-            .map(|_| throttle.begin_code(false, HOME, Timestamp(7)))
+            .map(|_| throttle.begin_code(false, HOME, secs(7)))
             .collect();
         assert_eq!(begun.iter().filter(|attempt| attempt.is_ok()).count(), 20);
         // They are failures of the address at passwords too, and the other way round.
         assert_eq!(fail(&throttle, account("a"), HOME, 7), Err(1));
-        assert!(throttle.begin_code(true, HOME, Timestamp(7)).is_ok());
+        assert!(throttle.begin_code(true, HOME, secs(7)).is_ok());
         for attempt in begun.into_iter().flatten() {
             throttle.forgive_code(attempt);
         }
@@ -552,31 +573,33 @@ mod tests {
     fn registrations_and_recoveries_are_limited_by_the_hour() {
         let throttle = Throttle::new(2);
         for _ in 0..2 {
-            assert_eq!(throttle.registration(HOME, Timestamp(100)), Ok(()));
+            assert_eq!(throttle.registration(HOME, secs(100)), Ok(()));
         }
         let wait = Duration::from_secs(3590);
-        assert_eq!(throttle.registration(HOME, Timestamp(110)), Err(wait));
-        assert_eq!(throttle.registration(HOME, Timestamp(3700)), Ok(()));
+        assert_eq!(throttle.registration(HOME, secs(110)), Err(wait));
+        assert_eq!(throttle.registration(HOME, secs(3700)), Ok(()));
+        throttle.forgive_registration(HOME, secs(3700));
+        assert_eq!(throttle.registration(HOME, secs(3701)), Ok(()));
         for _ in 0..20 {
-            assert_eq!(throttle.recovery(HOME, Timestamp(100)), Ok(()));
+            assert_eq!(throttle.recovery(HOME, secs(100)), Ok(()));
         }
-        assert!(throttle.recovery(HOME, Timestamp(100)).is_err());
-        assert_eq!(throttle.recovery(address(1), Timestamp(100)), Ok(()));
+        assert!(throttle.recovery(HOME, secs(100)).is_err());
+        assert_eq!(throttle.recovery(address(1), secs(100)), Ok(()));
     }
 
     #[test]
     fn a_clock_set_back_makes_nobody_wait_longer() {
         let mut wrong = WrongCodes::default();
         for _ in 0..6 {
-            wrong.add(Timestamp(1_000_000));
+            wrong.add(secs(1_000_000));
         }
         let wait = Some(Duration::from_secs(2));
-        assert_eq!(wrong.wait(Timestamp(1_000_000)), wait);
-        assert_eq!(wrong.wait(Timestamp(1_000_000 - 60)), wait);
-        assert_eq!(wrong.wait(Timestamp(1_000_000 - 61)), None);
-        assert_eq!(wrong.wait(Timestamp(1_000_002)), None);
+        assert_eq!(wrong.wait(secs(1_000_000)), wait);
+        assert_eq!(wrong.wait(secs(1_000_000 - 60)), wait);
+        assert_eq!(wrong.wait(secs(1_000_000 - 61)), None);
+        assert_eq!(wrong.wait(secs(1_000_002)), None);
         // The next one counts by the clock as it is.
-        wrong.add(Timestamp(0));
-        assert_eq!(wrong.wait(Timestamp(0)), Some(Duration::from_secs(4)));
+        wrong.add(secs(0));
+        assert_eq!(wrong.wait(secs(0)), Some(Duration::from_secs(4)));
     }
 }

@@ -9,15 +9,12 @@ use crate::front::request::Accepted;
 use crate::http::CLIENT_ADDRESS;
 
 /// What the site reads. Hop-by-hop fields and those about framing are not among them.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 8] = [
     "accept",
-    "authorization",
     "content-type",
     "cookie",
     "host",
     "origin",
-    "sec-fetch-dest",
-    "sec-fetch-mode",
     "sec-fetch-site",
     "user-agent",
     "x-requested-with",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::accounts::login::CodeRefused;
-use crate::accounts::password::{self, Password};
+use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
@@ -16,7 +16,9 @@ use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::code::{begin_code, judge};
 use crate::handlers::login::check_password;
-use crate::handlers::{Answer, App, LoggedIn, MAX_SECRET, known_device, require_login};
+use crate::handlers::{
+    Answer, App, LoggedIn, MAX_SECRET, known_device, password_field, require_login,
+};
 use crate::http::Request;
 use crate::mail::Mail;
 use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, Way, agent_label};
@@ -150,7 +152,7 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
 
 fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     let form = Form::of_body(request)?;
-    let current = Password::new(&form.required("current_password", password::MAX_LENGTH)?);
+    let current = password_field(&form, "current_password")?;
 
     confirm(app, request, me, current)?;
     let username = me.account.username.clone();
@@ -330,7 +332,7 @@ fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 /// Asks for the password and for a code, or a recovery code, which is used up.
 fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
     let form = Form::of_body(request)?;
-    let current = Password::new(&form.required("current_password", password::MAX_LENGTH)?);
+    let current = password_field(&form, "current_password")?;
     let typed = form.required("secret", MAX_SECRET)?.to_string();
 
     confirm(app, request, me, current)?;
@@ -355,7 +357,7 @@ fn code_change(
     let judged = judge(app, attempt, move |accounts| {
         // Looked at before the change, so that an attempt made too early costs no save.
         let account = accounts.find(&username)?;
-        let wait = account.code_wait(device, now.timestamp());
+        let wait = account.code_wait(device, now);
         match wait {
             Some(wait) => Some(Err(CodeRefused::TooEarly(wait))),
             None => accounts.change(&username, change),

@@ -195,7 +195,7 @@ impl Step {
         let account = accounts
             .find(&self.login.username)
             .filter(|account| self.login.is_for(account))?;
-        if let Some(wait) = account.code_wait(self.known, self.now.timestamp()) {
+        if let Some(wait) = account.code_wait(self.known, self.now) {
             return Some(Err(CodeRefused::TooEarly(wait)));
         }
         let username = self.login.username.clone();
@@ -240,7 +240,7 @@ pub(super) fn begin_code(
     request: &Request,
     known: Option<Digest>,
 ) -> Result<FromAddress, Refusal> {
-    let now = request.received.timestamp();
+    let now = request.received.steady;
     app.throttle
         .begin_code(known.is_some(), request.client, now)
         .map_err(|wait| Outcome::Throttled(wait).into())

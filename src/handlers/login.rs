@@ -2,14 +2,14 @@
 
 use crate::accounts::login::{Authenticated, authenticate};
 use crate::accounts::names;
-use crate::accounts::password::{self, Password};
+use crate::accounts::password::Password;
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, is_cross_site, known_device, logged_in, name_field, rd_field,
-    target, typed, typed_rd,
+    Answer, App, LoggedIn, denied, is_cross_site, known_device, logged_in, name_field,
+    password_field, rd_field, target, typed, typed_rd,
 };
 use crate::http::Request;
 use crate::origin::Origin;
@@ -109,7 +109,7 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
 fn first_step(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
-    let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
+    let password = password_field(&form, "password")?;
     let rd = rd_field(app, &form)?;
 
     let proof = check_password(app, request, &name, password)?;
@@ -149,7 +149,7 @@ pub(super) fn check_password(
     let target = target(name, found.as_deref(), device);
     let attempt = app
         .throttle
-        .begin(target, request.client, now)
+        .begin(target, request.client, request.received.steady)
         .map_err(Outcome::Throttled)?;
     let work = move || authenticate(found.as_deref(), &password, now);
     let origin = Origin::of(request.client);

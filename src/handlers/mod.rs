@@ -197,15 +197,20 @@ fn typed_rd(app: &App, request: &Request) -> String {
 
 /// A new password that may be chosen.
 fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, Refusal> {
-    let new = Password::new(&form.required(field, password::MAX_LENGTH)?);
+    let new = password_field(form, field)?;
     if new.length() < password::MIN_LENGTH {
         return Err(Outcome::PasswordTooShort.into());
     }
-    // Composed, some scripts have more characters than they were sent as.
-    if new.length() > password::MAX_LENGTH {
-        return Err(FormError::Field(field, "is too long").into());
-    }
     Ok(new)
+}
+
+/// A password, whose length is that of its normalised form: keyboards send more characters or fewer.
+fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
+    let password = Password::new(&form.required(field, password::MAX_SENT)?);
+    if password.length() > password::MAX_LENGTH {
+        return Err(FormError::Field(field, "is too long"));
+    }
+    Ok(password)
 }
 
 /// The browser's digest, if the account knows it from an earlier login.

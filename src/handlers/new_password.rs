@@ -1,7 +1,7 @@
 //! Choosing a new password: in exchange for the current one, or after a mailed one.
 
 use crate::accounts::Account;
-use crate::accounts::password::{self, Password};
+use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
 use crate::accounts::throttle::Standing;
 use crate::accounts::token::Digest;
@@ -9,7 +9,8 @@ use crate::form::Form;
 use crate::handlers::account::confirm;
 use crate::handlers::code::device_of;
 use crate::handlers::{
-    Answer, App, LoggedIn, hash, new_password_field, new_session, require_login, session_started,
+    Answer, App, LoggedIn, hash, new_password_field, new_session, password_field, require_login,
+    session_started,
 };
 use crate::http::Request;
 use crate::mail::Mail;
@@ -78,7 +79,7 @@ fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refus
 
 fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     let form = Form::of_body(request)?;
-    let current = Password::new(&form.required("current_password", password::MAX_LENGTH)?);
+    let current = password_field(&form, "current_password")?;
     let new = new_password_field(&form, "new_password")?;
     refuse_easy(app, &new, &me.account)?;
 

@@ -9,13 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use data_encoding::BASE32;
 
 use crate::accounts::login::CodeRefused;
-use crate::accounts::password::{self, Password};
+use crate::accounts::password::Password;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Accounts, names};
 use crate::form::Form;
 use crate::handlers::code::begin_code;
 use crate::handlers::login::{check_password, note_password};
-use crate::handlers::{Answer, App, MAX_SECRET, hash, name_field, start_session, typed};
+use crate::handlers::{
+    Answer, App, MAX_SECRET, hash, name_field, password_field, start_session, typed,
+};
 use crate::http::Request;
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -68,7 +70,7 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
 fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
-    let password = Password::new(&form.required("password", password::MAX_LENGTH)?);
+    let password = password_field(&form, "password")?;
 
     let Some(proof) = check_password(app, request, &name, password)? else {
         let unknown = app.store.resolve(&name).is_none();
@@ -105,7 +107,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         let found = accounts
             .find(&account)
             .filter(|account| !account.disabled)?;
-        if let Some(wait) = found.code_wait(None, now.timestamp()) {
+        if let Some(wait) = found.code_wait(None, now) {
             return Some(Err(CodeRefused::TooEarly(wait)));
         }
         accounts.change(&account, |account| {
@@ -117,6 +119,10 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)) | None)) {
         app.throttle.forgive_code(attempt);
     }
+    // What was not looked at, or not saved, is not used up.
+    if let Ok(Some(Err(CodeRefused::TooEarly(_)))) | Err(_) = &judged {
+        key.map(|key| script.printed().insert(names::key(&name), key));
+    }
     match judged? {
         Some(Ok((username, password_id))) => {
             let cookies = start_session(app, request, (&username, password_id), None)?;
@@ -126,11 +132,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
                 .with_cookies(cookies)
                 .about(&username))
         }
-        Some(Err(CodeRefused::TooEarly(wait))) => {
-            // It was not looked at, so it still works when the wait is over.
-            key.map(|key| script.printed().insert(names::key(&name), key));
-            Err(Outcome::Throttled(wait).into())
-        }
+        Some(Err(CodeRefused::TooEarly(wait))) => Err(Outcome::Throttled(wait).into()),
         Some(Err(CodeRefused::Wrong)) | None => Err(Refusal::from(Outcome::WrongCode).about(&name)),
     }
 }
@@ -152,7 +154,7 @@ fn recover(app: &App, request: &Request) -> Answer {
 
     let counted = app
         .throttle
-        .recovery(request.client, request.received.timestamp());
+        .recovery(request.client, request.received.steady);
     counted.map_err(Outcome::Throttled)?;
     let found = app.store.resolve(&name);
     let account = found.ok_or_else(|| script_says("User is not found."))?;

@@ -1,9 +1,10 @@
 //! Routes for anyone: register, and ask for a new password.
 
-use crate::accounts::{Account, Taken, names, password};
+use crate::accounts::{Account, Taken, names};
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, hash, logged_in, name_field, new_password_field, rd_field, typed, typed_rd,
+    Answer, App, hash, logged_in, name_field, new_password_field, password_field, rd_field, typed,
+    typed_rd,
 };
 use crate::http::Request;
 use crate::pages::{self, Page};
@@ -58,7 +59,7 @@ fn add_account(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let username = form.required("username", names::MAX_USERNAME)?.to_string();
     let email = form.required("email", names::MAX_EMAIL)?;
-    form.required("password", password::MAX_LENGTH)?;
+    password_field(&form, "password")?;
     if !names::is_username(&username) {
         let alphabet =
             "may hold letters, digits and . _ - + only and begins with a letter or digit";
@@ -75,16 +76,23 @@ fn add_account(app: &App, request: &Request) -> Answer {
         .taken(&username, &email)
         .map_or(Ok(()), |taken| Err(is_taken(taken)))?;
 
-    let now = request.received.timestamp();
+    let now = request.received;
     app.throttle
-        .registration(request.client, now)
+        .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    let standing = app.throttle.standing(request.client);
-    let hashed = hash(app, request, standing, new)?;
-    let account = Account::new(&username, &email, hashed, now);
-    app.store
-        .update(move |accounts| accounts.add(account))?
-        .map_err(is_taken)?;
+    let add = |new| {
+        let standing = app.throttle.standing(request.client);
+        let hashed = hash(app, request, standing, new)?;
+        let account = Account::new(&username, &email, hashed, now.timestamp());
+        app.store
+            .update(move |accounts| accounts.add(account))?
+            .map_err(is_taken)
+    };
+    // An account that was not made is none of the hour's.
+    add(new).inspect_err(|_| {
+        app.throttle
+            .forgive_registration(request.client, now.steady)
+    })?;
 
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
     let login = pages::with_rd(&login, &typed_rd(app, request));
@@ -130,7 +138,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let name = name.map_err(|error| show(error.into()))?;
 
     let now = request.received;
-    let counted = app.throttle.recovery(request.client, now.timestamp());
+    let counted = app.throttle.recovery(request.client, now.steady);
     counted.map_err(|wait| show(Outcome::Throttled(wait).into()))?;
     app.errands.mail_new_password(&name, now);
 

@@ -392,3 +392,20 @@ fn the_field_names_in_the_head_are_spelt_as_the_script_does() {
         "{answer}"
     );
 }
+
+#[test]
+fn a_key_whose_login_could_not_be_saved_still_works() {
+    let mut server = start();
+    register(&server, "alice", PASSWORD);
+    login(&server, "alice", PASSWORD);
+    let key = server.next_line();
+    let users = fs::read(server.path("users.json")).unwrap();
+    fs::write(server.path("users.json"), "{").unwrap();
+    let refused = code(&server, "alice", &key);
+    assert_eq!(refused.status, 503, "{refused:?}");
+    fs::write(server.path("users.json"), users).unwrap();
+
+    let answer = code(&server, "alice", &key);
+
+    says(&answer, "Login completed successfully.");
+}

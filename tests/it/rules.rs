@@ -1,5 +1,7 @@
 //! What holds for every answer and every visitor: headers, cookies, other sites, limits.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
@@ -498,6 +500,48 @@ fn a_password_is_normalised_and_never_trimmed() {
     login(" cafe\u{301} at noon ").expect("enrol_required");
     login("caf\u{e9} at noon").expect("wrong_credentials");
     login(" CAF\u{c9} at noon ").expect("wrong_credentials");
+}
+
+#[test]
+fn a_password_is_as_long_as_its_normalised_form() {
+    let server = Server::start();
+    let visitor = Visitor::program(&server);
+    let form = [
+        ("username", "alice"),
+        ("email", "alice@example.com"),
+        ("password", &"\u{e9}".repeat(256)),
+    ];
+    visitor.post("/register", &form).expect("registered");
+    let login = |password: &str| {
+        let form = [("username", "alice"), ("password", password)];
+        visitor.post("/login", &form)
+    };
+
+    login(&"e\u{301}".repeat(256)).expect("enrol_required");
+    login(&"\u{e9}".repeat(257)).expect("bad_field");
+}
+
+#[test]
+fn a_registration_that_could_not_be_saved_is_none_of_the_hours() {
+    let server = Server::start_with(&["--registrations-per-hour", "1"]);
+    let visitor = Visitor::program(&server);
+    let form = [
+        ("username", "alice"),
+        ("email", "alice@example.com"),
+        ("password", PASSWORD),
+    ];
+    fs::write(server.path("users.json"), "{").unwrap();
+    visitor.post("/register", &form).expect("not_saved");
+    fs::write(server.path("users.json"), "{\"version\":1,\"users\":{}}").unwrap();
+
+    visitor.post("/register", &form).expect("registered");
+
+    let next = [
+        ("username", "bob"),
+        ("email", "bob@example.com"),
+        ("password", PASSWORD),
+    ];
+    visitor.post("/register", &next).expect("throttled");
 }
 
 #[test]
