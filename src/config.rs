@@ -84,7 +84,13 @@ struct Flags {
     smtp: Option<String>,
 
     /// A file that holds what --smtp would say
-    #[arg(long, env = "AUTH_SMTP_FILE", value_name = "PATH", hide = true)]
+    #[arg(
+        long,
+        env = "AUTH_SMTP_FILE",
+        value_name = "PATH",
+        conflicts_with = "smtp",
+        hide = true
+    )]
     smtp_file: Option<PathBuf>,
 
     /// The sender of mails

@@ -146,8 +146,8 @@ fn an_answer_in_plain_http_has_the_headers_but_insists_on_nothing() {
 #[test]
 fn a_browser_is_not_told_to_insist_on_a_certificate_we_made() {
     let setup = Setup::new();
-    std::fs::remove_file(setup.dir().join("server.crt")).unwrap();
-    std::fs::remove_file(setup.dir().join("server.key")).unwrap();
+    fs::remove_file(setup.dir().join("server.crt")).unwrap();
+    fs::remove_file(setup.dir().join("server.key")).unwrap();
     let server = setup.start();
     let tls = ureq::tls::TlsConfig::builder()
         .disable_verification(true)
@@ -236,7 +236,7 @@ fn cookies_are_for_this_host_and_its_browser_only() {
         last.header("clear-site-data"),
         Some("\"cookies\", \"storage\"")
     );
-    let file = std::fs::read_to_string(server.path("sessions.json")).unwrap();
+    let file = fs::read_to_string(server.path("sessions.json")).unwrap();
     let value = second.cookie("__Host-session").unwrap();
     assert!(!file.contains(&value[15..58]), "kept hashed");
 }
