@@ -1,8 +1,9 @@
 //! Every route: parse, decide, respond.
 //!
 //! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
-//! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in `login` and `code`, those with a session
-//! in `account` and `new_password`, the original script's ways in `script`.
+//! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in
+//! `login` and `code`, those with a session in `account` and `new_password`, the original script's
+//! ways in `script`.
 
 use std::sync::Arc;
 

@@ -286,10 +286,10 @@ impl<T: Content> Document<T> {
         };
         self.file.forget();
         self.trouble = None;
+        let aside = aside.map_or_else(String::new, |path| format!(", kept as {path:?}"));
         tracing::warn!(
             file = ?self.file.path(),
-            set_aside_as = ?aside,
-            "the {} is damaged and is written anew: {damage}",
+            "the {} is damaged and is written anew{aside}: {damage}",
             T::NAME,
         );
         Ok(())
