@@ -9,10 +9,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::accounts::login::MAILED_LIFETIME;
+use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::clock::Moment;
 use crate::mail::{Mail, Outbox};
+use crate::origin::Origin;
 use crate::store::Store;
 
 /// Most errands that wait: a burst of requests, no more than a disk works off in seconds.
@@ -22,6 +23,7 @@ enum Errand {
     /// Somebody asked for a new password for this name.
     NewPassword {
         name: String,
+        asker: Origin,
         asked_at: Moment,
     },
     Notice(Mail),
@@ -47,10 +49,11 @@ impl Errands {
         })
     }
 
-    /// Has a new password mailed, if there is such a user.
-    pub fn mail_new_password(&self, name: &str, asked_at: Moment) {
+    /// Has a new password mailed, if there is such a user, for somebody in this network.
+    pub fn mail_new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
         self.add(Errand::NewPassword {
             name: name.to_owned(),
+            asker,
             asked_at,
         });
     }
@@ -94,9 +97,11 @@ fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &s
         // The next one must find somebody here: even closing a directory can panic, in std.
         let ran = panic::catch_unwind(AssertUnwindSafe(|| {
             let mail = match errand {
-                Errand::NewPassword { name, asked_at } => {
-                    new_password(store, &name, asked_at, login_url)
-                }
+                Errand::NewPassword {
+                    name,
+                    asker,
+                    asked_at,
+                } => new_password(store, &name, asker, asked_at, login_url),
                 Errand::Notice(mail) => Some(mail),
             };
             mail.map(|mail| outbox.post(&mail))
@@ -111,7 +116,13 @@ fn run(errands: &Receiver<Errand>, store: &Store, outbox: &Outbox, login_url: &s
 }
 
 /// Keeps a new password with the account, if there is one and it has not had its share of mails.
-fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) -> Option<Mail> {
+fn new_password(
+    store: &Store,
+    name: &str,
+    asker: Origin,
+    asked_at: Moment,
+    login_url: &str,
+) -> Option<Mail> {
     let log = |result| tracing::info!(event = "new_password", user = name, result);
     let Some(account) = store.resolve(name).filter(|account| !account.disabled) else {
         log("unknown_user");
@@ -121,7 +132,7 @@ fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) ->
     let (digest, username) = (Digest::of(&password), account.username.clone());
     let kept = store.update(move |accounts| {
         accounts.change(&username, |account| {
-            account.mail_password(digest, asked_at.timestamp())
+            account.mail_password(digest, Some(asker), asked_at.timestamp())
         })
     });
     match kept {
@@ -140,7 +151,7 @@ fn new_password(store: &Store, name: &str, asked_at: Moment, login_url: &str) ->
         &account.username,
         &password,
         asked_at,
-        MAILED_LIFETIME.as_secs() / 60,
+        LIFETIME.as_secs() / 60,
         login_url,
     ))
 }

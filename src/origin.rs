@@ -1,8 +1,11 @@
 //! The unit in which addresses are counted.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to himself. An
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to themselves. An
 /// IPv4-mapped address is the IPv4 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
@@ -16,6 +19,32 @@ impl Origin {
             }
             v4 => v4,
         })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let address = text.strip_suffix("/64").unwrap_or(&text);
+        let address = address.parse().map_err(|_| {
+            de::Error::custom("not a network such as 192.0.2.1 or 2001:db8:1:2::/64")
+        })?;
+        Ok(Self::of(address))
     }
 }
 

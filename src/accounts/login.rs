@@ -5,16 +5,9 @@ use std::time::Duration;
 use crate::accounts::password::{Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
-use crate::accounts::{Account, Device, MailedPassword, Totp, WrongCodes, password};
-use crate::clock::{DRIFT, Moment, Timestamp};
-
-/// How long a mailed password works.
-pub const MAILED_LIFETIME: Duration = Duration::from_secs(30 * 60);
-
-/// Most new passwords mailed to one account within an hour.
-const MAILS_PER_HOUR: usize = 5;
-
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::accounts::{Account, Device, Totp, WrongCodes, password};
+use crate::clock::{Moment, Timestamp};
+use crate::origin::Origin;
 
 /// How many recovery codes an account is given.
 const RECOVERY_CODES: usize = 10;
@@ -43,11 +36,7 @@ pub fn authenticate(
 ) -> Option<Authenticated> {
     let own = password::verify(found.map(|account| &account.password), password);
     let account = found.filter(|account| !account.disabled)?;
-    let mailed = account
-        .mailed_password
-        .as_ref()
-        .filter(|mailed| mailed.digest.matches(password.as_str()) && mailed.is_live(now))
-        .map(|mailed| mailed.digest);
+    let mailed = account.mailed(password.as_str(), now);
     (own || mailed.is_some()).then(|| Authenticated {
         username: account.username.clone(),
         password_id: account.password.id(),
@@ -57,12 +46,13 @@ pub fn authenticate(
     })
 }
 
-impl MailedPassword {
-    /// Whether it still works. One that would for longer than it may was mailed while the clock was
-    /// wrong.
-    fn is_live(&self, now: Timestamp) -> bool {
-        now < self.expires && self.expires <= now.plus(MAILED_LIFETIME + DRIFT)
-    }
+/// What a right code was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// One of the authenticator.
+    Code,
+    /// A recovery code, of which that many are left.
+    RecoveryCode { left: usize },
 }
 
 /// Why a code was not accepted.
@@ -85,10 +75,12 @@ impl Account {
             totp: None,
             recovery_codes: Vec::new(),
             disabled: false,
-            mailed_password: None,
+            mailed_passwords: Vec::new(),
             mails: Vec::new(),
             wrong_codes: WrongCodes::default(),
             devices: Vec::new(),
+            networks: Vec::new(),
+            registered: true,
             other: serde_json::Map::new(),
         }
     }
@@ -100,7 +92,7 @@ impl Account {
             return false;
         }
         self.password = new;
-        self.mailed_password = None;
+        self.mailed_passwords.clear();
         true
     }
 
@@ -122,7 +114,7 @@ impl Account {
         typed: &str,
         device: Option<Digest>,
         now: Moment,
-    ) -> Result<(), CodeRefused> {
+    ) -> Result<Accepted, CodeRefused> {
         self.judge_code(device, now, |account| account.use_code(typed, now))
     }
 
@@ -137,8 +129,9 @@ impl Account {
         typed: &str,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(None, now, |account| {
-            key_is_right || account.use_code(typed, now)
+        self.judge_code(None, now, |account| match key_is_right {
+            true => Some(()),
+            false => account.use_code(typed, now).map(|_| ()),
         })
     }
 
@@ -158,14 +151,12 @@ impl Account {
             // Confirmed twice at once, it must not forget the codes used in between.
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
-            let Some(step) = secret.accept(&without_spaces(typed), now.wall, last_step) else {
-                return false;
-            };
+            let step = secret.accept(&without_spaces(typed), now.wall, last_step)?;
             account.totp = Some(Totp {
                 secret: secret.clone(),
                 last_step: step,
             });
-            true
+            Some(())
         })
     }
 
@@ -178,32 +169,9 @@ impl Account {
         codes
     }
 
-    /// Keeps a new mailed password, which makes an earlier one void. False if the account has had
-    /// its share of mails for this hour; then nothing is changed.
-    pub fn mail_password(&mut self, digest: Digest, now: Timestamp) -> bool {
-        self.mails
-            .retain(|mail| now.since(*mail) < HOUR && *mail <= now);
-        if self.mails.len() >= MAILS_PER_HOUR {
-            return false;
-        }
-        self.mails.push(now);
-        self.mailed_password = Some(MailedPassword {
-            digest,
-            expires: now.plus(MAILED_LIFETIME),
-        });
-        true
-    }
-
-    /// Uses up the mailed password; false if somebody was faster or it was replaced.
-    pub fn use_mailed_password(&mut self, digest: Digest) -> bool {
-        self.mailed_password
-            .take_if(|mailed| mailed.digest == digest)
-            .is_some()
-    }
-
-    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password,
-    /// and a known browser as the one that makes room last.
-    pub fn logged_in(&mut self, device: Option<Digest>) {
+    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password, a
+    /// known network, and a known browser as the one that makes room last.
+    pub fn logged_in(&mut self, device: Option<Digest>, network: Origin, now: Timestamp) {
         self.wrong_codes = WrongCodes::default();
         let position = self
             .devices
@@ -216,7 +184,8 @@ impl Account {
                 ..known
             });
         }
-        self.mailed_password = None;
+        self.mailed_passwords.clear();
+        self.logged_in_from(network, now);
     }
 
     /// Remembers a browser that has logged in.
@@ -235,17 +204,17 @@ impl Account {
         self.devices.iter().any(|known| known.id == id)
     }
 
-    fn judge_code(
+    fn judge_code<T>(
         &mut self,
         device: Option<Digest>,
         now: Moment,
-        is_right: impl FnOnce(&mut Self) -> bool,
-    ) -> Result<(), CodeRefused> {
+        accept: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, CodeRefused> {
         if let Some(wait) = self.code_wait(device, now) {
             return Err(CodeRefused::TooEarly(wait));
         }
-        if is_right(self) {
-            return Ok(());
+        if let Some(accepted) = accept(self) {
+            return Ok(accepted);
         }
         match self
             .devices
@@ -258,28 +227,22 @@ impl Account {
         Err(CodeRefused::Wrong)
     }
 
-    fn use_code(&mut self, typed: &str, now: Moment) -> bool {
+    fn use_code(&mut self, typed: &str, now: Moment) -> Option<Accepted> {
         let typed = without_spaces(typed);
         if !totp::is_code(&typed) {
             return self.use_recovery_code(&typed);
         }
-        let Some(totp) = &mut self.totp else {
-            return false;
-        };
-        let Some(step) = totp.secret.accept(&typed, now.wall, totp.last_step) else {
-            return false;
-        };
-        totp.last_step = step;
-        true
+        let totp = self.totp.as_mut()?;
+        totp.last_step = totp.secret.accept(&typed, now.wall, totp.last_step)?;
+        Some(Accepted::Code)
     }
 
-    fn use_recovery_code(&mut self, typed: &str) -> bool {
-        let Some(code) = token::read_recovery_code(typed) else {
-            return false;
-        };
+    fn use_recovery_code(&mut self, typed: &str) -> Option<Accepted> {
+        let code = token::read_recovery_code(typed)?;
         let before = self.recovery_codes.len();
         self.recovery_codes.retain(|kept| !kept.matches(&code));
-        self.recovery_codes.len() < before
+        let left = self.recovery_codes.len();
+        (left < before).then_some(Accepted::RecoveryCode { left })
     }
 }
 
@@ -295,6 +258,10 @@ mod tests {
     use super::*;
 
     const START: u64 = 1_800_000_000;
+
+    fn home() -> Origin {
+        Origin::of([192, 0, 2, 1].into())
+    }
 
     fn at(seconds: u64) -> Moment {
         Moment {
@@ -365,12 +332,10 @@ mod tests {
     fn a_password_is_changed_once_by_those_who_knew_the_old_one() {
         let mut account = alice();
         let old = account.password.id();
-        account.mail_password(Digest::of("mailed"), Timestamp(START));
         let (first, second) = (alice().password, alice().password);
         let kept = first.id();
 
         assert!(account.change_password(old, first));
-        assert!(account.mailed_password.is_none());
         assert!(!account.change_password(old, second));
         assert!(account.password.id() == kept && kept != old);
     }
@@ -379,7 +344,8 @@ mod tests {
     fn a_code_works_once() {
         let (mut account, secret) = enrolled();
         let next = code(&secret, START + 30);
-        assert_eq!(account.accept_code(&next, None, at(START + 30)), Ok(()));
+        let taken = account.accept_code(&next, None, at(START + 30));
+        assert_eq!(taken, Ok(Accepted::Code));
         let again = account.accept_code(&next, None, at(START + 31));
         assert_eq!(again, Err(CodeRefused::Wrong));
     }
@@ -401,7 +367,8 @@ mod tests {
         let right = code(&secret, START + 300);
         let early = account.accept_code(&right, None, at(START + 300));
         assert_eq!(early, Err(CodeRefused::TooEarly(Duration::from_secs(1))));
-        assert_eq!(account.accept_code(&right, None, at(START + 301)), Ok(()));
+        let taken = account.accept_code(&right, None, at(START + 301));
+        assert_eq!(taken, Ok(Accepted::Code));
     }
 
     #[test]
@@ -415,7 +382,7 @@ mod tests {
         let right = code(&secret, START + 60);
         assert_eq!(
             account.accept_code(&right, Some(browser), at(START + 60)),
-            Ok(())
+            Ok(Accepted::Code)
         );
     }
 
@@ -426,7 +393,7 @@ mod tests {
         for n in 0..10 {
             account.remember_device(browser(n), Timestamp(START));
         }
-        account.logged_in(Some(browser(0)));
+        account.logged_in(Some(browser(0)), home(), Timestamp(START));
         account.remember_device(browser(10), Timestamp(START));
         assert!(account.knows_device(browser(0)) && account.knows_device(browser(10)));
         assert!(!account.knows_device(browser(1)));
@@ -437,7 +404,8 @@ mod tests {
     fn a_key_confirmed_twice_takes_no_code_twice() {
         let (mut account, secret) = enrolled();
         let next = code(&secret, START + 30);
-        assert_eq!(account.accept_code(&next, None, at(START + 30)), Ok(()));
+        let taken = account.accept_code(&next, None, at(START + 30));
+        assert_eq!(taken, Ok(Accepted::Code));
         let again = account.confirm_secret(&secret, &code(&secret, START), None, at(START + 30));
         assert_eq!(again, Err(CodeRefused::Wrong));
         let again = account.accept_code(&next, None, at(START + 30));
@@ -450,59 +418,14 @@ mod tests {
         let codes = account.new_recovery_codes();
         assert_eq!(
             account.accept_code(&codes[3].to_uppercase(), None, at(START)),
-            Ok(())
+            Ok(Accepted::RecoveryCode { left: 9 })
         );
         assert_eq!(account.recovery_codes.len(), 9);
         let again = account.accept_code(&codes[3], None, at(START));
         assert_eq!(again, Err(CodeRefused::Wrong));
-        assert_eq!(account.accept_code(&codes[4], None, at(START)), Ok(()));
-    }
-
-    #[test]
-    fn a_mailed_password_works_once_for_thirty_minutes_until_a_newer_one() {
-        let mut account = alice();
-        let now = Timestamp(START);
-        let first = token::mailed_password();
-        assert!(account.mail_password(Digest::of(&first), now));
-        let works = |account: &Account, text: &str, now: Timestamp| {
-            authenticate(Some(account), &Password::new(text), now).and_then(|proof| proof.mailed)
-        };
-        assert!(works(&account, &first, Timestamp(START + 1799)).is_some());
-        assert!(works(&account, &first, Timestamp(START + 1800)).is_none());
-        // With the clock an hour back it would work for an hour more.
-        assert!(works(&account, &first, Timestamp(START - 3600)).is_none());
-
-        let second = token::mailed_password();
-        assert!(account.mail_password(Digest::of(&second), now));
-        assert!(works(&account, &first, now).is_none());
-        assert!(account.use_mailed_password(Digest::of(&second)));
-        assert!(!account.use_mailed_password(Digest::of(&second)));
-        assert!(works(&account, &second, now).is_none());
-    }
-
-    #[test]
-    fn five_mails_an_hour_are_enough() {
-        let mut account = alice();
-        for n in 0..5 {
-            assert!(account.mail_password(Digest::of(&n.to_string()), Timestamp(START)));
-        }
-        assert!(!account.mail_password(Digest::of("sixth"), Timestamp(START + 3599)));
-        assert!(
-            account
-                .mailed_password
-                .as_ref()
-                .unwrap()
-                .digest
-                .matches("4")
+        assert_eq!(
+            account.accept_code(&codes[4], None, at(START)),
+            Ok(Accepted::RecoveryCode { left: 8 })
         );
-        assert!(account.mail_password(Digest::of("later"), Timestamp(START + 3600)));
-    }
-
-    #[test]
-    fn a_login_makes_a_mailed_password_void() {
-        let mut account = alice();
-        account.mail_password(Digest::of("mailed"), Timestamp(START));
-        account.logged_in(None);
-        assert!(account.mailed_password.is_none());
     }
 }

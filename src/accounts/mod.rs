@@ -18,7 +18,9 @@ use serde_json::{Map, Value};
 use crate::clock::{self, Timestamp};
 
 pub mod login;
+pub mod mailed;
 pub mod names;
+pub mod networks;
 pub mod password;
 pub mod pending;
 pub mod session;
@@ -26,6 +28,8 @@ pub mod throttle;
 pub mod token;
 pub mod totp;
 
+use mailed::{Asked, MailedPassword};
+use networks::KnownNetwork;
 use password::PasswordHash;
 use token::Digest;
 
@@ -53,17 +57,25 @@ pub struct Account {
     /// A disabled account keeps its name and cannot log in.
     #[serde(default)]
     pub disabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mailed_password: Option<MailedPassword>,
-    /// When new passwords were mailed within the last hour.
+    /// Passwords that were mailed and not used yet, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mails: Vec<Timestamp>,
+    pub mailed_passwords: Vec<MailedPassword>,
+    /// The mails with a new password that were asked for within the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<Asked>,
     /// Wrong codes in a row from browsers the account does not know.
     #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
     pub wrong_codes: WrongCodes,
     /// Browsers that have logged in before, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
+    /// Networks from which it has logged in, the last one last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<KnownNetwork>,
+    /// Whether somebody registered it. Not so if an operator wrote it, or a version that made no
+    /// such mark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registered: bool,
     /// What somebody else keeps in the file; never read, never dropped.
     #[serde(flatten, deserialize_with = "unique_fields")]
     pub other: Map<String, Value>,
@@ -76,13 +88,6 @@ pub struct Totp {
     /// The step of the last accepted code; none at or before it is accepted again (RFC 6238, 5.2).
     #[serde(default)]
     pub last_step: u64,
-}
-
-/// A password that was mailed and not used yet.
-#[derive(Clone, Deserialize, Serialize)]
-pub struct MailedPassword {
-    pub digest: Digest,
-    pub expires: Timestamp,
 }
 
 /// Wrong codes in a row, kept with the account so that a restart does not forgive them.

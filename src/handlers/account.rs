@@ -339,7 +339,7 @@ fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refus
     let device = known_device(app, request, Some(&me.account));
     let now = request.received;
     code_change(app, request, me, device, move |account| {
-        account.accept_code(&typed, device, now)
+        account.accept_code(&typed, device, now).map(|_| ())
     })
 }
 

@@ -1,6 +1,6 @@
 //! The second step of a login: a code of the authenticator, or a recovery code.
 
-use crate::accounts::login::CodeRefused;
+use crate::accounts::login::{Accepted, CodeRefused};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::throttle::FromAddress;
 use crate::accounts::token::{self, Digest};
@@ -11,6 +11,7 @@ use crate::handlers::{
     Answer, App, MAX_SECRET, known_device, logged_in, rd_field, start_session, take_back, typed_rd,
 };
 use crate::http::{Method, Request};
+use crate::origin::Origin;
 use crate::pages::{self, Page, Problem, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -133,10 +134,11 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         typed: typed.to_string(),
         known,
         new: new.as_deref().map(Digest::of),
+        network: Origin::of(request.client),
         now: request.received,
     };
     let judged = judge(app, attempt, move |accounts| step.take(accounts))?;
-    let codes = judged.map_err(|why| refused(app, cookie, why))?;
+    let (_, codes) = judged.map_err(|why| refused(app, cookie, why))?;
 
     if login.mailed.is_some() {
         return must_choose(app, request, cookie, &login.username, codes);
@@ -178,6 +180,9 @@ pub(super) fn device_of(
     (known, known.is_none().then(token::cookie))
 }
 
+/// What a right code was, and the recovery codes it earned.
+type Passed = (Accepted, Vec<String>);
+
 /// The second step as a change of the account.
 struct Step {
     login: PendingLogin,
@@ -185,13 +190,14 @@ struct Step {
     known: Option<Digest>,
     /// The browser's new digest, if it is not known.
     new: Option<Digest>,
+    network: Origin,
     now: Moment,
 }
 
 impl Step {
-    /// The recovery codes, if it enrolled, or why the code was refused. None if the account is not
-    /// what it was at the first step.
-    fn take(self, accounts: &mut Accounts) -> Option<Result<Vec<String>, CodeRefused>> {
+    /// What the code was, and the recovery codes if it enrolled, or why it was refused. None if the
+    /// account is not what it was at the first step.
+    fn take(self, accounts: &mut Accounts) -> Option<Result<Passed, CodeRefused>> {
         let account = accounts
             .find(&self.login.username)
             .filter(|account| self.login.is_for(account))?;
@@ -202,23 +208,25 @@ impl Step {
         accounts.change(&username, |account| self.judge(account))
     }
 
-    fn judge(self, account: &mut Account) -> Result<Vec<String>, CodeRefused> {
-        let mut codes = Vec::new();
-        match &self.login.enrolling {
+    fn judge(self, account: &mut Account) -> Result<Passed, CodeRefused> {
+        let passed = match &self.login.enrolling {
             Some(secret) => {
                 account.confirm_secret(secret, &self.typed, self.known, self.now)?;
-                codes = account.new_recovery_codes();
+                (Accepted::Code, account.new_recovery_codes())
             }
-            None => account.accept_code(&self.typed, self.known, self.now)?,
-        }
+            None => {
+                let accepted = account.accept_code(&self.typed, self.known, self.now)?;
+                (accepted, Vec::new())
+            }
+        };
         // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
-            account.logged_in(self.known);
+            account.logged_in(self.known, self.network, self.now.timestamp());
             if let Some(id) = self.new {
                 account.remember_device(id, self.now.timestamp());
             }
         }
-        Ok(codes)
+        Ok(passed)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::handlers::{
 };
 use crate::http::Request;
 use crate::mail::Mail;
+use crate::origin::Origin;
 use crate::pages::{Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -113,11 +114,12 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
     let new = hash(app, request, Standing::Known, new)?;
     let (known, fresh) = device_of(app, request, &choice.username);
     let (old, now) = (choice.password_id, request.received.timestamp());
+    let network = Origin::of(request.client);
     let (id, remembered) = (new.id(), fresh.as_deref().map(Digest::of));
     let cookies = save(app, request, &account, id, fresh, move |account| {
         let changed = account.change_password(old, new);
         if changed {
-            account.logged_in(known);
+            account.logged_in(known, network, now);
             if let Some(id) = remembered {
                 account.remember_device(id, now);
             }

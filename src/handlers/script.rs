@@ -19,6 +19,7 @@ use crate::handlers::{
     Answer, App, MAX_SECRET, hash, name_field, password_field, start_session, typed,
 };
 use crate::http::Request;
+use crate::origin::Origin;
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -98,7 +99,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let typed = form.required("secret", MAX_SECRET)?.to_string();
     let name = name_field(&form)?;
 
-    let now = request.received;
+    let (now, network) = (request.received, Origin::of(request.client));
     let attempt = begin_code(app, request, None)?;
     let key = script.take_key(&name, &typed);
     let key_is_right = key.is_some();
@@ -112,7 +113,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         }
         accounts.change(&account, |account| {
             account.accept_printed_key(key_is_right, &typed, now)?;
-            account.logged_in(None);
+            account.logged_in(None, network, now.timestamp());
             Ok((account.username.clone(), account.password.id()))
         })
     });

@@ -7,6 +7,7 @@ use crate::handlers::{
     typed_rd,
 };
 use crate::http::Request;
+use crate::origin::Origin;
 use crate::pages::{self, Page};
 use crate::redirect;
 use crate::reply::{Outcome, Refusal, Reply};
@@ -140,7 +141,8 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let now = request.received;
     let counted = app.throttle.recovery(request.client, now.steady);
     counted.map_err(|wait| show(Outcome::Throttled(wait).into()))?;
-    app.errands.mail_new_password(&name, now);
+    app.errands
+        .mail_new_password(&name, Origin::of(request.client), now);
 
     Ok(Reply::from(Outcome::NewPasswordSent)
         .then_to(pages::with_rd(

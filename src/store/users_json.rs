@@ -179,6 +179,7 @@ fn add(accounts: &mut Accounts, username: &str, mut account: Account) -> Result<
     account.email = names::parse_email(&account.email)
         .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
     username.clone_into(&mut account.username);
+    account.take_up_mailed_password();
     accounts.add(account).map_err(|taken| {
         let what = match taken {
             Taken::Email => "e-mail",

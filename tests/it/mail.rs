@@ -333,20 +333,16 @@ fn without_a_mail_server_mail_waits_for_the_operator() {
     assert!(!server.log().contains(new_password(&mail)));
 }
 
-#[test]
-fn five_mails_an_hour_go_to_an_account_and_none_to_nobody() {
-    let server = Server::start();
-    let visitor = Visitor::program(&server);
-    visitor.register("alice");
-    visitor.register("bob");
+/// A server that believes a test where it comes from.
+fn believing() -> Server {
+    Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
+}
 
-    let ask = |name| visitor.post("/forgot_password", &[("username", name)]);
-    let answers = ["alice"; 6].map(ask);
-    let unknown = ask("nobody");
-
-    // Mails are written in the order in which they were asked for.
-    forgot(&visitor, "bob");
-    let mails = wait_for("the mail for bob", || {
+/// The mails to each of these names once one more to the last of them has come: mails are written in
+/// the order in which they were asked for.
+fn mails_to(server: &Server, names: [&str; 2]) -> [usize; 2] {
+    let last = format!("To: {}@", names[1]);
+    let mails = wait_for("the last mail", || {
         let paths = waiting(server.dir.path());
         let mails: Vec<String> = paths
             .iter()
@@ -354,13 +350,38 @@ fn five_mails_an_hour_go_to_an_account_and_none_to_nobody() {
             .collect();
         mails
             .iter()
-            .any(|mail| mail.contains("To: bob@"))
+            .any(|mail| mail.contains(&last))
             .then_some(mails)
     });
-    let to_alice = |mail: &&String| mail.contains("To: alice@example.com\r\n");
-    assert_eq!(mails.iter().filter(to_alice).count(), 5);
-    assert_eq!(mails.len(), 6);
-    for answer in answers {
+    names.map(|name| {
+        let to = format!("To: {name}@example.com\r\n");
+        mails.iter().filter(|mail| mail.contains(&to)).count()
+    })
+}
+
+#[test]
+fn five_mails_an_hour_go_to_an_account_and_strangers_leave_its_owner_one() {
+    let server = believing();
+    let (home, _) = Visitor::with_account(&server, "alice");
+    home.register("bob");
+    let from = |address: &str| Visitor::program(&server).sending("x-forwarded-for", address);
+    let ask = |visitor: &Visitor, name| visitor.post("/forgot_password", &[("username", name)]);
+
+    // Two of each network, and four of them all.
+    let strangers: Vec<_> = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::ffff"]
+        .iter()
+        .flat_map(|address| ["alice"; 3].map(|name| ask(&from(address), name)))
+        .collect();
+    let unknown = ask(&from("192.0.2.3"), "nobody");
+    forgot(&from("192.0.2.3"), "bob");
+    assert_eq!(mails_to(&server, ["alice", "bob"]), [4, 1]);
+
+    let owner = ["alice"; 3].map(|name| ask(&home, name));
+    home.register("carol");
+    forgot(&home, "carol");
+    assert_eq!(mails_to(&server, ["alice", "carol"]), [5, 1]);
+
+    for answer in strangers.into_iter().chain(owner) {
         assert_eq!((answer.status, &answer.body), (200, &unknown.body));
     }
 }

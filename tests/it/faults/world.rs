@@ -195,7 +195,7 @@ impl Cast {
     }
 
     pub(crate) fn has_mailed_password(&self) -> bool {
-        self.in_file("alice")["mailed_password"].is_object()
+        self.in_file("alice")["mailed_passwords"].is_array()
     }
 
     pub(crate) fn has_new_key(&self) -> bool {

@@ -1,0 +1,320 @@
+//! Passwords that are mailed to somebody who has lost theirs: how many, how long, and for whom.
+//!
+//! Anybody may ask for one. So nobody's asking voids what the owner holds, nor uses up all that can
+//! be mailed: a network has a share of its own, and one mail is kept for where the owner logs in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::accounts::Account;
+use crate::accounts::token::Digest;
+use crate::clock::{DRIFT, Timestamp};
+use crate::origin::Origin;
+
+/// How long a mailed password works.
+pub const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// Most mailed passwords that work at a time; beyond that the oldest makes room.
+const MAX_LIVE: usize = 5;
+
+/// Most new passwords mailed to one account within an hour.
+const PER_HOUR: usize = 5;
+
+/// How many of them one network may have asked for.
+const PER_NETWORK: usize = 2;
+
+/// How many of them networks may have asked for in which the account has never logged in.
+const FOR_STRANGERS: usize = PER_HOUR - 1;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A password that was mailed and not used yet.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct MailedPassword {
+    pub digest: Digest,
+    pub expires: Timestamp,
+}
+
+impl MailedPassword {
+    /// Whether it still works. One that would for longer than it may was mailed while the clock was
+    /// wrong.
+    fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires && self.expires <= now.plus(LIFETIME + DRIFT)
+    }
+}
+
+/// A mail with a new password that somebody asked for.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(from = "Written")]
+pub struct Asked {
+    pub at: Timestamp,
+    /// Where it was asked for; not known of mails sent by an earlier version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Origin>,
+}
+
+/// [`Asked`] as the file has it: an earlier version kept the time alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Time(Timestamp),
+    Whole {
+        at: Timestamp,
+        #[serde(default)]
+        network: Option<Origin>,
+    },
+}
+
+impl From<Written> for Asked {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Time(at) => Self { at, network: None },
+            Written::Whole { at, network } => Self { at, network },
+        }
+    }
+}
+
+impl Account {
+    /// Whether one more new password may be mailed for somebody in this network.
+    pub fn may_be_mailed(&self, asker: Origin, now: Timestamp) -> bool {
+        let of_late = || self.mails.iter().filter(|mail| mail.is_of_late(now));
+        let is_stranger = |network: Option<Origin>| {
+            network.is_none_or(|network| self.last_login_from(network).is_none())
+        };
+        let from = |network| of_late().filter(|mail| mail.network == network).count();
+        let from_strangers = of_late().filter(|mail| is_stranger(mail.network)).count();
+        of_late().count() < PER_HOUR
+            && from(Some(asker)) < PER_NETWORK
+            && (!is_stranger(Some(asker)) || from_strangers < FOR_STRANGERS)
+    }
+
+    /// Keeps a new mailed password; those before it work on. An administrator's is for no `asker`,
+    /// and neither refused nor counted. False if there have been enough mails for this hour; then
+    /// nothing is changed.
+    pub fn mail_password(&mut self, digest: Digest, asker: Option<Origin>, now: Timestamp) -> bool {
+        if asker.is_some_and(|asker| !self.may_be_mailed(asker, now)) {
+            return false;
+        }
+        self.mails.retain(|mail| mail.is_of_late(now));
+        self.mails.extend(asker.map(|asker| Asked {
+            at: now,
+            network: Some(asker),
+        }));
+        self.mailed_passwords.retain(|mailed| mailed.is_live(now));
+        if self.mailed_passwords.len() >= MAX_LIVE {
+            self.mailed_passwords.remove(0);
+        }
+        self.mailed_passwords.push(MailedPassword {
+            digest,
+            expires: now.plus(LIFETIME),
+        });
+        true
+    }
+
+    /// Takes back [`Account::mail_password`], whose mail could not be written.
+    pub fn unmail_password(&mut self, digest: Digest, asker: Option<Origin>, at: Timestamp) {
+        self.use_mailed_password(digest);
+        let position = self
+            .mails
+            .iter()
+            .rposition(|mail| mail.at == at && mail.network == asker);
+        position.map(|position| self.mails.remove(position));
+    }
+
+    /// The mailed password that this is, if it still works. It costs no hashing.
+    pub fn mailed(&self, typed: &str, now: Timestamp) -> Option<Digest> {
+        self.mailed_passwords
+            .iter()
+            .find(|mailed| mailed.digest.matches(typed) && mailed.is_live(now))
+            .map(|mailed| mailed.digest)
+    }
+
+    /// Uses up a mailed password; false if somebody was faster.
+    pub fn use_mailed_password(&mut self, digest: Digest) -> bool {
+        let before = self.mailed_passwords.len();
+        self.mailed_passwords
+            .retain(|mailed| mailed.digest != digest);
+        self.mailed_passwords.len() < before
+    }
+
+    /// Takes up the one mailed password that earlier versions kept, in a field of its own.
+    pub fn take_up_mailed_password(&mut self) {
+        const FIELD: &str = "mailed_password";
+        let read = |value: &Value| MailedPassword::deserialize(value).ok();
+        // What does not look like one is somebody else's, and stays.
+        if let Some(mailed) = self.other.get(FIELD).and_then(read) {
+            self.other.shift_remove(FIELD);
+            self.mailed_passwords.push(mailed);
+        }
+    }
+}
+
+impl Asked {
+    /// Whether it counts for the present hour. One from the future was sent while the clock was
+    /// wrong.
+    fn is_of_late(&self, now: Timestamp) -> bool {
+        self.at <= now && now.since(self.at) < HOUR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::password::{Password, PasswordHash};
+    use crate::accounts::token;
+
+    const START: u64 = 1_800_000_000;
+
+    fn alice() -> Account {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(hash).ok().unwrap();
+        Account::new("alice", "alice@example.com", hash, Timestamp(START))
+    }
+
+    fn network(n: u8) -> Origin {
+        Origin::of([192, 0, 2, n].into())
+    }
+
+    /// Asks from one network after the other, a second apart; which of them were mailed.
+    fn ask(account: &mut Account, networks: &[u8]) -> Vec<bool> {
+        let ask = |(n, from): (usize, &u8)| {
+            let digest = Digest::of(&format!("{n} {from}"));
+            let now = Timestamp(START + n as u64);
+            account.mail_password(digest, Some(network(*from)), now)
+        };
+        networks.iter().enumerate().map(ask).collect()
+    }
+
+    #[test]
+    fn five_mails_an_hour_of_which_no_network_takes_more_than_two() {
+        for (networks, mailed) in [
+            // At home, then everywhere else.
+            ("hhh", "yyn"),
+            ("hhabc", "yyyyy"),
+            ("hhabcd", "yyyyyn"),
+            // Strangers first: one is left for home, and only there.
+            ("aaabbb", "yynyyn"),
+            ("abcde", "yyyyn"),
+            ("aabbch", "yyyyny"),
+            ("aabbhh", "yyyyyn"),
+            ("habcdh", "yyyyyn"),
+            ("aabhbh", "yyyyyn"),
+        ] {
+            let mut account = alice();
+            account.logged_in_from(network(b'h'), Timestamp(START));
+            let expected: Vec<bool> = mailed.bytes().map(|byte| byte == b'y').collect();
+            let asked = ask(&mut account, networks.as_bytes());
+            assert_eq!(asked, expected, "{networks}");
+        }
+    }
+
+    #[test]
+    fn an_hour_later_there_are_five_again() {
+        let mut account = alice();
+        ask(&mut account, b"aabb");
+        let at = |seconds| Timestamp(START + seconds);
+        assert!(!account.may_be_mailed(network(b'c'), at(3599)));
+        assert!(account.may_be_mailed(network(b'c'), at(3600)));
+        // Mails from the future were sent while the clock was wrong.
+        assert!(account.may_be_mailed(network(b'a'), Timestamp(START - 60)));
+    }
+
+    #[test]
+    fn an_administrator_is_neither_refused_nor_counted() {
+        let mut account = alice();
+        ask(&mut account, b"aabb");
+        for n in 0..3 {
+            let digest = Digest::of(&n.to_string());
+            assert!(account.mail_password(digest, None, Timestamp(START + 60)));
+        }
+        assert_eq!(account.mails.len(), 4);
+        assert_eq!(account.mailed_passwords.len(), 5);
+    }
+
+    #[test]
+    fn mailed_passwords_live_side_by_side_for_thirty_minutes_and_work_once() {
+        let mut account = alice();
+        let mut asked = Vec::new();
+        for n in 0..4_u8 {
+            let password = token::mailed_password();
+            let now = Timestamp(START + 60 * u64::from(n));
+            assert!(account.mail_password(Digest::of(&password), Some(network(n)), now));
+            asked.push(password);
+        }
+        let now = Timestamp(START + 600);
+        for password in &asked {
+            assert!(account.mailed(password, now).is_some());
+        }
+        let first = account.mailed(&asked[0], Timestamp(START + 1799)).unwrap();
+        assert!(account.mailed(&asked[0], Timestamp(START + 1800)).is_none());
+        // With the clock an hour back it would work for an hour more.
+        assert!(account.mailed(&asked[0], Timestamp(START - 3600)).is_none());
+
+        assert!(account.use_mailed_password(first));
+        assert!(!account.use_mailed_password(first));
+        assert!(account.mailed(&asked[0], now).is_none());
+        assert!(account.mailed(&asked[1], now).is_some());
+    }
+
+    #[test]
+    fn a_mail_that_could_not_be_written_never_was() {
+        let mut account = alice();
+        ask(&mut account, b"ab");
+        let now = Timestamp(START + 60);
+        for asker in [Some(network(b'a')), None] {
+            assert!(account.mail_password(Digest::of("lost"), asker, now));
+            account.unmail_password(Digest::of("lost"), asker, now);
+        }
+        assert_eq!(account.mails.len(), 2);
+        assert!(account.mailed("lost", now).is_none());
+        assert!(account.mailed("0 97", now).is_some());
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_is_taken_up() {
+        let digest = serde_json::to_value(Digest::of("mailed")).unwrap();
+        let mut written = serde_json::to_value(alice()).unwrap();
+        written["mailed_password"] = serde_json::json!({
+            "digest": digest,
+            "expires": Timestamp(START + 60),
+        });
+        written["mails"] = serde_json::json!([Timestamp(START)]);
+
+        let mut account: Account = serde_json::from_value(written).unwrap();
+        account.take_up_mailed_password();
+
+        assert!(account.mailed("mailed", Timestamp(START)).is_some());
+        let again = serde_json::to_value(&account).unwrap();
+        assert_eq!(again.get("mailed_password"), None);
+        assert_eq!(again["mailed_passwords"].as_array().unwrap().len(), 1);
+        // The one of whom nobody knows who asked for it counts as a stranger's.
+        let asked = ask(&mut account, b"abcd");
+        assert_eq!(asked, [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_field_that_only_has_that_name_stays() {
+        let mut account = alice();
+        let mine = serde_json::json!("asked for it by telephone");
+        account.other.insert("mailed_password".to_owned(), mine);
+        account.take_up_mailed_password();
+        assert_eq!(account.other.len(), 1);
+        assert!(account.mailed_passwords.is_empty());
+    }
+
+    #[test]
+    fn a_login_and_a_new_password_end_all_mailed_ones() {
+        let mut account = alice();
+        ask(&mut account, b"ab");
+        account.logged_in(None, network(b'h'), Timestamp(START));
+        assert!(account.mailed_passwords.is_empty());
+
+        let mut account = alice();
+        ask(&mut account, b"ab");
+        let new = PasswordHash::new(&Password::new("long enough"));
+        assert!(account.change_password(account.password.id(), new));
+        assert!(account.mailed_passwords.is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! From where an account logs in: what its owner may do there is not for strangers to use up.
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Account;
+use crate::clock::{DRIFT, Timestamp};
+use crate::origin::Origin;
+
+/// Networks an account remembers; the one with the oldest login makes room.
+const MAX_NETWORKS: usize = 20;
+
+/// A network from which the account has logged in with both factors.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct KnownNetwork {
+    pub network: Origin,
+    pub last_login: Timestamp,
+}
+
+impl Account {
+    /// When it last logged in from there, with both factors; none if it never has, so far as it
+    /// remembers.
+    pub fn last_login_from(&self, network: Origin) -> Option<Timestamp> {
+        let known = self.networks.iter().find(|known| known.network == network);
+        known.map(|known| known.last_login)
+    }
+
+    /// Notes a login with both factors.
+    pub fn logged_in_from(&mut self, network: Origin, now: Timestamp) {
+        // One from the future was noted while the clock was wrong, and would never make room.
+        let latest = now.plus(DRIFT);
+        self.networks
+            .retain(|known| known.network != network && known.last_login <= latest);
+        if self.networks.len() >= MAX_NETWORKS {
+            self.networks.remove(0);
+        }
+        self.networks.push(KnownNetwork {
+            network,
+            last_login: now,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::password::PasswordHash;
+
+    fn alice() -> Account {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(hash).ok().unwrap();
+        Account::new("alice", "alice@example.com", hash, Timestamp(0))
+    }
+
+    fn network(n: u8) -> Origin {
+        Origin::of([192, 0, 2, n].into())
+    }
+
+    #[test]
+    fn the_network_with_the_oldest_login_makes_room() {
+        let mut account = alice();
+        for n in 0..20 {
+            account.logged_in_from(network(n), Timestamp(u64::from(n)));
+        }
+        account.logged_in_from(network(0), Timestamp(100));
+        account.logged_in_from(network(20), Timestamp(101));
+
+        assert_eq!(account.networks.len(), MAX_NETWORKS);
+        assert_eq!(
+            account.last_login_from(network(0)),
+            Some(Timestamp(100)),
+            "the latest login counts"
+        );
+        assert_eq!(account.last_login_from(network(1)), None);
+        assert!(account.last_login_from(network(20)).is_some());
+    }
+
+    #[test]
+    fn a_login_by_a_clock_that_was_ahead_is_forgotten() {
+        let mut account = alice();
+        account.logged_in_from(network(1), Timestamp(1_000_000));
+        account.logged_in_from(network(2), Timestamp(1000));
+        assert_eq!(account.networks.len(), 1);
+    }
+
+    #[test]
+    fn networks_are_kept_as_people_write_them() {
+        let mut account = alice();
+        let six: std::net::IpAddr = "2001:db8:1:2:3::4".parse().unwrap();
+        account.logged_in_from(network(1), Timestamp(0));
+        account.logged_in_from(Origin::of(six), Timestamp(0));
+
+        let written = serde_json::to_value(&account).unwrap();
+
+        assert_eq!(written["networks"][0]["network"], "192.0.2.1");
+        assert_eq!(written["networks"][1]["network"], "2001:db8:1:2::/64");
+        let read: Account = serde_json::from_value(written).unwrap();
+        assert!(read.last_login_from(Origin::of(six)).is_some());
+    }
+}
