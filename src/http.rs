@@ -12,6 +12,10 @@ use crate::clock::Moment;
 /// The field in which `front` tells the rest who the client is. It is never passed on from one.
 pub const CLIENT_ADDRESS: &str = "auth-user-client";
 
+/// The field in which `front` tells the rest why a question carries what only the proxy that asks
+/// may say. It is never passed on from anyone.
+pub const FOREIGN_FIELD: &str = "auth-user-foreign";
+
 /// A request as `front` passed it on: its framing was checked and its size bounded there.
 ///
 /// No `Debug`: the body may hold a password, the cookies a session.

@@ -7,6 +7,7 @@ pub mod address;
 mod body;
 mod connections;
 mod conversation;
+mod foreign;
 mod head;
 mod lines;
 mod passed_on;

@@ -5,23 +5,27 @@ use std::net::IpAddr;
 
 use percent_encoding::{AsciiSet, percent_encode};
 
+use crate::front::foreign;
 use crate::front::request::Accepted;
-use crate::http::CLIENT_ADDRESS;
+use crate::http::{CLIENT_ADDRESS, FOREIGN_FIELD};
 
 /// What the site reads. Hop-by-hop fields and those about framing are not among them.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 10] = [
     "accept",
     "content-type",
     "cookie",
     "host",
     "origin",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
     "sec-fetch-site",
     "user-agent",
     "x-requested-with",
 ];
 
 /// What a trusted proxy says of the request it asks about.
-const PROXY_FIELDS: [&str; 7] = [
+const PROXY_FIELDS: [&str; 8] = [
+    "authorization",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-method",
@@ -39,8 +43,11 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes.extend_from_slice(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes());
     for (name, value) in &head.fields {
         let name = name.as_str();
-        // tiny_http closes the connection at a byte that is not ASCII.
-        if FIELDS.contains(&name) {
+        // tiny_http closes the connection at a byte that is not ASCII. Encoded, it could make a
+        // method of what is none.
+        let passes = FIELDS.contains(&name)
+            || from_trusted_proxy && PROXY_FIELDS.contains(&name) && name.ends_with("-method");
+        if passes {
             let value = value.iter().map(|&b| if b.is_ascii() { b } else { b'?' });
             field(&mut bytes, name, value);
         } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
@@ -48,6 +55,14 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
             let value = percent_encode(value, NOTHING_ASCII);
             field(&mut bytes, name, value.flat_map(str::bytes));
         }
+    }
+    let foreign = || {
+        head.fields
+            .iter()
+            .find_map(|(name, _)| foreign::reason(name))
+    };
+    if let Some(why) = from_trusted_proxy.then(foreign).flatten() {
+        field(&mut bytes, FOREIGN_FIELD, why.bytes());
     }
     // Writing to a Vec does not fail.
     let _ = write!(
@@ -79,8 +94,9 @@ mod tests {
     use crate::front::request;
 
     /// What concerns one connection, or what only we may say: nobody behind the front sees it.
-    const NEVER: [&str; 18] = [
+    const NEVER: [&str; 19] = [
         "auth-user-client",
+        "auth-user-foreign",
         "connection",
         "content-encoding",
         "expect",
@@ -137,7 +153,8 @@ mod tests {
             X-Forwarded-Prefix: /x\r\nX-Authelia-URL: x\r\nX-Original-Host: x\r\nForwarded: x\r\n\r\n";
         assert_eq!(
             passed(raw, true),
-            "GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
+            "GET / HTTP/1.1\r\nhost: h\r\nauth-user-foreign: its name has other characters than \
+             letters, digits and hyphens\r\ncontent-length: 0\r\nauth-user-client: 192.0.2.1\r\n\r\n"
         );
     }
 
@@ -233,6 +250,7 @@ mod tests {
                 .into_iter()
                 .chain(PROXY_FIELDS.into_iter().filter(|_| trusted))
                 .chain(["content-length", CLIENT_ADDRESS])
+                .chain(trusted.then_some(FOREIGN_FIELD))
                 .collect();
             prop_assert!(names.iter().all(|name| listed.contains(name)), "{}", head);
             for once in ["content-length", CLIENT_ADDRESS, "host"] {

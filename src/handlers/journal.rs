@@ -34,7 +34,11 @@ impl Journal {
         let tried = request.method == Method::Post || reply.user.is_some();
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
         // A proxy that nobody trusts, mostly: an operator will look for it here.
-        let tried = tried || matches!(reply.outcome, Outcome::BadTarget(..));
+        let tried = tried
+            || matches!(
+                reply.outcome,
+                Outcome::BadTarget(..) | Outcome::ForeignField(_)
+            );
         let nothing_new = logged_nobody_out || reply.outcome.is_routine();
         if (!tried && reply.outcome.status() < 500) || nothing_new {
             return;

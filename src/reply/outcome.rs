@@ -46,6 +46,8 @@ pub enum Outcome {
         secret: String,
         otpauth: String,
     },
+    /// A visitor's request carries what only the proxy may say; which kind of field.
+    ForeignField(String),
     Healthy,
     /// A defect of ours; the cause is in the log.
     Internal,
@@ -109,6 +111,7 @@ impl Outcome {
             Self::BadTarget(Dialect::AuthRequest, _)
             | Self::CrossSite
             | Self::Denied
+            | Self::ForeignField(_)
             | Self::RegistrationClosed => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
@@ -138,6 +141,7 @@ impl Outcome {
             Self::Denied => "denied",
             Self::EmailExists => "email_exists",
             Self::EnrolRequired { .. } => "enrol_required",
+            Self::ForeignField(_) => "foreign_field",
             Self::Healthy => "ok",
             Self::Internal => "internal",
             Self::LoggedOutByGet | Self::LoggedOutByPost => "logged_out",
@@ -201,6 +205,10 @@ impl Outcome {
                     "Add this key to your authenticator app, then enter its code: {secret}"
                 )
                 .into();
+            }
+            Self::ForeignField(why) => {
+                return format!("The request carries a field that only the proxy may send: {why}.")
+                    .into();
             }
             Self::Script(body) | Self::ScriptPage(body) => return body.clone().into(),
             Self::Throttled(wait) => {

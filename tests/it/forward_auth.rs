@@ -478,7 +478,9 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
         );
         assert_eq!(answer.status, 403, "{proto:?}");
     }
-    for method in ["", "get", "GET POST", "GE-T", "G\u{c9}T", "GET,GET", "1"] {
+    for method in [
+        "", "GET POST", "G\u{c9}T", "GET,GET", "GET/", "G(E)T", "GET\t1",
+    ] {
         let fields = with(forwarded(method, "app.example.com", "/"), cookie);
         assert_eq!(
             ask(&server, "GET", FORWARD_AUTH, &fields).status,
@@ -777,30 +779,241 @@ fn a_session_in_use_at_an_application_does_not_fall_idle() {
 #[test]
 fn nginx_is_told_nothing_it_would_take_for_an_error() {
     let server = setup().start();
-    let huge = "x".repeat(20_000);
-    for raw in [
-        format!("GET {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nCookie: {huge}\r\n\r\n"),
-        format!("POST {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nContent-Length: 99999999\r\n\r\n"),
-        format!("GET {AUTH_REQUEST}?x HTTP/1.1\r\nHost: a b\r\n\r\n"),
-        format!("GET {AUTH_REQUEST} HTTP/1.1\r\nHost: auth\r\nExpect: x\r\n\r\n"),
-    ] {
+    let huge = "x".repeat(50_000);
+    let many = "A: b\r\n".repeat(300);
+    let ask = |path: &str, raw: &str| {
         let mut wire = server.connect();
-        wire.send(raw.as_bytes());
-        let answer = Answer::parse(&wire.read_to_end());
-
+        wire.send(raw.replace("PATH", path).as_bytes());
+        Answer::parse(&wire.read_to_end())
+    };
+    for (raw, elsewhere) in [
+        (
+            format!("GET PATH HTTP/1.1\r\nHost: auth\r\nCookie: {huge}\r\n\r\n"),
+            431,
+        ),
+        (
+            format!("GET PATH HTTP/1.1\r\nHost: auth\r\n{many}\r\n"),
+            431,
+        ),
+        (
+            "POST PATH HTTP/1.1\r\nHost: auth\r\nContent-Length: 99999999\r\n\r\n".to_owned(),
+            413,
+        ),
+        ("GET PATH?x HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400),
+        (
+            "GET PATH HTTP/1.1\r\nHost: auth\r\nCookie: a=\x01\r\n\r\n".to_owned(),
+            400,
+        ),
+        ("GET PATH HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            "GET PATH HTTP/1.1\r\nHost: auth\r\nExpect: x\r\n\r\n".to_owned(),
+            417,
+        ),
+        (
+            format!(
+                "GET PATH?{} HTTP/1.1\r\nHost: auth\r\n\r\n",
+                "x".repeat(9000)
+            ),
+            414,
+        ),
+        ("GET PATH HTTP/2.0\r\nHost: auth\r\n\r\n".to_owned(), 505),
+    ] {
+        let answer = ask(AUTH_REQUEST, &raw);
         assert_eq!(
             (answer.status, answer.header("location")),
-            (401, Some("https://auth.example.com/login")),
+            (403, None),
             "{}",
-            &raw[..60]
+            &raw[..40]
         );
+        // Elsewhere it is what it is.
+        assert_eq!(ask(FORWARD_AUTH, &raw).status, elsewhere, "{}", &raw[..40]);
     }
-    // Elsewhere it is what it is.
-    let mut wire = server.connect();
-    wire.send(
-        format!("GET {FORWARD_AUTH} HTTP/1.1\r\nHost: auth\r\nCookie: {huge}\r\n\r\n").as_bytes(),
+}
+
+#[test]
+fn only_a_navigation_is_sent_to_the_login() {
+    let server = setup().start();
+    let basic = ("Authorization", "Bearer x");
+    for (more, accept, sent) in [
+        (
+            &[
+                ("Sec-Fetch-Mode", "navigate"),
+                ("Sec-Fetch-Dest", "document"),
+            ][..],
+            BROWSER,
+            true,
+        ),
+        (
+            &[("Sec-Fetch-Mode", "NAVIGATE"), ("Sec-Fetch-Dest", "IFrame")],
+            "*/*",
+            true,
+        ),
+        (&[("Sec-Fetch-Dest", "frame")], BROWSER, true),
+        (&[("Sec-Fetch-Dest", "embed")], BROWSER, true),
+        (&[("Sec-Fetch-Dest", "object")], BROWSER, true),
+        (
+            &[("Sec-Fetch-Mode", ""), ("Sec-Fetch-Dest", "")],
+            "*/*",
+            true,
+        ),
+        (&[("Sec-Fetch-Mode", "cors")], "*/*", false),
+        (&[("Sec-Fetch-Mode", "cors")], BROWSER, false),
+        (&[("Sec-Fetch-Mode", "same-origin")], "*/*", false),
+        (
+            &[("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image")],
+            "*/*",
+            false,
+        ),
+        (&[("Sec-Fetch-Mode", "websocket")], "*/*", false),
+        (
+            &[("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "empty")],
+            BROWSER,
+            false,
+        ),
+        (&[("Sec-Fetch-Dest", "script")], "*/*", false),
+        (&[("Sec-Fetch-Dest", "serviceworker")], BROWSER, false),
+        (
+            &[("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Mode", "cors")],
+            BROWSER,
+            false,
+        ),
+        (&[basic], "*/*", false),
+        (&[basic], "text/*", false),
+        (&[basic], "application/json", false),
+        (&[basic], BROWSER, true),
+        (&[("Authorization", "")], "*/*", true),
+    ] {
+        for (path, status) in [(FORWARD_AUTH, 302), (VERIFY, 302)] {
+            let fields = without(forwarded("GET", "app.example.com", "/"), "Accept");
+            let fields = with(with(fields, more), &[("Accept", accept)]);
+            let answer = ask(&server, "GET", path, &fields);
+            let expected = if sent { status } else { 401 };
+            assert_eq!(answer.status, expected, "{path} {more:?} {accept}");
+            assert_eq!(
+                answer.header("location"),
+                Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2F&rm=GET")
+            );
+        }
+        let fields = without(original("GET", "https://app.example.com/"), "Accept");
+        let fields = with(with(fields, more), &[("Accept", accept)]);
+        let answer = ask(&server, "GET", AUTH_REQUEST, &fields);
+        assert_eq!(answer.status, 401, "{more:?}");
+        assert!(answer.header("location").is_some());
+    }
+}
+
+#[test]
+fn a_method_is_any_token_and_two_of_them_are_refused() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    let status = |path, method| {
+        let fields = match path {
+            AUTH_REQUEST => original(method, "https://app.example.com/"),
+            _ => forwarded(method, "app.example.com", "/"),
+        };
+        ask(&server, "GET", path, &with(fields, cookie)).status
+    };
+    let long = "A".repeat(100);
+    for method in [
+        "VERSION-CONTROL",
+        "M-SEARCH",
+        "get",
+        "Patch",
+        "BASELINE-CONTROL",
+        "x-1.2~",
+        "!#$%&'*+-.^_`|~",
+        "CONNECTED",
+        "TRACES",
+        &long,
+    ] {
+        for path in [FORWARD_AUTH, AUTH_REQUEST, VERIFY] {
+            assert_eq!(status(path, method), 200, "{path} {method}");
+        }
+    }
+    for method in [
+        "CONNECT", "connect", "Connect", "TRACE", "trace", "tRaCe", "G T", "a\"b",
+    ] {
+        for (path, refused) in [(FORWARD_AUTH, 400), (AUTH_REQUEST, 403), (VERIFY, 400)] {
+            assert_eq!(status(path, method), refused, "{path} {method}");
+        }
+    }
+    // What it is told goes into an address.
+    let sent = ask(
+        &server,
+        "GET",
+        FORWARD_AUTH,
+        &forwarded("a&b%", "app.example.com", "/"),
     );
-    assert_eq!(Answer::parse(&wire.read_to_end()).status, 431);
+    assert_eq!(sent.status, 303);
+    assert!(sent.header("location").unwrap().ends_with("&rm=a%26b%25"));
+}
+
+#[test]
+fn a_strict_question_is_refused_if_it_carries_what_only_the_proxy_may_say() {
+    let (server, _, cookie) = with_alice();
+    let cookie = &[("Cookie", cookie.as_str())];
+    let ask_with = |path: &str, field: (&str, &str)| {
+        let fields = if path.starts_with(AUTH_REQUEST) {
+            original("GET", "https://app.example.com/")
+        } else {
+            without(forwarded("GET", "app.example.com", "/"), "Accept")
+        };
+        ask(&server, "GET", path, &with(with(fields, cookie), &[field]))
+    };
+    let strict = [
+        format!("{FORWARD_AUTH}?strict"),
+        format!("{AUTH_REQUEST}?x=1&strict=1"),
+    ];
+    for name in [
+        "X-WEBAUTH-ROLE",
+        "X-Remote-Group",
+        "Remote-Role",
+        "remote-id",
+        "X-Auth-Request-Email",
+        "X-Forwarded-User",
+        "X-Forwarded-Ssl",
+        "X-Original-Host",
+        "X-Rewrite-URL",
+        "Forwarded",
+        "Proxy",
+        "Remote.User",
+        "Remote_User",
+        "x!y",
+    ] {
+        for path in &strict {
+            let answer = ask_with(path, (name, "root"));
+            assert_eq!(answer.status, 403, "{path} {name}");
+            assert!(
+                answer.body.contains("a field that only the proxy may send"),
+                "{answer:?}"
+            );
+            assert_eq!(answer.header("remote-user"), None);
+        }
+        // Configurations that overwrite them ask without, and go on.
+        for path in [FORWARD_AUTH, AUTH_REQUEST] {
+            assert_eq!(ask_with(path, (name, "root")).status, 200, "{path} {name}");
+        }
+    }
+    for name in [
+        "X-Forwarded-For",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Real-IP",
+        "X-Requested-With",
+        "Referer",
+        "DNT",
+    ] {
+        for path in &strict {
+            assert_eq!(
+                ask_with(path, (name, "192.0.2.1")).status,
+                200,
+                "{path} {name}"
+            );
+        }
+    }
+    // Nobody else can say so in its place.
+    let said = ask_with(&strict[0], ("Auth-User-Foreign", "x"));
+    assert_eq!(said.status, 200);
 }
 
 #[test]

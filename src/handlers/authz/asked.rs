@@ -6,9 +6,6 @@ use crate::http::Request;
 use crate::redirect::{self, Targets};
 use crate::reply::Dialect;
 
-/// Longest method that is taken; the longest registered one has 17 letters.
-const MAX_METHOD: usize = 32;
-
 /// A request of a visitor that a proxy asks about.
 pub(super) struct Asked {
     /// Empty if an old configuration does not say.
@@ -29,6 +26,20 @@ struct Parts<'a> {
     path: &'a str,
 }
 
+/// Why nothing can be said about what is asked.
+pub(super) enum Unfit {
+    /// What the proxy says, for its operator.
+    Unreadable(&'static str),
+    /// The method, whatever the rest.
+    Method(&'static str),
+}
+
+impl From<&'static str> for Unfit {
+    fn from(why: &'static str) -> Self {
+        Self::Unreadable(why)
+    }
+}
+
 type Why = &'static str;
 
 impl Asked {
@@ -36,12 +47,12 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// Why nothing can be said about it, for the operator.
+    /// Why nothing can be said about it.
     pub(super) fn read(
         request: &Request,
         dialect: Dialect,
         targets: &Targets,
-    ) -> Result<Self, Why> {
+    ) -> Result<Self, Unfit> {
         let by_original_url = match dialect {
             Dialect::AuthRequest => true,
             Dialect::ForwardAuth => false,
@@ -87,6 +98,7 @@ const FOREIGN: Why =
     "A session does not reach the host that is asked for. Is it under --cookie-domain?";
 const DISAGREEING: Why = "The proxy says in two ways what is asked for, and not the same.";
 const NO_METHOD: Why = "The proxy does not say by which method.";
+const BAD_METHOD: Why = "No application is asked by that method.";
 
 fn split(url: &str) -> Result<Parts<'_>, Why> {
     let (scheme, rest) = url.split_once("://").ok_or(UNREADABLE)?;
@@ -117,15 +129,24 @@ fn agree(request: &Request, parts: &Parts<'_>) -> Result<(), Why> {
     Ok(())
 }
 
-fn read_method(request: &Request, name: &str, dialect: Dialect) -> Result<String, Why> {
+fn read_method(request: &Request, name: &str, dialect: Dialect) -> Result<String, Unfit> {
     let sent = request.headers.iter().any(|(field, _)| field == name);
     if !sent && dialect == Dialect::Verify {
         return Ok(String::new());
     }
     let method = request.only(name).ok_or(NO_METHOD)?;
-    let is_one = (1..=MAX_METHOD).contains(&method.len())
-        && method.bytes().all(|byte| byte.is_ascii_uppercase());
-    is_one.then(|| method.to_owned()).ok_or(NO_METHOD)
+    // The one opens a tunnel past the proxy, the other shows a script what only the proxy adds.
+    let harmful = ["CONNECT", "TRACE"];
+    if !is_token(method) || harmful.iter().any(|name| method.eq_ignore_ascii_case(name)) {
+        return Err(Unfit::Method(BAD_METHOD));
+    }
+    Ok(method.to_owned())
+}
+
+/// RFC 9110, section 5.6.2: what a method may be, and its case counts.
+fn is_token(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// Puts a target together and has it read as a browser would. What a browser would not have sent

@@ -5,11 +5,13 @@
 //! that can be read in one way, and a rule that lets the account in; whatever else comes is a no.
 
 mod asked;
+mod reader;
 
 use crate::accounts::Account;
-use crate::handlers::authz::asked::Asked;
+use crate::handlers::authz::asked::{Asked, Unfit};
 use crate::handlers::{Answer, App, denied, session_of};
-use crate::http::Request;
+use crate::http::{FOREIGN_FIELD, Request};
+use crate::pages::{Page, Way};
 use crate::redirect;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply};
 
@@ -25,8 +27,19 @@ pub(super) fn dialect(path: &str) -> Option<Dialect> {
 
 /// Any method at these paths: whether the visitor may have what the proxy was asked for.
 pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
-    let asked = Asked::read(request, dialect, &app.targets)
-        .map_err(|why| Outcome::BadTarget(dialect, why))?;
+    if is_strict(request)
+        && let Some(why) = request.header(FOREIGN_FIELD)
+    {
+        return Err(not_the_visitors(app, why));
+    }
+    let asked = Asked::read(request, dialect, &app.targets).map_err(|unfit| match unfit {
+        Unfit::Unreadable(why) => Outcome::BadTarget(dialect, why),
+        // The old endpoint knows no status of its own for it.
+        Unfit::Method(why) if dialect == Dialect::Verify => {
+            Outcome::BadTarget(Dialect::ForwardAuth, why)
+        }
+        Unfit::Method(why) => Outcome::BadTarget(dialect, why),
+    })?;
 
     let me = session_of(app, request).ok_or_else(|| to_login(app, request, dialect, &asked))?;
     // By whatever method the proxy asks: one that asks by HEAD guards visitors who are there.
@@ -43,7 +56,8 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
 
 /// Where a visitor logs in and comes back from. nginx and programs are told by 401, browsers sent.
 fn to_login(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
-    let told = dialect == Dialect::AuthRequest || asked.by_original_url || !is_browser(request);
+    let told =
+        dialect == Dialect::AuthRequest || asked.by_original_url || !reader::can_follow(request);
     let outcome = if told {
         Outcome::LoginRequired
     } else {
@@ -63,15 +77,48 @@ fn turned_away(app: &App, account: &Account, dialect: Dialect, asked: &Asked) ->
     reply
 }
 
-/// What a path answers when it cannot be asked: too busy, not understood, a defect of ours. nginx
-/// takes anything but 401 and 403 for an error.
-pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
-    if dialect(path) == Some(Dialect::AuthRequest) {
-        return Reply::from(Outcome::LoginRequired)
-            .pointing_to(format!("{}/login", app.public_url));
-    }
-    outcome.into()
+/// Whether the proxy that asks wants to be told of fields that its application would believe. Those
+/// who overwrite them, or have none that does, ask without.
+fn is_strict(request: &Request) -> bool {
+    let mut parts = request.query.split('&');
+    parts.any(|part| part == "strict" || part.starts_with("strict="))
 }
+
+/// Shown at the application's host, so its links say where they lead.
+fn not_the_visitors(app: &App, why: &str) -> Refusal {
+    let outcome = Outcome::ForeignField(why.to_owned());
+    let page = Page::Message {
+        title: "Not let through".to_owned(),
+        text: outcome.message().into_owned(),
+        advice: "Browsers do not send such a field by themselves: an extension, a program or \
+                 another proxy on your way has added it. Without it you are let through."
+            .to_owned(),
+        onward: Way::new(format!("{}/account", app.public_url), "Your account"),
+        else_to: None,
+    };
+    Refusal::from(outcome).showing(page)
+}
+
+/// What a path answers when it cannot be asked: too busy, not understood, a defect of ours. nginx
+/// takes anything but 401 and 403 for an error: who may come back later is told the one, who must
+/// ask in another way the other.
+pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
+    if dialect(path) != Some(Dialect::AuthRequest) {
+        return outcome.into();
+    }
+    match outcome {
+        Outcome::Refused(status, code, sentence) if status != TOO_SLOW => {
+            Outcome::Refused(403, code, sentence).into()
+        }
+        Outcome::TooLarge => {
+            Outcome::BadTarget(Dialect::AuthRequest, "The request is too large.").into()
+        }
+        _ => Reply::from(Outcome::LoginRequired).pointing_to(format!("{}/login", app.public_url)),
+    }
+}
+
+/// The status of a request that did not arrive in time (RFC 9110, section 15.5.9).
+const TOO_SLOW: u16 = 408;
 
 fn login_url(app: &App, asked: &Asked) -> String {
     let mut url = format!(
@@ -79,20 +126,15 @@ fn login_url(app: &App, asked: &Asked) -> String {
         app.public_url,
         redirect::encode(&asked.way_back())
     );
-    if !asked.method.is_empty() {
+    if (1..=MAX_METHOD).contains(&asked.method.len()) {
         url.push_str("&rm=");
-        url.push_str(&asked.method);
+        url.push_str(&redirect::encode(&asked.method));
     }
     url
 }
 
-/// Whether somebody looks at the answer: not a script in a page, and not a program.
-fn is_browser(request: &Request) -> bool {
-    let by_script = request
-        .header("x-requested-with")
-        .is_some_and(|by| by.eq_ignore_ascii_case("XMLHttpRequest"));
-    !by_script && request.accepts_any(&["text/html", "text/*", "*/*"])
-}
+/// Longest method that is told to the login; the longest registered one has 17 letters.
+const MAX_METHOD: usize = 32;
 
 fn identity(account: &Account) -> Identity {
     Identity {
