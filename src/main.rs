@@ -44,6 +44,9 @@ const MAX_WAITING_HASHES: usize = 32;
 /// What the workers get to end, once the front has given requests under way their ten seconds.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
+/// What mails that wait to be written get: a disk that hangs must not keep the program.
+const ERRANDS_WAIT: Duration = Duration::from_secs(2);
+
 /// Largest template that is taken from the current directory in compatibility mode.
 const MAX_TEMPLATE: u64 = 64 * 1024;
 
@@ -192,8 +195,7 @@ fn run(config: Config) -> Result<(), Problem> {
     )?);
 
     let origin = public_url.origin().ascii_serialization();
-    let login_url = format!("{origin}/login");
-    let errands = Errands::open(Arc::clone(&store), Arc::clone(&outbox), login_url)
+    let errands = Errands::open(Arc::clone(&store), Arc::clone(&outbox), origin.clone())
         .map_err(Problem::no_threads)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let waiting = MAX_WAITING_HASHES.min(room.inner / 2);
@@ -234,7 +236,7 @@ fn run(config: Config) -> Result<(), Problem> {
     announce(&config, address);
     front.serve();
     workers.stop(LAST_MOMENT);
-    app.errands.close();
+    app.errands.close(ERRANDS_WAIT);
     outbox.stop();
     store.close();
     Ok(())

@@ -20,7 +20,7 @@ use crate::handlers::{
     Answer, App, LoggedIn, MAX_SECRET, known_device, password_field, require_login,
 };
 use crate::http::Request;
-use crate::mail::Mail;
+use crate::mail::Notice;
 use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, Way, agent_label};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -160,12 +160,10 @@ fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer
         .store
         .update(move |accounts| accounts.change(&username, Account::new_recovery_codes))?;
     let codes = codes.ok_or(Outcome::LoginRequired)?;
-    notify(
-        app,
-        request,
+    app.errands.notify(
         &me.account,
-        Mail::recovery_codes_replaced,
-        "/account",
+        &Notice::RecoveryCodesReplaced,
+        request.received,
     );
 
     let page = Page::RecoveryCodes {
@@ -258,13 +256,8 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
         account.confirm_secret(&secret, &typed, device, now)
     })?;
     app.pending.forget_account(&me.account.username);
-    notify(
-        app,
-        request,
-        &me.account,
-        Mail::authenticator_changed,
-        "/account",
-    );
+    app.errands
+        .notify(&me.account, &Notice::AuthenticatorChanged, request.received);
 
     Ok(Reply::from(Outcome::AuthenticatorChanged)
         .then_to("/account?notice=authenticator_changed")
@@ -320,7 +313,8 @@ fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     })?;
     app.store
         .update(move |accounts: &mut Accounts| accounts.remove(&username))?;
-    notify(app, request, &me.account, Mail::account_deleted, "/");
+    app.errands
+        .notify(&me.account, &Notice::AccountDeleted, request.received);
 
     Ok(Reply::from(Outcome::AccountDeleted)
         .then_to("/login?notice=account_deleted")
@@ -367,21 +361,4 @@ fn code_change(
         CodeRefused::TooEarly(wait) => Outcome::Throttled(wait).into(),
         CodeRefused::Wrong => Outcome::WrongCode.into(),
     })
-}
-
-/// Tells the owner by mail what was done to the account.
-fn notify(
-    app: &App,
-    request: &Request,
-    account: &Account,
-    mail: fn(&str, &str, Moment, &str) -> Mail,
-    path: &str,
-) {
-    let url = format!("{}{path}", app.public_url);
-    app.errands.mail_notice(mail(
-        &account.email,
-        &account.username,
-        request.received,
-        &url,
-    ));
 }

@@ -13,7 +13,7 @@ use crate::handlers::{
     session_started,
 };
 use crate::http::Request;
-use crate::mail::Mail;
+use crate::mail::Notice;
 use crate::origin::Origin;
 use crate::pages::{Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -171,10 +171,8 @@ fn save(
     }
 
     app.pending.forget_account(&account.username);
-    let recovery_url = format!("{}/forgot_password", app.public_url);
-    let (to, username) = (&account.email, &account.username);
-    let mail = Mail::password_changed(to, username, request.received, &recovery_url);
-    app.errands.mail_notice(mail);
+    let (username, now) = (&account.username, request.received);
+    app.errands.notify(account, &Notice::PasswordChanged, now);
     Ok(Some(session_started(
         app, request, username, &cookie, device,
     )))

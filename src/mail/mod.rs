@@ -22,12 +22,14 @@ use crate::clock::Clock;
 
 mod courier;
 mod letter;
+mod notices;
 mod round;
 mod smtp;
 mod smtp_url;
 mod texts;
 
 pub use letter::Sender;
+pub use notices::{Edit, Notice};
 pub use smtp_url::{SmtpUrl, SmtpUrlError};
 pub use texts::Mail;
 
@@ -79,20 +81,54 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the recipient is not an address mail can be sent to, `QuotaExceeded` if
-    /// [`MAX_WAITING`] mails wait, and whatever the disk says. Nothing was posted then.
+    /// As [`Outbox::draft`] and [`Outbox::send`]. Nothing was posted then.
     pub fn post(&self, mail: &Mail) -> io::Result<PathBuf> {
+        self.send(self.draft(mail)?)
+    }
+
+    /// Puts a mail on disk where nobody takes it for one yet, so that what it tells of can be saved
+    /// in between. A draft that is dropped is gone.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the recipient is not an address mail can be sent to, `QuotaExceeded` if
+    /// [`MAX_WAITING`] mails wait, or [`MAX_OTHERS`] where it is no new password, and whatever the
+    /// disk says.
+    pub fn draft(&self, mail: &Mail) -> io::Result<Draft> {
         // An operator may have removed the directory with everything in it.
         make_directory(&self.dir)?;
-        if waiting(&self.dir)? >= MAX_WAITING {
+        let room = if mail.reserved {
+            MAX_WAITING
+        } else {
+            MAX_OTHERS
+        };
+        if waiting(&self.dir)? >= room {
             return Err(Error::new(ErrorKind::QuotaExceeded, "the outbox is full"));
         }
 
         let id = random_id()?;
         let text = letter::compose(&self.from, mail, &id)?;
-        // In a listing the oldest comes first.
-        let path = self.dir.join(format!("{:010}-{id}.eml", mail.at.wall));
-        write_durably(&self.dir.join(format!(".{id}{DRAFT}")), &path, &text)?;
+        let draft = Draft {
+            file: self.dir.join(format!(".{id}{DRAFT}")),
+            // In a listing the oldest comes first.
+            path: self.dir.join(format!("{:010}-{id}.eml", mail.at.wall)),
+        };
+        write_draft(&draft.file, &text)?;
+        Ok(draft)
+    }
+
+    /// Makes a draft a mail that waits, and returns where.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says; then nothing was posted. One that is there, and could not be made to
+    /// survive a power cut, was.
+    pub fn send(&self, draft: Draft) -> io::Result<PathBuf> {
+        let path = draft.path.clone();
+        fs::rename(&draft.file, &path)?;
+        if let Err(error) = sync_parent(&path) {
+            warn!(file = ?path, %error, "a mail might not survive a power cut");
+        }
 
         match &self.courier {
             Some(courier) => courier.wake(),
@@ -113,6 +149,19 @@ impl Outbox {
             Some(courier) => courier.stop(patience),
             None => true,
         }
+    }
+}
+
+/// A mail that is on disk and not posted yet.
+pub struct Draft {
+    file: PathBuf,
+    path: PathBuf,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // There is none once it is posted. One that cannot be removed goes at a later start.
+        let _ = fs::remove_file(&self.file);
     }
 }
 
@@ -153,17 +202,6 @@ fn make_directory(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Writes to `draft` and renames it to `path`: whoever sees `path` sees the whole file.
-fn write_durably(draft: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let written = write_draft(draft, text).and_then(|()| fs::rename(draft, path));
-    if written.is_err() {
-        // If even this fails, the next start removes it.
-        let _ = fs::remove_file(draft);
-    }
-    written?;
-    sync_parent(path)
 }
 
 fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
@@ -230,6 +268,10 @@ fn random_id() -> io::Result<String> {
 /// Mails that may wait: days of them for a small site, and a few megabytes. Several threads that
 /// post at once may each pass it by one.
 pub const MAX_WAITING: usize = 1_000;
+
+/// As many of them may wait before nothing but new passwords is taken: whatever else is mailed
+/// without end leaves room for those who are locked out.
+pub const MAX_OTHERS: usize = 750;
 
 /// A supervisor's own patience is ten seconds, and the requests in flight get their part of it.
 const STOP_WAIT: Duration = Duration::from_secs(5);

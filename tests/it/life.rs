@@ -485,7 +485,7 @@ fn a_disabled_account_is_out_at_once_and_cannot_come_back() {
         .expect("no_pending_login");
     let asked = pending.post("/forgot_password", &[("username", "alice")]);
     asked.expect("new_password_sent");
-    server.wait_for_log("unknown_user");
+    server.wait_for_log("user=\"alice\" result=\"disabled\"");
     assert_eq!(
         server.users()["users"]["alice"].get("mailed_passwords"),
         None

@@ -13,9 +13,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::accounts::Account;
+use crate::accounts::password::PasswordHash;
+use crate::clock::{Moment, Timestamp};
 use crate::mail::courier::Schedule;
 use crate::mail::{Mail, Outbox, Sender, SmtpUrl};
+
+const SITE: &str = "https://login.example.com";
 
 /// 22 November 2026, 12:00:00 UTC.
 fn noon() -> Moment {
@@ -25,9 +29,15 @@ fn noon() -> Moment {
     }
 }
 
+fn owner(address: &str, username: &str) -> Account {
+    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+    let hash = PasswordHash::parse(hash).ok().unwrap();
+    Account::new(username, address, hash, Timestamp(0))
+}
+
 fn mail_to(address: &str) -> Mail {
-    let url = "https://login.example.com/login";
-    Mail::new_password(address, "alice", "s3cret-password", noon(), 30, url)
+    let alice = owner(address, "alice");
+    Mail::new_password(&alice, "s3cret-password", noon(), 30, SITE)
 }
 
 fn sender() -> Sender {

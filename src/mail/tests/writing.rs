@@ -3,13 +3,27 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::accounts::{Account, Totp, totp};
 use crate::clock::Moment;
 use crate::mail::letter::{compose, read};
 use crate::mail::tests::sink::{Manners, Sink};
-use crate::mail::tests::{finish, mail_to, names, noon, quiet, sender, sending};
-use crate::mail::{Mail, Sender};
+use crate::mail::tests::{SITE, finish, mail_to, names, noon, owner, quiet, sender, sending};
+use crate::mail::{Edit, Mail, Notice, Sender};
 
-const URL: &str = "https://login.example.com/";
+fn alice() -> Account {
+    owner("alice@example.org", "alice")
+}
+
+fn enrolled(account: Account) -> Account {
+    let secret = totp::Secret::new();
+    Account {
+        totp: Some(Totp {
+            secret,
+            last_step: 0,
+        }),
+        ..account
+    }
+}
 
 /// What has ended header sections, lines, addresses or mails somewhere.
 const NASTY: [&str; 22] = [
@@ -94,8 +108,7 @@ fn assert_sound(text: &str, subject: &str) {
 
 #[test]
 fn the_mail_with_a_new_password_says_everything_one_needs() {
-    let url = "https://login.example.com/login";
-    let mail = Mail::new_password("alice@example.org", "alice", "hunter22", noon(), 30, url);
+    let mail = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE);
 
     let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
 
@@ -114,39 +127,104 @@ fn the_mail_with_a_new_password_says_everything_one_needs() {
     assert!(body.contains("If you did not ask for this,"));
 }
 
-#[test]
-fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
-    let to = "alice@example.org";
-    for (mail, subject) in [
+/// Every notice there is, with its subject.
+fn notices() -> Vec<(Notice, &'static str)> {
+    let new = "alice@example.net".to_owned();
+    vec![
+        (Notice::AccountDeleted, "Your account was deleted"),
         (
-            Mail::password_changed(to, "alice", noon(), URL),
-            "Your password was changed",
-        ),
-        (
-            Mail::authenticator_changed(to, "alice", noon(), URL),
+            Notice::AuthenticatorChanged,
             "Your authenticator was changed",
         ),
         (
-            Mail::recovery_codes_replaced(to, "alice", noon(), URL),
-            "Your recovery codes were replaced",
+            Notice::Edited(Edit::AuthenticatorChanged),
+            "Your authenticator was changed",
         ),
         (
-            Mail::account_deleted(to, "alice", noon(), URL),
-            "Your account was deleted",
+            Notice::Edited(Edit::AuthenticatorRemoved),
+            "Your authenticator was removed",
         ),
-    ] {
-        let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+        (
+            Notice::Edited(Edit::Email(new)),
+            "Your e-mail address was changed",
+        ),
+        (Notice::Edited(Edit::Password), "Your password was changed"),
+        (Notice::PasswordChanged, "Your password was changed"),
+        (Notice::PasswordKnown, "Somebody has your password"),
+        (
+            Notice::RecoveryCodeUsed { left: 9 },
+            "A recovery code was used",
+        ),
+        (
+            Notice::RecoveryCodesReplaced,
+            "Your recovery codes were replaced",
+        ),
+    ]
+}
 
-        assert_sound(&text, subject);
-        let (_, body) = opened(&text);
-        assert!(body.contains("on 22 November 2026 at 12:00 UTC"), "{body}");
-        assert!(body.contains("If it was not you,"), "{body}");
-        assert!(body.contains("\nhttps://login.example.com/\n"), "{body}");
-        assert!(
-            text.contains("\r\nContent-Transfer-Encoding: 7bit\r\n"),
-            "{body}"
-        );
+#[test]
+fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
+    for account in [alice(), enrolled(alice())] {
+        for (notice, subject) in notices() {
+            let mail = notice.mail(&account, noon(), SITE);
+            let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+            assert_sound(&text, subject);
+            let (_, body) = opened(&text);
+            assert!(body.contains("on 22 November 2026 at 12:00 UTC"), "{body}");
+            assert!(body.contains("If it was not you"), "{body}");
+            assert!(body.contains("\nhttps://login.example.com/"), "{body}");
+            assert!(body.lines().all(|line| line.len() <= 78), "{body}");
+            assert!(
+                text.contains("\r\nContent-Transfer-Encoding: 7bit\r\n"),
+                "{body}"
+            );
+        }
     }
+}
+
+/// What a mail says to one who has an authenticator, and to one who has none.
+#[test]
+fn nobody_is_told_of_a_second_factor_they_do_not_have() {
+    let new_password = |account: &Account| {
+        let mail = Mail::new_password(account, "hunter22", noon(), 30, SITE);
+        mail.body
+    };
+    let with = new_password(&enrolled(alice()));
+    let without = new_password(&alice());
+    assert!(with.contains("asked for a code of your authenticator"));
+    assert!(with.contains("no use without a code"));
+    assert!(without.contains("asked to set up an authenticator"));
+    for false_promise in ["usual", "no use without", "recovery code", "your code"] {
+        assert!(!without.contains(false_promise), "{without}");
+    }
+
+    let known = |account: &Account| Notice::PasswordKnown.mail(account, noon(), SITE).body;
+    assert!(known(&enrolled(alice())).contains("a recovery code gets you in"));
+    let without = known(&alice());
+    assert!(without.contains("whoever knows the\npassword can set up theirs"));
+    assert!(!without.contains("recovery code"), "{without}");
+}
+
+#[test]
+fn how_many_recovery_codes_are_left_is_said_for_each_number() {
+    for (left, said) in [(9, "9 are left."), (1, "1 is left."), (0, "0 are left:")] {
+        let mail = Notice::RecoveryCodeUsed { left }.mail(&alice(), noon(), SITE);
+        assert!(mail.body.contains(&format!("\n{said}")), "{}", mail.body);
+    }
+}
+
+#[test]
+fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
+    let reason = "line 3, column 7: expected `,`\r\nBcc: eve@example.net";
+    let mail = Mail::accounts_unreadable(&alice(), "/srv/users.json", reason, noon());
+
+    let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+    assert_sound(&text, "The accounts file cannot be read");
+    let (_, body) = opened(&text);
+    assert!(body.contains("The accounts file /srv/users.json cannot be read\non 22 November"));
+    assert!(body.contains("\nline 3, column 7: expected `,`  Bcc: eve@example.net\n"));
 }
 
 #[test]
@@ -154,9 +232,10 @@ fn a_nasty_name_changes_neither_the_recipient_nor_the_rest_of_the_mail() {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start(Manners::default());
     let outbox = sending(dir.path(), sink.address);
-    let plain = Mail::new_password("alice@example.org", "NAME", "hunter22", noon(), 30, URL);
+    let plain = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE);
     for name in NASTY {
-        let mail = Mail::new_password("alice@example.org", name, "hunter22", noon(), 30, URL);
+        let alice = owner("alice@example.org", name);
+        let mail = Mail::new_password(&alice, "hunter22", noon(), 30, SITE);
 
         outbox.post(&mail).unwrap();
 
@@ -209,7 +288,8 @@ fn an_international_domain_is_written_in_its_ascii_form() {
 fn a_name_of_any_length_can_be_greeted() {
     for length in 0..=300 {
         let name = "x".repeat(length);
-        let mail = Mail::account_deleted("alice@example.org", &name, noon(), URL);
+        let owner = owner("alice@example.org", &name);
+        let mail = Notice::AccountDeleted.mail(&owner, noon(), SITE);
 
         let text = compose(&sender(), &mail, "7f").unwrap();
 
@@ -249,7 +329,8 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let at = Moment { wall, ..noon() };
-        let mail = Mail::new_password("a@example.org", &username, &password, at, 30, &url);
+        let owner = owner("a@example.org", &username);
+        let mail = Mail::new_password(&owner, &password, at, 30, &url);
         let lines = mail_to("a@example.org").body.lines().count();
 
         let (text, to) = written_and_read(&mail, &dir.path().join("x.eml"));

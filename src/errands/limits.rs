@@ -1,0 +1,160 @@
+//! How many notices go out within an hour. New passwords have limits of their own, with the account.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::accounts::names;
+use crate::accounts::token::Digest;
+
+/// Most notices that one account causes within an hour.
+const PER_ACCOUNT: usize = 20;
+
+/// Most notices to one address within an hour, whatever accounts they are about.
+const PER_ADDRESS: usize = 20;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Accounts and addresses that are counted: what is mailed within an hour, by far.
+const MAX_ROWS: usize = 10_000;
+
+/// What was mailed within the last hour. Moments are those of the steady clock.
+#[derive(Default)]
+pub(super) struct Limits {
+    mailed: HashMap<Digest, Vec<Duration>>,
+}
+
+/// Whom a notice is counted for.
+#[derive(Clone, Copy)]
+pub(super) struct Counted {
+    account: Digest,
+    address: Digest,
+}
+
+impl Counted {
+    pub(super) fn new(username: &str, address: &str) -> Self {
+        // No username has an `@`, so neither is taken for the other.
+        Self {
+            account: Digest::of(&names::key(username)),
+            address: Digest::of(&mailbox(address)),
+        }
+    }
+}
+
+/// What the spellings of one mailbox have in common: neither case nor what stands behind a `+`
+/// counts, since one person reads them all.
+fn mailbox(address: &str) -> String {
+    let address = names::key(&names::ascii_domain(address));
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let local = local.split('+').next().unwrap_or(local);
+            format!("{local}@{domain}")
+        }
+        None => address,
+    }
+}
+
+impl Limits {
+    /// Whether one more may be mailed.
+    pub(super) fn has_room(&self, whose: Counted, now: Duration) -> bool {
+        self.count(whose.account, now) < PER_ACCOUNT && self.count(whose.address, now) < PER_ADDRESS
+    }
+
+    /// Counts one that was mailed.
+    pub(super) fn add(&mut self, whose: Counted, now: Duration) {
+        for key in [whose.account, whose.address] {
+            self.make_room(key, now);
+            let times = self.mailed.entry(key).or_default();
+            times.retain(|time| is_of_late(*time, now));
+            times.push(now);
+        }
+    }
+
+    fn count(&self, key: Digest, now: Duration) -> usize {
+        let times = self.mailed.get(&key).map_or(&[][..], Vec::as_slice);
+        times.iter().filter(|time| is_of_late(**time, now)).count()
+    }
+
+    /// Whoever was mailed longest ago is forgotten first, and nobody is refused for it.
+    fn make_room(&mut self, key: Digest, now: Duration) {
+        if self.mailed.len() < MAX_ROWS || self.mailed.contains_key(&key) {
+            return;
+        }
+        self.mailed
+            .retain(|_, times| times.iter().any(|time| is_of_late(*time, now)));
+        if self.mailed.len() >= MAX_ROWS {
+            let oldest = self.mailed.iter().min_by_key(|(_, times)| times.last());
+            let oldest = oldest.map(|(key, _)| *key);
+            oldest.map(|key| self.mailed.remove(&key));
+        }
+    }
+}
+
+fn is_of_late(time: Duration, now: Duration) -> bool {
+    now.saturating_sub(time) < HOUR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// How many of thirty notices are mailed.
+    fn mailed(limits: &mut Limits, whose: Counted, now: u64) -> usize {
+        (0..30)
+            .filter(|_| {
+                let room = limits.has_room(whose, secs(now));
+                if room {
+                    limits.add(whose, secs(now));
+                }
+                room
+            })
+            .count()
+    }
+
+    #[test]
+    fn an_account_causes_twenty_an_hour_wherever_they_go() {
+        let mut limits = Limits::default();
+        assert_eq!(mailed(&mut limits, Counted::new("eve", "a@b.c"), 0), 20);
+        assert_eq!(mailed(&mut limits, Counted::new("EVE", "d@e.f"), 3599), 0);
+        assert_eq!(mailed(&mut limits, Counted::new("bob", "d@e.f"), 3599), 20);
+        assert_eq!(mailed(&mut limits, Counted::new("eve", "a@b.c"), 3600), 20);
+    }
+
+    #[test]
+    fn a_mailbox_gets_twenty_an_hour_however_it_is_written() {
+        for other in [
+            "bob@example.com",
+            "BOB@example.com",
+            "bob@EXAMPLE.com",
+            "bob+1@example.com",
+            "Bob+a+b@Example.Com",
+            "bob+@example.com",
+        ] {
+            let mut limits = Limits::default();
+            let first = Counted::new("bob", "bob@example.com");
+            assert_eq!(mailed(&mut limits, first, 0), 20);
+            assert_eq!(mailed(&mut limits, Counted::new("eve", other), 0), 0);
+        }
+        let mut limits = Limits::default();
+        mailed(&mut limits, Counted::new("a", "a@bücher.example"), 0);
+        let same = Counted::new("b", "a@xn--bcher-kva.example");
+        assert_eq!(mailed(&mut limits, same, 0), 0);
+        assert_eq!(mailed(&mut limits, Counted::new("c", "c@b.example"), 0), 20);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_refuses_nobody() {
+        let mut limits = Limits::default();
+        let busy = Counted::new("busy", "busy@example.com");
+        mailed(&mut limits, busy, 10);
+        for n in 0..MAX_ROWS as u64 {
+            let name = n.to_string();
+            limits.add(Counted::new(&name, &format!("{name}@b.c")), secs(11));
+            assert!(limits.mailed.len() <= MAX_ROWS);
+        }
+        assert!(limits.has_room(Counted::new("new", "new@b.c"), secs(12)));
+    }
+}

@@ -1,0 +1,321 @@
+//! What is done after an answer: new passwords and notices on their way to the outbox.
+//!
+//! Whether a user exists, and what disk and mail server do, must show neither in an answer nor in
+//! its time; so the asking and the doing are two threads.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::accounts::mailed::LIFETIME;
+use crate::accounts::token::{self, Digest};
+use crate::accounts::{Account, Accounts};
+use crate::clock::Moment;
+use crate::mail::{Mail, Notice, Outbox};
+use crate::origin::Origin;
+use crate::store::Store;
+
+mod limits;
+
+use limits::{Counted, Limits};
+
+/// Most errands of a kind that wait: a burst of requests, no more than a disk works off in seconds.
+/// Those of one kind never keep the other out.
+const MAX_WAITING: usize = 128;
+
+/// Members of it are told of what only the people who run the site can mend.
+const ADMINISTRATORS: &str = "admins";
+
+enum Errand {
+    /// Somebody asked for a new password for this name.
+    NewPassword {
+        name: String,
+        asker: Origin,
+        asked_at: Moment,
+    },
+    Notice {
+        mail: Mail,
+        at: Moment,
+        user: String,
+        what: &'static str,
+        /// None if it counts for no limit.
+        counted: Option<Counted>,
+    },
+}
+
+impl Errand {
+    fn is_notice(&self) -> bool {
+        matches!(self, Self::Notice { .. })
+    }
+}
+
+/// The thread that runs errands.
+pub struct Errands {
+    queue: Arc<Queue>,
+    /// How visitors reach the site, without a final slash; for the links in mails.
+    site: String,
+}
+
+impl Errands {
+    /// `site` is how visitors reach us, without a final slash.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn open(store: Arc<Store>, outbox: Arc<Outbox>, site: String) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let mut runner = Runner {
+            store,
+            outbox,
+            site: site.clone(),
+            limits: Limits::default(),
+        };
+        let ended = EndSignal(Arc::clone(&queue));
+        thread::Builder::new()
+            .name("errands".to_owned())
+            .spawn(move || {
+                while let Some(errand) = ended.0.next() {
+                    runner.run(errand);
+                }
+            })?;
+        Ok(Self { queue, site })
+    }
+
+    /// Has a new password mailed, if there is such a user, for somebody in this network.
+    pub fn mail_new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
+        self.queue.add(Errand::NewPassword {
+            name: name.to_owned(),
+            asker,
+            asked_at,
+        });
+    }
+
+    /// Tells the owner of an account what happened to it. A notice that would be too many for the
+    /// account or its address is logged and not sent; one that cannot be written undoes nothing.
+    pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
+        let counted = notice
+            .is_own_doing()
+            .then(|| Counted::new(&account.username, &account.email));
+        self.queue.add(Errand::Notice {
+            mail: notice.mail(account, at, &self.site),
+            at,
+            user: account.username.clone(),
+            what: notice.name(),
+            counted,
+        });
+    }
+
+    /// Tells the administrators that `file` cannot be read. For once, when that begins.
+    ///
+    /// `accounts` are those of its last good state, and `reason` holds nothing of what is in it.
+    pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
+        let administrators = accounts.iter().filter(|account| {
+            !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
+        });
+        for account in administrators {
+            self.queue.add(Errand::Notice {
+                mail: Mail::accounts_unreadable(account, file, reason, at),
+                at,
+                user: account.username.clone(),
+                what: "accounts_unreadable",
+                counted: None,
+            });
+        }
+    }
+
+    /// Runs what waits and ends, for as long as `patience` at most; whether it has ended then.
+    pub fn close(&self, patience: Duration) -> bool {
+        self.queue.close(patience)
+    }
+}
+
+/// What waits to be done.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    errands: VecDeque<Errand>,
+    closed: bool,
+    ended: bool,
+}
+
+impl Queue {
+    fn add(&self, errand: Errand) {
+        let mut waiting = self.lock();
+        let alike = |other: &&Errand| other.is_notice() == errand.is_notice();
+        if waiting.closed || waiting.errands.iter().filter(alike).count() >= MAX_WAITING {
+            drop(waiting);
+            tracing::error!(
+                event = "mail",
+                result = "dropped",
+                "too many mails wait to be written"
+            );
+            return;
+        }
+        waiting.errands.push_back(errand);
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// The next errand, once there is one; none at the end.
+    fn next(&self) -> Option<Errand> {
+        let mut waiting = self
+            .changed
+            .wait_while(self.lock(), |waiting| {
+                waiting.errands.is_empty() && !waiting.closed
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.errands.pop_front()
+    }
+
+    fn close(&self, patience: Duration) -> bool {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        self.changed.notify_all();
+        let (waiting, _) = self
+            .changed
+            .wait_timeout_while(waiting, patience, |waiting| !waiting.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.ended
+    }
+
+    /// Each change is complete in itself, so a panic cannot leave one half done.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells that the thread has ended, also if it panicked.
+struct EndSignal(Arc<Queue>);
+
+impl Drop for EndSignal {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// What the thread works with.
+struct Runner {
+    store: Arc<Store>,
+    outbox: Arc<Outbox>,
+    site: String,
+    limits: Limits,
+}
+
+impl Runner {
+    fn run(&mut self, errand: Errand) {
+        // The next one must find somebody here: even closing a directory can panic, in std.
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| match errand {
+            Errand::NewPassword {
+                name,
+                asker,
+                asked_at,
+            } => self.new_password(&name, asker, asked_at),
+            Errand::Notice {
+                mail,
+                at,
+                user,
+                what,
+                counted,
+            } => self.notice(&mail, at, &user, what, counted),
+        }));
+        if ran.is_err() {
+            not_written("-", &"a panic");
+        }
+    }
+
+    fn notice(
+        &mut self,
+        mail: &Mail,
+        at: Moment,
+        user: &str,
+        what: &'static str,
+        counted: Option<Counted>,
+    ) {
+        if counted.is_some_and(|whose| !self.limits.has_room(whose, at.steady)) {
+            tracing::warn!(event = "mail", user, what, result = "too_many");
+            return;
+        }
+        match self.outbox.post(mail) {
+            Ok(_) => {
+                if let Some(whose) = counted {
+                    self.limits.add(whose, at.steady);
+                }
+            }
+            Err(error) => not_written(user, &error),
+        }
+    }
+
+    /// Keeps a new password with the account and mails it, if there is one and it has not had its
+    /// share of mails. The draft comes first: what cannot be written is neither kept nor counted.
+    fn new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
+        let found = self.store.resolve(name);
+        // Never what was typed: it may be a password.
+        let user = found.as_ref().map_or("-", |account| &account.username);
+        let log = |result| tracing::info!(event = "new_password", user, result);
+        let Some(account) = found.as_ref() else {
+            return log("unknown_user");
+        };
+        if account.disabled {
+            return log("disabled");
+        }
+        let now = asked_at.timestamp();
+        if !account.may_be_mailed(asker, now) {
+            return log("too_many");
+        }
+
+        let password = token::mailed_password();
+        let minutes = LIFETIME.as_secs() / 60;
+        let mail = Mail::new_password(account, &password, asked_at, minutes, &self.site);
+        let draft = match self.outbox.draft(&mail) {
+            Ok(draft) => draft,
+            Err(error) => return not_written(user, &error),
+        };
+        let digest = Digest::of(&password);
+        let kept = self.change(account, move |account| {
+            account.mail_password(digest, Some(asker), now)
+        });
+        match kept {
+            Some(true) => {}
+            Some(false) => return log("too_many"),
+            None => return log("not_saved"),
+        }
+        if let Err(error) = self.outbox.send(draft) {
+            self.change(account, move |account| {
+                account.unmail_password(digest, Some(asker), now);
+            });
+            return not_written(user, &error);
+        }
+        log("written");
+    }
+
+    /// Changes an account that is still there, enabled, and has the address that is written to; none
+    /// otherwise, or if that could not be saved.
+    fn change<T: Send + 'static>(
+        &self,
+        account: &Account,
+        change: impl FnOnce(&mut Account) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (username, email) = (account.username.clone(), account.email.clone());
+        let changed = self.store.update(move |accounts| {
+            let account = accounts.find(&username)?;
+            if account.disabled || account.email != email {
+                return None;
+            }
+            accounts.change(&username, change)
+        });
+        changed.ok().flatten()
+    }
+}
+
+fn not_written(user: &str, cause: &dyn std::fmt::Display) {
+    tracing::error!(event = "mail", user, result = "not_written", %cause);
+}

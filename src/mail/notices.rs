@@ -1,0 +1,245 @@
+//! What an owner is told by mail that happened to their account.
+
+use crate::accounts::Account;
+use crate::clock::Moment;
+use crate::mail::texts::{Mail, one_line, written};
+
+/// Something that happened to an account.
+#[derive(Clone)]
+pub enum Notice {
+    AccountDeleted,
+    /// Its owner moved to a new authenticator.
+    AuthenticatorChanged,
+    /// The people who run the site changed it.
+    Edited(Edit),
+    /// Its owner, or somebody with a mailed password and a code, chose a new password.
+    PasswordChanged,
+    /// Twenty wrong codes in a row came after the right password.
+    PasswordKnown,
+    /// One was used in place of a code, and so many are left.
+    RecoveryCodeUsed {
+        left: usize,
+    },
+    RecoveryCodesReplaced,
+}
+
+/// What the people who run the site changed.
+#[derive(Clone)]
+pub enum Edit {
+    AuthenticatorChanged,
+    AuthenticatorRemoved,
+    /// To this new one. The notice is for the account as it was, with the address before.
+    Email(String),
+    Password,
+}
+
+impl Notice {
+    /// Whether it is of the account's own doing, and so counts towards what one account may cause.
+    pub fn is_own_doing(&self) -> bool {
+        !matches!(self, Self::Edited(_))
+    }
+
+    /// What it is called in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AccountDeleted => "account_deleted",
+            Self::AuthenticatorChanged | Self::Edited(Edit::AuthenticatorChanged) => {
+                "authenticator_changed"
+            }
+            Self::Edited(Edit::AuthenticatorRemoved) => "authenticator_removed",
+            Self::Edited(Edit::Email(_)) => "email_changed",
+            Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
+            Self::PasswordKnown => "password_known",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::RecoveryCodesReplaced => "recovery_codes_replaced",
+        }
+    }
+
+    /// The mail to the account's owner. `site` is how visitors reach us, without a final slash.
+    pub fn mail(&self, account: &Account, at: Moment, site: &str) -> Mail {
+        let (subject, text) = self.text(account, &written(at), &one_line(site));
+        Mail::new(&account.email, &account.username, subject, at, &text)
+    }
+
+    fn text(&self, account: &Account, when: &str, site: &str) -> (&'static str, String) {
+        match self {
+            Self::AccountDeleted => account_deleted(when, site),
+            Self::AuthenticatorChanged => authenticator_changed(when, site),
+            Self::Edited(edit) => edit.text(when, site),
+            Self::PasswordChanged => password_changed(when, site),
+            Self::PasswordKnown => password_known(account, when, site),
+            Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
+            Self::RecoveryCodesReplaced => recovery_codes_replaced(when, site),
+        }
+    }
+}
+
+fn account_deleted(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "Your account was deleted\n\
+         on {when}, and you were logged out everywhere:\n\
+         \n\
+         {site}/\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, tell the people who run the site at once: somebody\n\
+         knows your password and had your authenticator or a recovery code.\n"
+    );
+    ("Your account was deleted", text)
+}
+
+fn authenticator_changed(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "The authenticator of your account was changed\n\
+         on {when}.\n\
+         Codes of the old one no longer work.\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, somebody knows your password and had a code of yours.\n\
+         Tell the people who run the site at once. If you are still logged in\n\
+         somewhere, change your password and your authenticator there:\n\
+         \n\
+         {site}/account\n"
+    );
+    ("Your authenticator was changed", text)
+}
+
+fn password_changed(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "The password of your account was changed\n\
+         on {when}.\n\
+         All other devices were logged out.\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, ask for a new password at once, and tell the people who\n\
+         run the site:\n\
+         \n\
+         {site}/forgot_password\n"
+    );
+    ("Your password was changed", text)
+}
+
+/// Without an authenticator nothing but the password stands between the account and who knows it.
+fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, String) {
+    let (why, then) = match account.totp {
+        Some(_) => (
+            "They did not get in: that takes a code of your authenticator, or a recovery\n\
+             code.\n\
+             \n\
+             If this was you, the clock of the device with your authenticator may be\n\
+             wrong; a recovery code gets you in.",
+            "and choose one that you use\n\
+             nowhere else:",
+        ),
+        None => (
+            "They did not get in, but no authenticator is set up yet: whoever knows the\n\
+             password can set up theirs.\n\
+             \n\
+             If this was you, the clock of the device with the authenticator may be\n\
+             wrong.",
+            "log in with it, and set up\n\
+             your authenticator:",
+        ),
+    };
+    let text = format!(
+        "Somebody entered the right password of your account, and then twenty wrong\n\
+         codes in a row, the last of them\n\
+         on {when}.\n\
+         {why}\n\
+         \n\
+         If it was not you, somebody knows your password. Have a new one mailed to\n\
+         you, {then}\n\
+         \n\
+         {site}/forgot_password\n"
+    );
+    ("Somebody has your password", text)
+}
+
+fn recovery_code_used(left: usize, when: &str, site: &str) -> (&'static str, String) {
+    let left = match left {
+        0 => "0 are left: make new ones, or without your authenticator you are locked out."
+            .to_owned(),
+        1 => "1 is left. Make new ones in time.".to_owned(),
+        left => format!("{left} are left."),
+    };
+    let text = format!(
+        "A recovery code of your account was used\n\
+         on {when}.\n\
+         {left}\n\
+         \n\
+         If this was you, there is nothing else to do.\n\
+         \n\
+         If it was not you, somebody has your recovery codes, and knows your password\n\
+         or reads your mail. Change your password, and make new recovery codes:\n\
+         \n\
+         {site}/account\n"
+    );
+    ("A recovery code was used", text)
+}
+
+fn recovery_codes_replaced(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "New recovery codes were made for your account\n\
+         on {when}.\n\
+         The old ones no longer work.\n\
+         \n\
+         If this was you, keep the new ones where you will find them without your\n\
+         authenticator.\n\
+         \n\
+         If it was not you, somebody knows your password and had a code of yours.\n\
+         Log in, change your password, and make new recovery codes:\n\
+         \n\
+         {site}/account\n"
+    );
+    ("Your recovery codes were replaced", text)
+}
+
+impl Edit {
+    fn text(&self, when: &str, site: &str) -> (&'static str, String) {
+        let (subject, what, then) = match self {
+            Self::AuthenticatorChanged => (
+                "Your authenticator was changed",
+                "changed the authenticator of your account".to_owned(),
+                "You were logged out everywhere, and your recovery codes no longer work.\n\
+                 Log in with a code of the new authenticator, and make new recovery codes:",
+            ),
+            Self::AuthenticatorRemoved => (
+                "Your authenticator was removed",
+                "removed the authenticator from your account".to_owned(),
+                "You were logged out everywhere, and your recovery codes no longer work.\n\
+                 Log in soon, and set up an authenticator: until then whoever knows your\n\
+                 password can set up theirs.",
+            ),
+            Self::Email(new) => (
+                "Your e-mail address was changed",
+                format!("changed the address of your account to\n{}", one_line(new)),
+                "Mails about your account go there from now on, new passwords too.",
+            ),
+            Self::Password => (
+                "Your password was changed",
+                "changed the password of your account".to_owned(),
+                "You were logged out everywhere. If you were not told the new password,\n\
+                 have another one mailed to you:",
+            ),
+        };
+        let page = match self {
+            Self::Email(_) => "/account",
+            Self::Password => "/forgot_password",
+            _ => "/login",
+        };
+        let text = format!(
+            "The people who run the site {what}\n\
+             on {when}.\n\
+             \n\
+             {then}\n\
+             \n\
+             {site}{page}\n\
+             \n\
+             If it was not you who asked them to, ask them why.\n"
+        );
+        (subject, text)
+    }
+}
