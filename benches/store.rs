@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use auth_user::accounts::kept::Created;
 use auth_user::accounts::session::Limits;
 use auth_user::clock::{Clock, Timestamp};
 use auth_user::store::Store;
@@ -78,7 +79,7 @@ fn changes(store: &Store, accounts: usize) -> u64 {
                     let name = format!("user{}", n % accounts);
                     let changed = store.update(move |all| {
                         all.change(&name, |account| {
-                            account.created = Some(Timestamp(n as u64));
+                            account.created = Created::At(Timestamp(n as u64));
                         })
                     });
                     changed.unwrap().unwrap();

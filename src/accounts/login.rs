@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::accounts::kept::{Created, Unknown};
 use crate::accounts::password::{Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
@@ -70,7 +71,7 @@ impl Account {
             username: username.to_owned(),
             email: email.to_owned(),
             password,
-            created: Some(now),
+            created: Created::At(now),
             groups: vec!["users".to_owned()],
             totp: None,
             recovery_codes: Vec::new(),
@@ -81,7 +82,7 @@ impl Account {
             devices: Vec::new(),
             networks: Vec::new(),
             registered: true,
-            other: serde_json::Map::new(),
+            other: Unknown::default(),
         }
     }
 
@@ -152,9 +153,11 @@ impl Account {
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
             let step = secret.accept(&without_spaces(typed), now.wall, last_step)?;
+            let before = account.totp.take();
             account.totp = Some(Totp {
                 secret: secret.clone(),
                 last_step: step,
+                other: before.map(|own| own.other).unwrap_or_default(),
             });
             Some(())
         })
@@ -172,17 +175,15 @@ impl Account {
     /// What a login with both factors leaves behind: no count of wrong codes, no mailed password, a
     /// known network, and a known browser as the one that makes room last.
     pub fn logged_in(&mut self, device: Option<Digest>, network: Origin, now: Timestamp) {
-        self.wrong_codes = WrongCodes::default();
+        self.wrong_codes.clear();
         let position = self
             .devices
             .iter()
             .position(|known| Some(known.id) == device);
         if let Some(position) = position {
-            let known = self.devices.remove(position);
-            self.devices.push(Device {
-                wrong_codes: WrongCodes::default(),
-                ..known
-            });
+            let mut known = self.devices.remove(position);
+            known.wrong_codes.clear();
+            self.devices.push(known);
         }
         self.mailed_passwords.clear();
         self.logged_in_from(network, now);
@@ -197,6 +198,7 @@ impl Account {
             id,
             created: now,
             wrong_codes: WrongCodes::default(),
+            other: Unknown::default(),
         });
     }
 

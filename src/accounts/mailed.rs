@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::accounts::Account;
+use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
 use crate::clock::{DRIFT, Timestamp};
 use crate::origin::Origin;
@@ -35,6 +36,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub struct MailedPassword {
     pub digest: Digest,
     pub expires: Timestamp,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 impl MailedPassword {
@@ -53,6 +56,8 @@ pub struct Asked {
     /// Where it was asked for; not known of mails sent by an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Origin>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// [`Asked`] as the file has it: an earlier version kept the time alone.
@@ -64,14 +69,20 @@ enum Written {
         at: Timestamp,
         #[serde(default)]
         network: Option<Origin>,
+        #[serde(flatten)]
+        other: Unknown,
     },
 }
 
 impl From<Written> for Asked {
     fn from(written: Written) -> Self {
         match written {
-            Written::Time(at) => Self { at, network: None },
-            Written::Whole { at, network } => Self { at, network },
+            Written::Time(at) => Self {
+                at,
+                network: None,
+                other: Unknown::default(),
+            },
+            Written::Whole { at, network, other } => Self { at, network, other },
         }
     }
 }
@@ -101,6 +112,7 @@ impl Account {
         self.mails.extend(asker.map(|asker| Asked {
             at: now,
             network: Some(asker),
+            other: Unknown::default(),
         }));
         self.mailed_passwords.retain(|mailed| mailed.is_live(now));
         if self.mailed_passwords.len() >= MAX_LIVE {
@@ -109,6 +121,7 @@ impl Account {
         self.mailed_passwords.push(MailedPassword {
             digest,
             expires: now.plus(LIFETIME),
+            other: Unknown::default(),
         });
         true
     }

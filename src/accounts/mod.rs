@@ -4,19 +4,17 @@
 //! copy, saved, and only then shown to anybody.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Timestamp};
 
+pub mod kept;
 pub mod login;
 pub mod mailed;
 pub mod names;
@@ -28,6 +26,7 @@ pub mod throttle;
 pub mod token;
 pub mod totp;
 
+use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
 use password::PasswordHash;
@@ -44,8 +43,8 @@ pub struct Account {
     /// As its owner wrote it, the domain in its ASCII form.
     pub email: String,
     pub password: PasswordHash,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Created::is_unsaid")]
+    pub created: Created,
     #[serde(default)]
     pub groups: Vec<String>,
     /// The second factor; none until the first login has enrolled one.
@@ -77,8 +76,8 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
     /// What somebody else keeps in the file; never read, never dropped.
-    #[serde(flatten, deserialize_with = "unique_fields")]
-    pub other: Map<String, Value>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// A confirmed second factor.
@@ -88,20 +87,29 @@ pub struct Totp {
     /// The step of the last accepted code; none at or before it is accepted again (RFC 6238, 5.2).
     #[serde(default)]
     pub last_step: u64,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// Wrong codes in a row, kept with the account so that a restart does not forgive them.
-#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 pub struct WrongCodes {
     pub count: u32,
     /// Since 1970 by the steady clock.
     #[serde(with = "clock::exact")]
     pub last: Duration,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 impl WrongCodes {
     pub fn is_none(&self) -> bool {
-        self.count == 0
+        self.count == 0 && self.other.is_empty()
+    }
+
+    /// Forgives them all.
+    pub fn clear(&mut self) {
+        self.count = 0;
     }
 }
 
@@ -112,6 +120,8 @@ pub struct Device {
     pub created: Timestamp,
     #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
     pub wrong_codes: WrongCodes,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// What somebody else has already.
@@ -277,32 +287,4 @@ impl Accounts {
     pub fn revision(&self) -> u64 {
         self.revision
     }
-}
-
-/// Reads fields nobody knows, none of them twice: plain reading would silently keep the last.
-fn unique_fields<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Map<String, Value>, D::Error> {
-    struct UniqueFields;
-
-    impl<'de> Visitor<'de> for UniqueFields {
-        type Value = Map<String, Value>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Map::new();
-            while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                if fields.contains_key(&name) {
-                    return Err(de::Error::custom(format_args!("{name:?} is there twice")));
-                }
-                fields.insert(name, value);
-            }
-            Ok(fields)
-        }
-    }
-
-    deserializer.deserialize_map(UniqueFields)
 }

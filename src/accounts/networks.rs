@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
+use crate::accounts::kept::Unknown;
 use crate::clock::{DRIFT, Timestamp};
 use crate::origin::Origin;
 
@@ -14,6 +15,8 @@ const MAX_NETWORKS: usize = 20;
 pub struct KnownNetwork {
     pub network: Origin,
     pub last_login: Timestamp,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 impl Account {
@@ -28,14 +31,19 @@ impl Account {
     pub fn logged_in_from(&mut self, network: Origin, now: Timestamp) {
         // One from the future was noted while the clock was wrong, and would never make room.
         let latest = now.plus(DRIFT);
-        self.networks
-            .retain(|known| known.network != network && known.last_login <= latest);
+        self.networks.retain(|known| known.last_login <= latest);
+        let position = self
+            .networks
+            .iter()
+            .position(|known| known.network == network);
+        let before = position.map(|position| self.networks.remove(position));
         if self.networks.len() >= MAX_NETWORKS {
             self.networks.remove(0);
         }
         self.networks.push(KnownNetwork {
             network,
             last_login: now,
+            other: before.map(|known| known.other).unwrap_or_default(),
         });
     }
 }

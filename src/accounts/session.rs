@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
@@ -40,6 +41,9 @@ pub struct Session {
     pub address: String,
     /// What the browser says it is.
     pub agent: String,
+    /// What somebody else keeps in the file.
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 impl Session {
@@ -61,6 +65,7 @@ impl Session {
             last_seen,
             address,
             agent,
+            other: Unknown::default(),
         }
     }
 

@@ -60,7 +60,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
         "username": me.account.username,
         "email": me.account.email,
         "groups": me.account.groups,
-        "created": me.account.created,
+        "created": me.account.created.at(),
         "recovery_codes_left": me.account.recovery_codes.len(),
         "sessions": sessions,
     })
@@ -99,7 +99,7 @@ fn account_page(
         username: me.account.username.clone(),
         email: me.account.email.clone(),
         groups: me.account.groups.clone(),
-        created: me.account.created.unwrap_or_default().0,
+        created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
         notice,

@@ -14,7 +14,8 @@ pub struct AccountView {
     pub username: String,
     pub email: String,
     pub groups: Vec<String>,
-    pub created: u64,
+    /// None if nobody knows.
+    pub created: Option<u64>,
     pub recovery_codes_left: usize,
     /// In the order to be shown.
     pub sessions: Vec<SessionView>,
@@ -60,8 +61,7 @@ pub(super) fn main(view: &AccountView) -> Html {
         .text("username", view.username.as_str())
         .text("email", view.email.as_str())
         .text("groups", groups)
-        .text("created", day(view.created))
-        .text("created_exact", exact(view.created))
+        .html("created", view.created.map(created))
         .text("codes_left", codes_left(view.recovery_codes_left))
         .html("recovery", [recovery(view)])
         .html("move", [move_on(view)])
@@ -69,6 +69,16 @@ pub(super) fn main(view: &AccountView) -> Html {
         .html("sessions", sessions.map(|shown| session(shown, view.now)))
         .html("others", elsewhere.then(|| fixed(others)));
     fill(include_str!("../../static/account.html"), &values)
+}
+
+fn created(wall: u64) -> Html {
+    let values = Values::new()
+        .text("day", day(wall))
+        .text("exact", exact(wall));
+    fill(
+        include_str!("../../static/parts/account_created.html"),
+        &values,
+    )
 }
 
 fn recovery(view: &AccountView) -> Html {

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::store::error::{Damage, NotSaved};
-use crate::store::flat_file::{Failure, FlatFile, Found, Identity, Lock};
+use crate::store::flat_file::{Failure, FlatFile, Found, Identity};
+use crate::store::lock::Lock;
 
 /// What a file holds.
 pub(super) trait Content: Clone + Default + Send + Sync + 'static {

@@ -9,15 +9,10 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-/// How long a save waits for another process to finish its own, before the change is refused. A
-/// save takes a tenth of a second at most; one that takes this long belongs to a stopped process.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+use crate::store::lock::{Lock, Turn};
 
 /// Bytes handed to the system at a time; larger ones measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;
@@ -27,10 +22,7 @@ pub(super) struct FlatFile {
     path: PathBuf,
     /// None as long as there has been no file.
     known: Option<Version>,
-    /// A thread that still waits for the lock after a save gave up on it.
-    waiting: Option<Receiver<io::Result<File>>>,
-    /// [`LOCK_WAIT`], but for tests.
-    lock_wait: Duration,
+    turn: Turn,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -57,18 +49,6 @@ pub(super) struct Found {
     version: Version,
 }
 
-/// Keeps other processes from saving until it is dropped.
-pub(super) struct Lock {
-    file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing does it too, unless closing fails. If both do, the log will say who holds it.
-        let _ = self.file.unlock();
-    }
-}
-
 /// A save that failed, and on which side of the rename.
 pub(super) enum Failure {
     /// The old file is there, untouched.
@@ -82,8 +62,7 @@ impl FlatFile {
         Self {
             path: path.to_owned(),
             known: None,
-            waiting: None,
-            lock_wait: LOCK_WAIT,
+            turn: Turn::new(),
             sync: File::sync_all,
         }
     }
@@ -151,32 +130,11 @@ impl FlatFile {
 
     /// Waits for its turn among all processes that save this file.
     ///
-    /// The lock is on a file of its own beside the real one: the file itself is a new one after
-    /// every save, and on NFS a directory cannot be locked. It is never removed, since a process
-    /// might be waiting on it.
-    ///
     /// # Errors
     ///
-    /// If another process keeps it for longer than [`LOCK_WAIT`], or the system refuses.
+    /// If it does not come within seconds, or the system refuses.
     pub(super) fn lock(&mut self) -> io::Result<Lock> {
-        let receiver = match self.waiting.take() {
-            Some(receiver) => receiver,
-            None => {
-                let file = open_lock(&sibling(&self.real_path()?, ".lock"))?;
-                if file.try_lock().is_ok() {
-                    return Ok(Lock { file });
-                }
-                wait_for(file)?
-            }
-        };
-        match receiver.recv_timeout(self.lock_wait) {
-            Ok(file) => Ok(Lock { file: file? }),
-            Err(RecvTimeoutError::Timeout) => {
-                self.waiting = Some(receiver);
-                Err(io::Error::other("another process holds its lock"))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("cannot be locked")),
-        }
+        self.turn.take(&sibling(&self.real_path()?, ".lock"))
     }
 
     /// Puts a new file with mode 0600 in place of the known one, durably. The caller holds the
@@ -298,44 +256,10 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens the file the lock is on, making it if it is not there.
-fn open_lock(path: &Path) -> io::Result<File> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Ok(file) => {
-            // The umask may have taken some of that away, and the next one could not open it.
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            Ok(file)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().write(true).open(path)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Waits for the lock on a thread of its own, since std cannot wait for one with a limit. Woken by
-/// the kernel, it gets its turn where asking again and again would starve.
-fn wait_for(file: File) -> io::Result<Receiver<io::Result<File>>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::Builder::new()
-        .name("store lock".to_owned())
-        .spawn(move || {
-            let locked = file.lock().map(|()| file);
-            // Nobody may be waiting any more; then dropping the file unlocks it.
-            let _ = sender.send(locked);
-        })?;
-    Ok(receiver)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use tempfile::TempDir;
 
@@ -467,21 +391,6 @@ mod tests {
         assert!(matches!(failed, Err(Failure::Before(_))));
         assert_eq!(fs::read(&path).unwrap(), b"edited");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn only_one_at_a_time_has_the_lock() {
-        let (_directory, mut file) = fresh();
-        let mut other = FlatFile::new(&file.path);
-        other.lock_wait = Duration::ZERO;
-
-        let lock = file.lock().unwrap();
-        assert!(other.lock().is_err());
-        assert!(other.lock().is_err());
-
-        drop(lock);
-        other.lock_wait = LOCK_WAIT;
-        assert!(other.lock().is_ok());
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod error;
 mod flat_file;
 mod json;
 mod keeper;
+mod lock;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use document::{Content, Document};
 use error::Damage;
 use flat_file::directory_of;
 use keeper::{Chores, Keeper};
+use sessions_json::SessionsJson;
 use users_json::UsersJson;
 
 pub use error::{NotSaved, OpenError};
@@ -196,18 +198,18 @@ impl Content for Accounts {
 }
 
 impl Content for Sessions {
-    type Format = ();
+    type Format = SessionsJson;
 
     const NAME: &'static str = "sessions file";
 
     const REPLACED_WHEN_DAMAGED: bool = true;
 
-    fn parse(bytes: &[u8]) -> Result<(Self, ()), Damage> {
-        Ok((sessions_json::parse(bytes)?, ()))
+    fn parse(bytes: &[u8]) -> Result<(Self, SessionsJson), Damage> {
+        sessions_json::parse(bytes)
     }
 
-    fn write(&self, (): &mut (), out: &mut dyn Write) -> io::Result<()> {
-        sessions_json::write(self, out)
+    fn write(&self, format: &mut SessionsJson, out: &mut dyn Write) -> io::Result<()> {
+        format.write(self, out)
     }
 
     fn revision(&self) -> u64 {

@@ -1,36 +1,110 @@
 //! `sessions.json`: who is logged in, so that a restart logs nobody out. Cookies are in it as
-//! digests only.
+//! digests only. Fields nobody here knows are kept.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::accounts::session::{Session, Sessions};
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
 
+/// The field with the sessions.
+const SESSIONS: &str = "sessions";
+
+/// What is kept of the file beside the sessions: the fields at the top in their order, null in
+/// place of the sessions.
+pub(super) struct SessionsJson(Map<String, Value>);
+
+impl Default for SessionsJson {
+    /// What a new file has.
+    fn default() -> Self {
+        let top = [
+            ("version".to_owned(), VERSION.into()),
+            (SESSIONS.to_owned(), Value::Null),
+        ];
+        Self(Map::from_iter(top))
+    }
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<(Sessions, SessionsJson), Damage> {
+    let top = Top {
+        field: SESSIONS,
+        seed: PhantomData::<Vec<Session>>,
+    };
+    let (sessions, top) = json::parse(bytes, top)?;
+    Ok((sessions.into_iter().collect(), SessionsJson(top)))
+}
+
+impl SessionsJson {
+    pub(super) fn write(&self, sessions: &Sessions, out: &mut dyn Write) -> io::Result<()> {
+        let file = File {
+            top: &self.0,
+            sessions: sessions.iter().map(AsRef::as_ref).collect(),
+        };
+        serde_json::to_writer_pretty(&mut *out, &file)?;
+        out.write_all(b"\n")
+    }
+}
+
 /// The file as it is written.
-#[derive(Serialize)]
-struct SessionsJson<'a> {
-    version: u64,
+struct File<'a> {
+    top: &'a Map<String, Value>,
     sessions: Vec<&'a Session>,
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Sessions, Damage> {
-    let top = Top {
-        field: "sessions",
-        seed: PhantomData::<Vec<Session>>,
-    };
-    let (sessions, _) = json::parse(bytes, top)?;
-    Ok(sessions.into_iter().collect())
+impl Serialize for File<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.top.len()))?;
+        for (name, value) in self.top {
+            match name.as_str() {
+                SESSIONS => map.serialize_entry(name, &self.sessions)?,
+                _ => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
 }
 
-pub(super) fn write(sessions: &Sessions, out: &mut dyn Write) -> io::Result<()> {
-    let file = SessionsJson {
-        version: VERSION,
-        sessions: sessions.iter().map(AsRef::as_ref).collect(),
-    };
-    serde_json::to_writer_pretty(&mut *out, &file)?;
-    out.write_all(b"\n")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_and_their_order_survive() {
+        let digest = "A".repeat(43);
+        let text = format!(
+            r#"{{
+  "note": [
+    1.50
+  ],
+  "sessions": [
+    {{
+      "id": "{digest}",
+      "username": "alice",
+      "created": "2026-11-22T12:00:00Z",
+      "password_id": "{digest}",
+      "last_seen": "2026-11-22T12:00:00Z",
+      "address": "127.0.0.1",
+      "agent": "curl",
+      "room": {{
+        "number": 22222222222222222222222222222222222222221
+      }}
+    }}
+  ],
+  "version": 1,
+  "last": null
+}}
+"#
+        );
+
+        let (sessions, format) = parse(text.as_bytes()).unwrap();
+        let mut written = Vec::new();
+        format.write(&sessions, &mut written).unwrap();
+
+        assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
 }

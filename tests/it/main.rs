@@ -5,6 +5,7 @@
 mod access;
 #[cfg(feature = "browser")]
 mod browser;
+mod by_hand;
 #[cfg(feature = "faults")]
 mod clocks;
 mod compat;

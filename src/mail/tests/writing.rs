@@ -3,6 +3,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::accounts::kept::Unknown;
 use crate::accounts::{Account, Totp, totp};
 use crate::clock::Moment;
 use crate::mail::letter::{compose, read};
@@ -20,6 +21,7 @@ fn enrolled(account: Account) -> Account {
         totp: Some(Totp {
             secret,
             last_step: 0,
+            other: Unknown::default(),
         }),
         ..account
     }

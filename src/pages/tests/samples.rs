@@ -35,7 +35,7 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> Page {
         username: text.to_owned(),
         email: text.to_owned(),
         groups: vec!["users".to_owned(), text.to_owned()],
-        created: 1_795_000_000,
+        created: Some(1_795_000_000),
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
         notice: Some(text.to_owned()),
