@@ -31,9 +31,9 @@ pub fn is_same(one: &str, other: &str) -> bool {
 
 /// The address as it is kept: the local part as written, the domain in ASCII and lower case.
 ///
-/// None unless a mail server would take it as `local@domain`: a dot-atom (RFC 5322, section 3.2.3)
-/// of at most 64 bytes, no quotes or comments, and a host name (RFC 5321, section 2.3.5) without a
-/// trailing dot.
+/// None unless a mail server would take it as `local@domain`: of a dot-atom (RFC 5322, section
+/// 3.2.3) of at most 64 bytes what no program on the way takes for an option, a command or a route,
+/// no quotes or comments, and a host name (RFC 5321, section 2.3.5) without a trailing dot.
 pub fn parse_email(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let domain = idna::domain_to_ascii_strict(domain).ok()?;
@@ -48,16 +48,20 @@ pub fn ascii_domain(address: &str) -> String {
 
 fn is_local_part(local: &str) -> bool {
     local.len() <= 64
+        && local.starts_with(|first: char| first.is_ascii_alphanumeric())
         && local.split('.').all(|atom| {
             !atom.is_empty()
-                && atom.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
-                })
+                && atom
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_+-=/&*#?^{}~'".contains(&byte))
         })
 }
 
+/// The last label has a letter, or it would be an address.
 fn is_host_name(domain: &str) -> bool {
+    let last = domain.rsplit('.').next().unwrap_or_default();
     domain.len() <= 253
+        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
         && domain.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -113,6 +117,10 @@ mod tests {
             ("A.l-i+c_e@Example.COM", "A.l-i+c_e@example.com"),
             ("root@localhost", "root@localhost"),
             ("o'brien@example.com", "o'brien@example.com"),
+            ("a._+-=/&*#?^{}~'z@b", "a._+-=/&*#?^{}~'z@b"),
+            ("a_@b", "a_@b"),
+            ("7@1.example.2com", "7@1.example.2com"),
+            ("alice@пример.рф", "alice@xn--e1afmkfd.xn--p1ai"),
             ("alice@bücher.example", "alice@xn--bcher-kva.example"),
         ] {
             assert_eq!(parse_email(address).as_deref(), Some(kept));
@@ -149,6 +157,24 @@ mod tests {
             "é@b",
             "a@b_c",
             "a@b\u{2028}",
+            // What programs on the way take for something else.
+            "-oQ/tmp@b",
+            "-@b",
+            "_a@b",
+            "'a@b",
+            "~a@b",
+            "|sh@b",
+            "a|b@c",
+            "a%b@c",
+            "x!y@b",
+            "a`b@c",
+            "a$b@c",
+            "a;b@c",
+            "a\"b@c",
+            "user@127.0.0.1",
+            "user@1",
+            "user@example.1",
+            "user@0x7f.1",
         ] {
             assert_eq!(parse_email(address), None, "{address:?}");
         }

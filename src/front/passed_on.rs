@@ -10,16 +10,20 @@ use crate::front::request::Accepted;
 use crate::http::{CLIENT_ADDRESS, FOREIGN_FIELD};
 
 /// What the site reads. Hop-by-hop fields and those about framing are not among them.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 14] = [
     "accept",
     "content-type",
     "cookie",
     "host",
     "origin",
+    "purpose",
     "sec-fetch-dest",
     "sec-fetch-mode",
     "sec-fetch-site",
+    "sec-purpose",
     "user-agent",
+    "x-moz",
+    "x-purpose",
     "x-requested-with",
 ];
 

@@ -11,7 +11,7 @@ use crate::handlers::{
     Answer, App, LoggedIn, denied, is_cross_site, known_device, logged_in, name_field,
     password_field, rd_field, target, typed, typed_rd,
 };
-use crate::http::Request;
+use crate::http::{Method, Request};
 use crate::origin::Origin;
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -195,16 +195,26 @@ pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<Digest, R
     Ok(id)
 }
 
-/// `GET /logout`: ends the session, unless another site sent the visitor here.
+/// `GET /logout`: ends the session if a person asked for that, and from here.
 pub(super) fn logout_by_get(app: &App, request: &Request) -> Answer {
-    if is_cross_site(app, request) {
+    if request.method == Method::Head || is_cross_site(app, request) || nobody_asked(request) {
         return logout_page(app, request);
     }
     end_session(app, request, Outcome::LoggedOutByGet)
 }
 
+/// Whether a browser fetches this ahead of time, or as part of a page. Browsers that say nothing of
+/// the kind, and programs, are taken to mean it.
+fn nobody_asked(request: &Request) -> bool {
+    let ahead = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    let says_otherwise = |name, meant| request.header(name).is_some_and(|value| value != meant);
+    ahead.iter().any(|name| request.header(name).is_some())
+        || says_otherwise("sec-fetch-dest", "document")
+        || says_otherwise("sec-fetch-mode", "navigate")
+}
+
 /// The page with the button that logs out.
-pub(super) fn logout_page(app: &App, request: &Request) -> Answer {
+fn logout_page(app: &App, request: &Request) -> Answer {
     let username = logged_in(app, request).map(|me| me.account.username.clone());
     Ok(Reply::page(Page::LogoutQuestion { username }))
 }

@@ -88,15 +88,18 @@ fn route(app: &App, request: &Request) -> Answer {
         return Err(Outcome::CrossSite.into());
     }
     match (request.method, request.path.as_str(), &app.script) {
-        (Get | Head, "/", _) => visitor::registration_page(app, request),
+        (Get | Head, "/", _) => visitor::first_page(app, request),
         (Get | Head, "/login", _) => login::login_page(app, request),
         (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(app, request),
         (Get | Head, "/secret_key", _) => code::secret_key_page(app, request),
-        (Get, "/logout", _) => login::logout_by_get(app, request),
-        (Head, "/logout", _) => login::logout_page(app, request),
+        (Get | Head, "/logout", _) => login::logout_by_get(app, request),
         (Get | Head, "/account", _) => account::account(app, request),
         (Get | Head, "/account/password", _) => new_password::password_page(app, request),
         (Get | Head, "/healthz", _) => Ok(Outcome::Healthy.into()),
+        // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
+        (Get | Head, "/.well-known/change-password", _) => {
+            Ok(Reply::see_other("/account/password".to_owned()))
+        }
         (Post, "/register", _) => visitor::register(app, request),
         (Post, "/login", Some(script)) => script::login(app, script, request),
         (Post, "/login", None) => login::login(app, request),
@@ -111,16 +114,16 @@ fn route(app: &App, request: &Request) -> Answer {
         (Post, "/account/totp/confirm", _) => account::confirm_move(app, request),
         (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
         (Post, "/account/delete", _) => account::delete(app, request),
-        (_, path, _) => Err(not_so(path)),
+        (_, path, _) => Err(not_so(app, path)),
     }
 }
 
 /// The refusal of a request that no route takes, with the way to the form somebody wanted who
 /// typed where it is sent.
-fn not_so(path: &str) -> Refusal {
+fn not_so(app: &App, path: &str) -> Refusal {
     let outcome = other(path);
     let wanted = match path {
-        "/register" => Way::new("/", "Create an account"),
+        "/register" if app.registration_open => Way::new("/", "Create an account"),
         _ => Way::new("/account", "Your account"),
     };
     Refusal::from(outcome).leading_to(wanted)
@@ -129,7 +132,9 @@ fn not_so(path: &str) -> Refusal {
 /// The outcome for a path that does not take the request's method, or does not exist.
 fn other(path: &str) -> Outcome {
     match path {
-        "/" | "/account" | "/healthz" => Outcome::MethodNotAllowed("GET, HEAD"),
+        "/" | "/account" | "/healthz" | "/.well-known/change-password" => {
+            Outcome::MethodNotAllowed("GET, HEAD")
+        }
         "/login" | "/forgot_password" | "/secret_key" | "/logout" | "/account/password" => {
             Outcome::MethodNotAllowed("GET, HEAD, POST")
         }

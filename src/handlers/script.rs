@@ -20,7 +20,7 @@ use crate::handlers::{
 };
 use crate::http::Request;
 use crate::origin::Origin;
-use crate::pages::{self, Page};
+use crate::pages::{self, Page, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// What the script's ways need beyond the product's.
@@ -91,7 +91,9 @@ fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
 
 /// `POST /secret_key`: the printed key, once, or a code of the authenticator.
 pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answer {
-    second_step(app, script, request).map_err(|refusal| beside_login(refusal, request))
+    // The page for the key has no place for a problem.
+    second_step(app, script, request)
+        .map_err(|refusal| refusal.leading_to(Way::new("/login", "Log in")))
 }
 
 fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
@@ -178,7 +180,7 @@ fn recover(app: &App, request: &Request) -> Answer {
         .about(&account.username))
 }
 
-/// Shows a browser the login page again: the page for the key has no place for a problem.
+/// Shows a browser the login page again.
 fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
     let username = typed(request, "username");
     refusal.beside(|problem| Page::Login {

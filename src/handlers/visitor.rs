@@ -8,12 +8,13 @@ use crate::handlers::{
 };
 use crate::http::Request;
 use crate::origin::Origin;
-use crate::pages::{self, Page};
+use crate::pages::{self, Page, Way};
 use crate::redirect;
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// `GET /`: the registration page. Old proxy configurations send people here with an `rd`.
-pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
+/// `GET /`: the registration page, or the way to the login where strangers cannot register. Old
+/// proxy configurations send people here with an `rd`.
+pub(super) fn first_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     if query.has("rd") {
         let rd = rd_field(app, &query).unwrap_or_default();
@@ -23,6 +24,9 @@ pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
             login.push_str("&rm");
         }
         return Ok(Reply::see_other(login));
+    }
+    if !app.registration_open {
+        return Ok(Reply::see_other("/login".to_owned()));
     }
     let (username, email) = (String::new(), String::new());
     let onward = query
@@ -42,6 +46,9 @@ pub(super) fn registration_page(app: &App, request: &Request) -> Answer {
 /// `POST /register`: makes an account.
 pub(super) fn register(app: &App, request: &Request) -> Answer {
     add_account(app, request).map_err(|refusal| {
+        if !app.registration_open {
+            return refusal.leading_to(Way::new("/login", "Log in"));
+        }
         let (username, email) = (typed(request, "username"), typed(request, "email"));
         refusal.beside(|problem| Page::Register {
             username,

@@ -70,13 +70,6 @@ pub fn main(site: &Site, page: &Page) -> Html {
             codes,
             onward,
         } => recovery_codes(site, username, codes, onward),
-        Page::Register { problem, .. } if !site.registration_open => {
-            let values = Values::new().form(&[], problem.as_ref(), None);
-            fill(
-                include_str!("../../static/registration_closed.html"),
-                &values,
-            )
-        }
         Page::Register {
             username,
             email,
@@ -189,7 +182,7 @@ fn enrol(
                  authenticator keeps working; after that only the new one does. This key is good \
                  for five minutes.",
             )
-            .text("action", "/account/totp/confirm")
+            .html("action", [fixed(" action=\"/account/totp/confirm\"")])
             .text("next", "Then the new authenticator replaces the old one.")
             .text("rd", "")
             .html("back", [link("/account", "Keep the old authenticator")])
@@ -203,7 +196,9 @@ fn enrol(
                  password and a code from that app. This key is good for five minutes; after \
                  that, log in again for a new one.",
             )
-            .text("action", "/secret_key")
+            // It is shown where it is sent, and without an address of its own it keeps what stands
+            // behind `#` there.
+            .html("action", [])
             .text(
                 "next",
                 "Then you are logged in, and shown recovery codes to keep.",

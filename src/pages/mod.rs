@@ -205,7 +205,7 @@ pub fn render(site: &Site, page: &Page) -> String {
     let values = Values::new()
         .text(
             "title",
-            format!("{prefix}{} - {}", title(site, page), site.issuer),
+            format!("{prefix}{} - {}", title(page), site.issuer),
         )
         .html("style", [fill(STYLE, &Values::new())])
         .text("width", width)
@@ -226,7 +226,7 @@ pub fn compat_code(template: &str, username: &str) -> String {
     template.replace("{username}", &fill::escape(username))
 }
 
-fn title<'a>(site: &Site, page: &'a Page) -> &'a str {
+fn title(page: &Page) -> &str {
     match page {
         Page::Account(_) => "Your account",
         Page::ChoosePassword { current_needed, .. } if *current_needed => "Change your password",
@@ -244,7 +244,6 @@ fn title<'a>(site: &Site, page: &'a Page) -> &'a str {
         Page::LogoutQuestion { .. } => "Log out?",
         Page::Message { title, .. } => title,
         Page::RecoveryCodes { .. } => "Keep these recovery codes",
-        Page::Register { .. } if !site.registration_open => "Registration is closed",
         Page::Register { .. } => "Create an account",
     }
 }

@@ -148,7 +148,8 @@ impl Presenter {
                 self.content_security_policy.clone(),
             ),
             ("X-Content-Type-Options", "nosniff".to_owned()),
-            ("Referrer-Policy", "no-referrer".to_owned()),
+            // Without one, old browsers send `Origin: null` with our own forms.
+            ("Referrer-Policy", "same-origin".to_owned()),
             ("Cross-Origin-Opener-Policy", "same-origin".to_owned()),
             ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
             ("Cache-Control", "no-store".to_owned()),
@@ -172,7 +173,9 @@ impl Presenter {
             headers.extend(identity_fields(identity));
         }
         if reply.clear_site_data {
-            headers.push(("Clear-Site-Data", "\"cookies\", \"storage\"".to_owned()));
+            // Not `"cookies"`: those of every host beside ours would go too, and the one by which
+            // this browser is known.
+            headers.push(("Clear-Site-Data", "\"storage\"".to_owned()));
         }
         headers.extend(
             reply

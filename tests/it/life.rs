@@ -454,10 +454,7 @@ fn a_deleted_account_is_gone_and_its_name_is_free() {
     let answer = alice.post("/account/delete", &form);
 
     answer.expect("account_deleted");
-    assert_eq!(
-        answer.header("clear-site-data"),
-        Some("\"cookies\", \"storage\"")
-    );
+    assert_eq!(answer.header("clear-site-data"), Some("\"storage\""));
     assert!(!elsewhere.is_logged_in());
     first_step(&Visitor::program(&server), PASSWORD, "wrong_credentials");
     server.next_mail("Your account was deleted");

@@ -35,4 +35,5 @@ mod slow;
 mod start;
 mod throttling;
 mod transport;
+mod unasked;
 mod users_file;

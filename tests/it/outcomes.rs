@@ -823,8 +823,23 @@ fn closed_registration_is_told_in_three_forms() {
             Accept::Page => page(&answer, 403, message),
         }
     }
-    page(&page_visitor.get("/"), 200, "Registration is closed");
-    assert!(!page_visitor.get("/login").body.contains("href=\"/\""));
+    let first = page_visitor.get("/");
+    assert_eq!(
+        (first.status, first.header("location")),
+        (303, Some("/login"))
+    );
+    for path in [
+        "/login",
+        "/forgot_password",
+        "/register",
+        "/nowhere",
+        "/logout",
+    ] {
+        let offered = page_visitor.get(path);
+        assert!(!offered.body.contains("href=\"/\""), "{path}");
+    }
+    let refused = page_visitor.post("/register", &fields).body;
+    assert!(!refused.contains("<form") && refused.contains("href=\"/login\""));
 }
 
 #[test]

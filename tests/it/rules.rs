@@ -13,7 +13,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 fn has_the_headers(answer: &Answer) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         ("cache-control", "no-store"),
@@ -232,10 +232,7 @@ fn cookies_are_for_this_host_and_its_browser_only() {
         None,
         "the browser stays known"
     );
-    assert_eq!(
-        last.header("clear-site-data"),
-        Some("\"cookies\", \"storage\"")
-    );
+    assert_eq!(last.header("clear-site-data"), Some("\"storage\""));
     let file = fs::read_to_string(server.path("sessions.json")).unwrap();
     let value = second.cookie("__Host-session").unwrap();
     assert!(!file.contains(&value[15..58]), "kept hashed");
