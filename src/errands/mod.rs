@@ -255,7 +255,8 @@ impl Runner {
     }
 
     /// Keeps a new password with the account and mails it, if there is one and it has not had its
-    /// share of mails. The draft comes first: what cannot be written is neither kept nor counted.
+    /// share of mails. What cannot be written is neither kept nor counted: there is a place for the
+    /// mail before, and what was kept is taken back if it cannot be filled.
     fn new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
         let found = self.store.resolve(name);
         // Never what was typed: it may be a password.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::accounts::login::CodeRefused;
+use crate::accounts::login::{Accepted, CodeRefused};
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
 use crate::accounts::session::Session;
@@ -14,7 +14,7 @@ use crate::accounts::totp::Secret;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::code::{begin_code, judge};
+use crate::handlers::code::{begin_code, judge, tell_of_recovery_code};
 use crate::handlers::login::check_password;
 use crate::handlers::{
     Answer, App, LoggedIn, MAX_SECRET, known_device, password_field, require_login,
@@ -183,7 +183,10 @@ pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
 }
 
 fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    confirm_both(app, request, me)?;
+    let accepted = confirm_both(app, request, me)?;
+    if let Accepted::RecoveryCode { left } = accepted {
+        tell_of_recovery_code(app, request, &me.account.username, left);
+    }
     let secret = Secret::new();
     let (key, username) = (secret.base32(), me.account.username.clone());
     let otpauth = secret.otpauth(&app.issuer, &username);
@@ -324,7 +327,7 @@ fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 }
 
 /// Asks for the password and for a code, or a recovery code, which is used up.
-fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
+fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<Accepted, Refusal> {
     let form = Form::of_body(request)?;
     let current = password_field(&form, "current_password")?;
     let typed = form.required("secret", MAX_SECRET)?.to_string();
@@ -333,18 +336,18 @@ fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refus
     let device = known_device(app, request, Some(&me.account));
     let now = request.received;
     code_change(app, request, me, device, move |account| {
-        account.accept_code(&typed, device, now).map(|_| ())
+        account.accept_code(&typed, device, now)
     })
 }
 
 /// Changes my account by a code, unless it has to wait; a wrong one counts against the address too.
-fn code_change(
+fn code_change<T: Send + 'static>(
     app: &App,
     request: &Request,
     me: &LoggedIn,
     device: Option<Digest>,
-    change: impl FnOnce(&mut Account) -> Result<(), CodeRefused> + Send + 'static,
-) -> Result<(), Refusal> {
+    change: impl FnOnce(&mut Account) -> Result<T, CodeRefused> + Send + 'static,
+) -> Result<T, Refusal> {
     let now: Moment = request.received;
     let username = me.account.username.clone();
     let attempt = begin_code(app, request, device)?;

@@ -11,6 +11,7 @@ use crate::handlers::{
     Answer, App, MAX_SECRET, known_device, logged_in, rd_field, start_session, take_back, typed_rd,
 };
 use crate::http::{Method, Request};
+use crate::mail::Notice;
 use crate::origin::Origin;
 use crate::pages::{self, Page, Problem, Way};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -138,25 +139,57 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         now: request.received,
     };
     let judged = judge(app, attempt, move |accounts| step.take(accounts))?;
-    let (_, codes) = judged.map_err(|why| refused(app, cookie, why))?;
+    let (accepted, codes) = judged.map_err(|why| refused(app, cookie, why))?;
 
-    if login.mailed.is_some() {
-        return must_choose(app, request, cookie, &login.username, codes);
+    let reply = match login.mailed {
+        Some(_) => must_choose(app, request, cookie, &login.username, codes),
+        None => complete(app, request, cookie, login, codes, new),
+    }?;
+    Ok(match accepted {
+        Accepted::Code => reply,
+        Accepted::RecoveryCode { left } => {
+            tell_of_recovery_code(app, request, &login.username, left);
+            let result = match login.mailed {
+                Some(_) => "password_change_required_by_recovery_code",
+                None => "login_by_recovery_code",
+            };
+            reply.noted_as(result)
+        }
+    })
+}
+
+/// Tells the owner that one of their recovery codes was used, and how many are left.
+pub(super) fn tell_of_recovery_code(app: &App, request: &Request, username: &str, left: usize) {
+    if let Some(account) = app.store.resolve(username) {
+        let notice = Notice::RecoveryCodeUsed { left };
+        app.errands.notify(&account, &notice, request.received);
     }
+}
+
+/// Both factors were right: a session begins.
+fn complete(
+    app: &App,
+    request: &Request,
+    cookie: &str,
+    login: &PendingLogin,
+    codes: Vec<String>,
+    device: Option<String>,
+) -> Answer {
     if !app.pending.finish(cookie) {
         return Err(Outcome::NoPendingLogin.into());
     }
     let enrolled = login.enrolling.is_some();
     let (username, password_id) = (&login.username, login.password_id);
-    let cookies = start_session(app, request, (username, password_id), new).inspect_err(|_| {
-        if enrolled {
-            // Nobody has seen the recovery codes: the next login enrols.
-            take_back(app, &login.username, |account| {
-                account.totp = None;
-                account.recovery_codes.clear();
-            });
-        }
-    })?;
+    let cookies =
+        start_session(app, request, (username, password_id), device).inspect_err(|_| {
+            if enrolled {
+                // Nobody has seen the recovery codes: the next login enrols.
+                take_back(app, &login.username, |account| {
+                    account.totp = None;
+                    account.recovery_codes.clear();
+                });
+            }
+        })?;
     let onward = if login.rd.is_empty() {
         "/account"
     } else {

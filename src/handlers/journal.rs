@@ -51,7 +51,8 @@ impl Journal {
         let event: String = path.chars().take(MAX_PATH).collect();
         let user = reply.user.as_deref().unwrap_or("-");
         let user: String = user.chars().take(names::MAX_EMAIL).collect();
-        let (address, result) = (request.client.to_string(), reply.outcome.code());
+        let address = request.client.to_string();
+        let result = reply.noted.unwrap_or_else(|| reply.outcome.code());
         tracing::info!(event, user, address, result);
     }
 

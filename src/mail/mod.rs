@@ -86,8 +86,8 @@ impl Outbox {
         self.send(self.draft(mail)?)
     }
 
-    /// Puts a mail on disk where nobody takes it for one yet, so that what it tells of can be saved
-    /// in between. A draft that is dropped is gone.
+    /// Makes room for a mail, so that what it tells of can be saved before anybody reads it. A draft
+    /// that is dropped is gone.
     ///
     /// # Errors
     ///
@@ -108,13 +108,14 @@ impl Outbox {
 
         let id = random_id()?;
         let text = letter::compose(&self.from, mail, &id)?;
-        let draft = Draft {
-            file: self.dir.join(format!(".{id}{DRAFT}")),
+        let draft = self.dir.join(format!(".{id}{DRAFT}"));
+        Ok(Draft {
+            file: make_draft(&draft)?,
+            draft,
             // In a listing the oldest comes first.
             path: self.dir.join(format!("{:010}-{id}.eml", mail.at.wall)),
-        };
-        write_draft(&draft.file, &text)?;
-        Ok(draft)
+            text,
+        })
     }
 
     /// Makes a draft a mail that waits, and returns where.
@@ -123,9 +124,12 @@ impl Outbox {
     ///
     /// Whatever the disk says; then nothing was posted. One that is there, and could not be made to
     /// survive a power cut, was.
-    pub fn send(&self, draft: Draft) -> io::Result<PathBuf> {
+    pub fn send(&self, mut draft: Draft) -> io::Result<PathBuf> {
+        draft.file.write_all(&draft.text)?;
+        // Synced before it is renamed, or a power cut could leave the new name on an empty file.
+        draft.file.sync_all()?;
         let path = draft.path.clone();
-        fs::rename(&draft.file, &path)?;
+        fs::rename(&draft.draft, &path)?;
         if let Err(error) = sync_parent(&path) {
             warn!(file = ?path, %error, "a mail might not survive a power cut");
         }
@@ -152,16 +156,20 @@ impl Outbox {
     }
 }
 
-/// A mail that is on disk and not posted yet.
+/// A mail that has a place on disk and is not posted yet.
+///
+/// No `Debug`: the text may hold a password.
 pub struct Draft {
-    file: PathBuf,
+    file: fs::File,
+    draft: PathBuf,
     path: PathBuf,
+    text: Vec<u8>,
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
         // There is none once it is posted. One that cannot be removed goes at a later start.
-        let _ = fs::remove_file(&self.file);
+        let _ = fs::remove_file(&self.draft);
     }
 }
 
@@ -204,17 +212,19 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::options()
+fn make_draft(draft: &Path) -> io::Result<fs::File> {
+    let file = fs::File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(draft)?;
     // A strict umask takes bits away that the owner needs.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text)?;
-    // Synced before it is renamed, or a power cut could leave the new name on an empty file.
-    file.sync_all()
+    if let Err(error) = file.set_permissions(Permissions::from_mode(0o600)) {
+        // If even this fails, a later start removes it.
+        let _ = fs::remove_file(draft);
+        return Err(error);
+    }
+    Ok(file)
 }
 
 /// Makes a new, a renamed or a removed name in the directory of `path` survive a power cut.

@@ -126,13 +126,12 @@ fn password_changed(when: &str, site: &str) -> (&'static str, String) {
 fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, String) {
     let (why, then) = match account.totp {
         Some(_) => (
-            "They did not get in: that takes a code of your authenticator, or a recovery\n\
-             code.\n\
+            "They did not get in: that takes a code of your authenticator or a\n\
+             recovery code.\n\
              \n\
              If this was you, the clock of the device with your authenticator may be\n\
              wrong; a recovery code gets you in.",
-            "and choose one that you use\n\
-             nowhere else:",
+            "and choose one that you use nowhere else:",
         ),
         None => (
             "They did not get in, but no authenticator is set up yet: whoever knows the\n\
@@ -140,8 +139,7 @@ fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, S
              \n\
              If this was you, the clock of the device with the authenticator may be\n\
              wrong.",
-            "log in with it, and set up\n\
-             your authenticator:",
+            "log in with it, and set up your authenticator:",
         ),
     };
     let text = format!(
@@ -150,8 +148,8 @@ fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, S
          on {when}.\n\
          {why}\n\
          \n\
-         If it was not you, somebody knows your password. Have a new one mailed to\n\
-         you, {then}\n\
+         If it was not you, somebody knows your password. Have a new one mailed,\n\
+         {then}\n\
          \n\
          {site}/forgot_password\n"
     );
@@ -160,7 +158,8 @@ fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, S
 
 fn recovery_code_used(left: usize, when: &str, site: &str) -> (&'static str, String) {
     let left = match left {
-        0 => "0 are left: make new ones, or without your authenticator you are locked out."
+        0 => "0 are left. Make new ones: without any, losing your authenticator locks\n\
+              you out."
             .to_owned(),
         1 => "1 is left. Make new ones in time.".to_owned(),
         left => format!("{left} are left."),
@@ -172,8 +171,9 @@ fn recovery_code_used(left: usize, when: &str, site: &str) -> (&'static str, Str
          \n\
          If this was you, there is nothing else to do.\n\
          \n\
-         If it was not you, somebody has your recovery codes, and knows your password\n\
-         or reads your mail. Change your password, and make new recovery codes:\n\
+         If it was not you, somebody has your recovery codes, and knows your\n\
+         password or reads your mail. Change your password, and make new recovery\n\
+         codes:\n\
          \n\
          {site}/account\n"
     );

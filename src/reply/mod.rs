@@ -28,6 +28,8 @@ pub struct Reply {
     clear_site_data: bool,
     /// Whose account it was about, for the log.
     pub user: Option<String>,
+    /// What the log calls it, if not by the outcome's code.
+    pub noted: Option<&'static str>,
 }
 
 /// Who a visitor is, as an application behind a proxy reads it.
@@ -50,6 +52,7 @@ impl From<Outcome> for Reply {
             cookies: Vec::new(),
             clear_site_data: false,
             user: None,
+            noted: None,
         }
     }
 }
@@ -109,6 +112,14 @@ impl Reply {
     pub fn clearing_site_data(self) -> Self {
         Self {
             clear_site_data: true,
+            ..self
+        }
+    }
+
+    /// Has the log say this instead of the outcome's code.
+    pub fn noted_as(self, result: &'static str) -> Self {
+        Self {
+            noted: Some(result),
             ..self
         }
     }

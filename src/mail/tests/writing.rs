@@ -176,7 +176,7 @@ fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
             assert!(body.contains("on 22 November 2026 at 12:00 UTC"), "{body}");
             assert!(body.contains("If it was not you"), "{body}");
             assert!(body.contains("\nhttps://login.example.com/"), "{body}");
-            assert!(body.lines().all(|line| line.len() <= 78), "{body}");
+            assert!(body.lines().all(|line| line.len() <= 76), "{body}");
             assert!(
                 text.contains("\r\nContent-Transfer-Encoding: 7bit\r\n"),
                 "{body}"
@@ -210,7 +210,7 @@ fn nobody_is_told_of_a_second_factor_they_do_not_have() {
 
 #[test]
 fn how_many_recovery_codes_are_left_is_said_for_each_number() {
-    for (left, said) in [(9, "9 are left."), (1, "1 is left."), (0, "0 are left:")] {
+    for (left, said) in [(9, "9 are left."), (1, "1 is left."), (0, "0 are left.")] {
         let mail = Notice::RecoveryCodeUsed { left }.mail(&alice(), noon(), SITE);
         assert!(mail.body.contains(&format!("\n{said}")), "{}", mail.body);
     }
