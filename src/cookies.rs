@@ -34,12 +34,7 @@ impl Cookies {
         }
     }
 
-    pub fn session<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        request.cookie(self.session)
-    }
-
-    /// Every value of the session's cookie that came. Only for ending them: whoever can name a
-    /// session may end it.
+    /// Every value of the session's cookie that came: other hosts of the domain can set more.
     pub fn sessions<'a>(&self, request: &'a Request) -> impl Iterator<Item = &'a str> {
         request.cookies(self.session)
     }
@@ -57,7 +52,21 @@ impl Cookies {
     }
 
     pub fn end_session(&self) -> String {
-        self.domain_wide(&end(self.session))
+        self.domain_wide(&end(self.session, "/"))
+    }
+
+    /// Has the browser forget every cookie of the session's name that comes with a request for this
+    /// path, in whatever way it was set.
+    pub fn forget_sessions(&self, path: &str) -> Vec<String> {
+        if self.domain.is_empty() {
+            return vec![end(self.session, "/")];
+        }
+        let paths = covering(path).into_iter();
+        let both = |path: String| {
+            let bare = end(self.session, &path);
+            [self.domain_wide(&bare), bare]
+        };
+        paths.flat_map(both).collect()
     }
 
     pub fn set_login(&self, value: &str) -> String {
@@ -65,7 +74,7 @@ impl Cookies {
     }
 
     pub fn end_login(&self) -> String {
-        end(LOGIN)
+        end(LOGIN, "/")
     }
 
     pub fn set_device(&self, value: &str) -> String {
@@ -78,11 +87,37 @@ impl Cookies {
 }
 
 fn set(name: &str, value: &str) -> String {
-    format!("{name}={value}; Secure; HttpOnly; SameSite=Lax; Path=/")
+    set_at(name, value, "/")
 }
 
-fn end(name: &str) -> String {
-    format!("{}; Max-Age=0", set(name, ""))
+fn set_at(name: &str, value: &str, path: &str) -> String {
+    format!("{name}={value}; Secure; HttpOnly; SameSite=Lax; Path={path}")
+}
+
+fn end(name: &str, path: &str) -> String {
+    format!("{}; Max-Age=0", set_at(name, "", path))
+}
+
+/// How deep a planted cookie is looked for: an answer has room for so many.
+const MAX_DEPTH: usize = 3;
+
+/// The paths whose cookies come with a request for this one (RFC 6265, section 5.1.4), the first
+/// ones of them.
+fn covering(path: &str) -> Vec<String> {
+    let mut found = vec!["/".to_owned()];
+    let ends = path.match_indices('/').map(|(at, _)| at).skip(1);
+    for end in ends.chain([path.len()]).take(MAX_DEPTH) {
+        let folder = &path[..end];
+        // What would end the attribute cannot be named in it.
+        let plain = folder
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b';');
+        if plain && folder.len() > 1 && !folder.ends_with('/') {
+            found.push(folder.to_owned());
+            found.push(format!("{folder}/"));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -99,5 +134,35 @@ mod tests {
             Cookies::new(Some("example.com")).end_session(),
             "__Secure-session=; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0; Domain=example.com"
         );
+    }
+
+    #[test]
+    fn a_cookie_is_forgotten_on_every_path_that_it_came_for() {
+        for (path, paths) in [
+            ("/", &["/"][..]),
+            ("", &["/"]),
+            ("/a", &["/", "/a", "/a/"]),
+            ("/a/", &["/", "/a", "/a/"]),
+            ("/a/b", &["/", "/a", "/a/", "/a/b", "/a/b/"]),
+            ("/a;x/b", &["/"]),
+            ("/a/b;x", &["/", "/a", "/a/"]),
+            ("//", &["/"]),
+            (
+                "/a/b/c/d/e",
+                &["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/"],
+            ),
+        ] {
+            assert_eq!(covering(path), paths, "{path}");
+        }
+        let shared = Cookies::new(Some("example.com"));
+        assert_eq!(
+            shared.forget_sessions("/"),
+            [
+                "__Secure-session=; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0; Domain=example.com",
+                "__Secure-session=; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0",
+            ]
+        );
+        let own = Cookies::new(None);
+        assert_eq!(own.forget_sessions("/a/b"), [own.end_session()]);
     }
 }

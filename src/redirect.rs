@@ -1,9 +1,13 @@
 //! Where a visitor may be sent after logging in: the one judge of `rd`.
 
+use percent_encoding::percent_decode_str;
 use url::{Position, Url, form_urlencoded};
 
 /// Longest `rd`, in bytes.
 pub const MAX_LENGTH: usize = 2048;
+
+/// What stands in the place of an `rd` that is longer. No browser goes there.
+pub const TOO_LONG: &str = "too-long:";
 
 /// The targets this site may send its visitors to.
 pub struct Targets {
@@ -34,13 +38,24 @@ impl Targets {
         if !target.username().is_empty() || target.password().is_some() {
             return None;
         }
-        if target.origin() == self.public_url.origin() {
-            let path = &target[Position::BeforePath..];
-            // A browser reads two slashes as the beginning of a host.
-            return (!path.starts_with("//")).then(|| path.to_owned());
+        let host = target.host_str()?;
+        let is_ours = self.public_url.host_str() == Some(host);
+        if is_ours && is_logout(target.path()) {
+            return None;
         }
-        let inside = self.is_in_domain(target.host_str()?);
-        (target.scheme() == "https" && inside).then(|| target.to_string())
+        // A backslash is left where it means nothing to the parser, but the next reader may differ.
+        let path = target[Position::BeforePath..].replace('\\', "%5C");
+        let port = target.port();
+        if is_ours && target.scheme() == self.public_url.scheme() && port == self.public_url.port()
+        {
+            // A browser reads two slashes as the beginning of a host.
+            return (!path.starts_with("//")).then_some(path);
+        }
+        if target.scheme() != "https" || !self.is_in_domain(host) {
+            return None;
+        }
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("https://{host}{port}{path}"))
     }
 
     /// Host and path of an allowed target that is not ours.
@@ -63,6 +78,35 @@ impl Targets {
         })
     }
 }
+
+/// Whether a path ends the session that a login has just begun, for the most generous reader.
+fn is_logout(path: &str) -> bool {
+    let mut text = path.to_owned();
+    for _ in 0..MAX_DECODING {
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == text {
+            break;
+        }
+        text = decoded;
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for segment in text.split(['/', '\\']) {
+        match segment
+            .split([';', '?', '#'])
+            .next()
+            .unwrap_or_default()
+            .trim()
+        {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    matches!(names[..], [name] if name.eq_ignore_ascii_case("logout"))
+}
+
+/// How often a path is decoded to see what is in it. Nobody encodes nine times by mistake.
+const MAX_DECODING: usize = 8;
 
 /// A target as the value of a field in a query.
 pub fn encode(target: &str) -> String {
@@ -119,8 +163,17 @@ mod tests {
             ),
             (
                 "https://app.example.com//evil.test/\\x?\\",
-                "https://app.example.com//evil.test//x?\\",
+                "https://app.example.com//evil.test//x?%5C",
             ),
+            ("/a?b=\\c#\\d", "/a?b=%5Cc#%5Cd"),
+            // Other people's log-outs are theirs.
+            (
+                "https://app.example.com/logout",
+                "https://app.example.com/logout",
+            ),
+            ("/logout/x", "/logout/x"),
+            ("/logouts", "/logouts"),
+            ("/login?rd=/logout", "/login?rd=/logout"),
         ] {
             assert_eq!(targets().allow(rd).as_deref(), Some(target), "{rd}");
         }
@@ -179,6 +232,36 @@ mod tests {
             "/%5c/../\\/evil.test",
             "/.//evil.test",
             "/..//evil.test",
+            // A URL in a URL has the origin of the inner one, and leads where the outer does.
+            "blob:https://auth.example.com\\\\@evil.test/",
+            "blob:https://auth.example.com/",
+            "blob:https://app.example.com/x",
+            "filesystem:https://auth.example.com/temporary/x",
+            "view-source:https://auth.example.com/",
+            "about:blank",
+            "https:\\\\user@auth.example.com/",
+            "https://:@auth.example.com:x/",
+            "https://:pw@auth.example.com/",
+            TOO_LONG,
+            "/logout",
+            "/logout/",
+            "/logout?x",
+            "/logout#x",
+            "logout",
+            "/LOGOUT",
+            "/./logout",
+            "/x/../logout",
+            "/%6Cogout",
+            "/%256cogout",
+            "/logout%20",
+            "/logout;x",
+            "/log\tout",
+            "\\logout",
+            "/%2e/logout",
+            "/x%2f..%2flogout",
+            "https://auth.example.com/logout",
+            "HTTPS://AUTH.example.com:443/logout?a=b",
+            "https://auth.example.com:8443/logout",
         ] {
             assert_eq!(targets().allow(rd), None, "{rd:?}");
         }

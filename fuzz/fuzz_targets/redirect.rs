@@ -14,10 +14,16 @@ fuzz_target!(|rd: &str| {
     };
 
     assert!(target.len() <= MAX_LENGTH);
-    assert!(target.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(
+        target
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    );
     let reached = page.join(&target).expect("what was allowed is a URL");
     assert_eq!(reached.scheme(), "https");
     assert!(reached.username().is_empty() && reached.password().is_none());
+    assert!(target.starts_with('/') || target.starts_with("https://"));
+    assert!(!target.starts_with("//") && reached.path() != "/logout");
     let host = reached.host_str().expect("a host");
     assert!(host == "example.com" || host.ends_with(".example.com"));
     assert_eq!(targets.allow(&target), Some(target));

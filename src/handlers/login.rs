@@ -8,8 +8,8 @@ use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, is_cross_site, known_device, logged_in, name_field,
-    password_field, rd_field, target, typed, typed_rd,
+    Answer, App, LoggedIn, denied, is_cross_site, is_rd_too_long, known_device, logged_in,
+    name_field, password_field, rd_field, rd_of, sessions, target, typed, typed_rd,
 };
 use crate::http::{Method, Request};
 use crate::origin::Origin;
@@ -33,16 +33,28 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     });
     let notice = notice.map(|outcome| outcome.message().into_owned());
     let notice = notice.or_else(|| sent_here(&rd));
+    let notice = notice.or_else(|| is_rd_too_long(&query).then(|| TOO_LONG.to_owned()));
     let username = username
         .filter(|name| names::is_username(name))
         .unwrap_or_default();
-    Ok(Reply::page(Page::Login {
-        username,
-        rd,
-        notice,
-        problem: None,
-    }))
+    let page = |notice| {
+        Reply::page(Page::Login {
+            username,
+            rd,
+            notice,
+            problem: None,
+        })
+    };
+    if sessions::are_two(app, request) {
+        let said = format!("{} {}", Outcome::TwoSessions.message(), sessions::ADVICE);
+        let cookies = app.cookies.forget_sessions(&request.path);
+        return Ok(page(Some(said)).with_cookies(cookies));
+    }
+    Ok(page(notice))
 }
+
+const TOO_LONG: &str =
+    "The address you came from is too long to come back to. Log in, then open it once more.";
 
 /// What one is told who wanted a page of the account and has no session, or has it no longer.
 fn sent_here(rd: &str) -> Option<String> {
@@ -74,6 +86,9 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
             "{host} asked you to log in, and you are. If Continue leads back to this page, your \
              session does not reach {host}: tell whoever runs it."
         )),
+        None if is_rd_too_long(query) => Some(
+            "The address you came from is too long to come back to. Open it once more.".to_owned(),
+        ),
         None if rd.is_empty() && query.has("rd") => {
             Some("The address you came from is none that this server leads back to.".to_owned())
         }
@@ -110,7 +125,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
     let password = password_field(&form, "password")?;
-    let rd = rd_field(app, &form)?;
+    let rd = rd_of(app, request, &form)?;
 
     let proof = check_password(app, request, &name, password)?;
     let proof = proof.ok_or(Outcome::WrongCredentials)?;

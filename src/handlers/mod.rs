@@ -31,6 +31,7 @@ mod journal;
 mod login;
 mod new_password;
 mod script;
+mod sessions;
 mod visitor;
 
 pub use journal::Journal;
@@ -187,6 +188,21 @@ fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
     Ok(app.targets.allow(&rd).unwrap_or_default())
 }
 
+/// `rd` of a form that was sent: its own, or that of the address it was sent to, which a page that
+/// has no address of its own keeps.
+fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormError> {
+    if form.has("rd") {
+        return rd_field(app, form);
+    }
+    Ok(rd_field(app, &Form::of_query(request)).unwrap_or_default())
+}
+
+/// Whether the way back is too long to be carried along, or was found to be by the proxy's question.
+fn is_rd_too_long(query: &Form<'_>) -> bool {
+    let rd = query.optional("rd", usize::MAX).ok().flatten();
+    rd.is_some_and(|rd| rd.as_str() == redirect::TOO_LONG || rd.len() > redirect::MAX_LENGTH)
+}
+
 /// What was typed into a field, to show it again; nothing if it cannot be shown.
 fn typed(request: &Request, field: &'static str) -> String {
     let form = Form::of_body(request).ok();
@@ -197,7 +213,7 @@ fn typed(request: &Request, field: &'static str) -> String {
 /// `rd` of a form that was sent; nothing if it cannot be read.
 fn typed_rd(app: &App, request: &Request) -> String {
     let form = Form::of_body(request).ok();
-    form.and_then(|form| rd_field(app, &form).ok())
+    form.and_then(|form| rd_of(app, request, &form).ok())
         .unwrap_or_default()
 }
 
@@ -256,8 +272,7 @@ struct LoggedIn {
     account: Arc<Account>,
 }
 
-/// Who sends this request, by the session's cookie. The account is read anew each time, so that
-/// one deleted or disabled is out at once.
+/// Who sends this request, by the session's cookie.
 fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
     let me = session_of(app, request)?;
     if request.method != Method::Head {
@@ -268,24 +283,20 @@ fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
 
 /// As [`logged_in`], without noting that the session was used.
 fn session_of(app: &App, request: &Request) -> Option<LoggedIn> {
-    let now = request.received;
-    let session = app
-        .store
-        .session(Digest::of(app.cookies.session(request)?))?;
-    if session.is_over(app.session_limits, now.timestamp()) {
-        return None;
-    }
-    let account = app
-        .store
-        .resolve(&session.username)
-        .filter(|account| !account.disabled && session.is_of(account))?;
-    Some(LoggedIn { session, account })
+    let mut presented = sessions::presented(app, request);
+    let me = presented.next()?;
+    presented.next().is_none().then_some(me)
 }
 
 /// As [`logged_in`], or the refusal that sends a browser to log in and back to `back`.
 fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
-    let refusal = || Refusal::from(Outcome::LoginRequired).then_to(format!("/login?rd={back}"));
-    logged_in(app, request).ok_or_else(refusal)
+    logged_in(app, request).ok_or_else(|| {
+        let login = format!("/login?rd={back}");
+        if sessions::are_two(app, request) {
+            return sessions::two(app, &request.path, &login);
+        }
+        Refusal::from(Outcome::LoginRequired).then_to(login)
+    })
 }
 
 /// The page for one whom the rules do not let in at a host.
@@ -329,9 +340,9 @@ fn start_session(
     device: Option<String>,
 ) -> Result<Vec<String>, Refusal> {
     let (session, cookie) = new_session(request, whose);
-    let before = app.cookies.session(request).map(Digest::of);
+    let before: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
     app.store.update_sessions(move |sessions| {
-        sessions.retain(|old| Some(old.id) != before);
+        sessions.retain(|old| !before.contains(&old.id));
         sessions.add(session);
     })?;
     Ok(session_started(app, request, whose.0, &cookie, device))

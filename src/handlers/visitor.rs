@@ -3,8 +3,8 @@
 use crate::accounts::{Account, Taken, names};
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, hash, logged_in, name_field, new_password_field, password_field, rd_field, typed,
-    typed_rd,
+    Answer, App, hash, is_rd_too_long, logged_in, name_field, new_password_field, password_field,
+    rd_field, typed, typed_rd,
 };
 use crate::http::Request;
 use crate::origin::Origin;
@@ -17,7 +17,11 @@ use crate::reply::{Outcome, Refusal, Reply};
 pub(super) fn first_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     if query.has("rd") {
-        let rd = rd_field(app, &query).unwrap_or_default();
+        let rd = if is_rd_too_long(&query) {
+            redirect::TOO_LONG.to_owned()
+        } else {
+            rd_field(app, &query).unwrap_or_default()
+        };
         let mut login = pages::with_rd("/login", &rd);
         // That a proxy asked, and not a link, is worth knowing there.
         if query.has("rm") && !rd.is_empty() {

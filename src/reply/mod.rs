@@ -141,7 +141,10 @@ impl Refusal {
     pub fn beside(mut self, page: impl FnOnce(Problem) -> Page) -> Self {
         let outcome = &self.0.outcome;
         // These concern no field, and the page that says so has a way on.
-        let elsewhere = matches!(outcome, Outcome::LoginRequired | Outcome::NoPendingLogin);
+        let elsewhere = matches!(
+            outcome,
+            Outcome::LoginRequired | Outcome::NoPendingLogin | Outcome::TwoSessions
+        );
         if !elsewhere && self.0.page.is_none() {
             let text = outcome.message().into_owned();
             self.0.page = Some(page(Problem {
@@ -175,6 +178,11 @@ impl Refusal {
     /// As [`Reply::pointing_to`].
     pub fn pointing_to(mut self, location: String) -> Self {
         self.0.pointer = Some(location);
+        self
+    }
+
+    pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
+        self.0.cookies.extend(cookies);
         self
     }
 

@@ -86,6 +86,10 @@ pub enum Outcome {
     Shown,
     Throttled(Duration),
     TooLarge,
+    /// An application may read the address in another way than we do; why.
+    TwoReadings(&'static str),
+    /// Two cookies came that are both sessions: one of them is somebody else's.
+    TwoSessions,
     UnsupportedType,
     UserExists,
     WrongCode,
@@ -105,6 +109,7 @@ impl Outcome {
             Self::BadTarget(Dialect::Verify, _)
             | Self::LoginRequired
             | Self::NoPendingLogin
+            | Self::TwoSessions
             | Self::WrongCode
             | Self::WrongCredentials
             | Self::WrongPassword => 401,
@@ -112,7 +117,8 @@ impl Outcome {
             | Self::CrossSite
             | Self::Denied
             | Self::ForeignField(_)
-            | Self::RegistrationClosed => 403,
+            | Self::RegistrationClosed
+            | Self::TwoReadings(_) => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::EmailExists | Self::UserExists => 409,
@@ -146,7 +152,7 @@ impl Outcome {
             Self::Internal => "internal",
             Self::LoggedOutByGet | Self::LoggedOutByPost => "logged_out",
             Self::LoginComplete(_) => "login_complete",
-            Self::LoginRequired | Self::SentToLogin { .. } => "login_required",
+            Self::LoginRequired | Self::SentToLogin { .. } | Self::TwoSessions => "login_required",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::NewPasswordSent => "new_password_sent",
             Self::NoPendingLogin => "no_pending_login",
@@ -165,6 +171,7 @@ impl Outcome {
             Self::Shown => "shown",
             Self::Throttled(_) => "throttled",
             Self::TooLarge => "too_large",
+            Self::TwoReadings(_) => "two_readings",
             Self::UnsupportedType => "unsupported_type",
             Self::UserExists => "user_exists",
             Self::WrongCode => "wrong_code",
@@ -215,6 +222,9 @@ impl Outcome {
                 let seconds = seconds(*wait);
                 return format!("Too many attempts. Try again in {seconds} seconds.").into();
             }
+            Self::TwoReadings(why) => {
+                return format!("This address can be read in more than one way. {why}").into();
+            }
             Self::BadTarget(_, why) => why,
             Self::Account(_) | Self::Admitted | Self::Shown => "",
             Self::AccountDeleted => "Your account has been deleted.",
@@ -247,6 +257,7 @@ impl Outcome {
             Self::RegistrationClosed => "Registration is closed.",
             Self::SessionsEnded => "Done.",
             Self::TooLarge => "The request is too large.",
+            Self::TwoSessions => "Two sessions were sent at once, so neither counts. Log in again.",
             Self::UnsupportedType => "Send the form as application/x-www-form-urlencoded.",
             Self::UserExists => "The user already exists.",
             Self::WrongCode => "Wrong 2FA code.",

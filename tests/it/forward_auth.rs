@@ -277,7 +277,6 @@ fn only_a_session_counts_and_not_half_a_login() {
         format!("__Secure-session={device}"),
         format!("__Host-session={}", own.split_once('=').unwrap().1),
         format!("{own}x"),
-        format!("{own}; {own}"),
         "__Secure-session=".to_owned(),
         "__Secure-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
     ] {
@@ -1017,21 +1016,221 @@ fn a_strict_question_is_refused_if_it_carries_what_only_the_proxy_may_say() {
 }
 
 #[test]
-fn a_way_back_too_long_for_the_login_leads_to_the_site() {
+fn a_way_back_too_long_for_the_login_is_said_to_be() {
     let server = setup().start();
-    let uri = format!("/{}", "a".repeat(3000));
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let browser = Visitor::new(&server, Accept::Page);
+    let fits = format!("/{}", "a".repeat(2048 - "https://app.example.com/".len()));
+    let query = format!("/x?{}", "b".repeat(2100));
+    let twice = format!("{fits}a");
+    let huge = format!("/{}", "c".repeat(9000));
+    for uri in [&twice, &query, &huge] {
+        let url = format!("https://app.example.com{uri}");
+        for (path, fields) in [
+            (FORWARD_AUTH, forwarded("GET", "app.example.com", uri)),
+            (AUTH_REQUEST, original("GET", &url)),
+            (VERIFY, forwarded("GET", "app.example.com", uri)),
+        ] {
+            let answer = ask(&server, "GET", path, &fields);
+            let location = answer.header("location").unwrap();
+            assert!(location.len() < 100, "{location}");
+            let login = location.strip_prefix("https://auth.example.com").unwrap();
 
+            let page = browser.get(login);
+            assert_eq!(page.status, 200, "{login}");
+            assert!(
+                page.body.contains("too long to come back to"),
+                "{}",
+                page.body
+            );
+            assert!(page.body.contains("name=\"rd\" value=\"\""));
+            let known = alice.reading(Accept::Page).get(login);
+            assert!(known.body.contains("too long to come back to"));
+            // As old configurations send people.
+            let old = browser.get(&login.replace("/login?", "/?"));
+            let page = browser.get(old.header("location").unwrap());
+            assert!(page.body.contains("too long to come back to"));
+        }
+    }
     let answer = ask(
         &server,
         "GET",
         FORWARD_AUTH,
-        &forwarded("GET", "app.example.com", &uri),
+        &forwarded("GET", "app.example.com", &fits),
     );
+    let login = answer.header("location").unwrap();
+    let page = browser.get(login.strip_prefix("https://auth.example.com").unwrap());
+    assert!(!page.body.contains("too long") && page.body.contains(&fits));
+    // Written by somebody else.
+    let page = browser.get(&format!("/login?rd=/{}", "a".repeat(2048)));
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("too long to come back to"));
+}
 
+#[test]
+fn a_way_back_in_a_post_is_that_of_the_body_or_else_of_the_address() {
+    let server = setup().start();
+    let alice = Visitor::program(&server);
+    alice.register("alice");
+    alice.enrol("alice");
+    let browser = Visitor::new(&server, Accept::Page);
+    let long = format!("/{}", "a".repeat(2048));
+    let right = [("username", "alice"), ("password", PASSWORD)];
+    let with_rd = |rd| [right[0], right[1], ("rd", rd)];
+    let next = |query: &str, form: &[(&str, &str)]| {
+        let answer = browser.post(&format!("/login{query}"), form);
+        (answer.status, answer.header("location").map(str::to_owned))
+    };
+
+    let to = |location: &str| (303, Some(location.to_owned()));
     assert_eq!(
-        answer.header("location"),
-        Some("https://auth.example.com/login?rd=https%3A%2F%2Fapp.example.com%2F&rm=GET")
+        next("?rd=/account", &right),
+        to("/secret_key?rd=%2Faccount")
     );
+    assert_eq!(
+        next("?rd=/x", &with_rd("/account")),
+        to("/secret_key?rd=%2Faccount")
+    );
+    assert_eq!(next("?rd=/account", &with_rd("")), to("/secret_key"));
+    assert_eq!(next(&format!("?rd={long}"), &right), to("/secret_key"));
+    assert_eq!(next("?rd=too-long%3A", &right), to("/secret_key"));
+    assert_eq!(next("?rd=https://evil.test/", &right), to("/secret_key"));
+    assert_eq!(next("", &with_rd(&long)).0, 400);
+    alice.post("/login", &with_rd(&long)).expect("bad_field");
+}
+
+#[test]
+fn of_several_session_cookies_the_one_that_is_a_session_counts() {
+    let (server, _, own) = with_alice();
+    let (bob, _) = Visitor::with_account(&server, "bob");
+    let ended = session(&bob);
+    bob.post("/logout", &[]).expect("logged_out");
+
+    for cookies in [
+        format!("__Secure-session=planted; {own}"),
+        format!("{own}; __Secure-session="),
+        format!("{own}; {ended}"),
+        format!("a=1; {ended}; __Secure-session=x; b=2; {own}; __Secure-session=y"),
+        // Browsers keep a tab in a value, which an application could set.
+        format!("a=1;\t{own}"),
+        format!("\t {own}\t;\tb=2"),
+        format!("a=1;\t__Secure-session=planted; {own}"),
+    ] {
+        assert!(is_let_in(&server, &cookies), "{cookies:?}");
+    }
+    for cookies in [
+        format!("{ended}; __Secure-session=x"),
+        format!("a=1\t{own}"),
+        format!("__Secure-session\t={}", &own["__Secure-session=".len()..]),
+        format!("x{own}"),
+    ] {
+        assert!(!is_let_in(&server, &cookies), "{cookies:?}");
+    }
+    // A tab is the only one of its kind.
+    for control in ["\x01", "\x0b", "\x0c", "\x1f", "\x7f", "\0"] {
+        for (path, status) in [
+            (FORWARD_AUTH, 400),
+            (AUTH_REQUEST, 403),
+            ("/", 400),
+            ("/login", 400),
+            ("/account", 400),
+            ("/healthz", 400),
+            ("/nowhere", 400),
+        ] {
+            let cookie = format!("a={control}; {own}");
+            let answer = ask(&server, "GET", path, &[("Cookie", &cookie)]);
+            assert_eq!(answer.status, status, "{path} {control:?}");
+        }
+    }
+}
+
+#[test]
+fn two_sessions_at_once_are_none_and_the_page_says_so_and_ends_the_name() {
+    let (server, alice, own) = with_alice();
+    let (mallory, _) = Visitor::with_account(&server, "mallory");
+    let planted = session(&mallory);
+    let ends = |answer: &Answer| {
+        let mut ended: Vec<&str> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie")
+            .map(|(_, value)| value.as_str())
+            .collect();
+        ended.sort_unstable();
+        assert!(
+            ended
+                .iter()
+                .all(|cookie| cookie.contains("=;") && cookie.contains("Max-Age=0"))
+        );
+        let at_root: Vec<&str> = ended
+            .into_iter()
+            .filter(|cookie| cookie.contains("Path=/;"))
+            .collect();
+        let attributes = "Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0";
+        let bare = format!("__Secure-session=; {attributes}");
+        assert_eq!(
+            at_root,
+            [bare.clone(), format!("{bare}; Domain=example.com")]
+        );
+    };
+    for cookies in [
+        format!("{own}; {planted}"),
+        format!("{planted}; x=y; {own}"),
+        format!("{own};\t{planted}; __Secure-session=x"),
+    ] {
+        let cookie = ("Cookie", cookies.as_str());
+        let questions = [
+            (FORWARD_AUTH, forwarded("GET", "app.example.com", "/a/b")),
+            (AUTH_REQUEST, original("GET", "https://app.example.com/a/b")),
+            (VERIFY, forwarded("GET", "app.example.com", "/a/b")),
+            ("/account", vec![("Accept", BROWSER)]),
+            ("/account/password", vec![("Accept", BROWSER)]),
+        ];
+        for (path, fields) in questions {
+            let answer = ask(&server, "GET", path, &with(fields, &[cookie]));
+
+            assert_eq!(answer.status, 401, "{path}");
+            assert_eq!(answer.header("remote-user"), None);
+            assert!(
+                answer.body.contains("Two sessions were sent"),
+                "{path} {answer:?}"
+            );
+            ends(&answer);
+        }
+        let login = ask(&server, "GET", "/login", &[("Accept", BROWSER), cookie]);
+        assert_eq!(login.status, 200);
+        assert!(login.body.contains("Two sessions were sent"));
+        ends(&login);
+        let told = ask(
+            &server,
+            "GET",
+            "/account",
+            &[("Accept", "application/json"), cookie],
+        );
+        told.expect("login_required");
+        ends(&told);
+    }
+    // A planted one can have a path of its own, as long as that of what is asked for.
+    let both = format!("{own}; {planted}");
+    let fields = with(
+        forwarded("GET", "app.example.com", "/a/b"),
+        &[("Cookie", &both)],
+    );
+    let answer = format!("{:?}", ask(&server, "GET", FORWARD_AUTH, &fields));
+    for path in ["/a", "/a/", "/a/b", "/a/b/"] {
+        assert!(answer.contains(&format!("Path={path};")), "{path} {answer}");
+    }
+    // Neither was ended; a log-out ends both.
+    assert!(alice.is_logged_in() && mallory.is_logged_in());
+    let fields = [("Accept", "application/json"), ("Cookie", both.as_str())];
+    ask(
+        &server,
+        "POST",
+        "/logout",
+        &with(fields.to_vec(), &[("Content-Length", "0")]),
+    )
+    .expect("logged_out");
+    assert!(!alice.is_logged_in() && !mallory.is_logged_in());
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub(super) struct Asked {
     pub(super) by_original_url: bool,
 }
 
+/// Why a path has two readings at a host, which is in lower case and without a final dot.
+pub(super) type Readings<'a> = &'a dyn Fn(&str, &str) -> Option<&'static str>;
+
 /// The parts of a target before they are put together.
 #[derive(PartialEq)]
 struct Parts<'a> {
@@ -32,6 +35,9 @@ pub(super) enum Unfit {
     Unreadable(&'static str),
     /// The method, whatever the rest.
     Method(&'static str),
+    /// A path in which an application may find something else than the rules do, and the site it is
+    /// at.
+    TwoReadings(&'static str, String),
 }
 
 impl From<&'static str> for Unfit {
@@ -52,6 +58,7 @@ impl Asked {
         request: &Request,
         dialect: Dialect,
         targets: &Targets,
+        two_readings: Readings<'_>,
     ) -> Result<Self, Unfit> {
         let by_original_url = match dialect {
             Dialect::AuthRequest => true,
@@ -77,17 +84,18 @@ impl Asked {
         }
         Ok(Self {
             method: read_method(request, method, dialect)?,
-            target: read_target(&parts, targets)?,
+            target: read_target(&parts, targets, two_readings)?,
             by_original_url,
         })
     }
 
-    /// Where the visitor is brought back to: the whole of it, or the site if that is too long.
-    pub(super) fn way_back(&self) -> String {
+    /// Where the visitor is brought back to, or that it is too far to write down.
+    pub(super) fn way_back(&self) -> &str {
         if self.target.as_str().len() <= redirect::MAX_LENGTH {
-            return self.target.to_string();
+            self.target.as_str()
+        } else {
+            redirect::TOO_LONG
         }
-        format!("{}/", self.target.origin().ascii_serialization())
     }
 }
 
@@ -151,27 +159,40 @@ fn is_token(text: &str) -> bool {
 
 /// Puts a target together and has it read as a browser would. What a browser would not have sent
 /// just so is refused: somebody hopes that the application reads it in another way than we do.
-fn read_target(parts: &Parts<'_>, targets: &Targets) -> Result<Url, Why> {
+fn read_target(
+    parts: &Parts<'_>,
+    targets: &Targets,
+    two_readings: Readings<'_>,
+) -> Result<Url, Unfit> {
     let secure = ["https", "wss"]
         .iter()
         .any(|s| parts.scheme.eq_ignore_ascii_case(s));
     if !secure {
-        return Err(UNSAFE);
+        return Err(UNSAFE.into());
     }
-    if !is_authority(parts.authority) || !is_path(parts.path) {
-        return Err(UNREADABLE);
+    if !is_authority(parts.authority) {
+        return Err(UNREADABLE.into());
     }
-    let text = format!("https://{}{}", parts.authority, parts.path);
-    let mut target = Url::parse(&text).map_err(|_| UNREADABLE)?;
-    let host = target.host_str().unwrap_or_default();
+    let site = format!("https://{}", parts.authority);
+    let mut site = Url::parse(&site).map_err(|_| UNREADABLE)?;
+    let host = site.host_str().unwrap_or_default();
     if let Some(bare) = host.strip_suffix('.') {
         let bare = bare.to_owned();
-        target.set_host(Some(&bare)).map_err(|_| UNREADABLE)?;
+        site.set_host(Some(&bare)).map_err(|_| UNREADABLE)?;
     }
-    if !targets.covers(target.host_str().unwrap_or_default()) {
-        return Err(FOREIGN);
+    let host = site.host_str().unwrap_or_default();
+    if !targets.covers(host) {
+        return Err(FOREIGN.into());
     }
-    Ok(target)
+    let path = parts.path.split('?').next().unwrap_or_default();
+    if let Some(why) = two_readings(host, path) {
+        return Err(Unfit::TwoReadings(why, site.into()));
+    }
+    if !is_path(parts.path) {
+        return Err(UNREADABLE.into());
+    }
+    let site = site.as_str().trim_end_matches('/');
+    Ok(Url::parse(&format!("{site}{}", parts.path)).map_err(|_| UNREADABLE)?)
 }
 
 /// Host and port without user information, without anything a URL parser would take away, and

@@ -9,7 +9,7 @@ mod reader;
 
 use crate::accounts::Account;
 use crate::handlers::authz::asked::{Asked, Unfit};
-use crate::handlers::{Answer, App, denied, session_of};
+use crate::handlers::{Answer, App, denied, session_of, sessions};
 use crate::http::{FOREIGN_FIELD, Request};
 use crate::pages::{Page, Way};
 use crate::redirect;
@@ -32,26 +32,60 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
     {
         return Err(not_the_visitors(app, why));
     }
-    let asked = Asked::read(request, dialect, &app.targets).map_err(|unfit| match unfit {
-        Unfit::Unreadable(why) => Outcome::BadTarget(dialect, why),
-        // The old endpoint knows no status of its own for it.
-        Unfit::Method(why) if dialect == Dialect::Verify => {
-            Outcome::BadTarget(Dialect::ForwardAuth, why)
-        }
-        Unfit::Method(why) => Outcome::BadTarget(dialect, why),
-    })?;
+    let access = app.store.access();
+    let two_readings = |host: &str, path: &str| access.two_readings(host, path);
+    let asked = Asked::read(request, dialect, &app.targets, &two_readings)
+        .map_err(|unfit| unanswerable(app, dialect, unfit))?;
 
-    let me = session_of(app, request).ok_or_else(|| to_login(app, request, dialect, &asked))?;
+    let me = session_of(app, request).ok_or_else(|| nobody(app, request, dialect, &asked))?;
     // By whatever method the proxy asks: one that asks by HEAD guards visitors who are there.
     me.session.seen(request.received.timestamp());
 
     let host = asked.target.host_str().unwrap_or_default();
-    let access = app.store.access();
     if !access.admits(host, asked.target.path(), &me.account.groups) {
         return Ok(turned_away(app, &me.account, dialect, &asked));
     }
 
     Ok(Reply::from(Outcome::Admitted).identifying(identity(&me.account)))
+}
+
+/// What is answered to a question that nothing can be said about.
+fn unanswerable(app: &App, dialect: Dialect, unfit: Unfit) -> Refusal {
+    let (dialect, why) = match unfit {
+        Unfit::Unreadable(why) => (dialect, why),
+        // The old endpoint has no status of its own for it.
+        Unfit::Method(why) if dialect == Dialect::Verify => (Dialect::ForwardAuth, why),
+        Unfit::Method(why) => (dialect, why),
+        Unfit::TwoReadings(why, site) => {
+            let outcome = Outcome::TwoReadings(why);
+            let page = Page::Message {
+                title: "Not a plain address".to_owned(),
+                text: outcome.message().into_owned(),
+                advice: "Applications differ in what they find there, so nobody is let in. Go on \
+                         from the start page; if a link led here, tell whoever runs the site."
+                    .to_owned(),
+                onward: Way::new(site, "Start page"),
+                else_to: Some(Way::new(
+                    format!("{}/account", app.public_url),
+                    "Your account",
+                )),
+            };
+            return Refusal::from(outcome).showing(page);
+        }
+    };
+    Outcome::BadTarget(dialect, why).into()
+}
+
+/// The answer to who is nobody to us: without a session, or with two that cannot both be theirs.
+fn nobody(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
+    if !sessions::are_two(app, request) {
+        return to_login(app, request, dialect, asked);
+    }
+    let refusal = sessions::two(app, asked.target.path(), &login_url(app, asked));
+    if dialect == Dialect::AuthRequest || asked.by_original_url || !reader::can_follow(request) {
+        return refusal.pointing_to(login_url(app, asked));
+    }
+    refusal
 }
 
 /// Where a visitor logs in and comes back from. nginx and programs are told by 401, browsers sent.
@@ -124,7 +158,7 @@ fn login_url(app: &App, asked: &Asked) -> String {
     let mut url = format!(
         "{}/login?rd={}",
         app.public_url,
-        redirect::encode(&asked.way_back())
+        redirect::encode(asked.way_back())
     );
     if (1..=MAX_METHOD).contains(&asked.method.len()) {
         url.push_str("&rm=");
