@@ -28,6 +28,11 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
 
     fn parse(bytes: &[u8]) -> Result<(Self, Self::Format), Damage>;
 
+    /// What is odd in a file that was just read, and was taken up all the same; for the log.
+    fn oddities(_format: &mut Self::Format) -> Vec<String> {
+        Vec::new()
+    }
+
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
 
     /// Differs before and after a change that has to be saved before it is answered.
@@ -238,7 +243,10 @@ impl<T: Content> Document<T> {
     }
 
     fn take_up(&mut self, found: Found) -> Result<(), Damage> {
-        let (content, format) = T::parse(&found.bytes)?;
+        let (content, mut format) = T::parse(&found.bytes)?;
+        for oddity in T::oddities(&mut format) {
+            tracing::warn!("{:?}, {oddity}", self.file.path());
+        }
         self.saved_touches = content.touches();
         content.inherit(&self.published.get());
         self.file.know(found);

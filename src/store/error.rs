@@ -8,10 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::store::fit::Unfit;
+
 /// Why the server cannot start on these files. Names the file, and line and column where there is
 /// one; the files are untouched.
 #[derive(Debug)]
 pub struct OpenError {
+    /// As in "cannot read".
+    verb: &'static str,
     path: PathBuf,
     damage: Damage,
     hint: &'static str,
@@ -32,6 +36,7 @@ pub(super) struct Damage {
 impl OpenError {
     pub(super) fn new(path: &Path, damage: Damage, hint: &'static str) -> Self {
         Self {
+            verb: "read",
             path: path.to_owned(),
             damage,
             hint,
@@ -46,11 +51,22 @@ impl OpenError {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {:?}: {}", self.path, self.damage)
+        write!(f, "cannot {} {:?}: {}", self.verb, self.path, self.damage)
     }
 }
 
 impl Error for OpenError {}
+
+impl From<Unfit> for OpenError {
+    fn from(unfit: Unfit) -> Self {
+        Self {
+            verb: unfit.verb,
+            path: unfit.path,
+            damage: Damage::new(unfit.reason),
+            hint: unfit.hint,
+        }
+    }
+}
 
 impl NotSaved {
     pub(super) fn new(path: &Path, reason: &dyn fmt::Display) -> Self {

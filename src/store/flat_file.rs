@@ -219,13 +219,18 @@ impl FlatFile {
     }
 
     fn real_path(&self) -> io::Result<PathBuf> {
-        match fs::canonicalize(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = self.path.file_name().ok_or(error)?;
-                Ok(fs::canonicalize(directory_of(&self.path))?.join(name))
-            }
-            result => result,
+        real_path(&self.path)
+    }
+}
+
+/// The path with every link in it followed; the file may be missing.
+pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().ok_or(error)?;
+            Ok(fs::canonicalize(directory_of(path))?.join(name))
         }
+        result => result,
     }
 }
 
@@ -250,7 +255,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

@@ -81,6 +81,14 @@ pub(super) fn place(before: &[u8]) -> (usize, usize) {
     )
 }
 
+/// Line and column, in characters as an editor counts them, of a place in a text; both from 1.
+pub(super) fn place_in(text: &[u8], at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit(|byte| *byte == b'\n').next();
+    let line = String::from_utf8_lossy(line.unwrap_or_default());
+    (place(before).0, line.chars().count() + 1)
+}
+
 impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Top<S> {
     type Value = (S::Value, Map<String, Value>);
 

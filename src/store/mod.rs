@@ -20,10 +20,12 @@ use crate::clock::{Clock, DRIFT, Timestamp};
 mod access_toml;
 mod document;
 mod error;
+mod fit;
 mod flat_file;
 mod json;
 mod keeper;
 mod lock;
+mod near_misses;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -56,24 +58,28 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the accounts cannot be used just as they are; nothing is touched then. Sessions that
-    /// cannot be read are set aside instead, and everybody has to log in again.
+    /// If the accounts cannot be used just as they are, or files in their folder cannot be locked
+    /// and replaced; nothing is touched then. Sessions that cannot be read are set aside instead, and everybody has to log in again.
     pub fn open(users: &Path, limits: Limits, clock: Arc<Clock>) -> Result<Self, OpenError> {
         let directory = directory_of(users);
         if !directory.is_dir() {
             let damage = Damage::new(format!("there is no directory {directory:?}"));
             return Err(OpenError::new(users, damage, "make that directory first"));
         }
-        let accounts = Document::<Accounts>::open(users)
-            .map_err(|damage| OpenError::new(users, damage, "mend the file, or put back a copy"))?;
-        let path = directory.join("sessions.json");
+        let path = users.with_file_name("sessions.json");
+        let (accounts, access) = try_out_beside([users, &path], || {
+            let hint = "mend the file, or put back a copy";
+            let accounts = Document::<Accounts>::open(users)
+                .map_err(|damage| OpenError::new(users, damage, hint))?;
+            let path = directory.join("access.toml");
+            let hint = "mend the rules; without the file everybody who is logged in may enter";
+            let access = Document::<Access>::open(&path)
+                .map_err(|damage| OpenError::new(&path, damage, hint))?;
+            Ok((accounts, access))
+        })?;
+        // Last: a damaged one is moved away, and so far nothing has been touched.
         let sessions = Document::<Sessions>::open(&path)
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
-
-        let path = directory.join("access.toml");
-        let hint = "mend the rules; without the file everybody who is logged in may enter";
-        let access = Document::<Access>::open(&path)
-            .map_err(|damage| OpenError::new(&path, damage, hint))?;
 
         let known = accounts.published();
         let now = clock.now().timestamp();
@@ -158,6 +164,26 @@ impl Store {
     }
 }
 
+/// Reads, and meanwhile, since that waits for the disk, tries whether these files can be saved.
+fn try_out_beside<T>(
+    paths: [&Path; 2],
+    read: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    let try_out = || paths.iter().try_for_each(|path| fit::try_out(path));
+    thread::scope(|scope| {
+        let trying = thread::Builder::new().spawn_scoped(scope, try_out);
+        let read = read();
+        let tried = match trying {
+            // What panicked has found nothing.
+            Ok(thread) => thread.join().unwrap_or(Ok(())),
+            Err(_) => try_out(),
+        };
+        let read = read?;
+        tried?;
+        Ok(read)
+    })
+}
+
 /// What a save that changes nothing would make of the text of a users file. For trying texts
 /// without a file, as fuzzing does.
 ///
@@ -182,6 +208,10 @@ impl Content for Accounts {
 
     fn parse(bytes: &[u8]) -> Result<(Self, UsersJson), Damage> {
         users_json::parse(bytes)
+    }
+
+    fn oddities(format: &mut UsersJson) -> Vec<String> {
+        format.take_oddities()
     }
 
     fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::accounts::{Account, Accounts, Taken, names};
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
+use crate::store::near_misses::{self, Slip};
 
 /// What is kept of the file beside the accounts.
 pub(super) struct UsersJson {
@@ -22,6 +23,8 @@ pub(super) struct UsersJson {
     /// The text of each account as it was last written: of 100,000 accounts a save changes a few,
     /// and rendering all of them takes longer than the disk does.
     rendered: Vec<(Arc<Account>, Box<[u8]>)>,
+    /// What was odd in it when it was read, for the log.
+    oddities: Vec<String>,
 }
 
 impl Default for UsersJson {
@@ -34,6 +37,7 @@ impl Default for UsersJson {
         Self {
             top: Map::from_iter(top),
             rendered: Vec::new(),
+            oddities: Vec::new(),
         }
     }
 }
@@ -58,12 +62,36 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         // Once more, to stop at the account and not behind it.
         found = read();
     }
-    let (accounts, top) = found?;
-    let rendered = Vec::new();
-    Ok((accounts, UsersJson { top, rendered }))
+    let (accounts, top) = found.map_err(|damage| with_slip(damage, bytes))?;
+    let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
+    let format = UsersJson {
+        top,
+        rendered: Vec::new(),
+        oddities,
+    };
+    Ok((accounts, format))
+}
+
+/// A field is missing: names the one that may be meant for it.
+fn with_slip(mut damage: Damage, bytes: &[u8]) -> Damage {
+    let field = damage.reason.strip_prefix("missing field `");
+    let field = field.and_then(|rest| rest.strip_suffix('`'));
+    if let (Some(field), Some(place)) = (field, damage.place) {
+        let (slips, _) = near_misses::in_text(bytes);
+        let is_meant = |slip: &&Slip| slip.meant == Some(field) && slip.place.0 <= place.0;
+        if let Some(slip) = slips.iter().rfind(is_meant) {
+            damage.reason = format!("{}; {slip}", damage.reason);
+        }
+    }
+    damage
 }
 
 impl UsersJson {
+    /// What was odd in the file when it was read, for the log, once.
+    pub(super) fn take_oddities(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.oddities)
+    }
+
     pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
         self.render(accounts)?;
         for (n, (name, value)) in self.top.iter().enumerate() {

@@ -113,3 +113,64 @@ fn when_an_account_was_made_is_said_only_if_it_is_known() {
         assert_eq!(saved.get("created"), written.as_ref());
     }
 }
+
+#[test]
+fn a_slip_in_the_name_of_a_field_is_warned_of_once_for_each_reading() {
+    let hash = format!(
+        "$pbkdf2-sha256$i=600000,l=32${}${}",
+        "A".repeat(22),
+        "A".repeat(43)
+    );
+    let text = |more: &str| {
+        format!(
+            "{{\"version\": 1,\n\"users\": {{\n\
+             \"bob\": {{\"email\": \"bob@example.com\", \"password\": \"{hash}\",\n  {more}}}}}}}\n"
+        )
+    };
+    let setup = Setup::new();
+    let path = setup.dir().join("users.json");
+    fs::write(&path, text("\"disbled\": true")).unwrap();
+    let server = setup.start();
+    let warned = || {
+        let log = server.log();
+        let lines = log.lines().filter(|line| line.contains("WARN"));
+        let lines = lines.filter(|line| line.contains("is no field"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = "\"users.json\", line 4, column 3: \"disbled\" is no field that is read; is \
+                \"disabled\" meant?";
+    assert_eq!(warned().len(), 1, "{:?}", warned());
+    assert!(warned()[0].contains(said), "{:?}", warned());
+
+    for (edit, more) in ["\"disbled\":  true", "\"note\": 1, \"Gruops\": []"]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(server.path("edited"), text(more)).unwrap();
+        fs::rename(server.path("edited"), &path).unwrap();
+        wait_for("a warning", || (warned().len() == edit + 2).then_some(()));
+    }
+    let said = "line 4, column 14: \"Gruops\" is no field that is read; is \"groups\" meant?";
+    assert!(warned()[2].contains(said), "{:?}", warned());
+
+    fs::write(server.path("edited"), text("\"note\": 1")).unwrap();
+    fs::rename(server.path("edited"), &path).unwrap();
+    wait_for("the edit to be taken up", || {
+        (server.log().matches("took up a changed users file").count() == 3).then_some(())
+    });
+    assert_eq!(warned().len(), 3);
+}
+
+#[test]
+fn a_slip_for_a_field_that_has_to_be_there_is_named_in_the_refusal() {
+    let setup = Setup::new();
+    let text = "{\"version\": 1, \"users\": {\n\"bob\": {\"emial\": \"bob@example.com\"}}}";
+    fs::write(setup.dir().join("users.json"), text).unwrap();
+
+    let (status, _, stderr) = setup.run();
+
+    assert_eq!(status.code(), Some(1));
+    let said = "missing field `email`; line 2, column 9: \"emial\" is no field that is read; is \
+                \"email\" meant?";
+    assert!(stderr.contains(said), "{stderr}");
+}

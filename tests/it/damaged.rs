@@ -132,7 +132,7 @@ fn edit(users: &Path, edit: impl FnOnce(&str) -> String) {
 
 /// Everything in a directory: names, kinds, bits, times, bytes. Not the log, which grows, and not
 /// the sessions, whose last use is saved from time to time.
-fn snapshot(dir: &Path) -> Vec<String> {
+pub(crate) fn snapshot(dir: &Path) -> Vec<String> {
     let mut found: Vec<String> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap())

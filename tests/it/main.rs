@@ -13,6 +13,7 @@ mod compat;
 mod damaged;
 #[cfg(feature = "faults")]
 mod faults;
+mod folder;
 mod forward_auth;
 mod framing;
 mod harness;

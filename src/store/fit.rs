@@ -1,0 +1,171 @@
+//! Whether the files can be saved at all: found out at start, and not by the first visitor.
+//!
+//! Everything a save does is tried on files of no worth, and on the real ones what is sure to
+//! change nothing. Nothing is left behind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+use crate::accounts::token;
+use crate::store::flat_file::{directory_of, real_path, sibling};
+use crate::store::lock;
+
+/// What a save could not do, with which file, and why.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    /// As in "cannot replace".
+    pub(super) verb: &'static str,
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
+    pub(super) hint: &'static str,
+}
+
+const FOLDER: &str = "each save puts a new file in place of the old: mount or hand over the whole \
+                      folder, not the file alone, and let the user it runs as write there";
+
+const LOCK: &str = "let the user it runs as write to that file, or remove it";
+
+const NO_LOCKS: &str = "put the folder on a file system that has locks, such as a local disk; if \
+                        it is mounted, see to its options";
+
+const IN_THE_WAY: &str = "remove it: new versions are written there before they replace the file";
+
+/// Tries what a save of this file will do, whether it is there yet or not.
+pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
+    let unfit = |verb, path: &Path, reason: String, hint| Unfit {
+        verb,
+        path: path.to_owned(),
+        reason,
+        hint,
+    };
+    // Of a link, what it leads to is replaced.
+    let target = match real_path(path) {
+        Ok(target) => target,
+        Err(error) => return Err(unfit("find", path, error.to_string(), FOLDER)),
+    };
+    if is_mounted(&target) {
+        let reason =
+            "it is mounted by itself, and nothing can take the place of a mount".to_owned();
+        return Err(unfit("replace", path, reason, FOLDER));
+    }
+    let draft = sibling(&target, ".new");
+    if draft.is_dir() && !draft.is_symlink() {
+        let reason = "there is a folder of that name".to_owned();
+        return Err(unfit("write", &draft, reason, IN_THE_WAY));
+    }
+    let lock = sibling(&target, ".lock");
+    if lock.exists()
+        && let Err(error) = lock::open(&lock)
+    {
+        return Err(unfit("lock", &lock, error.to_string(), LOCK));
+    }
+    let folder = directory_of(&target);
+    in_folder(&target).map_err(|failed| match failed {
+        Failed::Locking(error) => unfit("lock files in", folder, error.to_string(), NO_LOCKS),
+        Failed::Writing(error) => {
+            let reason = format!("no file in its folder can be: {error}");
+            unfit("replace", path, reason, FOLDER)
+        }
+    })?;
+    replacing(&target).map_err(|error| unfit("replace", path, error.to_string(), FOLDER))
+}
+
+enum Failed {
+    Locking(io::Error),
+    Writing(io::Error),
+}
+
+/// A file made, locked, put in place of another, and removed.
+fn in_folder(target: &Path) -> Result<(), Failed> {
+    let directory = File::open(directory_of(target)).map_err(Failed::Writing)?;
+    let (draft, replaced) = (Scrap::beside(target), Scrap::beside(target));
+    let file = draft.make_file();
+    match (file, replaced.make_file()) {
+        (Ok(file), Ok(_)) => {
+            file.lock().map_err(Failed::Locking)?;
+            let written = file
+                .sync_all()
+                .and_then(|()| fs::rename(&draft.0, &replaced.0))
+                .and_then(|()| directory.sync_all());
+            written.or_else(unless_full).map_err(Failed::Writing)
+        }
+        (Err(error), _) | (_, Err(error)) => unless_full(error).map_err(Failed::Writing),
+    }
+}
+
+/// A disk that is full today need not be tomorrow, and who is logged in can be served.
+fn unless_full(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Whether the file itself, if it is there, may be replaced: it may be marked as immutable, or be
+/// another user's in a folder like `/tmp`.
+///
+/// A directory is renamed to its name, which never works: but the system says why not, and that one
+/// of them is no directory comes after everything that would forbid it to us.
+fn replacing(target: &Path) -> io::Result<()> {
+    if !target.is_file() {
+        return Ok(());
+    }
+    let directory = Scrap::beside(target);
+    if let Err(error) = fs::create_dir(&directory.0) {
+        return unless_full(error);
+    }
+    match fs::rename(&directory.0, target) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        Err(error) => Err(error),
+        // It was removed in this very moment: nothing may take its place.
+        Ok(()) => fs::remove_dir(target),
+    }
+}
+
+/// Whether something is mounted on this very file, as containers do with single files. Then it can
+/// be written to, but nothing can replace it.
+fn is_mounted(path: &Path) -> bool {
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
+    let root = StatxAttributes::MOUNT_ROOT;
+    match found {
+        Ok(found) if found.stx_attributes_mask.contains(root) => {
+            found.stx_attributes.contains(root)
+        }
+        // Before Linux 5.8. A mount from the same file system is not found out then.
+        _ => {
+            let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
+            let (own, folder) = (device(path), device(directory_of(path)));
+            own.is_some() && folder.is_some() && own != folder
+        }
+    }
+}
+
+/// A name of no worth beside the file, removed when this is dropped.
+struct Scrap(PathBuf);
+
+impl Scrap {
+    /// No other process has the same: it may be trying too.
+    fn beside(target: &Path) -> Self {
+        let random = u64::from_le_bytes(token::random());
+        Self(sibling(target, &format!(".try-{random:016x}")))
+    }
+
+    fn make_file(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.0)
+    }
+}
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        // One of the two, or it has been renamed.
+        let _ = fs::remove_file(&self.0).or_else(|_| fs::remove_dir(&self.0));
+    }
+}
