@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::clock::Clock;
-use crate::config::{Command, Doctor, ProxyConfig};
+use crate::config::{self, Command, Doctor, ProxyConfig};
 use crate::doctor::{self, Verdict};
+use crate::log::complain;
 use crate::proxy_config::File;
 
 /// Does what does not serve. The exit code is 0 if all is well, 2 for a wrong call, which a file
@@ -19,24 +20,29 @@ pub fn carry_out(command: &Command) -> ExitCode {
             Ok(files) => match hand_out(wanted, &files) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    complain(&format!("cannot write the configuration: {error}"));
+                    let hint =
+                        "give a folder you may write to with --dir, or none to have it printed";
+                    complain(
+                        &format!("cannot write the configuration: {error}"),
+                        Some(hint),
+                    );
                     ExitCode::FAILURE
                 }
             },
-            Err(why) => {
-                complain(&why);
-                ExitCode::from(2)
-            }
+            Err(why) => misused(&why, config::PROXY_CONFIG_EXAMPLE),
         },
         Command::Doctor(asked) => call_doctor(asked),
     }
 }
 
+/// A wrong call: what is wrong with it, and a right one.
+fn misused(why: &str, example: &str) -> ExitCode {
+    complain(why, Some(example));
+    ExitCode::from(2)
+}
+
 fn call_doctor(asked: &Doctor) -> ExitCode {
-    let misused = |why: String| {
-        complain(&why);
-        ExitCode::from(2)
-    };
+    let misused = |why: String| misused(&why, config::DOCTOR_EXAMPLE);
     let mut patient = match asked.patient() {
         Ok(patient) => patient,
         Err(why) => return misused(why),
@@ -58,7 +64,10 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     let findings = match doctor::examine(&patient, now) {
         Ok(findings) => findings,
         Err(error) => {
-            complain(&format!("cannot reach {}: {error}", patient.host));
+            complain(
+                &format!("cannot reach {}: {error}", patient.host),
+                Some("see whether the name is right, or say where it is with --connect ADDR:PORT"),
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -111,9 +120,4 @@ fn write_own(path: &Path, text: &str) -> io::Result<()> {
         .open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())
-}
-
-/// One line for the operator. Standard error may be closed; then nobody can be told.
-pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "auth_user: {line}");
 }

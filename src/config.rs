@@ -1,21 +1,24 @@
 //! What the program was told: flags, environment, defaults. Opens no file and asks no clock.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use ipnet::IpNet;
 use url::{Host, Url};
 
 use crate::accounts::session::Limits;
+use crate::log::Format;
 use crate::mail::{Sender, SmtpUrl};
 
+mod advice;
 mod commands;
+mod told;
 
 pub use self::commands::{Command, Doctor, ProxyConfig};
+pub use self::told::{DOCTOR_EXAMPLE, PROXY_CONFIG_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///
@@ -58,7 +61,7 @@ struct Flags {
     key: PathBuf,
 
     /// Plain HTTP, for a proxy that ends TLS; on loopback unless --trusted-proxy is given
-    #[arg(long, env = "AUTH_NO_TLS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AUTH_NO_TLS")]
     no_tls: bool,
 
     /// How visitors reach it [default: https://localhost:PORT]
@@ -74,13 +77,18 @@ struct Flags {
         long = "trusted-proxy",
         env = "AUTH_TRUSTED_PROXIES",
         value_name = "CIDR",
-        value_delimiter = ',',
-        value_parser = network
+        value_parser = networks
     )]
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: Vec<Networks>,
 
     /// smtps://user:pass@host:465, or smtp://host:587 with STARTTLS
-    #[arg(long, env = "AUTH_SMTP", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "AUTH_SMTP",
+        value_name = "URL",
+        conflicts_with = "smtp_file",
+        hide_env_values = true
+    )]
     smtp: Option<String>,
 
     /// A file that holds what --smtp would say
@@ -93,7 +101,7 @@ struct Flags {
     )]
     smtp_file: Option<PathBuf>,
 
-    /// The sender of mails
+    /// The sender of mails, or "Name <address>"
     #[arg(
         long,
         env = "AUTH_MAIL_FROM",
@@ -128,7 +136,12 @@ struct Flags {
     session_max: Duration,
 
     /// Whether strangers may make accounts
-    #[arg(long, env = "AUTH_REGISTRATION", default_value = "open")]
+    #[arg(
+        long,
+        env = "AUTH_REGISTRATION",
+        default_value = "open",
+        ignore_case = true
+    )]
     registration: Registration,
 
     /// New accounts per address and hour; 0 is no limit
@@ -141,11 +154,11 @@ struct Flags {
     registrations_per_hour: u32,
 
     /// Answer to the letter as the Python script auth_user.py does
-    #[arg(long, env = "AUTH_COMPAT", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AUTH_COMPAT")]
     compat: bool,
 
     /// How the log is written, on standard error
-    #[arg(long, env = "AUTH_LOG", default_value = "text")]
+    #[arg(long, env = "AUTH_LOG", default_value = "text", ignore_case = true)]
     log: LogFormat,
 }
 
@@ -155,8 +168,8 @@ enum Registration {
     Closed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum LogFormat {
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum LogFormat {
     Text,
     Json,
 }
@@ -181,7 +194,9 @@ pub struct Config {
     pub registration_open: bool,
     pub registrations_per_hour: u32,
     pub compat: bool,
-    pub log: LogFormat,
+    pub log: Format,
+    /// What of this will not work as it stands, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// Where the mail server's URL is.
@@ -197,62 +212,55 @@ pub enum Told {
 }
 
 impl Told {
-    /// Reads the command line (program name first) and the environment behind it.
+    /// Reads the command line, program name first, and the environment behind it.
     ///
     /// # Errors
     ///
     /// [`Refused`]; nothing has been done yet.
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
-        let mut flags = Flags::try_parse_from(arguments).map_err(refused)?;
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Refused> {
+        let arguments = arguments.into_iter().collect();
+        let told = told::Told::read(&Flags::command(), arguments, variable)?;
+        // Nothing is missing in what was just parsed.
+        let flags = Flags::from_arg_matches(&told.matches);
+        let mut flags = flags.map_err(|error| told.refuse("", &error.kind()))?;
         match flags.command.take() {
             Some(command) => Ok(Self::Do(Box::new(command))),
-            None => Config::from_flags(flags).map(|config| Self::Serve(Box::new(config))),
+            None => Config::put_together(flags, &told).map(|config| Self::Serve(Box::new(config))),
         }
     }
 }
 
-/// Why there is no configuration.
-#[derive(Debug)]
-pub enum Refused {
-    /// Help or version was asked for: print this on standard output.
-    Asked(String),
-    /// A flag or value is wrong: one line for the operator.
-    Wrong(String),
-}
-
 impl Config {
-    fn from_flags(flags: Flags) -> Result<Self, Refused> {
-        let proxied = !flags.trusted_proxies.is_empty();
-        let local = (flags.no_tls || flags.compat) && !proxied;
-        let any = if local {
+    fn put_together(flags: Flags, told: &told::Told) -> Result<Self, Refused> {
+        let trusted_proxies: Vec<IpNet> = flags
+            .trusted_proxies
+            .iter()
+            .flat_map(|networks| networks.0.iter().copied())
+            .collect();
+        let proxied = !trusted_proxies.is_empty();
+        let default = if flags.no_tls || (flags.compat && !proxied) {
             Ipv4Addr::LOCALHOST
         } else {
             Ipv4Addr::UNSPECIFIED
         };
-        let default = if flags.no_tls {
-            Ipv4Addr::LOCALHOST
-        } else {
-            any
-        };
-        let listen = flags
-            .listen
-            .unwrap_or(SocketAddr::new(IpAddr::V4(default), 8000));
+        let default = SocketAddr::new(IpAddr::V4(default), 8000);
+        let listen = flags.listen.unwrap_or(default);
         if flags.no_tls && !listen.ip().to_canonical().is_loopback() && !proxied {
-            return Err(Refused::Wrong(format!(
-                "--no-tls on {listen} would send passwords in the clear: \
-                 listen on 127.0.0.1, or name your proxy with --trusted-proxy"
-            )));
+            return Err(in_the_clear(listen, told));
         }
         // Not a parser of the library's, whose messages repeat the value: it may hold a password.
         let smtp = match (flags.smtp_file, flags.smtp) {
             (Some(path), _) => Some(Smtp::File(path)),
             (None, Some(url)) => {
-                let wrong = |error| Refused::Wrong(format!("invalid value for --smtp: {error}"));
+                let wrong = |error| told.refuse("--smtp", &error);
                 Some(Smtp::Url(SmtpUrl::parse(&url).map_err(wrong)?))
             }
             (None, None) => None,
         };
-        Ok(Self {
+        let mut config = Self {
             listen,
             users: flags.users,
             cert: flags.cert,
@@ -260,7 +268,7 @@ impl Config {
             tls: !flags.no_tls,
             public_url: flags.public_url,
             cookie_domain: flags.cookie_domain,
-            trusted_proxies: flags.trusted_proxies,
+            trusted_proxies,
             smtp,
             mail_from: flags.mail_from,
             issuer: flags.issuer,
@@ -271,42 +279,56 @@ impl Config {
             registration_open: flags.registration == Registration::Open,
             registrations_per_hour: flags.registrations_per_hour,
             compat: flags.compat,
-            log: flags.log,
-        })
+            log: match flags.log {
+                LogFormat::Text => Format::Text,
+                LogFormat::Json => Format::Json,
+            },
+            warnings: Vec::new(),
+        };
+        config.warnings = advice::half_done(&config, told);
+        Ok(config)
     }
 }
 
-/// The `AUTH_*` variables among `names` that mean nothing to the program: typing errors, mostly.
-pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
-    use clap::CommandFactory as _;
+fn in_the_clear(listen: SocketAddr, told: &told::Told) -> Refused {
+    let no_tls = told.name("--no-tls");
+    let (local, proxy) = match no_tls {
+        "--no-tls" => ("--listen 127.0.0.1:8000", "--trusted-proxy 10.0.0.1"),
+        _ => (
+            "AUTH_LISTEN=127.0.0.1:8000",
+            "AUTH_TRUSTED_PROXIES=10.0.0.1",
+        ),
+    };
+    Refused::Wrong {
+        what: format!(
+            "{no_tls} with {} would send passwords in the clear",
+            told.with("--listen", &listen.to_string())
+        ),
+        hint: format!("listen on this machine only, {local}, or name your proxy, {proxy}"),
+    }
+}
+
+/// The name by which authenticator apps know a site that was given none: its host, made to obey
+/// the rule for names that are given.
+pub fn default_issuer(host: &str) -> String {
+    // An IPv6 address as people write it where colons mean something else.
+    let label = host.trim_matches(['[', ']']).replace(':', "-");
+    label.chars().take(MAX_ISSUER).collect()
+}
+
+/// The `AUTH_*` variables among these that mean nothing to the program: typing errors, mostly. One
+/// that is empty is as one that is not set.
+pub fn unknown_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let command = Flags::command();
-    let known: Vec<&std::ffi::OsStr> = command
+    let known: Vec<&OsStr> = command
         .get_arguments()
         .filter_map(clap::Arg::get_env)
         .collect();
-    names
-        .filter(|name| !known.contains(&name.as_os_str()))
-        .filter_map(|name| name.into_string().ok())
+    variables
+        .filter(|(name, value)| !known.contains(&name.as_os_str()) && !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("AUTH_"))
         .collect()
-}
-
-/// The library's first line says what is wrong; the rest repeats the usage.
-fn refused(error: clap::Error) -> Refused {
-    let text = error.render().to_string();
-    if !error.use_stderr() {
-        return Refused::Asked(text);
-    }
-    // What is missing, or would do instead, stands in the lines below the first.
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    Refused::Wrong(format!(
-        "{} (see auth_user --help)",
-        lines.join(" ").trim_start_matches("error: ")
-    ))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -335,19 +357,36 @@ fn domain(text: &str) -> Result<String, String> {
     }
 }
 
+/// Networks of one flag or variable.
+#[derive(Clone)]
+struct Networks(Vec<IpNet>);
+
+/// Separated by commas, blanks or both; an end comma is none too many.
+fn networks(text: &str) -> Result<Networks, String> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|network| !network.is_empty())
+        .map(network)
+        .collect::<Result<_, _>>()
+        .map(Networks)
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "not a network such as 10.0.0.0/8".to_owned())
+        .map_err(|_| format!("{text:?} is not a network such as 10.0.0.0/8"))
 }
 
+/// In characters: what an authenticator app has room for.
+const MAX_ISSUER: usize = 64;
+
 fn issuer(text: &str) -> Result<String, String> {
-    let fits = (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let fits =
+        (1..=MAX_ISSUER).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     // A colon would end the issuer in the key's URI.
     if fits && !text.contains(':') {
         Ok(text.to_owned())
     } else {
-        Err("not 1 to 64 characters without a colon".to_owned())
+        Err("not 1 to 64 characters without a colon or control characters".to_owned())
     }
 }
 
@@ -360,97 +399,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn read(arguments: &[&str]) -> Result<Config, Refused> {
-        let arguments = ["auth_user"].iter().chain(arguments);
-        match Told::read(arguments.map(OsString::from))? {
-            Told::Serve(config) => Ok(*config),
-            Told::Do(_) => panic!("a command was read"),
-        }
-    }
-
-    fn wrong(arguments: &[&str]) -> String {
-        match read(arguments) {
-            Err(Refused::Wrong(line)) => line,
-            _ => panic!("{arguments:?} was taken"),
-        }
-    }
-
-    #[test]
-    fn the_flags_are_sound() {
-        Flags::command().debug_assert();
-    }
-
-    #[test]
-    fn the_default_address_depends_on_who_can_listen_in() {
-        let listen = |arguments: &[&str]| read(arguments).ok().unwrap().listen.to_string();
-        assert_eq!(listen(&[]), "0.0.0.0:8000");
-        assert_eq!(listen(&["--no-tls"]), "127.0.0.1:8000");
-        assert_eq!(listen(&["--compat"]), "127.0.0.1:8000");
-        assert_eq!(
-            listen(&["--compat", "--trusted-proxy", "10.0.0.1"]),
-            "0.0.0.0:8000"
-        );
-        assert_eq!(listen(&["--compat", "--listen", "0.0.0.0:1"]), "0.0.0.0:1");
-    }
-
-    #[test]
-    fn passwords_do_not_cross_a_network_in_the_clear() {
-        assert!(wrong(&["--no-tls", "--listen", "0.0.0.0:8000"]).contains("--trusted-proxy"));
-        let proxied = [
-            "--no-tls",
-            "--listen",
-            "0.0.0.0:8000",
-            "--trusted-proxy",
-            "10.0.0.0/8",
-        ];
-        assert!(read(&proxied).is_ok());
-    }
-
-    #[test]
-    fn the_line_says_what_is_missing_and_what_would_do() {
-        assert!(wrong(&["doctor"]).contains("<URL>"));
-        assert!(wrong(&["--log", "xml"]).contains("text, json"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_one_line() {
-        for arguments in [
-            &["--frobnicate"][..],
-            &["--listen", "nowhere"],
-            &["--public-url", "ftp://x"],
-            &["--public-url", "https://a@b"],
-            &["--public-url", "https://a/b"],
-            &["--cookie-domain", "com"],
-            &["--cookie-domain", "127.0.0.1"],
-            &["--trusted-proxy", "10.0.0.0/33"],
-            &["--session-idle", "soon"],
-            &["--session-max", "0s"],
-            &["--registration", "maybe"],
-            &["--registrations-per-hour", "many"],
-            &["--log", "xml"],
-            &["--issuer", "a:b"],
-            &["--mail-from", "nobody"],
-            &["--smtp", "smtps://user:hunter2@"],
-            &["stray"],
-        ] {
-            let line = wrong(arguments);
-            assert_eq!(line.lines().count(), 1, "{line}");
-            assert!(!line.contains("hunter2"), "{line}");
-            assert!(
-                line.contains(arguments[0].trim_start_matches('-')),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_mistyped_variable_is_noticed() {
-        let names = ["AUTH_LISTEN", "AUTH_LISTN", "PATH", "AUTH_SMTP_FILE"].map(OsString::from);
-        assert_eq!(unknown_variables(names.into_iter()), ["AUTH_LISTN"]);
-    }
-}
+mod tests;

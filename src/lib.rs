@@ -36,12 +36,12 @@ pub mod accounts;
 
 pub mod http;
 
+pub mod rights;
+
+pub mod log;
+
 pub mod clock;
 
 pub mod memory;
 
 pub mod origin;
-
-pub mod fields;
-
-pub mod as_typed;

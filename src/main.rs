@@ -6,9 +6,8 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::panic;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -16,8 +15,8 @@ use std::time::Duration;
 use auth_user::accounts::pending::Pending;
 use auth_user::accounts::throttle::Throttle;
 use auth_user::clock::Clock;
-use auth_user::commands::{self, complain};
-use auth_user::config::{self, Config, LogFormat, Refused, Smtp, Told};
+use auth_user::commands;
+use auth_user::config::{self, Config, Refused, Smtp, Told, default_issuer};
 use auth_user::cookies::Cookies;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
@@ -25,6 +24,7 @@ use auth_user::front::tls::{self, Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
 use auth_user::handlers::{self, App, Journal, Script};
+use auth_user::log::{self, Lines, Log};
 use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
 use auth_user::memory;
 use auth_user::pages::{self, Site};
@@ -32,26 +32,25 @@ use auth_user::redirect::Targets;
 use auth_user::reply::{Outcome, Presenter};
 use auth_user::server;
 use auth_user::store::{OpenError, Store};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tracing_subscriber::fmt as log;
 use url::Url;
 
 /// Most logins that wait for a hashing thread: a second or two of work, and few enough that pages
 /// always find a thread.
 const MAX_WAITING_HASHES: usize = 32;
 
-/// What the workers get to end, once the front has given requests under way their ten seconds.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
+/// All of the end, from the signal on. Supervisors kill after ten seconds.
+const END: Duration = Duration::from_millis(9_800);
 
-/// What mails that wait to be written get: a disk that hangs must not keep the program.
-const ERRANDS_WAIT: Duration = Duration::from_secs(2);
+/// What each of several things gets at the end of the end, if something before them hung.
+const LAST_MOMENT: Duration = Duration::from_millis(150);
 
 /// Largest template that is taken from the current directory in compatibility mode.
 const MAX_TEMPLATE: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
-    let config = match Told::read(env::args_os()) {
+    let config = match Told::read(env::args_os(), |name| env::var_os(name)) {
         Ok(Told::Serve(config)) => *config,
         Ok(Told::Do(command)) => return commands::carry_out(&command),
         Err(Refused::Asked(text)) => {
@@ -59,67 +58,32 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(Refused::Wrong(line)) => {
-            complain(&line);
+        Err(Refused::Wrong { what, hint }) => {
+            log::complain(&what, Some(&hint));
             return ExitCode::from(2);
         }
     };
     memory::reserve_less(env::args_os());
-    match config.log {
-        LogFormat::Text => log()
-            .with_writer(io::stderr)
-            .with_ansi(false)
-            .with_target(false)
-            .init(),
-        LogFormat::Json => log()
-            .json()
-            .flatten_event(true)
-            .with_writer(|| EscapedControls(io::stderr()))
-            .init(),
-    }
-    // The default hook would write past the log's format, and repeat what the message was made of.
-    panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(place, "a thread panicked");
-    }));
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
+    let log = match Log::start(config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            let problem = Problem::no_threads(error);
+            log::complain(&problem.what, Some(&problem.hint));
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = match run(config) {
+        Ok(true) => 0,
+        Ok(false) => 1,
         Err(problem) => {
-            complain(&problem.what);
-            complain(&format!("hint: {}", problem.hint));
-            ExitCode::FAILURE
+            log.flush(LAST_MOMENT);
+            log::complain(&problem.what, Some(&problem.hint));
+            1
         }
-    }
-}
-
-/// Escapes what JSON lets stand in a string but a terminal obeys: DEL, the upper control
-/// characters, and those that break or turn lines. The other format escapes them by itself.
-struct EscapedControls<W>(W);
-
-impl<W: io::Write> io::Write for EscapedControls<W> {
-    /// Takes whole lines: a character is never split over two writes.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut safe = String::with_capacity(bytes.len());
-        for letter in String::from_utf8_lossy(bytes).chars() {
-            match letter {
-                '\u{7f}'..='\u{9f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
-                | '\u{feff}' => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
-                _ => safe.push(letter),
-            }
-        }
-        self.0.write_all(safe.as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+    };
+    log.flush(LAST_MOMENT);
+    // At once: a thread that hangs on a disk would be waited for otherwise.
+    process::exit(status)
 }
 
 /// Why the program cannot start, and what to do about it.
@@ -139,7 +103,7 @@ impl Problem {
     fn no_threads(error: io::Error) -> Self {
         Self::new(
             format_args!("cannot start threads: {error}"),
-            "raise the limit on processes or memory",
+            "raise the limit on processes or memory, for instance with ulimit -u and ulimit -v",
         )
     }
 }
@@ -162,8 +126,9 @@ impl From<StartupProblem> for Problem {
     }
 }
 
-/// Opens everything, serves until told to stop, closes everything.
-fn run(config: Config) -> Result<(), Problem> {
+/// Opens everything, serves until told to stop, closes everything. False if something could not be
+/// saved at the end.
+fn run(config: Config) -> Result<bool, Problem> {
     warn(&config);
     if config.tls {
         // Beside the opening of files. Without this thread TLS collects it itself.
@@ -179,7 +144,10 @@ fn run(config: Config) -> Result<(), Problem> {
         .clone()
         .map_or_else(|| local_url(address), Ok)?;
     let delivery = config.smtp.as_ref().map(smtp_url).transpose()?;
-    let script = config.compat.then(|| Script::new(script_template()));
+    let out = Lines::start(io::stdout(), None).map_err(Problem::no_threads)?;
+    let script = config
+        .compat
+        .then(|| Script::new(script_template(), out.clone()));
 
     let limits = config.session_limits;
     let store = Arc::new(Store::open(&config.users, limits, Arc::clone(&clock))?);
@@ -199,7 +167,8 @@ fn run(config: Config) -> Result<(), Problem> {
         .map_err(Problem::no_threads)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let waiting = MAX_WAITING_HASHES.min(room.inner / 2);
-    let issuer = config.issuer.clone().unwrap_or_else(|| host(&public_url));
+    let issuer = config.issuer.clone();
+    let issuer = issuer.unwrap_or_else(|| default_issuer(&host(&public_url)));
     let app = Arc::new(App {
         store: Arc::clone(&store),
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
@@ -217,33 +186,46 @@ fn run(config: Config) -> Result<(), Problem> {
         script,
     });
 
-    let inner = room.inner;
-    let (inner_server, relay) = Relay::open(inner).map_err(Problem::no_threads)?;
+    let (inner, relay) = Relay::open(room.inner)?;
+    let inner = inner.iter().map(|one| (one.server, one.connections));
     let workers =
-        server::start(inner_server, inner, &site(&app), &clock).map_err(Problem::no_threads)?;
+        server::start(inner.collect(), &site(&app), &clock).map_err(Problem::no_threads)?;
     let options = Options::new(origin, config.trusted_proxies.clone(), room);
     let refuse = refuser(&app);
     let parts = Parts {
         options,
-        tls: tls.clone(),
+        tls,
         relay,
         refuse,
         clock: Arc::clone(&clock),
     };
     let front = Arc::new(Front::new(listener, parts));
-    watch_signals(&front, tls, &clock).map_err(Problem::no_threads)?;
+    front.watch_certificate().map_err(Problem::no_threads)?;
+    watch_signals(&front)?;
 
-    announce(&config, address);
+    announce(out, &config, address);
     front.serve();
+    let left = || END.saturating_sub(front.since_stop()).max(LAST_MOMENT);
     workers.stop(LAST_MOMENT);
-    app.errands.close(ERRANDS_WAIT);
-    outbox.stop();
-    store.close();
-    Ok(())
+    Ok(close(&app, &outbox, left))
+}
+
+/// Closes what keeps something, each within the time that is `left`. False if something was lost.
+fn close(app: &App, outbox: &Outbox, left: impl Fn() -> Duration) -> bool {
+    let written = app.errands.close(left());
+    if !written {
+        tracing::error!("some mails could not be written before the end");
+    }
+    outbox.stop(left());
+    let saved = app.store.close(left());
+    if !saved {
+        tracing::error!("some changes could not be saved before the end");
+    }
+    written && saved
 }
 
 fn warn(config: &Config) {
-    for name in config::unknown_variables(env::vars_os().map(|(name, _)| name)) {
+    for name in config::unknown_variables(env::vars_os()) {
         tracing::warn!(name, "this environment variable means nothing to auth_user");
     }
     if config.compat {
@@ -252,15 +234,8 @@ fn warn(config: &Config) {
              for tests and programs on this machine, not for the open"
         );
     }
-    if let (Some(domain), Some(url)) = (&config.cookie_domain, &config.public_url) {
-        let host = host(url);
-        if host != *domain && !host.ends_with(&format!(".{domain}")) {
-            tracing::warn!(
-                domain,
-                host,
-                "browsers will refuse a cookie for a domain we are not in"
-            );
-        }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -289,7 +264,7 @@ fn smtp_url(smtp: &Smtp) -> Result<SmtpUrl, Problem> {
             let text = fs::read_to_string(path).map_err(|error| {
                 Problem::new(format_args!("cannot read {path:?}: {error}"), hint)
             })?;
-            SmtpUrl::parse(text.trim())
+            SmtpUrl::parse(config::clean(&text))
                 .map_err(|error| Problem::new(format_args!("cannot use {path:?}: {error}"), hint))
         }
     }
@@ -328,11 +303,16 @@ fn logo(directory: &Path) -> Option<String> {
         Ok(image) if size <= pages::MAX_LOGO => Some(pages::logo_url(media_type, &image)),
         Ok(_) => {
             let most = pages::MAX_LOGO;
-            tracing::warn!(?path, size, most, "the logo is too large and is not shown");
+            tracing::warn!(
+                file = log::path(&path),
+                size,
+                most,
+                "the logo is too large and is not shown"
+            );
             None
         }
         Err(error) => {
-            tracing::warn!(?path, %error, "the logo cannot be read and is not shown");
+            tracing::warn!(file = log::path(&path), %error, "the logo cannot be read and is not shown");
             None
         }
     }
@@ -371,31 +351,38 @@ fn refuser(app: &Arc<App>) -> front::Refuse {
     })
 }
 
-/// SIGTERM and SIGINT stop the front, SIGHUP takes up the certificate.
-fn watch_signals(front: &Arc<Front>, tls: Option<Arc<Tls>>, clock: &Arc<Clock>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (front, clock) = (Arc::clone(front), Arc::clone(clock));
+/// SIGTERM and SIGINT stop the front, SIGHUP takes up the certificate. The thread waits for
+/// nothing else, so that the second signal is heard whatever the first one began.
+fn watch_signals(front: &Arc<Front>) -> Result<(), Problem> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ]).map_err(|error| {
+        Problem::new(
+            format_args!("cannot listen for signals: {error}"),
+            "raise the limit on open files, for instance with ulimit -n 1024",
+        )
+    })?;
+    let front = Arc::clone(front);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
-                if signal != SIGHUP {
-                    tracing::info!(signal, "finishing what is in flight");
-                    front.stop();
-                } else if let Some(tls) = &tls {
-                    tls.reload(clock.now().wall);
+                match signal {
+                    SIGHUP => front.reload_certificate(),
+                    // A file has grown to its limit: the write fails, and whoever wrote says so.
+                    SIGXFSZ => {}
+                    _ => {
+                        front.stop();
+                        tracing::info!(signal, "finishing what is in flight");
+                    }
                 }
             }
-        })?;
-    Ok(())
+        })
+        .map(drop)
+        .map_err(Problem::no_threads)
 }
 
-/// The one line on standard output. Whoever started us may read the port from it.
-fn announce(config: &Config, address: SocketAddr) {
+/// The one line on standard output. Whoever started us may read the port from it, or not.
+fn announce(out: Lines, config: &Config, address: SocketAddr) {
     let scheme = if config.tls { "https" } else { "http" };
     let port = address.port();
-    let mut out = io::stdout().lock();
-    // With standard output closed nobody waits for it.
-    let _ = writeln!(out, "Serving at port {port} ({scheme}://localhost:{port})")
-        .and_then(|()| out.flush());
+    out.put(format!("Serving at port {port} ({scheme}://localhost:{port})\n").as_bytes());
 }

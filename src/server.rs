@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -29,46 +29,46 @@ pub struct Site {
 
 /// The running pool.
 pub struct Workers {
-    server: Arc<tiny_http::Server>,
-    count: usize,
+    servers: Vec<Source>,
     stopping: Arc<AtomicBool>,
     /// Disconnected once the last worker has ended.
     ended: Receiver<()>,
 }
 
-/// Starts `count` threads that answer what `server` receives.
+/// Where requests come from: a tiny_http server, which lives as long as the process, and how many
+/// it can have under way at once.
+pub type Source = (&'static tiny_http::Server, usize);
+
+/// Starts the threads that answer what these servers receive, as many for each as it can have
+/// requests.
 ///
 /// # Errors
 ///
 /// When the system has no room for the threads; those already started end.
-pub fn start(
-    server: tiny_http::Server,
-    count: usize,
-    site: &Arc<Site>,
-    clock: &Arc<Clock>,
-) -> io::Result<Workers> {
+pub fn start(servers: Vec<Source>, site: &Arc<Site>, clock: &Arc<Clock>) -> io::Result<Workers> {
     let (alive, ended) = channel();
     let workers = Workers {
-        server: Arc::new(server),
-        count,
+        servers,
         stopping: Arc::default(),
         ended,
     };
-    for _ in 0..count {
-        let worker = Worker {
-            server: Arc::clone(&workers.server),
-            site: Arc::clone(site),
-            clock: Arc::clone(clock),
-            stopping: Arc::clone(&workers.stopping),
-            _alive: alive.clone(),
-        };
-        let started = thread::Builder::new()
-            .name("worker".to_owned())
-            .stack_size(STACK)
-            .spawn(move || worker.run());
-        if let Err(error) = started {
-            workers.tell_to_stop();
-            return Err(error);
+    for (server, count) in &workers.servers {
+        for _ in 0..*count {
+            let worker = Worker {
+                server,
+                site: Arc::clone(site),
+                clock: Arc::clone(clock),
+                stopping: Arc::clone(&workers.stopping),
+                _alive: alive.clone(),
+            };
+            let started = thread::Builder::new()
+                .name("worker".to_owned())
+                .stack_size(STACK)
+                .spawn(move || worker.run());
+            if let Err(error) = started {
+                workers.tell_to_stop();
+                return Err(error);
+            }
         }
     }
     Ok(workers)
@@ -84,14 +84,16 @@ impl Workers {
 
     fn tell_to_stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        for _ in 0..self.count {
-            self.server.unblock();
+        for (server, count) in &self.servers {
+            for _ in 0..*count {
+                server.unblock();
+            }
         }
     }
 }
 
 struct Worker {
-    server: Arc<tiny_http::Server>,
+    server: &'static tiny_http::Server,
     site: Arc<Site>,
     clock: Arc<Clock>,
     stopping: Arc<AtomicBool>,
@@ -187,7 +189,6 @@ fn read(raw: &mut tiny_http::Request, clock: &Clock) -> Option<Request> {
         query: query.to_owned(),
         headers,
         body,
-        fields: OnceLock::new(),
         client,
         received: clock.now(),
     })
@@ -217,12 +218,13 @@ mod tests {
         let path = directory.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         let server = tiny_http::Server::from_listener(listener, None).unwrap();
+        let server = Box::leak(Box::new(server));
         let stream = UnixStream::connect(&path).unwrap();
         let site = Arc::new(Site {
             answer: Box::new(answer),
             failed: Box::new(failed),
         });
-        let workers = super::start(server, 1, &site, &Arc::new(Clock::start())).unwrap();
+        let workers = super::start(vec![(server, 1)], &site, &Arc::new(Clock::start())).unwrap();
         (workers, stream)
     }
 

@@ -21,8 +21,8 @@ pub mod tls;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Options {
             deadlines: Deadlines::default(),
             connections: room.connections,
             connections_per_address: 100,
-            grace: Duration::from_secs(10),
+            grace: GRACE,
         }
     }
 }
@@ -98,7 +98,7 @@ pub struct Parts {
 pub struct Front {
     listener: TcpListener,
     shared: Arc<Shared>,
-    stop: Stop,
+    stop: Arc<Stop>,
 }
 
 /// What all connections share.
@@ -118,6 +118,9 @@ const STACK: usize = 256 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Without a failure before a shortage counts as over.
 const QUIET: Duration = Duration::from_secs(10);
+/// What requests under way get to finish: ten seconds are what supervisors wait before they kill,
+/// and the last of them is for what is still to be saved.
+const GRACE: Duration = Duration::from_secs(9);
 /// Between two looks at the certificate's files.
 const WATCH: Duration = Duration::from_millis(500);
 
@@ -131,8 +134,31 @@ pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
     opened.map_err(|error| StartError {
         what: format!("listen on {address}: {error}"),
-        hint: "give another address with --listen, or see what else listens there".to_owned(),
+        hint: remedy(address, error.kind()),
     })
+}
+
+/// What to do about a port that cannot be had.
+fn remedy(address: SocketAddr, why: ErrorKind) -> String {
+    let port = address.port();
+    match why {
+        ErrorKind::PermissionDenied if port < 1024 => format!(
+            "ports below 1024 need a right: give it with `setcap cap_net_bind_service=+ep` on this \
+             program, or by AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or take \
+             another port, for instance --listen {}",
+            SocketAddr::new(address.ip(), 8443)
+        ),
+        ErrorKind::AddrInUse => format!(
+            "see what else listens there, for instance with `ss -ltnp 'sport = :{port}'`, or give \
+             another address with --listen"
+        ),
+        ErrorKind::AddrNotAvailable => format!(
+            "this machine has no address {}: see `ip address`, or listen on all with --listen {}",
+            address.ip(),
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
+        ),
+        _ => "give another address with --listen, for instance --listen 127.0.0.1:8000".to_owned(),
+    }
 }
 
 impl Front {
@@ -150,28 +176,45 @@ impl Front {
                 connections: Connections::new(most, per_address),
                 patience: Patience::new(Instant::now()),
             }),
-            stop: Stop::default(),
+            stop: Arc::default(),
         }
     }
 
     /// Serves until [`Front::stop`] is called, then lets requests under way finish. False if some
     /// were not finished in time.
     pub fn serve(&self) -> bool {
+        self.accept_until_stopped();
         let connections = &self.shared.connections;
-        thread::scope(|scope| {
-            if let Some(tls) = &self.shared.tls {
-                // Without this thread SIGHUP still works.
-                let watch = thread::Builder::new()
-                    .name("certificate".to_owned())
-                    .spawn_scoped(scope, || self.watch(tls));
-                if let Err(error) = watch {
-                    tracing::error!(%error, "cannot watch the certificate's files");
+        connections.stop();
+        connections.wait_until_empty(self.shared.options.grace)
+    }
+
+    /// Starts the thread that takes up a new certificate. Nobody waits for it at the end, or for
+    /// the disk it may be waiting for.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread to give.
+    pub fn watch_certificate(&self) -> io::Result<()> {
+        let Some(tls) = self.shared.tls.clone() else {
+            return Ok(());
+        };
+        let (stop, clock) = (Arc::clone(&self.stop), Arc::clone(&self.shared.clock));
+        thread::Builder::new()
+            .name("certificate".to_owned())
+            .spawn(move || {
+                while !stop.wait(WATCH) {
+                    tls.poll(clock.now().wall);
                 }
-            }
-            self.accept_until_stopped();
-            connections.stop();
-            connections.wait_until_empty(self.shared.options.grace)
-        })
+            })
+            .map(drop)
+    }
+
+    /// Has the certificate taken up anew at the next look. Never waits.
+    pub fn reload_certificate(&self) {
+        if let Some(tls) = &self.shared.tls {
+            tls.reload_soon();
+        }
     }
 
     /// Makes `serve` return; may be called from any thread, and more than once.
@@ -183,14 +226,13 @@ impl Front {
         }
     }
 
-    pub fn connections(&self) -> usize {
-        self.shared.connections.count()
+    /// How long ago it was first told to stop; no time if it was not.
+    pub fn since_stop(&self) -> Duration {
+        self.stop.since()
     }
 
-    fn watch(&self, tls: &Tls) {
-        while !self.stop.wait(WATCH) {
-            tls.poll(self.shared.clock.now().wall);
-        }
+    pub fn connections(&self) -> usize {
+        self.shared.connections.count()
     }
 
     fn accept_until_stopped(&self) {
@@ -290,28 +332,36 @@ impl Shortage {
 /// An order that is given once and that a thread can wait for.
 #[derive(Default)]
 struct Stop {
-    ordered: Mutex<bool>,
+    ordered: Mutex<Option<Instant>>,
     given: Condvar,
 }
 
 impl Stop {
     fn order(&self) {
-        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.lock().get_or_insert_with(Instant::now);
         self.given.notify_all();
     }
 
     fn is_ordered(&self) -> bool {
-        *self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().is_some()
+    }
+
+    fn since(&self) -> Duration {
+        self.lock().map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Waits for the order for a while at most. True once it was given.
     fn wait(&self, at_most: Duration) -> bool {
-        let ordered = self.ordered.lock().unwrap_or_else(PoisonError::into_inner);
         let (ordered, _) = self
             .given
-            .wait_timeout_while(ordered, at_most, |ordered| !*ordered)
+            .wait_timeout_while(self.lock(), at_most, |ordered| ordered.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        *ordered
+        ordered.is_some()
+    }
+
+    /// One value is written at once: a panic cannot leave it half done.
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

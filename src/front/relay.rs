@@ -1,26 +1,34 @@
-//! Hands a request to tiny_http over a private Unix socket and brings the answer back.
+//! Hands a request to tiny_http over private Unix sockets and brings the answer back.
 //!
-//! The connections are opened at start and then the socket's name is removed, so nobody else can
-//! ever knock and tiny_http never accepts under pressure. One request at a time is on each. An
-//! answer is a length of four bytes (big endian) and as many bytes: no HTTP is parsed here.
+//! The connections are opened at start and then nobody else can ever knock, so tiny_http never
+//! accepts under pressure. One request at a time is on each. An answer is a length of four bytes
+//! (big endian) and as many bytes: no HTTP is parsed here.
+//!
+//! The sockets have names that no disk is needed for, and that any program on the machine could
+//! connect to in the moment they are there. So tiny_http is given a socket only once its queue is
+//! full, with connections of ours, and shut.
 
-use std::env;
-use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::front::StartError;
 
 /// How long a request waits for a connection: longer than any answer takes unless all are stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client waits for an answer before it hears that the server is busy.
 const SLOW: Duration = Duration::from_secs(30);
-/// How long tiny_http gets to take up one connection at start.
+/// Connections to one tiny_http server: as many as it has threads from the start. With more its pool
+/// can lose count when they come quickly, and one it forgot would never be served.
+const PER_SERVER: usize = 4;
+/// How often somebody else may have come first: nobody who does not try hard ever does.
+const TRIES: usize = 20;
+/// How long tiny_http gets to take up its connections at start.
 const OPENING: Duration = Duration::from_secs(10);
 /// The largest page has some 50 KiB; more than this is no answer of ours.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -58,22 +66,30 @@ pub struct Owed<'a> {
     stream: UnixStream,
 }
 
+/// A tiny_http server that has all the connections it will ever have, and how many those are.
+///
+/// It is never dropped: its end would look for a name on a disk.
+pub struct Inner {
+    pub server: &'static tiny_http::Server,
+    pub connections: usize,
+}
+
 impl Relay {
-    /// Makes a tiny_http server and opens all connections to it.
+    /// Makes tiny_http servers and opens all connections to them.
     ///
     /// # Errors
     ///
-    /// When the directory for temporary files cannot be written, or descriptors or threads are
-    /// missing. Nothing stays behind.
-    pub fn open(connections: usize) -> io::Result<(tiny_http::Server, Self)> {
-        let room = PrivateDirectory::make()?;
-        let path = room.path.join("s");
-        let listener = UnixListener::bind(&path)?;
-        let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-
-        let mut free = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            free.push(connect(&path, &server)?);
+    /// When descriptors or threads are missing, or the system has no such sockets.
+    pub fn open(connections: usize) -> Result<(Vec<Inner>, Self), StartError> {
+        let (mut servers, mut free) = (Vec::new(), Vec::with_capacity(connections));
+        while free.len() < connections {
+            let count = PER_SERVER.min(connections - free.len());
+            let (server, streams) = serve(count).map_err(cannot_open)?;
+            servers.push(Inner {
+                server,
+                connections: count,
+            });
+            free.extend(streams);
         }
         let relay = Self {
             pool: Mutex::new(Pool {
@@ -84,7 +100,7 @@ impl Relay {
             freed: Condvar::new(),
             patience: PATIENCE,
         };
-        Ok((server, relay))
+        Ok((servers, relay))
     }
 
     /// Sends one complete request and waits for its answer.
@@ -164,20 +180,101 @@ impl Owed<'_> {
     }
 }
 
-/// Opens a connection and waits until a thread of tiny_http serves it. Its pool of threads loses
-/// count when connections come quickly, and one it forgot would never be served.
-fn connect(path: &Path, server: &tiny_http::Server) -> io::Result<UnixStream> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(SLOW))?;
-    stream.set_write_timeout(Some(SLOW))?;
-    stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
-    let probe = server.recv_timeout(OPENING)?.ok_or(ErrorKind::TimedOut)?;
-    let mut writer = probe.into_writer();
-    writer.write_all(&0_u32.to_be_bytes())?;
-    writer.flush()?;
-    drop(writer);
-    read_answer(&mut stream)?;
-    Ok(stream)
+fn cannot_open(error: io::Error) -> StartError {
+    StartError {
+        what: format!("open the sockets between its own threads: {error}"),
+        hint: match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::Unsupported => {
+                "let it use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies"
+            }
+            _ => "raise the limits on open files, processes and memory: see ulimit -a",
+        }
+        .to_owned(),
+    }
+}
+
+/// A tiny_http server, and all the connections it will ever have, each with a thread of its own.
+fn serve(count: usize) -> io::Result<(&'static tiny_http::Server, Vec<UnixStream>)> {
+    let (listener, mut streams) = full_queue(count)?;
+    let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+    let server: &'static tiny_http::Server = Box::leak(Box::new(server));
+    for stream in &mut streams {
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+    }
+    let (mut served, mut shut) = (0, false);
+    while served < count || !shut {
+        match server.recv_timeout(OPENING) {
+            Ok(Some(probe)) => {
+                let mut writer = probe.into_writer();
+                writer.write_all(&0_u32.to_be_bytes())?;
+                writer.flush()?;
+                served += 1;
+            }
+            Ok(None) => return Err(ErrorKind::TimedOut.into()),
+            // Its loop has taken what was in the queue and ended, and the socket with it.
+            Err(_) => shut = true,
+        }
+    }
+    for stream in &mut streams {
+        read_answer(stream)?;
+    }
+    Ok((server, streams))
+}
+
+/// A socket that is shut, with `count` connections in its queue, all of them ours.
+fn full_queue(count: usize) -> io::Result<(UnixListener, Vec<UnixStream>)> {
+    for _ in 0..TRIES {
+        let mut name = [0; 16];
+        SysRng.try_fill_bytes(&mut name).map_err(io::Error::other)?;
+        let name = format!("auth_user-{:032x}", u128::from_be_bytes(name));
+        if let Some(ours) = queue_of_ours(name.as_bytes(), count, || ())? {
+            return Ok(ours);
+        }
+    }
+    Err(io::Error::other("other programs are always there first"))
+}
+
+/// As [`full_queue`]; None if a connection of somebody else is among them. The queue has room for
+/// no more than `count`, so if all of ours are in it, nobody else's is. `meanwhile` is for tests.
+fn queue_of_ours(
+    name: &[u8],
+    count: usize,
+    meanwhile: impl FnOnce(),
+) -> io::Result<Option<(UnixListener, Vec<UnixStream>)>> {
+    let address = SocketAddrUnix::new_abstract_name(name)?;
+    let socket = |flags| {
+        let flags = flags | SocketFlags::CLOEXEC;
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+    };
+    let listener = socket(SocketFlags::empty())?;
+    rustix::net::bind(&listener, &address)?;
+    // Linux lets one more wait than it is told.
+    let backlog = i32::try_from(count).map_err(io::Error::other)? - 1;
+    rustix::net::listen(&listener, backlog)?;
+    meanwhile();
+
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..=count {
+        let stream = socket(SocketFlags::NONBLOCK)?;
+        match rustix::net::connect(&stream, &address).map_err(io::Error::from) {
+            Ok(()) => streams.push(UnixStream::from(stream)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if streams.len() > count {
+        return Err(io::Error::other("a queue takes more than it is told to"));
+    }
+    rustix::net::shutdown(&listener, Shutdown::Read)?;
+    if streams.len() < count {
+        return Ok(None);
+    }
+    for stream in &streams {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(SLOW))?;
+        stream.set_write_timeout(Some(SLOW))?;
+    }
+    Ok(Some((UnixListener::from(listener), streams)))
 }
 
 /// Reads a length and so many bytes, and no more: there is no second answer to come. `TimedOut`
@@ -211,42 +308,19 @@ fn read_answer(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A directory for the socket that only this user can enter, gone when dropped.
-struct PrivateDirectory {
-    path: PathBuf,
-}
-
-impl PrivateDirectory {
-    fn make() -> io::Result<Self> {
-        let mut name = [0; 16];
-        SysRng.try_fill_bytes(&mut name).map_err(io::Error::other)?;
-        let name = format!("auth_user-{:032x}", u128::from_be_bytes(name));
-        let path = env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let made = Self { path };
-        // A strange umask may have taken rights from us as well.
-        fs::set_permissions(&made.path, Permissions::from_mode(0o700))?;
-        Ok(made)
-    }
-}
-
-impl Drop for PrivateDirectory {
-    fn drop(&mut self) {
-        // Nothing is lost with a directory that stays: its name is random and nobody listens.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::SocketAddr;
     use std::sync::mpsc;
     use std::thread;
 
     use super::*;
 
     /// A relay of one connection whose requests are given to the test.
-    fn relay() -> (tiny_http::Server, Relay) {
-        let (server, mut relay) = Relay::open(1).unwrap();
+    fn relay() -> (&'static tiny_http::Server, Relay) {
+        let (mut inner, mut relay) = Relay::open(1).unwrap();
+        let server = inner.pop().unwrap().server;
         relay.patience = Duration::from_millis(20);
         for stream in &relay.lock().free {
             let short = Some(Duration::from_millis(50));
@@ -264,24 +338,47 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n";
 
     #[test]
-    fn nothing_of_the_socket_can_be_found_once_it_is_open() {
-        let (server, _relay) = Relay::open(1).unwrap();
-        let address = server.server_addr().to_unix().unwrap();
-        let path = address.as_pathname().unwrap();
-        assert!(!path.exists());
-        assert!(!path.parent().unwrap().exists());
+    fn nobody_can_knock_once_the_sockets_are_open() {
+        let (inner, _relay) = Relay::open(9).unwrap();
+        let counts: Vec<usize> = inner.iter().map(|inner| inner.connections).collect();
+        assert_eq!(counts, [4, 4, 1]);
+        for inner in inner {
+            let address = inner.server.server_addr().to_unix().unwrap();
+            assert!(address.as_pathname().is_none(), "it needs a disk");
+            let refused = UnixStream::connect_addr(&address).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        }
     }
 
     #[test]
-    fn the_directory_of_the_socket_is_closed_to_others() {
-        let directory = PrivateDirectory::make().unwrap();
-        let mode = fs::metadata(&directory.path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+    fn a_stranger_who_was_there_first_gets_no_connection() {
+        let name = format!("auth_user-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        for count in [1, 2, 4] {
+            let mut stranger = None;
+            let ours = queue_of_ours(name.as_bytes(), count, || {
+                stranger = Some(UnixStream::connect_addr(&address).unwrap());
+            });
+            assert!(ours.unwrap().is_none(), "{count}");
+            // The socket is gone, and with it what waited there.
+            let mut byte = [0];
+            assert!(!matches!(stranger.unwrap().read(&mut byte), Ok(1..)));
+
+            let (listener, ours) = queue_of_ours(name.as_bytes(), count, || ())
+                .unwrap()
+                .unwrap();
+            assert_eq!(ours.len(), count);
+            assert!(UnixStream::connect_addr(&address).is_err(), "{count}");
+            for _ in 0..count {
+                listener.accept().unwrap();
+            }
+            assert!(listener.accept().is_err());
+        }
     }
 
     #[test]
     fn a_request_without_a_free_connection_is_told_so() {
-        let (server, relay) = relay();
+        let (_, relay) = relay();
         let (done, finished) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -293,7 +390,6 @@ mod tests {
             finished.recv().unwrap();
             assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
         });
-        drop(server);
     }
 
     #[test]

@@ -32,7 +32,15 @@ impl Running {
             failed: Box::new(|_| text(500, "failed")),
         });
         // The workers end with the process: a test stops the front alone.
-        server::start(inner, 2, &site, &clock).unwrap();
+        server::start(
+            inner
+                .iter()
+                .map(|one| (one.server, one.connections))
+                .collect(),
+            &site,
+            &clock,
+        )
+        .unwrap();
         let room = Room {
             inner: 2,
             connections: 20,

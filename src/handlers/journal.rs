@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::accounts::names;
 use crate::clock::Moment;
 use crate::http::{Method, Request};
 use crate::reply::{Outcome, Reply};
@@ -29,7 +28,7 @@ struct Second {
 
 impl Journal {
     /// One line for each request that tried to change something, and for each that we failed.
-    pub(super) fn note(&self, request: &Request, reply: &Reply) {
+    pub(super) fn note(&self, request: &Request, reply: &Reply, user: Option<String>) {
         // A GET that names an account has ended its session.
         let tried = request.method == Method::Post || reply.user.is_some();
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
@@ -46,11 +45,10 @@ impl Journal {
         if reply.outcome.is_cheap() && !self.has_room(request.received) {
             return;
         }
-        // A stranger chose path and name: the log's format quotes and escapes them.
+        // A stranger chose the path: the log's format quotes and escapes it.
         let path = request.path.trim_start_matches('/');
         let event: String = path.chars().take(MAX_PATH).collect();
-        let user = reply.user.as_deref().unwrap_or("-");
-        let user: String = user.chars().take(names::MAX_EMAIL).collect();
+        let user = user.as_deref().unwrap_or("-");
         let address = request.client.to_string();
         let result = reply.noted.unwrap_or_else(|| reply.outcome.code());
         tracing::info!(event, user, address, result);

@@ -7,15 +7,12 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::Pending;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
-use crate::as_typed;
 use crate::cookies::Cookies;
 use crate::errands::Errands;
 use crate::form::{Form, FormError};
@@ -68,8 +65,20 @@ type Answer = Result<Reply, Refusal>;
 /// Answers a request, and logs what came of it.
 pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
-    app.journal.note(request, &reply);
+    app.journal.note(request, &reply, account_of(app, &reply));
     app.presenter.present(request, reply)
+}
+
+/// Whose account a reply is about, for the log: nobody's if there is no such account, since people
+/// type their password into the field above it.
+fn account_of(app: &App, reply: &Reply) -> Option<String> {
+    let named = reply.user.as_deref()?;
+    match (app.store.resolve(named), &reply.outcome) {
+        (Some(account), _) => Some(account.username.clone()),
+        // There was one until now.
+        (None, Outcome::AccountDeleted) => Some(named.to_owned()),
+        (None, _) => None,
+    }
 }
 
 /// Answers what never became a request, or failed on the way. `target` is what was asked for, as far
@@ -173,33 +182,20 @@ const MAX_NAME: usize = names::MAX_EMAIL;
 
 /// The name in a form: a username or an e-mail.
 fn name_field(form: &Form<'_>) -> Result<String, FormError> {
-    let name = form.required_as("username", as_typed::name, usize::MAX)?;
-    check_name(&name)?;
-    Ok(name.to_string())
-}
-
-/// Whether a name is no longer than any is: a username, or an e-mail.
-fn check_name(name: &str) -> Result<(), FormError> {
+    let name = form.required("username", MAX_NAME)?;
     if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
-        let max = names::MAX_USERNAME;
-        return Err(FormError::TooLong("username", max, "characters"));
+        return Err(FormError::Field("username", "is too long"));
     }
-    if name.len() > names::MAX_EMAIL {
-        return Err(FormError::TooLong("username", names::MAX_EMAIL, "bytes"));
-    }
-    Ok(())
-}
-
-/// A code of an authenticator, or a recovery code in its place.
-fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
-    form.required_as("secret", as_typed::code, MAX_SECRET)
+    Ok(name.to_string())
 }
 
 /// `rd` of a form or query: where to go after the login, or nowhere.
 fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
-    let rd = form.optional("rd", usize::MAX)?.unwrap_or_default();
+    let rd = form
+        .optional("rd", redirect::MAX_LENGTH)?
+        .unwrap_or_default();
     if rd.len() > redirect::MAX_LENGTH {
-        return Err(FormError::TooLong("rd", redirect::MAX_LENGTH, "bytes"));
+        return Err(FormError::Field("rd", "is too long"));
     }
     Ok(app.targets.allow(&rd).unwrap_or_default())
 }
@@ -244,24 +240,11 @@ fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, 
 
 /// A password, whose length is that of its normalised form: keyboards send more characters or fewer.
 fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
-    let max = password::MAX_LENGTH;
-    let sent = form.required(field, usize::MAX)?;
-    let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));
-    password
-        .filter(|password| password.length() <= max)
-        .ok_or(FormError::TooLong(field, max, "characters"))
-}
-
-/// The password of a log-in. One from a mail may come with what was copied along; it is shorter than
-/// anybody's own may be, so that what is too long can be no other.
-fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
-    password_field(form, "password").or_else(|error| {
-        let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);
-        match error {
-            FormError::TooLong(..) => sent.map(|sent| Password::new(&sent)),
-            error => Err(error),
-        }
-    })
+    let password = Password::new(&form.required(field, password::MAX_SENT)?);
+    if password.length() > password::MAX_LENGTH {
+        return Err(FormError::Field(field, "is too long"));
+    }
+    Ok(password)
 }
 
 /// The browser's digest, if the account knows it from an earlier login.

@@ -3,7 +3,6 @@
 //! Hashing, limits, headers and the file on disk are the product's.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::BASE32;
@@ -16,9 +15,10 @@ use crate::form::Form;
 use crate::handlers::code::begin_code;
 use crate::handlers::login::{check_password, note_password};
 use crate::handlers::{
-    Answer, App, hash, login_password_field, name_field, secret_field, start_session, typed,
+    Answer, App, MAX_SECRET, hash, name_field, password_field, start_session, typed,
 };
 use crate::http::Request;
+use crate::log::Lines;
 use crate::origin::Origin;
 use crate::pages::{self, Page, Way};
 use crate::reply::{Outcome, Refusal, Reply};
@@ -30,13 +30,16 @@ pub struct Script {
     /// The digest of the key printed last for each account, until it is used. Bounded by the
     /// number of accounts, since only a right password prints one.
     printed: Mutex<HashMap<String, Digest>>,
+    /// Standard output.
+    out: Lines,
 }
 
 impl Script {
-    pub fn new(template: String) -> Self {
+    pub fn new(template: String, out: Lines) -> Self {
         Self {
             template,
             printed: Mutex::default(),
+            out,
         }
     }
 
@@ -45,18 +48,15 @@ impl Script {
         let key = BASE32.encode(&token::random::<10>());
         self.printed()
             .insert(names::key(username), Digest::of(&key));
-        let mut out = io::stdout().lock();
-        // With standard output closed nobody reads the key, and the login cannot be completed.
-        let _ = writeln!(out, "{key}").and_then(|()| out.flush());
+        // If nobody reads it the login cannot be completed, and nobody else waits.
+        self.out.put(format!("{key}\n").as_bytes());
     }
 
     /// Takes the key printed for this account if it is the one that was typed: it works once.
     fn take_key(&self, username: &str, typed: &str) -> Option<Digest> {
         let name = names::key(username);
         let mut printed = self.printed();
-        let right = printed
-            .get(&name)
-            .is_some_and(|key| key.matches(&typed.to_ascii_uppercase()));
+        let right = printed.get(&name).is_some_and(|key| key.matches(typed));
         if right { printed.remove(&name) } else { None }
     }
 
@@ -73,7 +73,7 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
 fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
-    let password = login_password_field(&form)?;
+    let password = password_field(&form, "password")?;
 
     let Some(proof) = check_password(app, request, &name, password)? else {
         let unknown = app.store.resolve(&name).is_none();
@@ -100,7 +100,7 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
 
 fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
-    let typed = secret_field(&form)?.to_string();
+    let typed = form.required("secret", MAX_SECRET)?.to_string();
     let name = name_field(&form)?;
 
     let (now, network) = (request.received, Origin::of(request.client));

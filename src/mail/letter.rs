@@ -14,18 +14,50 @@ use lettre::message::{Body, Mailbox, Mailboxes, Message};
 
 use crate::mail::Mail;
 
-/// The address mails come from.
+/// Whom mails come from: an address, with a name before it or without.
 #[derive(Clone)]
-pub struct Sender(Address);
+pub struct Sender {
+    name: Option<String>,
+    address: Address,
+}
 
 impl Sender {
-    /// Takes a plain address, `local@domain`, without a display name. The error completes a
-    /// sentence that began with the flag's name.
-    pub fn parse(address: &str) -> Result<Self, &'static str> {
-        plain_address(address)
-            .map(Self)
-            .ok_or("is not an address of the form name@domain")
+    /// Takes `local@domain`, or `Name <local@domain>` as mail programs show it, with the name in
+    /// quotes or not. The error completes a sentence that began with the flag's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "is not of the form name@domain or Name <name@domain>";
+        let text = text.trim();
+        let (name, address) = match text.strip_suffix('>').map(|rest| rest.rsplit_once('<')) {
+            None => (String::new(), text),
+            Some(Some((name, address))) => (unquoted(name.trim()).ok_or(WRONG)?, address.trim()),
+            Some(None) => return Err(WRONG),
+        };
+        Ok(Self {
+            name: (!name.is_empty()).then_some(name),
+            address: plain_address(address).ok_or(WRONG)?,
+        })
     }
+}
+
+/// A name as it is meant: without the quotes it may stand in (RFC 5322, section 3.2.4). None if it
+/// is no text that can stand in one line.
+fn unquoted(name: &str) -> Option<String> {
+    let inner = name
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let mut text = String::new();
+    let mut letters = inner.unwrap_or(name).chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if inner.is_some() => text.push(letters.next()?),
+            // A quote that ends too early, or never began.
+            '"' => return None,
+            other => text.push(other),
+        }
+    }
+    let text = text.trim().to_owned();
+    let fits = !text.contains(|c: char| c.is_control() || "\u{2028}\u{2029}".contains(c));
+    (fits && text.chars().count() <= MAX_NAME).then_some(text)
 }
 
 /// A mail as it stands in a file.
@@ -49,9 +81,9 @@ pub(super) fn compose(from: &Sender, mail: &Mail, id: &str) -> io::Result<Vec<u8
     let date = Duration::from_secs(mail.at.wall.min(LAST_DATE));
 
     let message = Message::builder()
-        .message_id(Some(format!("<{id}@{}>", from.0.domain())))
+        .message_id(Some(format!("<{id}@{}>", from.address.domain())))
         .date(UNIX_EPOCH + date)
-        .from(Mailbox::new(None, from.0.clone()))
+        .from(Mailbox::new(from.name.clone(), from.address.clone()))
         .to(Mailbox::new(None, to))
         .subject(mail.subject)
         // Keeps holiday notes from answering (RFC 3834, section 5).
@@ -174,6 +206,9 @@ fn invalid(reason: &'static str) -> Error {
 
 /// Ours have one kilobyte; room for what an operator drops in.
 const MAX_LETTER: u64 = 1 << 20;
+
+/// Longest name of a sender, in characters.
+const MAX_NAME: usize = 128;
 
 /// The last second of the year 9999.
 const LAST_DATE: u64 = 253_402_300_799;

@@ -19,6 +19,8 @@ use rand::rngs::SysRng;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::log;
+use crate::rights;
 
 mod courier;
 mod letter;
@@ -64,10 +66,7 @@ impl Outbox {
     ) -> Result<Self, StartupProblem> {
         let problem = |cause| StartupProblem::new(&dir, cause);
         make_directory(&dir).map_err(problem)?;
-        let mode = fs::metadata(&dir).map_err(problem)?.mode();
-        if mode & 0o077 != 0 {
-            warn!(?dir, "others than the owner may enter the outbox");
-        }
+        close_to_others(&dir).map_err(problem)?;
         remove_drafts(&dir).map_err(problem)?;
 
         let courier = delivery
@@ -131,20 +130,20 @@ impl Outbox {
         let path = draft.path.clone();
         fs::rename(&draft.draft, &path)?;
         if let Err(error) = sync_parent(&path) {
-            warn!(file = ?path, %error, "a mail might not survive a power cut");
+            warn!(file = log::path(&path), %error, "a mail might not survive a power cut");
         }
 
         match &self.courier {
             Some(courier) => courier.wake(),
-            None => info!(file = ?path, "a mail waits to be sent by hand"),
+            None => info!(file = log::path(&path), "a mail waits to be sent by hand"),
         }
         Ok(path)
     }
 
-    /// Stops sending after the mail being sent, and waits for that a few seconds at most. What was
-    /// not sent stays in the directory for the next start.
-    pub fn stop(&self) {
-        self.stop_within(STOP_WAIT);
+    /// Stops sending after the mail being sent, and waits for that for `patience` and a few seconds
+    /// at most. What was not sent stays in the directory for the next start.
+    pub fn stop(&self, patience: Duration) {
+        self.stop_within(patience.min(STOP_WAIT));
     }
 
     /// Whether the thread ended in time; also if there is none.
@@ -234,6 +233,21 @@ fn sync_parent(path: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     fs::File::open(parent)?.sync_all()
+}
+
+/// Mails hold passwords: the directory and what is in it are the owner's alone.
+fn close_to_others(dir: &Path) -> io::Result<()> {
+    rights::close(&fs::File::open(dir)?, dir);
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        // Neither a link nor a pipe, which could lead elsewhere or keep us waiting; a file that
+        // cannot be read, or is gone, is left to who can.
+        let plain = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if let (true, Ok(file)) = (plain, fs::File::open(&path)) {
+            rights::close(&file, &path);
+        }
+    }
+    Ok(())
 }
 
 /// Removes what a killed process left half written.

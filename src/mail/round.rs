@@ -22,6 +22,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::log;
 use crate::mail::courier::{Bell, Schedule};
 use crate::mail::letter;
 use crate::mail::smtp::{Refusal, Session};
@@ -81,7 +82,7 @@ impl Rounds {
             // Nothing waits in an outbox that is not there; the next mail makes it.
             Err(error) if error.kind() == ErrorKind::NotFound => LOOK_EVERY,
             Err(error) => {
-                error!(dir = ?self.dir, %error, "cannot look through the outbox");
+                error!(dir = log::path(&self.dir), %error, "cannot look through the outbox");
                 LOOK_EVERY
             }
         }
@@ -226,7 +227,10 @@ impl Rounds {
             self.set_aside(path, reason);
             return;
         }
-        warn!(file = ?path, reason, "a mail was put off and is tried again later");
+        warn!(
+            file = log::path(path),
+            reason, "a mail was put off and is tried again later"
+        );
         self.wait_longer(path);
     }
 
@@ -255,10 +259,10 @@ impl Rounds {
 
     fn remove(&mut self, path: &Path) {
         match fs::remove_file(path).and_then(|()| sync_parent(path)) {
-            Ok(()) => info!(file = ?path, "a mail was sent"),
+            Ok(()) => info!(file = log::path(path), "a mail was sent"),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                error!(file = ?path, %error, "a mail was sent but its file cannot be removed");
+                error!(file = log::path(path), %error, "a mail was sent but its file cannot be removed");
                 self.mails.insert(name(path).to_owned(), State::Accepted);
             }
         }
@@ -268,10 +272,13 @@ impl Rounds {
         let mut aside = path.as_os_str().to_owned();
         aside.push(SET_ASIDE);
         match fs::rename(path, &aside).and_then(|()| sync_parent(path)) {
-            Ok(()) => error!(file = ?aside, reason, "a mail cannot be sent and was set aside"),
+            Ok(()) => error!(
+                file = log::path(Path::new(&aside)),
+                reason, "a mail cannot be sent and was set aside"
+            ),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                error!(file = ?path, reason, %error, "a mail cannot be sent, nor set aside");
+                error!(file = log::path(path), reason, %error, "a mail cannot be sent, nor set aside");
                 self.wait_longer(path);
             }
         }
@@ -307,7 +314,10 @@ fn trim_set_aside(dir: &Path) -> io::Result<()> {
     files.sort();
     let surplus = files.len().saturating_sub(MAX_SET_ASIDE);
     for path in files.iter().take(surplus) {
-        warn!(file = ?path, "too many mails are set aside; the oldest is removed");
+        warn!(
+            file = log::path(path),
+            "too many mails are set aside; the oldest is removed"
+        );
         match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -16,6 +16,9 @@ impl Content for Access {
 
     const REPLACED_WHEN_DAMAGED: bool = false;
 
+    /// The operator's, who may let others maintain it.
+    const PRIVATE: bool = false;
+
     const UNTIL_MENDED: &'static str = "go on holding until the file is mended";
 
     fn parse(bytes: &[u8]) -> Result<(Self, ()), Damage> {

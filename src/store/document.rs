@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::log;
 use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{Failure, FlatFile, Found, Identity};
 use crate::store::lock::Lock;
@@ -21,6 +22,9 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
     /// Whether a damaged file is moved away and written anew from memory. If not, it stays and
     /// changes are refused, since an operator wrote it and has to mend it.
     const REPLACED_WHEN_DAMAGED: bool;
+
+    /// Whether nobody but the owner may read or write it.
+    const PRIVATE: bool = true;
 
     /// What the last good content does while the file is damaged, for the log.
     const UNTIL_MENDED: &'static str =
@@ -193,7 +197,11 @@ impl<T: Content> Document<T> {
         self.saved_touches = touches;
         self.published.set(Arc::new(content));
         if self.failing.take().is_some() {
-            tracing::info!(file = ?self.file.path(), "the {} can be saved again", T::NAME);
+            tracing::info!(
+                file = log::path(self.file.path()),
+                "the {} can be saved again",
+                T::NAME
+            );
         }
         Ok(())
     }
@@ -232,7 +240,11 @@ impl<T: Content> Document<T> {
         match self.file.read().map_err(Damage::from) {
             Ok(found) => match self.take_up(found) {
                 Ok(()) => {
-                    tracing::info!(file = ?self.file.path(), "took up a changed {}", T::NAME);
+                    tracing::info!(
+                        file = log::path(self.file.path()),
+                        "took up a changed {}",
+                        T::NAME
+                    );
                     self.end_trouble();
                     Ok(())
                 }
@@ -249,6 +261,11 @@ impl<T: Content> Document<T> {
         }
         self.saved_touches = content.touches();
         content.inherit(&self.published.get());
+        let found = if T::PRIVATE {
+            self.file.close(found)
+        } else {
+            found
+        };
         self.file.know(found);
         self.format = format;
         self.published.set(Arc::new(content));
@@ -282,7 +299,11 @@ impl<T: Content> Document<T> {
 
     fn end_trouble(&mut self) {
         if self.trouble.take().is_some_and(|trouble| trouble.logged) {
-            tracing::info!(file = ?self.file.path(), "the {} is good again", T::NAME);
+            tracing::info!(
+                file = log::path(self.file.path()),
+                "the {} is good again",
+                T::NAME
+            );
         }
     }
 
@@ -297,7 +318,7 @@ impl<T: Content> Document<T> {
         self.trouble = None;
         let aside = aside.map_or_else(String::new, |path| format!(", kept as {path:?}"));
         tracing::warn!(
-            file = ?self.file.path(),
+            file = log::path(self.file.path()),
             "the {} is damaged and is written anew{aside}: {damage}",
             T::NAME,
         );

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
 /// Bytes handed to the system at a time; larger ones measured no faster.
@@ -29,7 +30,8 @@ pub(super) struct FlatFile {
 
 /// One version of the file. It is kept open, so that no later version can have its inode number.
 pub(super) struct Version {
-    _file: File,
+    /// Open, as said above.
+    file: File,
     identity: Identity,
 }
 
@@ -116,11 +118,18 @@ impl FlatFile {
         if identity != Identity::of(&metadata) {
             return Err(io::Error::other("is being written to by another program"));
         }
-        let version = Version {
-            _file: file,
-            identity,
-        };
+        let version = Version { file, identity };
         Ok(Found { bytes, version })
+    }
+
+    /// Takes the rights of others away, where they have any: an editor or a copy has given them.
+    pub(super) fn close(&self, mut found: Found) -> Found {
+        rights::close(&found.version.file, &self.path);
+        // Which changes it, but nothing that was read of it.
+        if let Ok(metadata) = found.version.file.metadata() {
+            found.version.identity = Identity::of(&metadata);
+        }
+        found
     }
 
     /// From now on memory agrees with this version.
@@ -168,10 +177,7 @@ impl FlatFile {
             })?;
         // Renaming sets the time of change, so this can only be asked now.
         let identity = Identity::of(&file.metadata().map_err(Failure::After)?);
-        self.known = Some(Version {
-            _file: file,
-            identity,
-        });
+        self.known = Some(Version { file, identity });
         (self.sync)(&directory).map_err(Failure::After)
     }
 

@@ -4,9 +4,10 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::log;
 use crate::store::document::{Content, Document, Published};
 use crate::store::error::NotSaved;
 
@@ -21,7 +22,8 @@ const LONG_SAVE: Duration = Duration::from_millis(10);
 pub(super) struct Keeper<T: Content> {
     published: Published<T>,
     queue: Sender<Message<T>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Says once whether all was saved, when the thread ends; None once it has been asked.
+    ended: Mutex<Option<Receiver<bool>>>,
     closed: NotSaved,
     panicked: NotSaved,
 }
@@ -86,13 +88,17 @@ impl<T: Content> Keeper<T> {
             chores_at: Instant::now() + chores.as_ref().map_or(LOOK, |chores| chores.every),
             chores,
         };
-        let thread = thread::Builder::new()
+        let (end, ended) = mpsc::sync_channel(1);
+        thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || worker.run(&messages))?;
+            .spawn(move || {
+                // With nobody left to hear it, it does not matter.
+                let _ = end.send(worker.run(&messages));
+            })?;
         Ok(Self {
             published,
             queue,
-            thread: Mutex::new(Some(thread)),
+            ended: Mutex::new(Some(ended)),
             closed,
             panicked,
         })
@@ -129,26 +135,30 @@ impl<T: Content> Keeper<T> {
         answered
     }
 
-    /// Saves what has been asked for so far, does the chores once more, and ends the thread. Later
-    /// changes are refused.
-    pub(super) fn close(&self) {
-        let thread = self
-            .thread
+    /// Tells the thread to save what has been asked for so far, do the chores once more, and end.
+    /// Later changes are refused.
+    pub(super) fn tell_to_close(&self) {
+        // If the thread has ended already, asking how says so.
+        let _ = self.queue.send(Message::Close);
+    }
+
+    /// Waits for the end, after [`Keeper::tell_to_close`]. False if it did not come in time, or
+    /// something could not be saved.
+    pub(super) fn wait_closed(&self, patience: Duration) -> bool {
+        let ended = self
+            .ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(thread) = thread else { return };
-        // If the thread has ended already, joining says so.
-        let _ = self.queue.send(Message::Close);
-        if thread.join().is_err() {
-            tracing::error!("the store's thread ended by a panic");
-        }
+        // Who asks again was told.
+        ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 }
 
 impl<T: Content> Drop for Keeper<T> {
     fn drop(&mut self) {
-        self.close();
+        self.tell_to_close();
+        self.wait_closed(Duration::MAX);
     }
 }
 
@@ -163,17 +173,21 @@ struct Worker<T: Content> {
 }
 
 impl<T: Content> Worker<T> {
-    fn run(mut self, messages: &Receiver<Message<T>>) {
+    /// Whether the last save went well, if there was one.
+    fn run(mut self, messages: &Receiver<Message<T>>) -> bool {
         let mut closing = false;
+        let mut saved = true;
         while !closing {
             let batch = self.gather(messages, &mut closing);
             // Whatever went wrong there, the next change must find somebody at work. Nothing is
             // published half done, so there is nothing to put right.
             let round = panic::catch_unwind(AssertUnwindSafe(|| self.round(batch, closing)));
-            if round.is_err() {
-                tracing::error!(file = ?self.document.path(), "a save panicked");
-            }
+            saved = round.unwrap_or_else(|_| {
+                tracing::error!(file = log::path(self.document.path()), "a save panicked");
+                false
+            });
         }
+        saved
     }
 
     /// Takes all changes that wait; none, if for a while there are none.
@@ -207,12 +221,13 @@ impl<T: Content> Worker<T> {
         batch
     }
 
-    fn round(&mut self, mut batch: Vec<Box<dyn Change<T>>>, closing: bool) {
+    /// Whether nothing is left to save.
+    fn round(&mut self, mut batch: Vec<Box<dyn Change<T>>>, closing: bool) -> bool {
         let due = closing || Instant::now() >= self.chores_at;
         let has_chores = due && self.has_chores();
         if batch.is_empty() && !has_chores {
             self.document.look();
-            return;
+            return true;
         }
         let start = Instant::now();
         let saved = self.make_and_save(&mut batch, has_chores);
@@ -221,6 +236,7 @@ impl<T: Content> Worker<T> {
         for change in batch {
             change.answer(saved.clone());
         }
+        saved.is_ok()
     }
 
     /// Makes the changes one after another and saves them together. If that fails all of them

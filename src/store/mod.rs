@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::accounts::session::{Limits, Session, Sessions};
@@ -155,12 +155,22 @@ impl Store {
         self.sessions.update(change)
     }
 
-    /// Saves what is still to be saved and ends the store's threads; later changes are refused,
-    /// reading goes on. Dropping the store does the same.
-    pub fn close(&self) {
-        self.accounts.close();
-        self.sessions.close();
-        self.access.close();
+    /// Saves what is still to be saved and ends the store's threads, within `patience`; later
+    /// changes are refused, reading goes on. False if something was not saved. Dropping the store
+    /// does the same, however long it takes.
+    pub fn close(&self, patience: Duration) -> bool {
+        self.accounts.tell_to_close();
+        self.sessions.tell_to_close();
+        self.access.tell_to_close();
+        let end = Instant::now().checked_add(patience);
+        let left = || {
+            end.map_or(patience, |end| {
+                end.saturating_duration_since(Instant::now())
+            })
+        };
+        let accounts = self.accounts.wait_closed(left());
+        let sessions = self.sessions.wait_closed(left());
+        accounts && sessions
     }
 }
 

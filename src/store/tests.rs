@@ -163,7 +163,7 @@ fn the_file_is_written_for_people_to_read() {
 fn opening_touches_nothing() {
     let place = Place::new();
 
-    place.open().close();
+    assert!(place.open().close(Duration::from_secs(20)));
 
     assert!(place.names().is_empty());
 }
@@ -309,7 +309,7 @@ fn a_closed_store_has_saved_all_and_refuses_changes() {
     let store = place.open();
     add(&store, "alice").unwrap();
 
-    store.close();
+    store.close(Duration::from_secs(20));
 
     assert!(
         store
@@ -530,7 +530,7 @@ fn sessions_that_are_over_or_nobodys_are_forgotten() {
     assert_eq!(again.sessions().len(), 1);
     assert!(again.session(Digest::of("good")).is_some());
 
-    store.close();
+    store.close(Duration::from_secs(20));
     let text = fs::read_to_string(place.path("sessions.json")).unwrap();
     assert_eq!(
         text.matches("\"id\"").count(),
@@ -549,7 +549,7 @@ fn a_session_ends_with_its_account() {
         .unwrap();
 
     store.update(|accounts| accounts.remove("alice")).unwrap();
-    store.close();
+    store.close(Duration::from_secs(20));
 
     assert!(store.session(Digest::of("cookie")).is_none());
 }

@@ -79,7 +79,10 @@ fn every_outside_thing_has_one_owner() {
         ("rcgen", &["front/tls"]),
         ("lettre", &["mail"]),
         ("qrcode", &["pages"]),
-        ("std::fs", &["commands", "store", "mail", "front", "memory"]),
+        (
+            "std::fs",
+            &["commands", "store", "mail", "front", "memory", "rights"],
+        ),
         ("SystemTime", &["clock"]),
         (
             "Instant::now",

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
-mod as_typed;
 #[cfg(feature = "browser")]
 mod browser;
 mod by_hand;
@@ -38,4 +37,5 @@ mod start;
 mod throttling;
 mod transport;
 mod unasked;
+mod unread;
 mod users_file;

@@ -554,9 +554,10 @@ fn odd_names_and_addresses_are_refused() {
     for name in [
         "ａｌｉｃｅ",
         "аlice",
-        "al\u{200b}ice",
+        "alice\u{200b}",
         "al ice",
-        "ali\nce",
+        " alice",
+        "alice\n",
         "ALİCE",
         "\"><script>",
         "{username}",

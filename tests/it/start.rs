@@ -90,7 +90,8 @@ fn variable_of(flag: &str) -> &'static str {
     FLAGS.iter().find(|(name, ..)| *name == flag).unwrap().2
 }
 
-/// Starts a server that must refuse what it was told: exit 2, one line, nothing made.
+/// Starts a server that must refuse what it was told: exit 2, a line that names it, a hint, nothing
+/// made.
 #[track_caller]
 fn assert_misused(setup: &Setup, named: &str) -> String {
     let before = fs::read_dir(setup.dir()).unwrap().count();
@@ -98,11 +99,13 @@ fn assert_misused(setup: &Setup, named: &str) -> String {
     let (status, out, err) = setup.run();
 
     assert_eq!((status.code(), out.as_str()), (Some(2), ""), "{err}");
-    assert_eq!(err.lines().count(), 1, "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 2, "{err}");
     assert!(
-        err.starts_with("auth_user: ") && err.contains(named),
+        lines[0].starts_with("auth_user: ") && lines[0].contains(named),
         "{named}: {err}"
     );
+    assert!(lines[1].starts_with("auth_user: hint: "), "{err}");
     assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
     err
 }
@@ -169,10 +172,11 @@ fn help_lists_exactly_the_flags_there_are() {
 }
 
 #[test]
-fn a_value_that_does_not_parse_is_one_line_and_exit_2() {
+fn a_value_that_does_not_parse_is_a_line_and_a_hint_and_exit_2() {
     for (flag, value) in BAD_VALUES {
         let by_variable = Setup::bare().env(variable_of(flag), value);
-        assert_misused(&by_variable, flag);
+        let said = assert_misused(&by_variable, variable_of(flag));
+        assert!(!said.contains(flag), "{said}");
         if !matches!(flag, "--no-tls" | "--compat") {
             assert_misused(&Setup::bare().with(&[&format!("{flag}={value}")]), flag);
         }
@@ -195,7 +199,7 @@ fn a_wrong_smtp_url_is_refused_without_repeating_its_password() {
     let url = "smtps://user:canary@mail.example.com/inbox";
     let line = assert_misused(&Setup::bare().with(&["--smtp", url]), "--smtp");
     assert!(!line.contains("canary"), "{line}");
-    let line = assert_misused(&Setup::bare().env("AUTH_SMTP", url), "--smtp");
+    let line = assert_misused(&Setup::bare().env("AUTH_SMTP", url), "AUTH_SMTP");
     assert!(!line.contains("canary"), "{line}");
 }
 
@@ -203,11 +207,13 @@ fn a_wrong_smtp_url_is_refused_without_repeating_its_password() {
 fn passwords_do_not_cross_a_network_in_the_clear() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let open = Setup::bare().with(&["--no-tls", "--listen", address]);
-        assert_misused(&open, "--trusted-proxy");
+        let said = assert_misused(&open, "--no-tls");
+        assert!(said.contains("--trusted-proxy"), "{said}");
         let by_variable = Setup::bare()
             .env("AUTH_NO_TLS", "1")
             .env("AUTH_LISTEN", address);
-        assert_misused(&by_variable, "--trusted-proxy");
+        let said = assert_misused(&by_variable, "AUTH_NO_TLS");
+        assert!(said.contains("AUTH_TRUSTED_PROXIES"), "{said}");
     }
 
     for arguments in [
@@ -387,6 +393,19 @@ fn variables_are_taken() {
 }
 
 #[test]
+fn variables_are_taken_as_files_of_variables_pass_them() {
+    let setup = Setup::new()
+        .env("AUTH_TRUSTED_PROXIES", "\"127.0.0.1 , 10.0.0.0/8,\"\n")
+        .env("AUTH_SMTP", "")
+        .env("AUTH_SMTP_FILE", "\"\"")
+        .env("AUTH_COMPAT", "False")
+        .env("AUTH_REGISTRATION", "OPEN\r\n");
+    lives_as_told(TOLD.iter().fold(setup, |setup, (flag, value)| {
+        setup.env(variable_of(flag), &format!(" '{value}'\n"))
+    }));
+}
+
+#[test]
 fn registration_can_be_closed_by_flag_and_by_variable() {
     for setup in [
         Setup::new().with(&["--registration", "closed"]),
@@ -512,7 +531,7 @@ fn a_file_without_a_mail_server_is_refused_unread_aloud() {
     let both = Setup::bare()
         .env("AUTH_SMTP_FILE", "smtp.txt")
         .env("AUTH_SMTP", "smtps://a.example");
-    assert_misused(&both, "--smtp");
+    assert_misused(&both, "AUTH_SMTP");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::front::StartError;
 use crate::front::tls::{Files, pair};
+use crate::log;
 
 /// The common name by which a certificate of ours is known again.
 pub const MADE_HERE: &str = "auth_user, made at the first run";
@@ -54,9 +55,17 @@ pub fn is_due(not_after: i64, wall: u64) -> bool {
 pub fn renew(files: &Files, wall: u64) -> io::Result<()> {
     let pem = fs::read_to_string(&files.key)?;
     let key = KeyPair::from_pem(&pem).map_err(io::Error::other)?;
-    let certificate = sign(&key, wall)?;
+    let certificate = sign(&key, &files.host, wall)?;
     let draft = write_draft(&files.certificate, &certificate)?;
     rename(&draft, &files.certificate)
+}
+
+/// What to say of a renewal that failed.
+pub fn cannot_renew(files: &Files) -> impl Fn(io::Error) -> StartError {
+    |error| StartError {
+        what: format!("renew the certificate {:?}: {error}", files.certificate),
+        hint: "let this program write there, or give --cert and --key".to_owned(),
+    }
 }
 
 fn half(present: &Path, missing: &Path) -> StartError {
@@ -82,14 +91,14 @@ fn lock(path: &Path) -> Option<File> {
 
 fn make(files: &Files, wall: u64) -> io::Result<()> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
-    let certificate = sign(&key, wall)?;
+    let certificate = sign(&key, &files.host, wall)?;
     let certificate_draft = write_draft(&files.certificate, &certificate)?;
     let key_draft = write_draft(&files.key, &key.serialize_pem())?;
     rename(&key_draft, &files.key)?;
     rename(&certificate_draft, &files.certificate)?;
     if let Ok(pair) = pair::load(files) {
         tracing::info!(
-            file = ?files.certificate,
+            file = log::path(&files.certificate),
             sha256 = %pair.fingerprint(),
             "made a self-signed certificate"
         );
@@ -102,12 +111,12 @@ fn finish(certificate: &Path) -> bool {
     rename(&draft_of(certificate), certificate).is_ok()
 }
 
-fn sign(key: &KeyPair, wall: u64) -> io::Result<String> {
+fn sign(key: &KeyPair, host: &str, wall: u64) -> io::Result<String> {
     let now = i64::try_from(wall)
         .ok()
         .and_then(|wall| OffsetDateTime::from_unix_timestamp(wall).ok())
         .ok_or_else(|| io::Error::other("the clock is beyond all years"))?;
-    let mut parameters = CertificateParams::new(names()).map_err(io::Error::other)?;
+    let mut parameters = CertificateParams::new(names(host)).map_err(io::Error::other)?;
     parameters.distinguished_name = DistinguishedName::new();
     parameters
         .distinguished_name
@@ -120,20 +129,23 @@ fn sign(key: &KeyPair, wall: u64) -> io::Result<String> {
     Ok(certificate.pem())
 }
 
-/// How the machine may be called from nearby.
-fn names() -> Vec<String> {
+/// How the machine may be called from nearby, and how its visitors call it.
+fn names(host: &str) -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
-    let host = rustix::system::uname()
+    let own = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .to_ascii_lowercase();
-    let plain = host
+    let plain = own
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
-    if plain && !host.is_empty() && !names.contains(&host) {
-        names.push(host);
+    let own = Some(own).filter(|own| plain && !own.is_empty());
+    for name in own.into_iter().chain([pair::plain_host(host)]) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
     names
 }

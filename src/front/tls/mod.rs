@@ -7,6 +7,7 @@ mod pair;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
@@ -37,7 +38,10 @@ pub struct Tls {
     files: Files,
     config: Arc<ServerConfig>,
     served: Arc<Served>,
+    /// Held while files are read, made and synced: no request ever asks for it.
     watched: Mutex<Watched>,
+    /// Somebody asked for the files to be read again.
+    asked: AtomicBool,
 }
 
 struct Watched {
@@ -45,8 +49,7 @@ struct Watched {
     seen: Stamp,
     /// The files as they were when they were last read, for better or worse.
     judged: Stamp,
-    /// Whether the pair was made here, and until when (seconds since 1970) it is good.
-    made_here: bool,
+    /// Until when (seconds since 1970) the pair is good.
     not_after: i64,
     /// No renewal before this moment (seconds since 1970), after one that failed.
     next_renewal: u64,
@@ -71,12 +74,27 @@ impl Tls {
     /// When a file is missing, unreadable, not what it should be, or the key is open to others.
     pub fn open(files: Files, wall: u64) -> Result<Self, StartError> {
         made::ensure(&files, wall)?;
-        let stamp = Stamp::of(&files);
-        let pair = pair::load(&files)?;
+        // Before the files are read: what changes meanwhile is seen at the first look.
+        let mut stamp = Stamp::of(&files);
+        let mut pair = pair::load(&files)?;
+        if pair.made_here && (made::is_due(pair.not_after, wall) || !pair.covers(&files.host)) {
+            match made::renew(&files, wall).map_err(made::cannot_renew(&files)) {
+                Ok(()) => {
+                    stamp = Stamp::of(&files);
+                    pair = pair::load(&files)?;
+                    tracing::info!(sha256 = %pair.fingerprint(), "renewed the certificate");
+                }
+                // It is served as it is, with the warnings that belong to it.
+                Err(error) => tracing::error!(%error, "the certificate stays as it is"),
+            }
+        }
         pair.warn(&files, wall);
 
-        let served = Arc::new(Served(RwLock::new(Arc::clone(&pair.key))));
-        let tls = Self {
+        let served = Arc::new(Served {
+            key: RwLock::new(Arc::clone(&pair.key)),
+            made_here: AtomicBool::new(pair.made_here),
+        });
+        Ok(Self {
             config: Arc::new(config(&served).map_err(|error| StartError {
                 what: format!("set up TLS: {error}"),
                 hint: "see whether the system has randomness to give".to_owned(),
@@ -86,23 +104,21 @@ impl Tls {
             watched: Mutex::new(Watched {
                 seen: stamp.clone(),
                 judged: stamp,
-                made_here: pair.made_here,
                 not_after: pair.not_after,
                 next_renewal: 0,
             }),
-        };
-        tls.renew_if_due(wall);
-        Ok(tls)
+            asked: AtomicBool::new(false),
+        })
     }
 
     /// Whether the certificate served is one this program made for itself.
     pub fn is_made_here(&self) -> bool {
-        self.watched().made_here
+        self.served.made_here.load(Ordering::Acquire)
     }
 
-    /// Reads the files again. A bad pair is logged and the old one stays.
-    pub fn reload(&self, wall: u64) {
-        self.take_up(&mut self.watched(), Stamp::of(&self.files), wall);
+    /// Has the next look read the files again, changed or not.
+    pub fn reload_soon(&self) {
+        self.asked.store(true, Ordering::Release);
     }
 
     /// Looks whether the files have changed, or a certificate made here is about to end; to be
@@ -111,7 +127,9 @@ impl Tls {
     pub fn poll(&self, wall: u64) {
         let now = Stamp::of(&self.files);
         let mut watched = self.watched();
-        if watched.seen != now {
+        if self.asked.swap(false, Ordering::AcqRel) {
+            self.take_up(&mut watched, now, wall);
+        } else if watched.seen != now {
             watched.seen = now;
         } else if watched.judged != now {
             self.take_up(&mut watched, now, wall);
@@ -150,18 +168,15 @@ impl Tls {
     }
 
     fn serve(&self, watched: &mut Watched, pair: Pair) {
-        watched.made_here = pair.made_here;
         watched.not_after = pair.not_after;
-        *self
-            .served
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = pair.key;
+        let served = &self.served;
+        *served.key.write().unwrap_or_else(PoisonError::into_inner) = pair.key;
+        served.made_here.store(pair.made_here, Ordering::Release);
     }
 
     fn renew_if_due(&self, wall: u64) {
         let mut watched = self.watched();
-        if !watched.made_here || !made::is_due(watched.not_after, wall) {
+        if !self.is_made_here() || !made::is_due(watched.not_after, wall) {
             return;
         }
         if wall < watched.next_renewal {
@@ -170,7 +185,10 @@ impl Tls {
         watched.next_renewal = wall.saturating_add(RENEWAL_PAUSE);
         match made::renew(&self.files, wall) {
             Ok(()) => self.take_up(&mut watched, Stamp::of(&self.files), wall),
-            Err(error) => tracing::error!(%error, "cannot renew the certificate"),
+            Err(error) => {
+                let error = made::cannot_renew(&self.files)(error);
+                tracing::error!(%error, hint = error.hint, "the certificate stays as it is");
+            }
         }
     }
 
@@ -234,11 +252,15 @@ impl TimeProvider for SystemClock {
 }
 
 /// The pair in use: new handshakes get the newest, connections that are open keep theirs.
-struct Served(RwLock<Arc<CertifiedKey>>);
+struct Served {
+    key: RwLock<Arc<CertifiedKey>>,
+    /// Whether the pair was made here.
+    made_here: AtomicBool,
+}
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.key.read().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&current))
     }
 }

@@ -19,6 +19,7 @@ use x509_parser::x509::X509Name;
 use crate::front::StartError;
 use crate::front::tls::Files;
 use crate::front::tls::made::MADE_HERE;
+use crate::log;
 
 /// A long chain has some 10 KiB.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -118,14 +119,20 @@ impl Pair {
     pub fn warn(&self, files: &Files, wall: u64) {
         let wall = i64::try_from(wall).unwrap_or(i64::MAX);
         if self.not_after < wall {
-            tracing::warn!(file = ?files.certificate, "the certificate has expired");
+            tracing::warn!(
+                file = log::path(&files.certificate),
+                "the certificate has expired"
+            );
         } else if wall < self.not_before {
-            tracing::warn!(file = ?files.certificate, "the certificate is not valid yet");
+            tracing::warn!(
+                file = log::path(&files.certificate),
+                "the certificate is not valid yet"
+            );
         }
         if !self.covers(&files.host) {
             tracing::warn!(
-                file = ?files.certificate,
-                host = ?files.host,
+                file = log::path(&files.certificate),
+                host = files.host,
                 "the certificate does not name the public URL's host"
             );
         }
@@ -133,11 +140,21 @@ impl Pair {
 
     /// Whether the certificate names the host, by itself or by a wildcard for its first label.
     pub fn covers(&self, host: &str) -> bool {
-        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let host = plain_host(host);
         let parent = host.split_once('.').map(|(_, parent)| parent);
         self.names
             .iter()
             .any(|name| *name == host || (parent.is_some() && name.strip_prefix("*.") == parent))
+    }
+}
+
+/// A URL's host as certificates name it: an address without brackets in its usual form, a name
+/// without the dot of the root.
+pub fn plain_host(host: &str) -> String {
+    let host = host.trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
     }
 }
 
@@ -148,10 +165,22 @@ fn bad_certificate(path: &Path) -> StartError {
     }
 }
 
+/// What to do about a file that cannot be read.
+fn remedy(path: &Path, error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "let the user this runs as read it: see `namei -l {path:?}`, then chown or chmod"
+            )
+        }
+        _ => format!("give the right path with {flag}"),
+    }
+}
+
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let (bytes, _) = read(path).map_err(|error| StartError {
+        hint: remedy(path, &error, "--cert"),
         what: format!("read the TLS certificate {path:?}: {error}"),
-        hint: "give its path with --cert".to_owned(),
     })?;
     let chain: Vec<CertificateDer<'static>> = rustls_pemfile::certs(&mut bytes.as_slice())
         .collect::<Result<_, _>>()
@@ -164,8 +193,8 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
 
 fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, StartError> {
     let (bytes, metadata) = read(path).map_err(|error| StartError {
+        hint: remedy(path, &error, "--key"),
         what: format!("read the TLS key {path:?}: {error}"),
-        hint: "give its path with --key".to_owned(),
     })?;
     if is_open(metadata.mode(), metadata.uid()) {
         if !allow_open {
@@ -174,7 +203,10 @@ fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, Sta
                 hint: format!("take the rights away: chmod 600 {path:?}"),
             });
         }
-        tracing::warn!(file = ?path, "others than its owner can read the TLS key");
+        tracing::warn!(
+            file = log::path(path),
+            "others than its owner can read the TLS key"
+        );
     }
     rustls_pemfile::private_key(&mut bytes.as_slice())
         .ok()

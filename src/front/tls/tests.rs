@@ -258,7 +258,8 @@ fn a_new_certificate_is_taken_up_and_open_connections_survive() {
     ask(&mut old);
 
     write_pair(&files(&directory), "localhost");
-    tls.reload(NOW);
+    tls.reload_soon();
+    tls.poll(NOW);
 
     let mut new = client(&running, &TLS13, &[]);
     ask(&mut new);
@@ -275,7 +276,8 @@ fn a_bad_new_certificate_is_refused_and_the_old_one_stays() {
     ask(&mut before);
 
     fs::write(files(&directory).certificate, "no certificate").unwrap();
-    tls.reload(NOW);
+    tls.reload_soon();
+    tls.poll(NOW);
 
     let mut after = client(&running, &TLS13, &[]);
     ask(&mut after);

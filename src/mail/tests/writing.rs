@@ -301,17 +301,87 @@ fn a_name_of_any_length_can_be_greeted() {
 }
 
 #[test]
-fn a_sender_is_a_plain_address() {
-    assert!(Sender::parse("auth_user@localhost").is_ok());
+fn a_sender_is_an_address_with_a_name_or_without() {
+    for good in [
+        "auth_user@localhost",
+        "<login@example.com>",
+        "Me <login@example.com>",
+        "\"Me, myself\"<login@example.com>",
+    ] {
+        assert!(Sender::parse(good).is_ok(), "{good}");
+    }
     for bad in [
         "",
         "login",
         "@example.com",
-        "Me <login@example.com>",
         "a@b, c@d",
+        "Me login@example.com",
+        "Me login@example.com>",
+        "Me <login@example.com> you",
+        "Me <login>",
+        "Me <<login@example.com>>",
+        "\"Me <login@example.com>",
+        "M\"e\" <login@example.com>",
+        "Me\r\nBcc: eve@example.net <login@example.com>",
+        "\u{2028} Me \u{7}<login@example.com>",
     ] {
         assert!(Sender::parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_senders_name_is_shown_and_the_envelope_has_the_bare_address() {
+    let dir = tempfile::tempdir().unwrap();
+    for (given, field) in [
+        ("Login <login@example.com>", "Login <login@example.com>"),
+        ("\"Login\" <login@example.com>", "Login <login@example.com>"),
+        (
+            "\"Login, Ltd.\" <login@example.com>",
+            "=?utf-8?b?TG9naW4sIEx0ZC4=?= <login@example.com>",
+        ),
+        (
+            "Login, Ltd. <login@example.com>",
+            "=?utf-8?b?TG9naW4sIEx0ZC4=?= <login@example.com>",
+        ),
+        (
+            "\"The \\\"Door\\\"\" <login@example.com>",
+            "=?utf-8?b?VGhlICJEb29yIg==?= <login@example.com>",
+        ),
+        ("<login@example.com>", "login@example.com"),
+        (
+            "B\u{fc}ro <login@example.com>",
+            "=?utf-8?b?QsO8cm8=?= <login@example.com>",
+        ),
+        (
+            "\"\u{767b}\u{5f55} \u{1f511}\" <login@example.com>",
+            "=?utf-8?b?55m75b2VIPCflJE=?= <login@example.com>",
+        ),
+    ] {
+        let from = Sender::parse(given).unwrap();
+        let text = compose(&from, &mail_to("alice@example.com"), "id").unwrap();
+        let mail = String::from_utf8(text.clone()).unwrap();
+        assert_eq!(fields(&mail, "From"), [field], "{given}");
+
+        let file = dir.path().join("mail.eml");
+        std::fs::write(&file, &text).unwrap();
+        let envelope = read(&file).unwrap().envelope;
+        assert_eq!(envelope.from().unwrap().to_string(), "login@example.com");
+    }
+    // As long as a name can be, it is folded and read again.
+    let long = format!("{} <login@example.com>", "\u{e4} b".repeat(42));
+    let text = compose(
+        &Sender::parse(&long).unwrap(),
+        &mail_to("a@example.com"),
+        "id",
+    )
+    .unwrap();
+    assert!(
+        text.split(|byte| *byte == b'\n')
+            .all(|line| line.len() < 100)
+    );
+    std::fs::write(dir.path().join("long.eml"), &text).unwrap();
+    let envelope = read(&dir.path().join("long.eml")).unwrap().envelope;
+    assert_eq!(envelope.from().unwrap().to_string(), "login@example.com");
 }
 
 fn written_and_read(mail: &Mail, file: &Path) -> (String, Vec<String>) {

@@ -111,6 +111,11 @@ impl Setup {
             .append(true)
             .open(self.dir().join("log"))
             .unwrap();
+        self.start_logging_to(log)
+    }
+
+    /// As [`Setup::start`], with the log somewhere else.
+    pub(crate) fn start_logging_to(&self, log: impl Into<Stdio>) -> Server {
         let mut child = self
             .command()
             .stdout(Stdio::piped())

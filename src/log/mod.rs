@@ -1,0 +1,159 @@
+//! The log on standard error: its two formats, and what it does with what it cannot write.
+//!
+//! A log that cannot be written costs lines, and never a request, a thread or the process.
+
+mod lines;
+
+use std::io::{self, Write};
+use std::panic;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::Dispatch;
+use tracing_subscriber::fmt as events;
+
+pub use lines::Lines;
+
+/// What the last words of the program may wait for a reader.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// The running log.
+pub struct Log {
+    lines: Lines,
+}
+
+impl Log {
+    /// From now on events are written to standard error, and panics are events.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread to give.
+    pub fn start(format: Format) -> io::Result<Self> {
+        let notice = Box::new(move |lost| line_about(format, lost));
+        let lines = Lines::start(io::stderr(), Some(notice))?;
+        let to = lines.clone();
+        let dispatch = dispatch(format, Arc::new(move |line: &[u8]| to.put(line)));
+        // Set twice only by a second call, which changes nothing.
+        let _ = tracing::dispatcher::set_global_default(dispatch);
+        // The default hook would write past the log's format, and repeat what the message was
+        // made of.
+        panic::set_hook(Box::new(|panic| {
+            let place = panic
+                .location()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            tracing::error!(place, "a thread panicked");
+        }));
+        Ok(Self { lines })
+    }
+
+    /// Waits until everything is written, or lost, for a while at most.
+    pub fn flush(&self, patience: Duration) {
+        self.lines.flush(patience);
+    }
+}
+
+/// One line for the operator outside of the log, and perhaps a second one that says what to do.
+/// Standard error may be closed, or its reader stuck; then nobody can be told.
+pub fn complain(what: &str, hint: Option<&str>) {
+    let mut text = format!("auth_user: {what}\n");
+    if let Some(hint) = hint {
+        text.push_str(&format!("auth_user: hint: {hint}\n"));
+    }
+    match Lines::start(io::stderr(), None) {
+        Ok(lines) => {
+            lines.put(text.as_bytes());
+            lines.flush(LAST_MOMENT);
+        }
+        Err(_) => drop(io::stderr().write_all(text.as_bytes())),
+    }
+}
+
+/// Whatever takes a whole line.
+type Taker = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Has each event made a line that `taker` is given.
+fn dispatch(format: Format, taker: Taker) -> Dispatch {
+    let events = events()
+        .log_internal_errors(false)
+        .with_writer(move || Escaped(Arc::clone(&taker)));
+    match format {
+        Format::Text => events.with_ansi(false).with_target(false).finish().into(),
+        Format::Json => events.json().flatten_event(true).finish().into(),
+    }
+}
+
+/// The line that says how many were lost, in the log's own format.
+fn line_about(format: Format, lost: u64) -> Vec<u8> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let taker = move |line: &[u8]| {
+        let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(line);
+    };
+    tracing::dispatcher::with_default(&dispatch(format, Arc::new(taker)), || {
+        tracing::warn!(lost, "the log could not be written, and lines are lost");
+    });
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::take(&mut kept)
+}
+
+/// Escapes what JSON lets stand in a string but a terminal obeys: DEL, the upper control
+/// characters, and those that break or turn lines. The other format escapes them by itself.
+struct Escaped(Taker);
+
+impl Write for Escaped {
+    /// Takes whole lines: a character is never split over two writes. It never fails, or the
+    /// library would complain on standard error by itself.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut safe = String::with_capacity(bytes.len());
+        for letter in String::from_utf8_lossy(bytes).chars() {
+            match letter {
+                '\u{7f}'..='\u{9f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}' => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
+                _ => safe.push(letter),
+            }
+        }
+        (self.0)(safe.as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A path as a field of an event. Its format quotes and escapes texts by itself; a path's `Debug`
+/// would be quoted again in JSON.
+pub fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_lines_are_told_of_in_the_logs_own_format() {
+        let text = String::from_utf8(line_about(Format::Text, 7)).unwrap();
+        assert!(
+            text.contains(" WARN ") && text.ends_with(" lost=7\n"),
+            "{text}"
+        );
+
+        let json = line_about(Format::Json, 7);
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!((&json["level"], &json["lost"]), (&"WARN".into(), &7.into()));
+    }
+}
