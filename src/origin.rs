@@ -13,13 +13,28 @@ pub struct Origin(IpAddr);
 impl Origin {
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let bits = u128::from(v6) >> 64 << 64;
-                IpAddr::V6(Ipv6Addr::from(bits))
-            }
+            IpAddr::V6(v6) => IpAddr::V6(beginning(v6, 64)),
             v4 => v4,
         })
     }
+
+    /// The /48 it is in; none for an address of IPv4.
+    pub fn block(self) -> Option<Block> {
+        match self.0 {
+            IpAddr::V6(v6) => Some(Block(beginning(v6, 48))),
+            IpAddr::V4(_) => None,
+        }
+    }
+}
+
+/// An IPv6 /48: what a provider gives to a customer, or lets its customers share, 65,536 networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Block(Ipv6Addr);
+
+/// An address whose bits after the first so many, at least one of them, are zero.
+fn beginning(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
+    let rest = 128 - bits;
+    Ipv6Addr::from(u128::from(address) >> rest << rest)
 }
 
 impl fmt::Display for Origin {
@@ -59,5 +74,15 @@ mod tests {
         assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
         assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
         assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_48_holds_its_networks_and_ipv4_has_none() {
+        let block = |text: &str| Origin::of(text.parse().unwrap()).block();
+        assert!(block("2001:db8:1::1").is_some());
+        assert_eq!(block("2001:db8:1::1"), block("2001:db8:1:ffff::1"));
+        assert_ne!(block("2001:db8:1::1"), block("2001:db8:2::1"));
+        assert_eq!(block("192.0.2.1"), None);
+        assert_eq!(block("::ffff:192.0.2.1"), None);
     }
 }

@@ -1,10 +1,11 @@
-//! Who is connected: the caps, the longest idle connection that makes room, and the end of all.
+//! Who is connected: the caps, who makes room when all is taken, and the end of all.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::front::crowd::Crowd;
 use crate::origin::Origin;
 
 /// The open connections. Bounded by its caps.
@@ -13,13 +14,15 @@ pub struct Connections {
     /// Told when a connection has ended.
     ended: Condvar,
     most: usize,
-    most_per_network: usize,
 }
 
 struct Table {
     next: u64,
     open: HashMap<u64, Arc<Entry>>,
-    per_network: HashMap<Origin, usize>,
+    /// Connections by the network they come from.
+    direct: Crowd,
+    /// Requests under way by the network of the visitor that a trusted proxy brings.
+    brought: Crowd,
     stopping: bool,
 }
 
@@ -28,6 +31,7 @@ struct Entry {
     /// None for a trusted proxy, which speaks for many.
     network: Option<Origin>,
     state: Mutex<State>,
+    closed: Condvar,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -35,10 +39,30 @@ enum State {
     /// Shut down from outside.
     Closed,
     /// Before the first request: TLS is being spoken.
-    Greeting,
+    Greeting(Instant),
     /// Nothing of the next request has come since then.
     Idle(Instant),
+    /// A request is coming in, or its answer going out, at the visitor's pace.
+    Waiting(Instant),
     Working,
+}
+
+impl State {
+    /// Since when it is the visitor's turn.
+    fn waits_since(self) -> Option<Instant> {
+        match self {
+            Self::Greeting(since) | Self::Idle(since) | Self::Waiting(since) => Some(since),
+            Self::Closed | Self::Working => None,
+        }
+    }
+
+    /// Since when there has been no request.
+    fn idle_since(self) -> Option<Instant> {
+        match self {
+            Self::Idle(since) => Some(since),
+            _ => None,
+        }
+    }
 }
 
 /// One connection's place; given back when dropped.
@@ -48,23 +72,30 @@ pub struct Seat {
     entry: Arc<Entry>,
 }
 
+/// The place of a request that a trusted proxy brought; given back when dropped.
+pub struct Visit {
+    connections: Arc<Connections>,
+    network: Origin,
+}
+
 impl Connections {
+    /// So many at most in all, and so many from one network.
     pub fn new(most: usize, most_per_network: usize) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table {
                 next: 0,
                 open: HashMap::new(),
-                per_network: HashMap::new(),
+                direct: Crowd::new(most_per_network),
+                brought: Crowd::new(most_per_network),
                 stopping: false,
             }),
             ended: Condvar::new(),
             most,
-            most_per_network,
         })
     }
 
-    /// A place for a connection; none if all are taken by clients that are not idle, or the server
-    /// is stopping.
+    /// A place for a connection; none if the server is stopping, if all of its network's have
+    /// requests under way, or if all there are wait for us and not for their visitors.
     pub fn admit(
         self: &Arc<Self>,
         stream: Arc<TcpStream>,
@@ -76,19 +107,20 @@ impl Connections {
         if table.stopping {
             return None;
         }
-        if let Some(network) = network
-            && table.per_network.get(&network).copied().unwrap_or(0) >= self.most_per_network
-            && !table.close_longest_idle(|entry| entry.network == Some(network))
-        {
-            return None;
+        if let Some(full) = network.and_then(|network| table.direct.full(network)) {
+            let among = |entry: &Entry| entry.network.is_some_and(|network| full.has(network));
+            if !table.close_longest(among, State::idle_since) {
+                return None;
+            }
         }
-        if table.open.len() >= self.most && !table.close_longest_idle(|_| true) {
+        if table.open.len() >= self.most && !table.close_longest(|_| true, State::waits_since) {
             return None;
         }
         let entry = Arc::new(Entry {
             stream,
             network,
-            state: Mutex::new(State::Greeting),
+            state: Mutex::new(State::Greeting(Instant::now())),
+            closed: Condvar::new(),
         });
         let id = table.add(Arc::clone(&entry));
         Some(Seat {
@@ -98,9 +130,24 @@ impl Connections {
         })
     }
 
+    /// A place for a request of a visitor whom a trusted proxy brings; none if their network has as
+    /// many under way as it could have connections here.
+    pub fn bring(self: &Arc<Self>, visitor: IpAddr) -> Option<Visit> {
+        let network = Origin::of(visitor);
+        let mut table = self.lock();
+        if table.brought.full(network).is_some() {
+            return None;
+        }
+        table.brought.add(network);
+        Some(Visit {
+            connections: Arc::clone(self),
+            network,
+        })
+    }
+
     /// Frees a descriptor and a thread where they have run out.
-    pub fn close_longest_idle(&self) {
-        self.lock().close_longest_idle(|_| true);
+    pub fn close_longest_waiting(&self) {
+        self.lock().close_longest(|_| true, State::waits_since);
     }
 
     /// Admits nobody any more and closes whoever has no request under way.
@@ -113,7 +160,7 @@ impl Connections {
             .map(|(id, entry)| (*id, Arc::clone(entry)))
             .collect();
         for (id, entry) in entries {
-            if entry.close_unless(|state| state == State::Working) {
+            if entry.close_unless(|state| matches!(state, State::Waiting(_) | State::Working)) {
                 table.remove(id);
             }
         }
@@ -147,42 +194,38 @@ impl Table {
         let id = self.next;
         self.next += 1;
         if let Some(network) = entry.network {
-            *self.per_network.entry(network).or_default() += 1;
+            self.direct.add(network);
         }
         self.open.insert(id, entry);
         id
     }
 
     fn remove(&mut self, id: u64) {
-        let Some(network) = self.open.remove(&id).map(|entry| entry.network) else {
-            return;
-        };
-        if let Some(network) = network
-            && let Some(count) = self.per_network.get_mut(&network)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.per_network.remove(&network);
-            }
+        if let Some(network) = self.open.remove(&id).and_then(|entry| entry.network) {
+            self.direct.remove(network);
         }
     }
 
-    /// False if none was idle.
-    fn close_longest_idle(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
+    /// Closes the one that has been so the longest. False if none was.
+    fn close_longest(
+        &mut self,
+        among: impl Fn(&Entry) -> bool,
+        since: fn(State) -> Option<Instant>,
+    ) -> bool {
         let longest = self
             .open
             .iter()
             .filter(|(_, entry)| among(entry))
-            .filter_map(|(id, entry)| entry.idle_since().map(|since| (since, *id)))
+            .filter_map(|(id, entry)| since(*entry.state()).map(|since| (since, *id)))
             .min();
         let Some((_, id)) = longest else {
             return false;
         };
-        // Between the look and now its next request may have come; then the newcomer has to go.
+        // Between the look and now it may have become our turn; then the newcomer has to go.
         let closed = self
             .open
             .get(&id)
-            .is_some_and(|entry| entry.close_unless(|state| !matches!(state, State::Idle(_))));
+            .is_some_and(|entry| entry.close_unless(|state| since(state).is_none()));
         if closed {
             self.remove(id);
         }
@@ -196,19 +239,13 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle_since(&self) -> Option<Instant> {
-        match *self.state() {
-            State::Idle(since) => Some(since),
-            _ => None,
-        }
-    }
-
     fn close_unless(&self, spared: impl Fn(State) -> bool) -> bool {
         let mut state = self.state();
         if spared(*state) {
             return false;
         }
         *state = State::Closed;
+        self.closed.notify_all();
         // Wakes its thread; a connection that is already broken needs no waking.
         let _ = self.stream.shutdown(Shutdown::Both);
         true
@@ -231,9 +268,24 @@ impl Seat {
         self.entry.change(State::Idle(Instant::now())) && !self.connections.is_stopping()
     }
 
-    /// A request is coming in. False if the connection was closed to make room.
+    /// A request is coming in, or an answer going out. False if the connection was closed to make
+    /// room.
+    pub fn wait(&self) -> bool {
+        self.entry.change(State::Waiting(Instant::now()))
+    }
+
+    /// A request is being answered. False if the connection was closed to make room.
     pub fn work(&self) -> bool {
         self.entry.change(State::Working)
+    }
+
+    /// Holds the connection back for a while, or until it is closed to make room.
+    pub fn hold(&self, time: Duration) {
+        if self.wait() {
+            let state = self.entry.state();
+            let open = |state: &mut State| *state != State::Closed;
+            drop(self.entry.closed.wait_timeout_while(state, time, open));
+        }
     }
 }
 
@@ -241,6 +293,12 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
         self.connections.ended.notify_all();
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.connections.lock().brought.remove(self.network);
     }
 }
 
@@ -345,5 +403,80 @@ mod tests {
         assert!(!working.rest());
         drop(working);
         assert!(connections.wait_until_empty(Duration::ZERO));
+    }
+
+    #[test]
+    fn when_full_the_one_that_is_slowest_makes_room_and_a_request_worked_on_never() {
+        let peers = Peers::new();
+        let connections = Connections::new(3, 3);
+        let admit = |address: &str| {
+            let (client, stream) = peers.connect();
+            let seat = connections.admit(stream, ip(address), false);
+            (client, seat)
+        };
+        let (_first, working) = admit("192.0.2.1");
+        let (mut second, held) = admit("192.0.2.2");
+        let (mut third, sending) = admit("192.0.2.3");
+        let (working, held, sending) = (working.unwrap(), held.unwrap(), sending.unwrap());
+        assert!(working.work());
+        let holding = std::thread::spawn(move || {
+            held.hold(Duration::from_secs(60));
+            held.wait()
+        });
+        while !connections
+            .lock()
+            .open
+            .values()
+            .any(|entry| matches!(*entry.state(), State::Waiting(_)))
+        {
+            std::thread::yield_now();
+        }
+        assert!(sending.wait());
+
+        let (_fourth, newcomer) = admit("192.0.2.4");
+        let newcomer = newcomer.unwrap();
+
+        // It does not sleep on.
+        assert!(!holding.join().unwrap());
+        assert_eq!(second.read(&mut [0]).ok(), Some(0));
+        assert!(newcomer.work());
+        assert!(admit("192.0.2.5").1.is_some());
+        assert_eq!(third.read(&mut [0]).ok(), Some(0));
+        assert!(!sending.work());
+        assert!(working.wait() && newcomer.wait());
+    }
+
+    #[test]
+    fn a_48_gets_three_times_the_share_of_a_network() {
+        let peers = Peers::new();
+        let connections = Connections::new(100, 2);
+        let admit = |address: String| connections.admit(peers.connect().1, ip(&address), false);
+        let seats: Vec<Seat> = (0..20)
+            .filter_map(|network| admit(format!("2001:db8:1:{network:x}::1")))
+            .collect();
+        assert_eq!(seats.len(), 6);
+        assert!(admit("2001:db8:2::1".to_owned()).is_some());
+        // One of it that is idle makes room for another of it.
+        assert!(seats[3].rest());
+        assert!(admit("2001:db8:1:ffff::1".to_owned()).is_some());
+        assert!(!seats[3].work());
+    }
+
+    #[test]
+    fn visitors_are_counted_behind_a_trusted_proxy_and_given_back() {
+        let connections = Connections::new(10, 2);
+        let bring = |address: &str| connections.bring(ip(address));
+        let visits = [bring("192.0.2.1"), bring("::ffff:192.0.2.1")];
+        assert!(visits.iter().all(Option::is_some));
+        assert!(bring("192.0.2.1").is_none());
+        let others = [
+            bring("192.0.2.2"),
+            bring("2001:db8::1"),
+            bring("2001:db8::2"),
+        ];
+        assert!(others.iter().all(Option::is_some));
+        assert!(bring("2001:db8::3").is_none());
+        drop(visits);
+        assert!(bring("192.0.2.1").is_some());
     }
 }

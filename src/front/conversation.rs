@@ -4,15 +4,14 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::front::connections::Seat;
-use crate::front::head::Version;
+use crate::front::connections::{Seat, Visit};
+use crate::front::head::{Head, Version};
 use crate::front::passed_on;
 use crate::front::refusal::Refusal;
 use crate::front::relay::Failure;
-use crate::front::request::{Accepted, Reader, Step};
+use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
 use crate::front::tls::TlsWire;
 use crate::front::{Shared, address, spawn};
@@ -70,7 +69,10 @@ impl From<Refusal> for Missing {
 struct Conversation {
     shared: Arc<Shared>,
     seat: Seat,
+    /// The place of the request under way, if a trusted proxy brought it.
+    visit: Option<Visit>,
     peer: IpAddr,
+    trusted: bool,
     /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
     astray: bool,
     reader: Reader,
@@ -79,12 +81,20 @@ struct Conversation {
 /// Serves a connection until it ends, here or in a thread of its own.
 pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
     let mut socket = Socket::new(stream);
+    let trusted = address::is_trusted(peer, &shared.options.trusted_proxies);
+    let bounds = if trusted {
+        Bounds::OF_PROXIES
+    } else {
+        Bounds::default()
+    };
     let mut conversation = Conversation {
         shared: Arc::clone(&shared),
         seat,
+        visit: None,
         peer,
+        trusted,
         astray: false,
-        reader: Reader::default(),
+        reader: Reader::new(bounds),
     };
     let Some(tls) = &shared.tls else {
         return conversation.hold(&mut socket);
@@ -121,6 +131,12 @@ impl Conversation {
 
     /// Serves one request. True if the connection stays open for another.
     fn take_turn(&mut self, wire: &mut dyn Wire) -> bool {
+        let stays = self.serve(wire);
+        self.visit = None;
+        stays
+    }
+
+    fn serve(&mut self, wire: &mut dyn Wire) -> bool {
         match self.receive(wire) {
             Ok(request) => return self.answer(wire, &request),
             Err(Missing::Refused(refusal)) => {
@@ -144,7 +160,7 @@ impl Conversation {
             self.set_end(wire, self.deadlines().idle);
             self.read_more(wire).map_err(|_| Missing::Ended)?;
         }
-        if !self.seat.work() {
+        if !self.seat.wait() {
             return Err(Missing::Ended);
         }
 
@@ -158,6 +174,8 @@ impl Conversation {
                 Step::MoreBody { say_continue } => {
                     if !in_body {
                         in_body = true;
+                        let visit = self.reader.head().map(|head| self.bring(head));
+                        self.visit = visit.transpose()?.flatten();
                         self.set_end(wire, self.deadlines().body);
                     }
                     if say_continue {
@@ -175,11 +193,20 @@ impl Conversation {
 
     /// Has a request answered. True if the connection stays open.
     fn answer(&mut self, wire: &mut dyn Wire, request: &Accepted) -> bool {
-        let trusted = &self.shared.options.trusted_proxies;
-        let forwarded = request.head.values("x-forwarded-for");
-        let client = address::client(self.peer, forwarded, trusted);
-        let passed_on =
-            passed_on::compose(request, client, address::is_trusted(self.peer, trusted));
+        if self.visit.is_none() {
+            self.visit = match self.bring(&request.head) {
+                Ok(visit) => visit,
+                Err(refusal) => {
+                    self.refuse(wire, refusal, Some(&request.head.target));
+                    return false;
+                }
+            };
+        }
+        if !self.seat.work() {
+            return false;
+        }
+        let client = self.client(&request.head);
+        let passed_on = passed_on::compose(request, client, self.trusted);
         let answer = match self.shared.relay.exchange(&passed_on) {
             Ok(answer) => answer,
             Err(Failure::Busy) => {
@@ -203,6 +230,9 @@ impl Conversation {
         if tells_to_wait(&answer) {
             self.hold_back(client);
         }
+        if !self.seat.wait() {
+            return false;
+        }
         let keep = request.head.keep_alive && !self.shared.connections.is_stopping();
         let framed = say_whether_it_stays(answer, keep, request.head.version);
         self.set_end(wire, self.deadlines().answer);
@@ -215,9 +245,27 @@ impl Conversation {
         keep
     }
 
+    fn client(&self, head: &Head) -> IpAddr {
+        let trusted = &self.shared.options.trusted_proxies;
+        address::client(self.peer, head.values("x-forwarded-for"), trusted)
+    }
+
+    /// A place for a request that a trusted proxy brings, by its visitor; none is needed for what
+    /// the proxy asks by itself.
+    fn bring(&self, head: &Head) -> Result<Option<Visit>, Refusal> {
+        if !self.trusted || head.values("x-forwarded-for").next().is_none() {
+            return Ok(None);
+        }
+        let visit = self.shared.connections.bring(self.client(head));
+        visit.map(Some).ok_or(Refusal::Busy)
+    }
+
     /// Lets one who was told to wait, and did not, wait here.
     fn hold_back(&self, client: IpAddr) {
-        thread::sleep(self.shared.patience.refuse(client, Instant::now()));
+        let time = self.shared.patience.refuse(client, Instant::now());
+        if !time.is_zero() {
+            self.seat.hold(time);
+        }
     }
 
     fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal, target: Option<&str>) {

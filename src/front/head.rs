@@ -8,8 +8,8 @@ use std::net::Ipv6Addr;
 use crate::front::body::MAX_BODY;
 use crate::front::refusal::Refusal;
 
-/// Ten times what a browser sends.
-const MAX_FIELDS: usize = 100;
+/// The most that anybody may send.
+pub const MAX_FIELDS: usize = 250;
 
 /// Fields that must not be repeated: which of two is meant would be anybody's guess.
 const SINGLE: [&str; 5] = [
@@ -51,12 +51,13 @@ pub enum Version {
     Http11,
 }
 
-/// Reads a whole head, the empty line included.
-pub fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+/// Reads a whole head, the empty line included, with at most so many fields.
+pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
     let version = version(bytes)?;
 
     let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut slots);
+    let slots = slots.get_mut(..most_fields).unwrap_or_default();
+    let mut parsed = httparse::Request::new(slots);
     match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),

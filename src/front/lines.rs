@@ -8,13 +8,14 @@ use crate::front::refusal::Refusal;
 /// Request line without its CRLF. RFC 9112, section 3, asks for at least 8000.
 const MAX_REQUEST_LINE: usize = 8 * 1024;
 /// Request line and fields: twice what a browser with all our cookies sends.
-const MAX_HEAD: usize = 16 * 1024;
+pub const MAX_HEAD: usize = 16 * 1024;
 /// Trailers are dropped, so there is no use for long ones.
 const MAX_TRAILERS: usize = 4 * 1024;
 
 /// How far a section has been looked at. The bytes are the caller's and only ever grow.
 pub struct Lines {
     section: Section,
+    max: usize,
     /// Where the section begins: after an empty line before the request line.
     start: usize,
     line: usize,
@@ -30,17 +31,19 @@ enum Section {
 }
 
 impl Lines {
-    pub fn of_head() -> Self {
-        Self::new(Section::RequestLine)
+    /// Of a head of at most so many bytes.
+    pub fn of_head(max: usize) -> Self {
+        Self::new(Section::RequestLine, max)
     }
 
     pub fn of_trailers() -> Self {
-        Self::new(Section::Trailers)
+        Self::new(Section::Trailers, MAX_TRAILERS)
     }
 
-    fn new(section: Section) -> Self {
+    fn new(section: Section, max: usize) -> Self {
         Self {
             section,
+            max,
             start: 0,
             line: 0,
             seen: 0,
@@ -91,12 +94,10 @@ impl Lines {
             _ => 0,
         };
         let line = (self.seen - self.line).saturating_sub(ending);
-        let max = match self.section {
-            Section::RequestLine if line > MAX_REQUEST_LINE => return Err(Refusal::TargetTooLong),
-            Section::RequestLine | Section::Fields => MAX_HEAD,
-            Section::Trailers => MAX_TRAILERS,
-        };
-        if self.seen - self.start > max {
+        if self.section == Section::RequestLine && line > MAX_REQUEST_LINE {
+            return Err(Refusal::TargetTooLong);
+        }
+        if self.seen - self.start > self.max {
             return Err(Refusal::HeadTooLarge);
         }
         Ok(())

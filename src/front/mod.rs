@@ -7,6 +7,7 @@ pub mod address;
 mod body;
 mod connections;
 mod conversation;
+mod crowd;
 mod foreign;
 mod head;
 mod lines;
@@ -62,7 +63,8 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// Connections at most; from [`Room`].
     pub connections: usize,
-    /// From one address, or one IPv6 /64; a trusted proxy's are not counted.
+    /// From one address, or one IPv6 /64; a /48 has three times as many. A trusted proxy's are not
+    /// counted, but the requests that each visitor has under way there.
     pub connections_per_address: usize,
     /// How long requests under way may take once the front is to stop.
     pub grace: Duration,
@@ -259,7 +261,7 @@ impl Front {
 
     fn make_room(&self, shortage: &mut Shortage, error: &io::Error) {
         shortage.log(error);
-        self.shared.connections.close_longest_idle();
+        self.shared.connections.close_longest_waiting();
     }
 
     /// Starts a connection's thread. A connection beyond the caps is closed at once.

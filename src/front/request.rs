@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::front::body::Body;
-use crate::front::head::{self, Head};
-use crate::front::lines::Lines;
+use crate::front::head::{self, Head, MAX_FIELDS};
+use crate::front::lines::{Lines, MAX_HEAD};
 use crate::front::refusal::Refusal;
 
 /// A whole request. No `Debug`: it may hold a password.
@@ -18,8 +18,35 @@ pub struct Accepted {
     pub body: Vec<u8>,
 }
 
+/// How large a head may be.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// Bytes, request line and empty line included.
+    pub head: usize,
+    pub fields: usize,
+}
+
+impl Bounds {
+    /// What a proxy takes of a visitor, who sends the cookies of many applications, and asks about.
+    pub const OF_PROXIES: Self = Self {
+        head: 40 * 1024,
+        fields: MAX_FIELDS,
+    };
+}
+
+impl Default for Bounds {
+    /// Fields: ten times what a browser sends.
+    fn default() -> Self {
+        Self {
+            head: MAX_HEAD,
+            fields: 100,
+        }
+    }
+}
+
 /// Reads the requests of one connection, one after the other.
 pub struct Reader {
+    bounds: Bounds,
     /// Bytes that came and were not used yet; bounded, since more are only asked for if needed.
     buffer: Vec<u8>,
     state: State,
@@ -47,14 +74,19 @@ pub enum Step {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self {
-            buffer: Vec::new(),
-            state: State::Head(Lines::of_head()),
-        }
+        Self::new(Bounds::default())
     }
 }
 
 impl Reader {
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            buffer: Vec::new(),
+            state: State::Head(Lines::of_head(bounds.head)),
+        }
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -70,7 +102,7 @@ impl Reader {
             let Some((start, end)) = lines.advance(&self.buffer)? else {
                 return Ok(Step::MoreHead);
             };
-            let head = head::parse(&self.buffer[start..end])?;
+            let head = head::parse(&self.buffer[start..end], self.bounds.fields)?;
             self.buffer.drain(..end);
             self.state = State::Body {
                 body: Body::new(head.framing),
@@ -101,12 +133,23 @@ impl Reader {
             // An idle connection keeps no buffer.
             self.buffer = Vec::new();
         }
-        match mem::replace(&mut self.state, State::Head(Lines::of_head())) {
+        match mem::replace(
+            &mut self.state,
+            State::Head(Lines::of_head(self.bounds.head)),
+        ) {
             State::Body { head, body, .. } => Step::Complete(Box::new(Accepted {
                 head: *head,
                 body: body.into_bytes(),
             })),
             State::Head(_) => Step::MoreHead,
+        }
+    }
+
+    /// The head of the request whose body is being read.
+    pub fn head(&self) -> Option<&Head> {
+        match &self.state {
+            State::Head(_) => None,
+            State::Body { head, .. } => Some(head),
         }
     }
 

@@ -377,6 +377,43 @@ fn one_address_cannot_take_all_places() {
 }
 
 #[test]
+fn a_visitor_whose_answer_is_still_to_come_is_counted_behind_a_proxy() {
+    let few = |options: &mut Options| {
+        options.connections_per_address = 2;
+        options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    };
+    let (asked, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let running = Running::start(few, None, move |request| {
+        asked.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+        echo(request)
+    });
+    let of = |visitor: &str| {
+        format!("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {visitor}\r\n\r\n").into_bytes()
+    };
+    let mut busy: Vec<TcpStream> = (0..2).map(|_| running.connect()).collect();
+    for stream in &mut busy {
+        stream.write_all(&of("192.0.2.1")).unwrap();
+        arrived.recv().unwrap();
+    }
+
+    let refused = running.exchange(&of("192.0.2.1"));
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("Connection: close"), "{refused}");
+
+    drop(release);
+    for stream in &mut busy {
+        read_one(stream);
+        // What is done with counts no more, however long the connection stays.
+        let mut another = running.connect();
+        another.write_all(&of("192.0.2.1")).unwrap();
+        assert!(read_one(&mut another).starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[test]
 fn stopping_lets_a_request_under_way_finish() {
     let (asked, arrived) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();

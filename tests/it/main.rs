@@ -9,6 +9,7 @@ mod by_hand;
 #[cfg(feature = "faults")]
 mod clocks;
 mod compat;
+mod crowd;
 mod damaged;
 #[cfg(feature = "faults")]
 mod faults;

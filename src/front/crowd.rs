@@ -1,0 +1,125 @@
+//! How many of something each network has: connections, or requests under way.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::origin::{Block, Origin};
+
+/// What a whole /48 may have, as a multiple of what one network in it may: several subscribers share
+/// one, and one subscriber may have it all.
+const IN_BLOCK: usize = 3;
+
+/// Counts by network and by /48. Holds no more entries than there are things counted.
+pub struct Crowd {
+    most: usize,
+    networks: HashMap<Origin, usize>,
+    blocks: HashMap<Block, usize>,
+}
+
+/// Who has as many as they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    Network(Origin),
+    Block(Block),
+}
+
+impl Full {
+    pub fn has(self, network: Origin) -> bool {
+        match self {
+            Self::Network(full) => full == network,
+            Self::Block(full) => network.block() == Some(full),
+        }
+    }
+}
+
+impl Crowd {
+    /// With so many at most from one network.
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            networks: HashMap::new(),
+            blocks: HashMap::new(),
+        }
+    }
+
+    /// Why there is no room for one more of this network.
+    pub fn full(&self, network: Origin) -> Option<Full> {
+        let count = self.networks.get(&network).copied().unwrap_or(0);
+        if count >= self.most {
+            return Some(Full::Network(network));
+        }
+        let block = network.block()?;
+        let count = self.blocks.get(&block).copied().unwrap_or(0);
+        (count >= self.most.saturating_mul(IN_BLOCK)).then_some(Full::Block(block))
+    }
+
+    pub fn add(&mut self, network: Origin) {
+        *self.networks.entry(network).or_default() += 1;
+        if let Some(block) = network.block() {
+            *self.blocks.entry(block).or_default() += 1;
+        }
+    }
+
+    pub fn remove(&mut self, network: Origin) {
+        take_one(&mut self.networks, network);
+        if let Some(block) = network.block() {
+            take_one(&mut self.blocks, block);
+        }
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Origin {
+        Origin::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_has_its_share_and_a_48_three_times_that() {
+        let mut crowd = Crowd::new(100);
+        let mut added = 0_u32;
+        for network in 0..65_536 {
+            let one = of(&format!("2001:db8:1:{network:x}::1"));
+            if crowd.full(one).is_none() {
+                crowd.add(one);
+                added += 1;
+            }
+        }
+        assert_eq!(added, 300);
+        let ninth = of("2001:db8:1:9::9");
+        assert!(crowd.full(ninth).unwrap().has(of("2001:db8:1:ffff::1")));
+        // The next /48, and IPv4, are somebody else.
+        assert_eq!(crowd.full(of("2001:db8:2::1")), None);
+        for address in ["192.0.2.1", "::ffff:192.0.2.1"] {
+            (0..50).for_each(|_| crowd.add(of(address)));
+        }
+        assert_eq!(
+            crowd.full(of("192.0.2.1")),
+            Some(Full::Network(of("192.0.2.1")))
+        );
+        assert_eq!(crowd.full(of("192.0.2.2")), None);
+    }
+
+    #[test]
+    fn what_is_given_back_is_forgotten() {
+        let mut crowd = Crowd::new(1);
+        let network = of("2001:db8::1");
+        crowd.add(network);
+        assert!(crowd.full(network).is_some());
+        crowd.remove(network);
+        crowd.remove(network);
+        assert_eq!(crowd.full(network), None);
+        assert!(crowd.networks.is_empty() && crowd.blocks.is_empty());
+    }
+}
