@@ -163,8 +163,13 @@ fn run(config: Config) -> Result<bool, Problem> {
     )?);
 
     let origin = public_url.origin().ascii_serialization();
-    let errands = Errands::open(Arc::clone(&store), Arc::clone(&outbox), origin.clone())
-        .map_err(Problem::no_threads)?;
+    let errands = Errands::open(
+        Arc::clone(&store),
+        Arc::clone(&outbox),
+        origin.clone(),
+        Arc::clone(&clock),
+    )
+    .map_err(Problem::no_threads)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let waiting = MAX_WAITING_HASHES.min(room.inner / 2);
     let issuer = config.issuer.clone();

@@ -25,6 +25,7 @@ pub mod session;
 pub mod throttle;
 pub mod token;
 pub mod totp;
+mod unclaimed;
 
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};

@@ -1,4 +1,5 @@
-//! What is done after an answer: new passwords and notices on their way to the outbox.
+//! What is done beside the answers: new passwords and notices on their way to the outbox, and from
+//! time to time the accounts that nobody ever enrolled.
 //!
 //! Whether a user exists, and what disk and mail server do, must show neither in an answer nor in
 //! its time; so the asking and the doing are two threads.
@@ -13,7 +14,7 @@ use std::time::Duration;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::mail::{Mail, Notice, Outbox};
 use crate::origin::Origin;
 use crate::store::Store;
@@ -28,6 +29,9 @@ const MAX_WAITING: usize = 128;
 
 /// Members of it are told of what only the people who run the site can mend.
 const ADMINISTRATORS: &str = "admins";
+
+/// How often accounts that never enrolled are looked for.
+const SWEEP: Duration = Duration::from_secs(15);
 
 enum Errand {
     /// Somebody asked for a new password for this name.
@@ -65,20 +69,32 @@ impl Errands {
     /// # Errors
     ///
     /// If the system has no thread left.
-    pub fn open(store: Arc<Store>, outbox: Arc<Outbox>, site: String) -> io::Result<Self> {
+    pub fn open(
+        store: Arc<Store>,
+        outbox: Arc<Outbox>,
+        site: String,
+        clock: Arc<Clock>,
+    ) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let mut runner = Runner {
             store,
             outbox,
             site: site.clone(),
+            clock,
+            swept: Duration::ZERO,
             limits: Limits::default(),
         };
         let ended = EndSignal(Arc::clone(&queue));
         thread::Builder::new()
             .name("errands".to_owned())
             .spawn(move || {
-                while let Some(errand) = ended.0.next() {
-                    runner.run(errand);
+                loop {
+                    runner.sweep();
+                    match ended.0.next(SWEEP) {
+                        Some(errand) => runner.run(errand),
+                        None if ended.0.is_over() => break,
+                        None => {}
+                    }
                 }
             })?;
         Ok(Self { queue, site })
@@ -164,15 +180,21 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The next errand, once there is one; none at the end.
-    fn next(&self) -> Option<Errand> {
-        let mut waiting = self
+    /// The next errand, if there is one within `patience`.
+    fn next(&self, patience: Duration) -> Option<Errand> {
+        let (mut waiting, _) = self
             .changed
-            .wait_while(self.lock(), |waiting| {
+            .wait_timeout_while(self.lock(), patience, |waiting| {
                 waiting.errands.is_empty() && !waiting.closed
             })
             .unwrap_or_else(PoisonError::into_inner);
         waiting.errands.pop_front()
+    }
+
+    /// Whether nothing waits and nothing more will.
+    fn is_over(&self) -> bool {
+        let waiting = self.lock();
+        waiting.closed && waiting.errands.is_empty()
     }
 
     fn close(&self, patience: Duration) -> bool {
@@ -207,10 +229,38 @@ struct Runner {
     store: Arc<Store>,
     outbox: Arc<Outbox>,
     site: String,
+    clock: Arc<Clock>,
+    /// When accounts that never enrolled were last looked for.
+    swept: Duration,
     limits: Limits,
 }
 
 impl Runner {
+    /// Removes the accounts that never enrolled and have stayed long enough, if it is time.
+    fn sweep(&mut self) {
+        let now = self.clock.now();
+        if now.steady.saturating_sub(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now.steady;
+        let now = now.timestamp();
+        // If that panics, or cannot be saved, it is tried again later.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            while !self.store.accounts().never_enrolled(now).is_empty() {
+                let removed = self
+                    .store
+                    .update(move |accounts| accounts.remove_never_enrolled(now));
+                let removed = removed.unwrap_or_default();
+                if removed.is_empty() {
+                    break;
+                }
+                for user in removed {
+                    tracing::info!(event = "account_removed", user, result = "never_enrolled");
+                }
+            }
+        }));
+    }
+
     fn run(&mut self, errand: Errand) {
         // The next one must find somebody here: even closing a directory can panic, in std.
         let ran = panic::catch_unwind(AssertUnwindSafe(|| match errand {

@@ -42,7 +42,7 @@ impl Journal {
         if (!tried && reply.outcome.status() < 500) || nothing_new {
             return;
         }
-        if reply.outcome.is_cheap() && !self.has_room(request.received) {
+        if reply.is_cheap() && !self.has_room(request.received) {
             return;
         }
         // A stranger chose the path: the log's format quotes and escapes it.

@@ -10,7 +10,7 @@ use crate::http::Request;
 use crate::origin::Origin;
 use crate::pages::{self, Page, Way};
 use crate::redirect;
-use crate::reply::{Outcome, Refusal, Reply};
+use crate::reply::{Outcome, Refusal, Reply, THROTTLED};
 
 /// `GET /`: the registration page, or the way to the login where strangers cannot register. Old
 /// proxy configurations send people here with an `rd`.
@@ -149,16 +149,17 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let name = Form::of_body(request).and_then(|form| name_field(&form));
     let name = name.map_err(|error| show(error.into()))?;
 
-    let now = request.received;
-    let counted = app.throttle.recovery(request.client, now.steady);
-    counted.map_err(|wait| show(Outcome::Throttled(wait).into()))?;
-    app.errands
-        .mail_new_password(&name, Origin::of(request.client), now);
-
-    Ok(Reply::from(Outcome::NewPasswordSent)
+    let reply = Reply::from(Outcome::NewPasswordSent)
         .then_to(pages::with_rd(
             "/forgot_password?sent",
             &typed_rd(app, request),
         ))
-        .about(&name))
+        .about(&name);
+    let (from, now) = (request.client, request.received);
+    // Whoever has asked too often is not told so: the answer is always the same.
+    if app.throttle.recovery(from, now.steady).is_err() {
+        return Ok(reply.noted_as(THROTTLED));
+    }
+    app.errands.mail_new_password(&name, Origin::of(from), now);
+    Ok(reply)
 }

@@ -32,6 +32,9 @@ pub struct Reply {
     pub noted: Option<&'static str>,
 }
 
+/// What the log calls an attempt that came too early, also where the answer does not say so.
+pub const THROTTLED: &str = "throttled";
+
 /// Who a visitor is, as an application behind a proxy reads it.
 pub struct Identity {
     pub user: String,
@@ -114,6 +117,11 @@ impl Reply {
             clear_site_data: true,
             ..self
         }
+    }
+
+    /// Whether it cost its sender nothing, so that a crowd could fill the log with it.
+    pub fn is_cheap(&self) -> bool {
+        self.outcome.is_cheap() || self.noted == Some(THROTTLED)
     }
 
     /// Has the log say this instead of the outcome's code.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::reply::THROTTLED;
+
 /// Seconds after which a busy server is worth another try.
 const BUSY_RETRY: u64 = 2;
 
@@ -169,7 +171,7 @@ impl Outcome {
             Self::Script(_) | Self::ScriptPage(_) => "script",
             Self::SessionsEnded => "sessions_ended",
             Self::Shown => "shown",
-            Self::Throttled(_) => "throttled",
+            Self::Throttled(_) => THROTTLED,
             Self::TooLarge => "too_large",
             Self::TwoReadings(_) => "two_readings",
             Self::UnsupportedType => "unsupported_type",

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor};
+use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 
 const HOUR: i64 = 3600;
 
@@ -256,4 +256,62 @@ fn a_login_waits_five_minutes_for_its_code() {
         .post("/secret_key", &[("secret", &codes[1])])
         .expect("no_pending_login");
     assert_eq!(second.get("/secret_key").status, 401);
+}
+
+const DAYS: i64 = 24 * HOUR;
+
+fn register(server: &Server, name: &str, outcome: &str) {
+    let email = format!("{name}@example.com");
+    let form = [
+        ("username", name),
+        ("email", &email),
+        ("password", PASSWORD),
+    ];
+    Visitor::program(server)
+        .post("/register", &form)
+        .expect(outcome);
+}
+
+#[test]
+fn who_never_enrolled_goes_after_thirty_days_and_everybody_else_stays() {
+    let setup = settable();
+    let mut server = setup.start();
+    let (_, authenticator) = Visitor::with_account(&server, "enrolled");
+    Visitor::with_account(&server, "lost-their-phone");
+    for name in ["registered", "operators", "disabled"] {
+        register(&server, name, "registered");
+    }
+    server.kill();
+    server.edit_account("operators", |account| {
+        let mark = account.as_object_mut().unwrap().remove("registered");
+        assert_eq!(mark, Some(true.into()));
+    });
+    server.edit_account("disabled", |account| account["disabled"] = true.into());
+    server.edit_account("lost-their-phone", |account| {
+        account.as_object_mut().unwrap().remove("totp");
+    });
+
+    set(setup.dir(), 30 * DAYS - 600);
+    let server = setup.start();
+    register(&server, "registered", "user_exists");
+    // Also while it runs, within half a minute.
+    set(setup.dir(), 30 * DAYS + 600);
+    wait_for("the account to go", || {
+        let gone = server.users()["users"].get("registered").is_none();
+        gone.then_some(())
+    });
+    let logged = "event=\"account_removed\" user=\"registered\" result=\"never_enrolled\"";
+    server.wait_for_log(logged);
+
+    register(&server, "registered", "registered");
+    for name in ["enrolled", "lost-their-phone", "operators", "disabled"] {
+        register(&server, name, "user_exists");
+    }
+    let visitor = Visitor::program(&server);
+    let login = [("username", "enrolled"), ("password", PASSWORD)];
+    visitor.post("/login", &login).expect("code_required");
+    let code = code_at(&authenticator, 30 * DAYS + 600);
+    visitor
+        .post("/secret_key", &[("secret", &code)])
+        .expect("login_complete");
 }

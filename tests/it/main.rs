@@ -23,6 +23,7 @@ mod log;
 #[cfg(feature = "long")]
 mod long;
 mod mail;
+mod notices;
 mod one_account;
 mod order;
 mod outcomes;

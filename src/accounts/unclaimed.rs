@@ -1,0 +1,163 @@
+//! Accounts that somebody registered and never enrolled: they hold names and addresses that others
+//! may want, and nobody has ever been in them.
+
+use std::time::Duration;
+
+use crate::accounts::{Account, Accounts};
+use crate::clock::Timestamp;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long one may stay.
+const STAYS: Duration = Duration::from_secs(30 * DAY.as_secs());
+
+/// How long, where there are more than [`MANY`].
+const STAYS_AMONG_MANY: Duration = Duration::from_secs(3 * DAY.as_secs());
+
+const MANY: usize = 1_000;
+
+/// Most that are removed at once: each one moves those behind it up.
+const AT_ONCE: usize = 100;
+
+/// The first day of 2026, before there was the mark: one made before that was made while the clock
+/// was wrong, and nobody knows how old it is.
+const NOT_BEFORE: Timestamp = Timestamp(1_767_225_600);
+
+impl Account {
+    /// Whether somebody registered it and has never logged in to it. One that has lost its second
+    /// factor to an operator was somebody's; a disabled one is kept for its name.
+    fn is_unclaimed(&self) -> bool {
+        self.registered && self.totp.is_none() && self.networks.is_empty() && !self.disabled
+    }
+}
+
+impl Accounts {
+    /// The accounts that never enrolled and have stayed long enough, by name; not more than are
+    /// removed at once.
+    pub fn never_enrolled(&self, now: Timestamp) -> Vec<String> {
+        let unclaimed = || self.iter().filter(|account| account.is_unclaimed());
+        let stays = if unclaimed().count() > MANY {
+            STAYS_AMONG_MANY
+        } else {
+            STAYS
+        };
+        unclaimed()
+            .filter(|account| {
+                let made = account.created.at().filter(|made| *made >= NOT_BEFORE);
+                made.is_some_and(|made| now.since(made) >= stays)
+            })
+            .take(AT_ONCE)
+            .map(|account| account.username.clone())
+            .collect()
+    }
+
+    /// Removes them.
+    pub fn remove_never_enrolled(&mut self, now: Timestamp) -> Vec<String> {
+        let names = self.never_enrolled(now);
+        for name in &names {
+            self.remove(name);
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::password::PasswordHash;
+    use crate::accounts::{Created, Totp, totp};
+    use crate::origin::Origin;
+
+    const START: Timestamp = Timestamp(1_800_000_000);
+
+    fn account(n: usize) -> Account {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(hash).ok().unwrap();
+        Account::new(&format!("u{n}"), &format!("u{n}@b.c"), hash, START)
+    }
+
+    fn days(days: u64) -> Timestamp {
+        START.plus(DAY * u32::try_from(days).unwrap())
+    }
+
+    #[test]
+    fn who_never_enrolled_goes_after_thirty_days_and_name_and_address_are_free() {
+        let mut accounts = Accounts::default();
+        accounts.add(account(1)).unwrap();
+        let almost = Timestamp(days(30).0 - 1);
+        assert!(accounts.remove_never_enrolled(almost).is_empty());
+
+        assert_eq!(accounts.remove_never_enrolled(days(30)), ["u1"]);
+
+        assert_eq!(accounts.taken("u1", "u1@b.c"), None);
+    }
+
+    #[test]
+    fn among_more_than_a_thousand_they_go_after_three_days_some_at_a_time() {
+        let mut accounts = Accounts::default();
+        for n in 0..1_000 {
+            accounts.add(account(n)).unwrap();
+        }
+        assert!(accounts.never_enrolled(days(3)).is_empty());
+
+        accounts.add(account(1_000)).unwrap();
+
+        assert!(accounts.never_enrolled(Timestamp(days(3).0 - 1)).is_empty());
+        assert_eq!(accounts.remove_never_enrolled(days(3)).len(), 100);
+        // From there on the others have their thirty days again.
+        assert!(accounts.never_enrolled(days(29)).is_empty());
+        let mut left = 901;
+        while left > 0 {
+            left -= accounts.remove_never_enrolled(days(30)).len();
+        }
+        assert!(accounts.is_empty());
+    }
+
+    #[test]
+    fn all_others_stay() {
+        let operators = Account {
+            registered: false,
+            ..account(0)
+        };
+        let enrolled = Account {
+            totp: Some(Totp {
+                secret: totp::Secret::new(),
+                last_step: 0,
+                other: Default::default(),
+            }),
+            ..account(1)
+        };
+        let disabled = Account {
+            disabled: true,
+            ..account(2)
+        };
+        let mut lost_their_phone = account(3);
+        lost_their_phone.logged_in_from(Origin::of([192, 0, 2, 1].into()), START);
+        let undated = Account {
+            created: Created::Unsaid,
+            ..account(4)
+        };
+        let made_in_1970 = Account {
+            created: Created::At(Timestamp(60)),
+            ..account(5)
+        };
+        let made_in_the_future = Account {
+            created: Created::At(days(2000)),
+            ..account(6)
+        };
+        let mut accounts = Accounts::default();
+        for account in [
+            operators,
+            enrolled,
+            disabled,
+            lost_their_phone,
+            undated,
+            made_in_1970,
+            made_in_the_future,
+        ] {
+            accounts.add(account).unwrap();
+        }
+        assert!(accounts.remove_never_enrolled(days(1000)).is_empty());
+        assert_eq!(accounts.len(), 7);
+    }
+}
