@@ -1,10 +1,8 @@
 //! What visitors send: forms and queries, read strictly.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
+use crate::fields::{Fields, MAX_FIELDS, TooMany};
 use crate::http::Request;
 
 /// Why a form cannot be used.
@@ -12,15 +10,24 @@ use crate::http::Request;
 pub enum FormError {
     /// The field, and what is wrong with it.
     Field(&'static str, &'static str),
+    /// The field, and how long it may be: so many, and of what.
+    TooLong(&'static str, usize, &'static str),
+    /// It has more fields than this.
+    TooManyFields(usize),
     /// The body is not a form.
     UnsupportedType,
 }
 
-/// The fields of a form, decoded one by one as they are asked for.
+/// The fields of a form.
 ///
 /// No `Debug`: it holds passwords.
 pub struct Form<'a> {
-    fields: Cow<'a, [u8]>,
+    fields: Source<'a>,
+}
+
+enum Source<'a> {
+    Body(&'a Fields),
+    Query(Fields),
 }
 
 impl<'a> Form<'a> {
@@ -28,22 +35,26 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     ///
-    /// If the body says it is something else, or says nothing although there is one.
+    /// If the body says it is something else, or says nothing although there is one, or has too
+    /// many fields.
     pub fn of_body(request: &'a Request) -> Result<Self, FormError> {
         match request.header("content-type") {
             Some(value) if is_form(value) => {}
             None if request.body.is_empty() => {}
             _ => return Err(FormError::UnsupportedType),
         }
+        let fields = request.body_fields();
+        let fields = fields.map_err(|TooMany| FormError::TooManyFields(MAX_FIELDS))?;
         Ok(Self {
-            fields: Cow::Borrowed(&request.body),
+            fields: Source::Body(fields),
         })
     }
 
-    /// The fields of a request's query.
+    /// The fields of a request's query; none if there are too many.
     pub fn of_query(request: &'a Request) -> Self {
+        let fields = Fields::parse(request.query.as_bytes());
         Self {
-            fields: Cow::Borrowed(request.query.as_bytes()),
+            fields: Source::Query(fields.unwrap_or_default()),
         }
     }
 
@@ -53,7 +64,21 @@ impl<'a> Form<'a> {
     ///
     /// Names the field.
     pub fn required(&self, name: &'static str, max: usize) -> Result<Zeroizing<String>, FormError> {
-        self.optional(name, max)?
+        self.required_as(name, to_the_letter, max)
+    }
+
+    /// As [`Form::required`], of what `read` makes of it (see [`as_typed`](crate::as_typed)).
+    ///
+    /// # Errors
+    ///
+    /// Names the field.
+    pub fn required_as(
+        &self,
+        name: &'static str,
+        read: fn(&str) -> Zeroizing<String>,
+        max: usize,
+    ) -> Result<Zeroizing<String>, FormError> {
+        self.optional_as(name, read, max)?
             .filter(|value| !value.is_empty())
             .ok_or(FormError::Field(name, "is missing"))
     }
@@ -68,54 +93,54 @@ impl<'a> Form<'a> {
         name: &'static str,
         max: usize,
     ) -> Result<Option<Zeroizing<String>>, FormError> {
-        let mut found = self.values(name);
+        self.optional_as(name, to_the_letter, max)
+    }
+
+    /// As [`Form::optional`], of what `read` makes of it.
+    ///
+    /// # Errors
+    ///
+    /// Names the field.
+    pub fn optional_as(
+        &self,
+        name: &'static str,
+        read: fn(&str) -> Zeroizing<String>,
+        max: usize,
+    ) -> Result<Option<Zeroizing<String>>, FormError> {
+        let mut found = self.fields().values(name);
         let Some(value) = found.next() else {
             return Ok(None);
         };
         if found.next().is_some() {
             return Err(FormError::Field(name, "was sent more than once"));
         }
-        let value = decode(value).ok_or(FormError::Field(name, "is not UTF-8"))?;
+        let value = read(value.ok_or(FormError::Field(name, "is not UTF-8"))?);
         if value.chars().count() > max {
-            return Err(FormError::Field(name, "is too long"));
+            return Err(FormError::TooLong(name, max, "characters"));
         }
         Ok(Some(value))
     }
 
     /// Whether a field of that name was sent at all.
     pub fn has(&self, name: &str) -> bool {
-        self.values(name).next().is_some()
+        self.fields().values(name).next().is_some()
     }
 
-    fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.fields
-            .split(|byte| *byte == b'&')
-            .filter_map(move |pair| {
-                let mut parts = pair.splitn(2, |byte| *byte == b'=');
-                let field = parts.next()?;
-                let value = parts.next().unwrap_or_default();
-                decode(field)
-                    .is_some_and(|field| field.as_str() == name)
-                    .then_some(value)
-            })
+    fn fields(&self) -> &Fields {
+        match &self.fields {
+            Source::Body(fields) => fields,
+            Source::Query(fields) => fields,
+        }
     }
+}
+
+fn to_the_letter(value: &str) -> Zeroizing<String> {
+    Zeroizing::new(value.to_owned())
 }
 
 fn is_form(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-/// Undoes the encoding of forms; none if the result is not UTF-8.
-fn decode(encoded: &[u8]) -> Option<Zeroizing<String>> {
-    let spaced: Zeroizing<Vec<u8>> = Zeroizing::new(
-        encoded
-            .iter()
-            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-            .collect(),
-    );
-    let bytes: Vec<u8> = percent_decode(&spaced).collect();
-    String::from_utf8(bytes).ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]
@@ -125,9 +150,10 @@ mod tests {
 
     use super::*;
 
-    fn form(text: &str) -> Form<'_> {
+    fn form(text: &str) -> Form<'static> {
+        let fields = Fields::parse(text.as_bytes()).ok().unwrap();
         Form {
-            fields: Cow::Borrowed(text.as_bytes()),
+            fields: Source::Query(fields),
         }
     }
 
@@ -160,7 +186,7 @@ mod tests {
         assert_eq!(value("name=%c3%a9bcdefghij"), Ok("ébcdefghij".to_owned()));
         assert_eq!(
             value("name=abcdefghijk"),
-            Err(FormError::Field("name", "is too long"))
+            Err(FormError::TooLong("name", 10, "characters"))
         );
     }
 
@@ -178,7 +204,8 @@ mod tests {
 
         #[test]
         fn no_bytes_break_the_reader(bytes: Vec<u8>) {
-            let form = Form { fields: Cow::Owned(bytes) };
+            let fields = Fields::parse(&bytes).unwrap_or_default();
+            let form = Form { fields: Source::Query(fields) };
             let _ = form.required("username", 64);
         }
     }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::clock::Moment;
+use crate::fields::{Fields, TooMany};
 
 /// The field in which `front` tells the rest who the client is. It is never passed on from one.
 pub const CLIENT_ADDRESS: &str = "auth-user-client";
@@ -28,6 +30,8 @@ pub struct Request {
     /// Field names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The body's fields, once somebody has asked for them.
+    pub fields: OnceLock<Result<Fields, TooMany>>,
     /// The client's address, seen through trusted proxies; an IPv4-mapped one as IPv4.
     pub client: IpAddr,
     pub received: Moment,
@@ -63,6 +67,16 @@ impl Request {
             .iter()
             .find(|(field, _)| field == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The fields of the body, which are decoded at the first call.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many.
+    pub fn body_fields(&self) -> Result<&Fields, TooMany> {
+        let fields = self.fields.get_or_init(|| Fields::parse(&self.body));
+        fields.as_ref().map_err(|too_many| *too_many)
     }
 
     /// Whether the client takes one of these media types or ranges, by name. One that says nothing
@@ -205,6 +219,7 @@ mod tests {
                 .map(|v| ("cookie".to_owned(), (*v).to_owned()))
                 .collect(),
             body: Vec::new(),
+            fields: OnceLock::new(),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             received: Moment {
                 wall: 0,

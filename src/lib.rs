@@ -45,3 +45,7 @@ pub mod clock;
 pub mod memory;
 
 pub mod origin;
+
+pub mod fields;
+
+pub mod as_typed;

@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -189,6 +189,7 @@ fn read(raw: &mut tiny_http::Request, clock: &Clock) -> Option<Request> {
         query: query.to_owned(),
         headers,
         body,
+        fields: OnceLock::new(),
         client,
         received: clock.now(),
     })

@@ -2,6 +2,7 @@
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use auth_user::clock::Moment;
@@ -33,6 +34,7 @@ fn request(body: Vec<u8>) -> Request {
         query: String::new(),
         headers: vec![("content-type".to_owned(), form)],
         body,
+        fields: OnceLock::new(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         received: Moment {
             wall: 0,

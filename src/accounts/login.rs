@@ -152,7 +152,7 @@ impl Account {
             // Confirmed twice at once, it must not forget the codes used in between.
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
-            let step = secret.accept(&without_spaces(typed), now.wall, last_step)?;
+            let step = secret.accept(typed, now.wall, last_step)?;
             let before = account.totp.take();
             account.totp = Some(Totp {
                 secret: secret.clone(),
@@ -230,12 +230,11 @@ impl Account {
     }
 
     fn use_code(&mut self, typed: &str, now: Moment) -> Option<Accepted> {
-        let typed = without_spaces(typed);
-        if !totp::is_code(&typed) {
-            return self.use_recovery_code(&typed);
+        if !totp::is_code(typed) {
+            return self.use_recovery_code(typed);
         }
         let totp = self.totp.as_mut()?;
-        totp.last_step = totp.secret.accept(&typed, now.wall, totp.last_step)?;
+        totp.last_step = totp.secret.accept(typed, now.wall, totp.last_step)?;
         Some(Accepted::Code)
     }
 
@@ -246,11 +245,6 @@ impl Account {
         let left = self.recovery_codes.len();
         (left < before).then_some(Accepted::RecoveryCode { left })
     }
-}
-
-/// Phones show a code in two groups of three, and people type it so.
-fn without_spaces(typed: &str) -> String {
-    typed.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::accounts::Account;
 use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
+use crate::as_typed;
 use crate::clock::{DRIFT, Timestamp};
 use crate::origin::Origin;
 
@@ -138,9 +139,10 @@ impl Account {
 
     /// The mailed password that this is, if it still works. It costs no hashing.
     pub fn mailed(&self, typed: &str, now: Timestamp) -> Option<Digest> {
+        let typed = as_typed::mailed_password(typed);
         self.mailed_passwords
             .iter()
-            .find(|mailed| mailed.digest.matches(typed) && mailed.is_live(now))
+            .find(|mailed| mailed.digest.matches(&typed) && mailed.is_live(now))
             .map(|mailed| mailed.digest)
     }
 

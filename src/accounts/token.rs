@@ -14,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use crate::as_typed;
+
 /// Bytes from the operating system's generator.
 ///
 /// # Panics
@@ -49,11 +51,7 @@ pub fn recovery_code() -> String {
 
 /// A recovery code as its owner may have typed it, as it was made; none if it cannot be one.
 pub fn read_recovery_code(typed: &str) -> Option<String> {
-    let code: String = typed
-        .chars()
-        .filter(|c| !matches!(c, '-' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let code = as_typed::code(typed);
     let base32 = |byte: u8| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte);
     (code.len() == 16 && code.bytes().all(base32))
         .then(|| [&code[..4], &code[4..8], &code[8..12], &code[12..]].join("-"))
@@ -109,16 +107,17 @@ mod tests {
             code.clone(),
             code.to_uppercase(),
             code.replace('-', ""),
-            code.replace('-', " "),
+            code.replace('-', " \u{2013} "),
+            format!("\u{a0}{code}\r\n"),
         ] {
             assert_eq!(read_recovery_code(&typed).as_ref(), Some(&code));
         }
         for typed in [
             "123456",
             "",
-            "abcd-efgh-ijkl-mno",
-            "abcd-efgh-ijkl-mno1",
-            "äbcd-efgh-ijkl-mno",
+            "abcdefghijklmno",
+            "abcdefghijklmno1",
+            "äbcdefghijklmno",
         ] {
             assert_eq!(read_recovery_code(typed), None, "{typed}");
         }

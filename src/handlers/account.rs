@@ -17,7 +17,7 @@ use crate::form::Form;
 use crate::handlers::code::{begin_code, judge, tell_of_recovery_code};
 use crate::handlers::login::check_password;
 use crate::handlers::{
-    Answer, App, LoggedIn, MAX_SECRET, known_device, password_field, require_login,
+    Answer, App, LoggedIn, known_device, password_field, require_login, secret_field,
 };
 use crate::http::Request;
 use crate::mail::Notice;
@@ -251,7 +251,7 @@ fn too_late() -> Page {
 
 fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingMove) -> Answer {
     let form = Form::of_body(request)?;
-    let typed = form.required("secret", MAX_SECRET)?.to_string();
+    let typed = secret_field(&form)?.to_string();
 
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
@@ -330,7 +330,7 @@ fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<Accepted, Refusal> {
     let form = Form::of_body(request)?;
     let current = password_field(&form, "current_password")?;
-    let typed = form.required("secret", MAX_SECRET)?.to_string();
+    let typed = secret_field(&form)?.to_string();
 
     confirm(app, request, me, current)?;
     let device = known_device(app, request, Some(&me.account));

@@ -5,10 +5,12 @@ use crate::accounts::pending::PendingLogin;
 use crate::accounts::throttle::FromAddress;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, names};
+use crate::as_typed;
 use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::{
-    Answer, App, MAX_SECRET, known_device, logged_in, rd_field, start_session, take_back, typed_rd,
+    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, start_session,
+    take_back, typed_rd,
 };
 use crate::http::{Method, Request};
 use crate::mail::Notice;
@@ -122,10 +124,13 @@ fn begin_again(rd: &str) -> Page {
 
 fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
     let form = Form::of_body(request)?;
-    let typed = form.required("secret", MAX_SECRET)?;
-    let claimed = form.optional("username", names::MAX_USERNAME)?;
-    if claimed.is_some_and(|name| names::key(&name) != names::key(&login.username)) {
-        return Err(Outcome::BadField("username", "is not the one that logs in").into());
+    let typed = secret_field(&form)?;
+    if let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? {
+        check_name(&name)?;
+        let named = app.store.resolve(&name);
+        if !named.is_some_and(|account| names::is_same(&account.username, &login.username)) {
+            return Err(Outcome::BadField("username", "is not the one that logs in").into());
+        }
     }
 
     let (known, new) = device_of(app, request, &login.username);

@@ -9,7 +9,7 @@ use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::{
     Answer, App, LoggedIn, denied, is_cross_site, is_rd_too_long, known_device, logged_in,
-    name_field, password_field, rd_field, rd_of, sessions, target, typed, typed_rd,
+    login_password_field, name_field, rd_field, rd_of, sessions, target, typed, typed_rd,
 };
 use crate::http::{Method, Request};
 use crate::origin::Origin;
@@ -124,7 +124,7 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
 fn first_step(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
-    let password = password_field(&form, "password")?;
+    let password = login_password_field(&form)?;
     let rd = rd_of(app, request, &form)?;
 
     let proof = check_password(app, request, &name, password)?;

@@ -7,12 +7,15 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::Pending;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
+use crate::as_typed;
 use crate::cookies::Cookies;
 use crate::errands::Errands;
 use crate::form::{Form, FormError};
@@ -182,20 +185,33 @@ const MAX_NAME: usize = names::MAX_EMAIL;
 
 /// The name in a form: a username or an e-mail.
 fn name_field(form: &Form<'_>) -> Result<String, FormError> {
-    let name = form.required("username", MAX_NAME)?;
-    if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
-        return Err(FormError::Field("username", "is too long"));
-    }
+    let name = form.required_as("username", as_typed::name, usize::MAX)?;
+    check_name(&name)?;
     Ok(name.to_string())
+}
+
+/// Whether a name is no longer than any is: a username, or an e-mail.
+fn check_name(name: &str) -> Result<(), FormError> {
+    if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
+        let max = names::MAX_USERNAME;
+        return Err(FormError::TooLong("username", max, "characters"));
+    }
+    if name.len() > names::MAX_EMAIL {
+        return Err(FormError::TooLong("username", names::MAX_EMAIL, "bytes"));
+    }
+    Ok(())
+}
+
+/// A code of an authenticator, or a recovery code in its place.
+fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
+    form.required_as("secret", as_typed::code, MAX_SECRET)
 }
 
 /// `rd` of a form or query: where to go after the login, or nowhere.
 fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
-    let rd = form
-        .optional("rd", redirect::MAX_LENGTH)?
-        .unwrap_or_default();
+    let rd = form.optional("rd", usize::MAX)?.unwrap_or_default();
     if rd.len() > redirect::MAX_LENGTH {
-        return Err(FormError::Field("rd", "is too long"));
+        return Err(FormError::TooLong("rd", redirect::MAX_LENGTH, "bytes"));
     }
     Ok(app.targets.allow(&rd).unwrap_or_default())
 }
@@ -240,11 +256,24 @@ fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, 
 
 /// A password, whose length is that of its normalised form: keyboards send more characters or fewer.
 fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
-    let password = Password::new(&form.required(field, password::MAX_SENT)?);
-    if password.length() > password::MAX_LENGTH {
-        return Err(FormError::Field(field, "is too long"));
-    }
-    Ok(password)
+    let max = password::MAX_LENGTH;
+    let sent = form.required(field, usize::MAX)?;
+    let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));
+    password
+        .filter(|password| password.length() <= max)
+        .ok_or(FormError::TooLong(field, max, "characters"))
+}
+
+/// The password of a log-in. One from a mail may come with what was copied along; it is shorter than
+/// anybody's own may be, so that what is too long can be no other.
+fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
+    password_field(form, "password").or_else(|error| {
+        let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);
+        match error {
+            FormError::TooLong(..) => sent.map(|sent| Password::new(&sent)),
+            error => Err(error),
+        }
+    })
 }
 
 /// The browser's digest, if the account knows it from an earlier login.

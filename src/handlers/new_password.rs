@@ -5,6 +5,7 @@ use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
 use crate::accounts::throttle::Standing;
 use crate::accounts::token::Digest;
+use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::account::confirm;
 use crate::handlers::code::device_of;
@@ -107,7 +108,10 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
         .filter(|account| choice.is_for(account));
     let account = account.ok_or(Outcome::NoPendingLogin)?;
     refuse_easy(app, &new, &account)?;
-    if choice.mailed.matches(new.as_str()) {
+    if choice
+        .mailed
+        .matches(&as_typed::mailed_password(new.as_str()))
+    {
         return Err(Outcome::PasswordCommon.into());
     }
 

@@ -15,7 +15,7 @@ use crate::form::Form;
 use crate::handlers::code::begin_code;
 use crate::handlers::login::{check_password, note_password};
 use crate::handlers::{
-    Answer, App, MAX_SECRET, hash, name_field, password_field, start_session, typed,
+    Answer, App, hash, login_password_field, name_field, secret_field, start_session, typed,
 };
 use crate::http::Request;
 use crate::log::Lines;
@@ -56,7 +56,9 @@ impl Script {
     fn take_key(&self, username: &str, typed: &str) -> Option<Digest> {
         let name = names::key(username);
         let mut printed = self.printed();
-        let right = printed.get(&name).is_some_and(|key| key.matches(typed));
+        let right = printed
+            .get(&name)
+            .is_some_and(|key| key.matches(&typed.to_ascii_uppercase()));
         if right { printed.remove(&name) } else { None }
     }
 
@@ -73,7 +75,7 @@ pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
 fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
-    let password = password_field(&form, "password")?;
+    let password = login_password_field(&form)?;
 
     let Some(proof) = check_password(app, request, &name, password)? else {
         let unknown = app.store.resolve(&name).is_none();
@@ -100,7 +102,7 @@ pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answe
 
 fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
-    let typed = form.required("secret", MAX_SECRET)?.to_string();
+    let typed = secret_field(&form)?.to_string();
     let name = name_field(&form)?;
 
     let (now, network) = (request.received, Origin::of(request.client));

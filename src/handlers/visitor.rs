@@ -1,7 +1,8 @@
 //! Routes for anyone: register, and ask for a new password.
 
 use crate::accounts::{Account, Taken, names};
-use crate::form::Form;
+use crate::as_typed;
+use crate::form::{Form, FormError};
 use crate::handlers::{
     Answer, App, hash, is_rd_too_long, logged_in, name_field, new_password_field, password_field,
     rd_field, typed, typed_rd,
@@ -69,8 +70,12 @@ fn add_account(app: &App, request: &Request) -> Answer {
         return Err(Outcome::RegistrationClosed.into());
     }
     let form = Form::of_body(request)?;
-    let username = form.required("username", names::MAX_USERNAME)?.to_string();
-    let email = form.required("email", names::MAX_EMAIL)?;
+    let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
+    let username = username.to_string();
+    let email = form.required_as("email", as_typed::email, usize::MAX)?;
+    if email.len() > names::MAX_EMAIL {
+        return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
+    }
     password_field(&form, "password")?;
     if !names::is_username(&username) {
         let alphabet =

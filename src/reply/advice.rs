@@ -23,7 +23,7 @@ impl Outcome {
     /// The field of the form it concerns.
     pub(super) fn field(&self) -> Option<&'static str> {
         match self {
-            Self::BadField(field, _) => Some(field),
+            Self::BadField(field, _) | Self::TooLong(field, ..) => Some(field),
             Self::EmailExists => Some("email"),
             Self::UserExists => Some("username"),
             Self::PasswordCommon | Self::PasswordTooShort => Some("password"),
@@ -62,6 +62,9 @@ impl Outcome {
             }
             Self::PasswordTooShort => "Make it longer; another word will do.",
             Self::Refused(..) => "Start again from your account. A link that led here is damaged.",
+            Self::TooLong(..) => {
+                "All of what you typed or pasted was looked at: nothing is cut off. Type less."
+            }
             Self::TooLarge => "Type less and send it again.",
             Self::UserExists => "Choose another name; or log in, if the account is yours.",
             Self::WrongCode => {

@@ -214,6 +214,8 @@ impl From<FormError> for Refusal {
     fn from(error: FormError) -> Self {
         match error {
             FormError::Field(field, what) => Outcome::BadField(field, what),
+            FormError::TooLong(field, max, of) => Outcome::TooLong(field, max, of),
+            FormError::TooManyFields(max) => Outcome::TooManyFields(max),
             FormError::UnsupportedType => Outcome::UnsupportedType,
         }
         .into()

@@ -88,6 +88,10 @@ pub enum Outcome {
     Shown,
     Throttled(Duration),
     TooLarge,
+    /// A field, how long it may be, and of what.
+    TooLong(&'static str, usize, &'static str),
+    /// A form, with how many fields it may have.
+    TooManyFields(usize),
     /// An application may read the address in another way than we do; why.
     TwoReadings(&'static str),
     /// Two cookies came that are both sessions: one of them is somebody else's.
@@ -106,7 +110,10 @@ impl Outcome {
             Self::Registered => 201,
             Self::SentToLogin { by_get: false } => 302,
             Self::SentToLogin { by_get: true } => 303,
-            Self::BadField(..) | Self::BadTarget(Dialect::ForwardAuth, _) => 400,
+            Self::BadField(..)
+            | Self::BadTarget(Dialect::ForwardAuth, _)
+            | Self::TooLong(..)
+            | Self::TooManyFields(_) => 400,
             Self::Refused(status, ..) => *status,
             Self::BadTarget(Dialect::Verify, _)
             | Self::LoginRequired
@@ -141,7 +148,7 @@ impl Outcome {
             Self::AccountDeleted => "account_deleted",
             Self::Admitted => "admitted",
             Self::AuthenticatorChanged => "authenticator_changed",
-            Self::BadField(..) => "bad_field",
+            Self::BadField(..) | Self::TooLong(..) | Self::TooManyFields(_) => "bad_field",
             Self::BadTarget(..) => "bad_target",
             Self::Busy => "busy",
             Self::CodeRequired => "code_required",
@@ -209,6 +216,12 @@ impl Outcome {
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::BadField(field, what) => return format!("The field {field} {what}.").into(),
+            Self::TooLong(field, max, of) => {
+                return format!("The field {field} is too long: it may have {max} {of}.").into();
+            }
+            Self::TooManyFields(max) => {
+                return format!("The form has too many fields: it may have {max}.").into();
+            }
             Self::EnrolRequired { secret, .. } => {
                 return format!(
                     "Add this key to your authenticator app, then enter its code: {secret}"
@@ -291,7 +304,7 @@ impl Outcome {
         }
         let mut value = json!({ "code": self.code(), "message": self.message() });
         match self {
-            Self::BadField(field, _) => value["field"] = json!(field),
+            Self::BadField(field, _) | Self::TooLong(field, ..) => value["field"] = json!(field),
             Self::EnrolRequired { secret, otpauth } => {
                 value["secret"] = json!(secret);
                 value["otpauth"] = json!(otpauth);

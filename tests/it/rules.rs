@@ -554,10 +554,9 @@ fn odd_names_and_addresses_are_refused() {
     for name in [
         "ａｌｉｃｅ",
         "аlice",
-        "alice\u{200b}",
+        "al\u{200b}ice",
         "al ice",
-        " alice",
-        "alice\n",
+        "ali\nce",
         "ALİCE",
         "\"><script>",
         "{username}",
