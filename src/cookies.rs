@@ -1,5 +1,6 @@
 //! The three cookies: their names, how they are set, and how they are taken back.
 
+use crate::accounts::devices;
 use crate::http::Request;
 
 /// A login that waits for its code.
@@ -8,8 +9,8 @@ const LOGIN: &str = "__Host-login";
 /// A browser that has logged in before.
 const DEVICE: &str = "__Host-device";
 
-/// Seconds a browser is remembered: a year.
-const DEVICE_AGE: u32 = 365 * 24 * 3600;
+/// Seconds a browser is remembered, from its last login: 180 days, as the server does.
+const DEVICE_AGE: u64 = devices::LIFETIME.as_secs();
 
 /// The cookies of this server.
 pub struct Cookies {

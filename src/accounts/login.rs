@@ -6,15 +6,12 @@ use crate::accounts::kept::{Created, Unknown};
 use crate::accounts::password::{Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
-use crate::accounts::{Account, Device, Totp, WrongCodes, password};
+use crate::accounts::{Account, Totp, WrongCodes, password};
 use crate::clock::{Moment, Timestamp};
 use crate::origin::Origin;
 
 /// How many recovery codes an account is given.
 const RECOVERY_CODES: usize = 10;
-
-/// Browsers an account remembers; the one that has not logged in for longest makes room.
-const MAX_DEVICES: usize = 10;
 
 /// Proof that a password was right, and what follows from it.
 pub struct Authenticated {
@@ -79,6 +76,7 @@ impl Account {
             mailed_passwords: Vec::new(),
             mails: Vec::new(),
             wrong_codes: WrongCodes::default(),
+            generation: 0,
             devices: Vec::new(),
             networks: Vec::new(),
             registered: true,
@@ -176,34 +174,11 @@ impl Account {
     /// known network, and a known browser as the one that makes room last.
     pub fn logged_in(&mut self, device: Option<Digest>, network: Origin, now: Timestamp) {
         self.wrong_codes.clear();
-        let position = self
-            .devices
-            .iter()
-            .position(|known| Some(known.id) == device);
-        if let Some(position) = position {
-            let mut known = self.devices.remove(position);
-            known.wrong_codes.clear();
-            self.devices.push(known);
+        if let Some(device) = device {
+            self.came_back(device, now);
         }
         self.mailed_passwords.clear();
         self.logged_in_from(network, now);
-    }
-
-    /// Remembers a browser that has logged in.
-    pub fn remember_device(&mut self, id: Digest, now: Timestamp) {
-        if self.devices.len() >= MAX_DEVICES {
-            self.devices.remove(0);
-        }
-        self.devices.push(Device {
-            id,
-            created: now,
-            wrong_codes: WrongCodes::default(),
-            other: Unknown::default(),
-        });
-    }
-
-    pub fn knows_device(&self, id: Digest) -> bool {
-        self.devices.iter().any(|known| known.id == id)
     }
 
     fn judge_code<T>(
@@ -249,15 +224,12 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use crate::accounts::devices::Device;
     use totp_lite::{Sha1, totp_custom};
 
     use super::*;
 
     const START: u64 = 1_800_000_000;
-
-    fn home() -> Origin {
-        Origin::of([192, 0, 2, 1].into())
-    }
 
     fn at(seconds: u64) -> Moment {
         Moment {
@@ -371,7 +343,7 @@ mod tests {
     fn a_strangers_wrong_codes_do_not_make_a_known_browser_wait() {
         let (mut account, secret) = enrolled();
         let browser = Digest::of("browser");
-        account.remember_device(browser, Timestamp(START));
+        account.remember_device(Device::new(browser, "", Timestamp(START)), Timestamp(START));
         for second in 0..50 {
             let _ = account.accept_code("000000", None, at(START + second));
         }
@@ -380,20 +352,6 @@ mod tests {
             account.accept_code(&right, Some(browser), at(START + 60)),
             Ok(Accepted::Code)
         );
-    }
-
-    #[test]
-    fn the_browser_that_has_not_logged_in_for_longest_makes_room() {
-        let (mut account, _) = enrolled();
-        let browser = |n: u32| Digest::of(&n.to_string());
-        for n in 0..10 {
-            account.remember_device(browser(n), Timestamp(START));
-        }
-        account.logged_in(Some(browser(0)), home(), Timestamp(START));
-        account.remember_device(browser(10), Timestamp(START));
-        assert!(account.knows_device(browser(0)) && account.knows_device(browser(10)));
-        assert!(!account.knows_device(browser(1)));
-        assert_eq!(account.devices.len(), 10);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{self, Timestamp};
+use crate::clock;
 
+pub mod devices;
 pub mod kept;
 pub mod login;
 pub mod mailed;
@@ -27,6 +28,7 @@ pub mod token;
 pub mod totp;
 mod unclaimed;
 
+use devices::Device;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
@@ -54,6 +56,9 @@ pub struct Account {
     /// Digests of the recovery codes not used yet.
     #[serde(default)]
     pub recovery_codes: Vec<Digest>,
+    /// Raised to end everything that was begun before: sessions and log-ins under way.
+    #[serde(default, skip_serializing_if = "session::is_first")]
+    pub generation: u64,
     /// A disabled account keeps its name and cannot log in.
     #[serde(default)]
     pub disabled: bool,
@@ -112,17 +117,6 @@ impl WrongCodes {
     pub fn clear(&mut self) {
         self.count = 0;
     }
-}
-
-/// A browser that has logged in to the account, known by its device cookie.
-#[derive(Clone, Deserialize, Serialize)]
-pub struct Device {
-    pub id: Digest,
-    pub created: Timestamp,
-    #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
-    pub wrong_codes: WrongCodes,
-    #[serde(flatten)]
-    pub other: Unknown,
 }
 
 /// What somebody else has already.

@@ -20,6 +20,9 @@ use crate::accounts::token::{self, Digest};
 /// Rounds of a new hash (OWASP Password Storage Cheat Sheet).
 pub const ROUNDS: u32 = 600_000;
 
+/// Bytes of the output of a new hash: as many as one computation gives.
+const LENGTH: usize = 32;
+
 /// Most rounds a hash from the file may ask for: over a second of work, and a typing error beyond.
 pub const MAX_ROUNDS: u32 = 10_000_000;
 
@@ -78,7 +81,7 @@ impl PasswordHash {
     /// Hashes with a fresh 16-byte salt; costs one password check.
     pub fn new(password: &Password) -> Self {
         let salt = token::random::<16>();
-        let mut hash = vec![0; 32];
+        let mut hash = vec![0; LENGTH];
         pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &salt, ROUNDS, &mut hash);
         Self {
             rounds: ROUNDS,
@@ -102,9 +105,10 @@ impl PasswordHash {
         )
     }
 
-    /// Whether it was made with fewer rounds than a new one would be.
+    /// Whether a new one would have more rounds, or an output of another length: a longer one costs
+    /// a whole computation for each 32 bytes and protects no better.
     pub fn is_weak(&self) -> bool {
-        self.rounds < ROUNDS
+        self.rounds < ROUNDS || self.hash.len() != LENGTH
     }
 
     /// Reads a PHC string.
@@ -157,14 +161,18 @@ impl PasswordHash {
 /// nothing, so that time tells a stranger neither who exists nor whose hash is old.
 pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
     let right = hash.is_some_and(|known| {
-        let mut computed = Zeroizing::new(vec![0; known.hash.len()]);
+        let length = computed_length(known);
+        let mut computed = Zeroizing::new(vec![0; length]);
         pbkdf2_hmac::<Sha256>(
             password.0.as_bytes(),
             &known.salt,
             known.rounds,
             &mut computed,
         );
-        computed.ct_eq(&known.hash).into()
+        known
+            .hash
+            .get(..length)
+            .is_some_and(|stated| computed.ct_eq(stated).into())
     });
     let rest = rounds_for_nothing(hash);
     if rest > 0 {
@@ -173,6 +181,12 @@ pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
         std::hint::black_box(unused);
     }
     right
+}
+
+/// How much of an output is computed to verify it: the first 32 bytes of a longer one are those of
+/// one of 32 (RFC 8018, section 5.2), and each 32 cost all rounds once more.
+fn computed_length(hash: &PasswordHash) -> usize {
+    hash.hash.len().min(LENGTH)
 }
 
 /// How many rounds a check has to do besides those of the hash on file.
@@ -235,6 +249,25 @@ mod tests {
         let text = serde_json::to_string(&hash).unwrap();
         assert!(text.starts_with("\"$pbkdf2-sha256$i=600000,l=32$"));
         assert!(serde_json::from_str::<PasswordHash>(&text).is_ok_and(|read| read == hash));
+    }
+
+    #[test]
+    fn an_output_of_another_length_is_verified_by_one_computation_and_made_anew() {
+        let password = Password::new("long enough");
+        for length in [16, 31, 32, 33, 48, 64] {
+            let mut hash = vec![0; length];
+            pbkdf2_hmac::<Sha256>(b"long enough", b"salt", ROUNDS, &mut hash);
+            let encoded = STANDARD_NO_PAD.encode(&hash);
+            let text = format!("$pbkdf2-sha256$i=600000,l={length}$c2FsdA${encoded}");
+            let read = PasswordHash::parse(&text).ok().unwrap();
+            assert!(computed_length(&read) <= LENGTH, "{length}");
+            assert!(verify(Some(&read), &password), "{length}");
+            assert!(
+                !verify(Some(&read), &Password::new("long enougH")),
+                "{length}"
+            );
+            assert_eq!(read.is_weak(), length != LENGTH, "{length}");
+        }
     }
 
     #[test]

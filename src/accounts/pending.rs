@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::accounts::session::Basis;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Account, names, token};
@@ -27,7 +28,7 @@ pub struct PendingLogin {
     /// Which password was right, or was the account's when a mailed one was. The account must still
     /// have it when the code comes, or it is another password's, or another account's of the same
     /// name.
-    pub password_id: Digest,
+    pub basis: Basis,
     /// The key to enrol, if the account has no second factor yet. It lives and dies here.
     pub enrolling: Option<Secret>,
     /// The password was a mailed one, with this digest: it leads to choosing a new one.
@@ -40,14 +41,14 @@ pub struct PendingLogin {
 impl PendingLogin {
     pub fn new(
         username: &str,
-        password_id: Digest,
+        basis: Basis,
         enrolling: Option<Secret>,
         mailed: Option<Digest>,
         rd: String,
     ) -> Self {
         Self {
             username: username.to_owned(),
-            password_id,
+            basis,
             enrolling,
             mailed,
             rd,
@@ -59,7 +60,7 @@ impl PendingLogin {
     /// enrolled or not as it was.
     pub fn is_for(&self, account: &Account) -> bool {
         !account.disabled
-            && account.password.id() == self.password_id
+            && account.basis() == self.basis
             && account.totp.is_none() == self.enrolling.is_some()
     }
 }
@@ -68,7 +69,7 @@ impl PendingLogin {
 #[derive(Clone)]
 pub struct PendingChoice {
     pub username: String,
-    pub password_id: Digest,
+    pub basis: Basis,
     pub mailed: Digest,
     pub rd: String,
 }
@@ -76,7 +77,7 @@ pub struct PendingChoice {
 impl PendingChoice {
     /// Whether this is still the account it began with: there, enabled, with the same password.
     pub fn is_for(&self, account: &Account) -> bool {
-        !account.disabled && account.password.id() == self.password_id
+        !account.disabled && account.basis() == self.basis
     }
 }
 
@@ -169,14 +170,14 @@ impl Pending {
         };
         let PendingLogin {
             username,
-            password_id,
+            basis,
             mailed,
             rd,
             ..
         } = login;
         let choice = PendingChoice {
             username,
-            password_id,
+            basis,
             mailed: mailed?,
             rd,
         };
@@ -250,7 +251,11 @@ mod tests {
 
     fn login() -> PendingLogin {
         let mailed = Some(Digest::of("mailed"));
-        PendingLogin::new("alice", hash("c2FsdA").id(), None, mailed, String::new())
+        PendingLogin::new("alice", basis("c2FsdA"), None, mailed, String::new())
+    }
+
+    fn basis(salt: &str) -> Basis {
+        Account::new("alice", "a@example.com", hash(salt), Timestamp(0)).basis()
     }
 
     fn hash(salt: &str) -> PasswordHash {
@@ -273,6 +278,11 @@ mod tests {
         assert!(enrolling.is_for(&account("c2FsdA")));
         assert!(!enrolling.is_for(&account("c2FsdDE")), "another password");
         assert!(!enrolling.is_for(&disabled));
+        let ended = Account {
+            generation: 1,
+            ..account("c2FsdA")
+        };
+        assert!(!enrolling.is_for(&ended), "everything was ended");
         assert!(!login().is_for(&account("c2FsdA")), "not enrolled any more");
     }
 

@@ -24,6 +24,31 @@ pub struct Limits {
     pub max: Duration,
 }
 
+/// What the sessions of an account, and the log-ins that are not finished, rest on.
+#[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
+pub struct Basis {
+    /// Which password it is.
+    pub password_id: Digest,
+    /// [`Account::generation`].
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u64,
+}
+
+/// Whether nobody has ended all sessions of the account yet; then its file says nothing of it.
+pub fn is_first(generation: &u64) -> bool {
+    *generation == 0
+}
+
+impl Account {
+    /// What sessions that begin now rest on.
+    pub fn basis(&self) -> Basis {
+        Basis {
+            password_id: self.password.id(),
+            generation: self.generation,
+        }
+    }
+}
+
 /// A login that has passed both factors. There is none before.
 #[derive(Deserialize, Serialize)]
 pub struct Session {
@@ -32,9 +57,10 @@ pub struct Session {
     /// As the account's owner wrote it.
     pub username: String,
     pub created: Timestamp,
-    /// Which password it began under. Changing the password thereby ends it, in the save of the one
-    /// file that has the password: no kill can come between.
-    pub password_id: Digest,
+    /// What it rests on. A change of that ends it, in the save of the one file that has the account:
+    /// no kill can come between, whatever this file says.
+    #[serde(flatten)]
+    pub basis: Basis,
     /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
@@ -50,7 +76,7 @@ impl Session {
     /// A session of this account that begins now.
     pub fn new(
         id: Digest,
-        (username, password_id): (&str, Digest),
+        (username, basis): (&str, Basis),
         address: String,
         agent: &str,
         now: Timestamp,
@@ -61,7 +87,7 @@ impl Session {
             id,
             username: username.to_owned(),
             created: now,
-            password_id,
+            basis,
             last_seen,
             address,
             agent,
@@ -82,12 +108,11 @@ impl Session {
         now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
     }
 
-    /// Whether it was begun by this account under its present password. Else somebody who comes by
-    /// its name, by registration or by an edit of the file, would meet its former owner's sessions,
-    /// and a thief's would outlast the password.
+    /// Whether it was begun by this account as it is now. Else somebody who comes by its name, by
+    /// registration or by an edit of the file, would meet its former owner's sessions, and a thief's
+    /// would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
-        names::is_same(&self.username, &account.username)
-            && self.password_id == account.password.id()
+        names::is_same(&self.username, &account.username) && self.basis == account.basis()
     }
 }
 
@@ -180,7 +205,13 @@ mod tests {
 
     fn session(name: &str, secret: &str, now: u64) -> Session {
         let address = "127.0.0.1".to_owned();
-        let account = (name, Digest::of("hash"));
+        let account = (
+            name,
+            Basis {
+                password_id: Digest::of("hash"),
+                generation: 0,
+            },
+        );
         Session::new(
             Digest::of(secret),
             account,
@@ -210,7 +241,13 @@ mod tests {
         let hash = |salt: &str| format!("$pbkdf2-sha256$i=1,l=32${salt}${}", "A".repeat(43));
         let hash = |salt: &str| PasswordHash::parse(&hash(salt)).ok().unwrap();
         let account = |name, salt| Account::new(name, "a@b.c", hash(salt), Timestamp(1000));
-        let owner = ("alice", hash("AAAA").id());
+        let owner = (
+            "alice",
+            Basis {
+                password_id: hash("AAAA").id(),
+                generation: 0,
+            },
+        );
         let address = "127.0.0.1".to_owned();
         let session = Session::new(Digest::of("a"), owner, address, "Firefox", Timestamp(1000));
 
@@ -220,6 +257,11 @@ mod tests {
             "another password"
         );
         assert!(!session.is_of(&account("bob", "AAAA")), "another name");
+        let ended = Account {
+            generation: 1,
+            ..account("alice", "AAAA")
+        };
+        assert!(!session.is_of(&ended), "all sessions were ended");
     }
 
     #[test]

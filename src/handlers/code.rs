@@ -1,5 +1,6 @@
 //! The second step of a login: a code of the authenticator, or a recovery code.
 
+use crate::accounts::devices::Device;
 use crate::accounts::login::{Accepted, CodeRefused};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::throttle::FromAddress;
@@ -139,7 +140,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         login: login.clone(),
         typed: typed.to_string(),
         known,
-        new: new.as_deref().map(Digest::of),
+        new: new.as_deref().map(|new| new_device(request, new)),
         network: Origin::of(request.client),
         now: request.received,
     };
@@ -184,17 +185,16 @@ fn complete(
         return Err(Outcome::NoPendingLogin.into());
     }
     let enrolled = login.enrolling.is_some();
-    let (username, password_id) = (&login.username, login.password_id);
-    let cookies =
-        start_session(app, request, (username, password_id), device).inspect_err(|_| {
-            if enrolled {
-                // Nobody has seen the recovery codes: the next login enrols.
-                take_back(app, &login.username, |account| {
-                    account.totp = None;
-                    account.recovery_codes.clear();
-                });
-            }
-        })?;
+    let (username, basis) = (&login.username, login.basis);
+    let cookies = start_session(app, request, (username, basis), device).inspect_err(|_| {
+        if enrolled {
+            // Nobody has seen the recovery codes: the next login enrols.
+            take_back(app, &login.username, |account| {
+                account.totp = None;
+                account.recovery_codes.clear();
+            });
+        }
+    })?;
     let onward = if login.rd.is_empty() {
         "/account"
     } else {
@@ -218,6 +218,12 @@ pub(super) fn device_of(
     (known, known.is_none().then(token::cookie))
 }
 
+/// A browser that is to be known from now on by this value of its cookie.
+pub(super) fn new_device(request: &Request, cookie: &str) -> Device {
+    let agent = request.header("user-agent").unwrap_or_default();
+    Device::new(Digest::of(cookie), agent, request.received.timestamp())
+}
+
 /// What a right code was, and the recovery codes it earned.
 type Passed = (Accepted, Vec<String>);
 
@@ -226,8 +232,8 @@ struct Step {
     login: PendingLogin,
     typed: String,
     known: Option<Digest>,
-    /// The browser's new digest, if it is not known.
-    new: Option<Digest>,
+    /// The browser, if it is not known.
+    new: Option<Device>,
     network: Origin,
     now: Moment,
 }
@@ -260,8 +266,8 @@ impl Step {
         // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
             account.logged_in(self.known, self.network, self.now.timestamp());
-            if let Some(id) = self.new {
-                account.remember_device(id, self.now.timestamp());
+            if let Some(device) = self.new {
+                account.remember_device(device, self.now.timestamp());
             }
         }
         Ok(passed)

@@ -4,6 +4,7 @@ use crate::accounts::login::{Authenticated, authenticate};
 use crate::accounts::names;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingLogin;
+use crate::accounts::session::Basis;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
@@ -132,6 +133,12 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
     let password_id = note_password(app, proof)?;
+    let account = app.store.resolve(&username);
+    let account = account.ok_or(Outcome::WrongCredentials)?;
+    let basis = Basis {
+        password_id,
+        ..account.basis()
+    };
 
     let secret = (!enrolled).then(Secret::new);
     let outcome = match &secret {
@@ -143,7 +150,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     };
     // There too, for who comes without the cookie and has to begin again.
     let next = pages::with_rd("/secret_key", &rd);
-    let login = PendingLogin::new(&username, password_id, secret, mailed, rd);
+    let login = PendingLogin::new(&username, basis, secret, mailed, rd);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to(next)

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::Pending;
-use crate::accounts::session::{Limits, Session};
+use crate::accounts::session::{Basis, Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
@@ -280,7 +280,7 @@ fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
 fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Option<Digest> {
     let id = Digest::of(app.cookies.device(request)?);
     account
-        .filter(|account| account.knows_device(id))
+        .filter(|account| account.knows_device(id, request.received.timestamp()))
         .map(|_| id)
 }
 
@@ -363,7 +363,7 @@ fn take_back(app: &App, username: &str, undo: impl FnOnce(&mut Account) + Send +
 
 /// A session that begins with this request, of this user under this password, and the value of its
 /// cookie.
-fn new_session(request: &Request, whose: (&str, Digest)) -> (Session, String) {
+fn new_session(request: &Request, whose: (&str, Basis)) -> (Session, String) {
     let cookie = token::cookie();
     let now = request.received.timestamp();
     let agent = request.header("user-agent").unwrap_or_default();
@@ -377,7 +377,7 @@ fn new_session(request: &Request, whose: (&str, Digest)) -> (Session, String) {
 fn start_session(
     app: &App,
     request: &Request,
-    whose: (&str, Digest),
+    whose: (&str, Basis),
     device: Option<String>,
 ) -> Result<Vec<String>, Refusal> {
     let (session, cookie) = new_session(request, whose);

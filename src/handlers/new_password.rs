@@ -3,12 +3,13 @@
 use crate::accounts::Account;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
+use crate::accounts::session::Basis;
 use crate::accounts::throttle::Standing;
 use crate::accounts::token::Digest;
 use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::account::confirm;
-use crate::handlers::code::device_of;
+use crate::handlers::code::{device_of, new_device};
 use crate::handlers::{
     Answer, App, LoggedIn, hash, new_password_field, new_session, password_field, require_login,
     session_started,
@@ -87,7 +88,7 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 
     confirm(app, request, me, current)?;
     let new = hash(app, request, Standing::Known, new)?;
-    let (account, old) = (&me.account, me.session.password_id);
+    let (account, old) = (&me.account, me.session.basis.password_id);
     let cookies = save(app, request, account, new.id(), None, move |account| {
         account.change_password(old, new)
     })?;
@@ -117,15 +118,16 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
 
     let new = hash(app, request, Standing::Known, new)?;
     let (known, fresh) = device_of(app, request, &choice.username);
-    let (old, now) = (choice.password_id, request.received.timestamp());
+    let (old, now) = (choice.basis.password_id, request.received.timestamp());
     let network = Origin::of(request.client);
-    let (id, remembered) = (new.id(), fresh.as_deref().map(Digest::of));
+    let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
+    let id = new.id();
     let cookies = save(app, request, &account, id, fresh, move |account| {
         let changed = account.change_password(old, new);
         if changed {
             account.logged_in(known, network, now);
-            if let Some(id) = remembered {
-                account.remember_device(id, now);
+            if let Some(device) = remembered {
+                account.remember_device(device, now);
             }
         }
         changed
@@ -163,7 +165,11 @@ fn save(
     device: Option<String>,
     change: impl FnOnce(&mut Account) -> bool + Send + 'static,
 ) -> Result<Option<Vec<String>>, Refusal> {
-    let (session, cookie) = new_session(request, (&account.username, new));
+    let basis = Basis {
+        password_id: new,
+        ..account.basis()
+    };
+    let (session, cookie) = new_session(request, (&account.username, basis));
     app.store
         .update_sessions(move |sessions| sessions.add(session))?;
     let username = account.username.clone();

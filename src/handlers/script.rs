@@ -120,7 +120,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         accounts.change(&account, |account| {
             account.accept_printed_key(key_is_right, &typed, now)?;
             account.logged_in(None, network, now.timestamp());
-            Ok((account.username.clone(), account.password.id()))
+            Ok((account.username.clone(), account.basis()))
         })
     });
     if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)) | None)) {
@@ -131,8 +131,8 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         key.map(|key| script.printed().insert(names::key(&name), key));
     }
     match judged? {
-        Some(Ok((username, password_id))) => {
-            let cookies = start_session(app, request, (&username, password_id), None)?;
+        Some(Ok((username, basis))) => {
+            let cookies = start_session(app, request, (&username, basis), None)?;
             let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
             Ok(reply
                 .then_to("/account")

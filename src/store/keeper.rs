@@ -289,7 +289,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::accounts::session::{Session, Sessions};
+    use crate::accounts::session::{Basis, Session, Sessions};
     use crate::accounts::token::Digest;
     use crate::clock::Timestamp;
 
@@ -302,7 +302,13 @@ mod tests {
         let address = "127.0.0.1".to_owned();
         Session::new(
             Digest::of(id),
-            ("alice", Digest::of("hash")),
+            (
+                "alice",
+                Basis {
+                    password_id: Digest::of("hash"),
+                    generation: 0,
+                },
+            ),
             address,
             "curl",
             Timestamp(1000),

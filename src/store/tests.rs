@@ -104,7 +104,7 @@ fn names(accounts: &Accounts) -> Vec<String> {
 }
 
 fn session(id: &str, name: &str, now: Timestamp) -> Session {
-    let account = (name, account(name).password.id());
+    let account = (name, account(name).basis());
     Session::new(Digest::of(id), account, "127.0.0.1".to_owned(), "curl", now)
 }
 
