@@ -44,6 +44,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("totp", Fields(&[("secret", Other), ("last_step", Other)])),
     ("recovery_codes", Other),
     ("disabled", Other),
+    ("generation", Other),
     ("mailed_passwords", Fields(MAILED)),
     // Of an earlier version.
     ("mailed_password", Fields(MAILED)),
@@ -64,6 +65,8 @@ const WRONG_CODES: &[(&str, Shape)] = &[("count", Other), ("last", Other)];
 const DEVICE: &[(&str, Shape)] = &[
     ("id", Other),
     ("created", Other),
+    ("last_used", Other),
+    ("agent", Other),
     ("wrong_codes", Fields(WRONG_CODES)),
 ];
 
@@ -356,12 +359,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::accounts::devices::Device;
     use crate::accounts::mailed::{Asked, MailedPassword};
     use crate::accounts::networks::KnownNetwork;
     use crate::accounts::password::PasswordHash;
     use crate::accounts::token::Digest;
     use crate::accounts::totp::Secret;
-    use crate::accounts::{Device, Totp, WrongCodes};
+    use crate::accounts::{Totp, WrongCodes};
     use crate::clock::Timestamp;
     use crate::origin::Origin;
 
@@ -580,6 +584,7 @@ mod tests {
             }),
             recovery_codes: vec![digest],
             disabled: false,
+            generation: 1,
             mailed_passwords: vec![MailedPassword {
                 digest,
                 expires: Timestamp(1),
@@ -594,6 +599,8 @@ mod tests {
             devices: vec![Device {
                 id: digest,
                 created: Timestamp(1),
+                last_used: Some(Timestamp(1)),
+                agent: "curl".to_owned(),
                 wrong_codes,
                 other: Unknown::default(),
             }],
