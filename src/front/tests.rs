@@ -476,3 +476,38 @@ fn the_client_is_seen_through_a_trusted_proxy_only() {
     let running = Running::start(trusting, None, echo);
     assert!(running.exchange(request).contains("Get / 192.0.2.9"));
 }
+
+#[test]
+fn what_to_do_about_a_port_fits_why_it_cannot_be_had() {
+    for (address, why, remedy) in [
+        (
+            "0.0.0.0:443",
+            ErrorKind::PermissionDenied,
+            "setcap cap_net_bind_service=+ep",
+        ),
+        ("[::]:80", ErrorKind::PermissionDenied, "--listen [::]:8443"),
+        (
+            "0.0.0.0:8000",
+            ErrorKind::PermissionDenied,
+            "--listen 127.0.0.1:8000",
+        ),
+        (
+            "127.0.0.1:443",
+            ErrorKind::AddrInUse,
+            "ss -ltnp 'sport = :443'",
+        ),
+        (
+            "192.0.2.1:443",
+            ErrorKind::AddrNotAvailable,
+            "no address 192.0.2.1",
+        ),
+        (
+            "192.0.2.1:443",
+            ErrorKind::Unsupported,
+            "--listen 127.0.0.1:8000",
+        ),
+    ] {
+        let hint = super::remedy(address.parse().unwrap(), why);
+        assert!(hint.contains(remedy), "{hint}");
+    }
+}

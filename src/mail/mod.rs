@@ -206,7 +206,13 @@ fn make_directory(dir: &Path) -> io::Result<()> {
             fs::set_permissions(dir, Permissions::from_mode(0o700))?;
             sync_parent(dir)
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match dir.is_dir() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::NotADirectory,
+                "it is not a directory",
+            )),
+        },
         Err(error) => Err(error),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +35,15 @@ pub(super) struct Damage {
 }
 
 impl OpenError {
+    /// `hint` is what to do unless the file may not be read.
     pub(super) fn new(path: &Path, damage: Damage, hint: &'static str) -> Self {
+        let denied =
+            File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let hint = if denied {
+            "let the user this runs as read it, with chown or chmod"
+        } else {
+            hint
+        };
         Self {
             verb: "read",
             path: path.to_owned(),

@@ -13,6 +13,8 @@ mod compat;
 mod crowd;
 mod damaged;
 #[cfg(feature = "faults")]
+mod ending;
+#[cfg(feature = "faults")]
 mod faults;
 mod folder;
 mod forward_auth;
@@ -23,6 +25,7 @@ mod life;
 mod log;
 #[cfg(feature = "long")]
 mod long;
+mod machine;
 mod mail;
 mod notices;
 mod one_account;

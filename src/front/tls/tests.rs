@@ -161,6 +161,58 @@ fn the_first_run_makes_a_pair_that_only_its_owner_can_read() {
 }
 
 #[test]
+fn our_own_certificate_names_the_public_urls_host_whatever_it_is() {
+    let directory = TempDir::new().unwrap();
+    let at = |host: &str| Files {
+        host: host.to_owned(),
+        ..files(&directory)
+    };
+    let key = || fs::read(directory.path().join("server.key")).unwrap();
+    drop(Tls::open(at("nas.lan"), NOW).unwrap());
+    let first = key();
+    for host in [
+        "nas.lan",
+        "[2001:db8::5]",
+        "[::ffff:c000:207]",
+        "192.0.2.7",
+        "xn--bcher-kva.example",
+        "with.a.dot.",
+        "under_score.lan",
+    ] {
+        assert!(Tls::open(at(host), NOW).unwrap().is_made_here());
+        let pair = pair::load(&at(host)).ok().unwrap();
+        assert!(pair.covers(host) && pair.covers("localhost"), "{host}");
+        // Made anew once, not at every start.
+        let before = fs::read(directory.path().join("server.crt")).unwrap();
+        drop(Tls::open(at(host), NOW).unwrap());
+        let after = fs::read(directory.path().join("server.crt")).unwrap();
+        assert!(before == after, "{host}");
+        assert!(key() == first, "{host}");
+    }
+    // Somebody else's is theirs to renew.
+    let directory = TempDir::new().unwrap();
+    write_pair(&files(&directory), "localhost");
+    let before = fs::read(directory.path().join("server.crt")).unwrap();
+    let other = Files {
+        host: "nas.lan".to_owned(),
+        ..files(&directory)
+    };
+    assert!(!Tls::open(other, NOW).unwrap().is_made_here());
+    assert!(before == fs::read(directory.path().join("server.crt")).unwrap());
+}
+
+#[test]
+fn no_request_waits_while_the_files_are_at_work() {
+    let directory = TempDir::new().unwrap();
+    let tls = Tls::open(files(&directory), NOW).unwrap();
+    // As while they are read, made or synced by a disk that hangs.
+    let at_work = tls.watched();
+    assert!(tls.is_made_here());
+    tls.reload_soon();
+    drop(at_work);
+}
+
+#[test]
 fn half_a_pair_is_refused_and_left_alone() {
     for gone in ["server.crt", "server.key"] {
         let directory = TempDir::new().unwrap();

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 
 use crate::harness::{PATIENCE, Server, read};
 
-/// How a server is to be started.
+/// How a server is to be started. Clones share its directory.
+#[derive(Clone)]
 pub(crate) struct Setup {
     dir: Arc<TempDir>,
     arguments: Vec<String>,
