@@ -10,7 +10,8 @@ mod order;
 pub(crate) mod tracer;
 pub(crate) mod world;
 
-use crate::harness::{Authenticator, PASSWORD, Setup, Visitor, read};
+use crate::faults::tracer::{Fault, Injection, Thread, Tracer};
+use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, read, wait_for};
 
 /// A program whose system calls on some paths of its directory are recorded in the file `trace`,
 /// and may fail. The tracer is in the background, so that the program is the one that is killed.
@@ -197,4 +198,45 @@ fn a_new_password_whose_session_cannot_be_saved_is_taken_back() {
     alice
         .post("/login", &[("username", "alice"), ("password", PASSWORD)])
         .expect("code_required");
+}
+
+#[test]
+fn a_mail_that_cannot_be_written_after_all_takes_its_password_back() {
+    let server = Server::start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    for (n, (call, error)) in [
+        ("openat", "EMFILE"),
+        ("fchmod", "EIO"),
+        ("write", "ENOSPC"),
+        ("fsync", "EIO"),
+        ("rename", "EIO"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let injection = Injection {
+            call: call.to_owned(),
+            nth: 1,
+            fault: Fault::Error(error),
+        };
+        let tracer = Tracer::inject(&server, Thread::Errands, &injection);
+
+        alice
+            .post("/forgot_password", &[("username", "alice")])
+            .expect("new_password_sent");
+
+        wait_for(call, || {
+            let failed = server.log().matches("result=\"not_written\"").count();
+            (failed == n + 1).then_some(())
+        });
+        assert!(tracer.detach().contains("(INJECTED)"), "{call}");
+        let account = server.users()["users"]["alice"].take();
+        assert_eq!(account.get("mails"), None, "{call}");
+        assert_eq!(account.get("mailed_passwords"), None, "{call}");
+        let left = fs::read_dir(server.path("outbox")).unwrap().count();
+        assert_eq!(left, 0, "{call}");
+    }
+
+    alice.mailed_password(&server, "alice");
+    alice.mailed_password(&server, "alice");
 }
