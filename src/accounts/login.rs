@@ -80,6 +80,7 @@ impl Account {
             devices: Vec::new(),
             networks: Vec::new(),
             registered: true,
+            seal: None,
             other: Unknown::default(),
         }
     }

@@ -10,11 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::clock;
 
 pub mod devices;
+pub mod edits;
 pub mod kept;
 pub mod login;
 pub mod mailed;
@@ -81,6 +83,13 @@ pub struct Account {
     /// such mark.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
+    /// What it was when it was last written, see [`edits`]. Only on its way from and to the file.
+    #[serde(
+        default,
+        deserialize_with = "text_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub seal: Option<String>,
     /// What somebody else keeps in the file; never read, never dropped.
     #[serde(flatten)]
     pub other: Unknown,
@@ -281,5 +290,13 @@ impl Accounts {
     /// Differs before and after a change.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+}
+
+/// A text; anything else counts as none.
+fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
     }
 }

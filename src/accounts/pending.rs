@@ -33,6 +33,8 @@ pub struct PendingLogin {
     pub enrolling: Option<Secret>,
     /// The password was a mailed one, with this digest: it leads to choosing a new one.
     pub mailed: Option<Digest>,
+    /// The address that was mailed to, if the password was a mailed one.
+    address: Option<String>,
     /// Where the visitor was going; validated.
     pub rd: String,
     wrong_codes: u32,
@@ -51,16 +53,24 @@ impl PendingLogin {
             basis,
             enrolling,
             mailed,
+            address: None,
             rd,
             wrong_codes: 0,
         }
     }
 
+    /// Of a mailed password: the address it was mailed to, with which the login ends.
+    pub fn mailed_to(self, address: &str) -> Self {
+        let address = self.mailed.map(|_| address.to_owned());
+        Self { address, ..self }
+    }
+
     /// Whether this is still the account it began with: there, enabled, with the same password, and
-    /// enrolled or not as it was.
+    /// enrolled or not as it was; after a mailed password with the same address, too.
     pub fn is_for(&self, account: &Account) -> bool {
         !account.disabled
             && account.basis() == self.basis
+            && has_address(account, self.address.as_deref())
             && account.totp.is_none() == self.enrolling.is_some()
     }
 }
@@ -71,14 +81,22 @@ pub struct PendingChoice {
     pub username: String,
     pub basis: Basis,
     pub mailed: Digest,
+    address: Option<String>,
     pub rd: String,
 }
 
 impl PendingChoice {
-    /// Whether this is still the account it began with: there, enabled, with the same password.
+    /// Whether this is still the account it began with: there, enabled, with the same password and
+    /// address.
     pub fn is_for(&self, account: &Account) -> bool {
-        !account.disabled && account.basis() == self.basis
+        !account.disabled
+            && account.basis() == self.basis
+            && has_address(account, self.address.as_deref())
     }
+}
+
+fn has_address(account: &Account, address: Option<&str>) -> bool {
+    address.is_none_or(|address| names::is_same(address, &account.email))
 }
 
 /// A logged-in visitor moves to a new authenticator: its key, until a code confirms it.
@@ -172,6 +190,7 @@ impl Pending {
             username,
             basis,
             mailed,
+            address,
             rd,
             ..
         } = login;
@@ -179,6 +198,7 @@ impl Pending {
             username,
             basis,
             mailed: mailed?,
+            address,
             rd,
         };
         let cookie = token::cookie();
@@ -276,6 +296,14 @@ mod tests {
             ..account("c2FsdA")
         };
         assert!(enrolling.is_for(&account("c2FsdA")));
+        let mailed = enrolling.clone().mailed_to("A@example.com");
+        let elsewhere = Account {
+            email: "b@example.com".to_owned(),
+            ..account("c2FsdA")
+        };
+        assert!(mailed.is_for(&account("c2FsdA")));
+        assert!(!mailed.is_for(&elsewhere), "another address");
+        assert!(enrolling.is_for(&elsewhere));
         assert!(!enrolling.is_for(&account("c2FsdDE")), "another password");
         assert!(!enrolling.is_for(&disabled));
         let ended = Account {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
@@ -30,8 +30,21 @@ pub struct Basis {
     /// Which password it is.
     pub password_id: Digest,
     /// [`Account::generation`].
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(
+        default,
+        deserialize_with = "read_generation",
+        skip_serializing_if = "is_first"
+    )]
     pub generation: u64,
+}
+
+/// A number within what is flattened, where it has gone through the hands of one that keeps its
+/// digits.
+fn read_generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    number
+        .as_u64()
+        .ok_or_else(|| de::Error::custom("not a generation"))
 }
 
 /// Whether nobody has ended all sessions of the account yet; then its file says nothing of it.

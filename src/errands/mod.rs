@@ -15,9 +15,9 @@ use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, Moment};
-use crate::mail::{Mail, Notice, Outbox};
+use crate::mail::{Edit, Mail, Notice, Outbox};
 use crate::origin::Origin;
-use crate::store::Store;
+use crate::store::{Store, Told};
 
 mod limits;
 
@@ -75,6 +75,7 @@ impl Errands {
         site: String,
         clock: Arc<Clock>,
     ) -> io::Result<Self> {
+        let (watched, telling) = (Arc::clone(&store), Arc::clone(&clock));
         let queue = Arc::new(Queue::default());
         let mut runner = Runner {
             store,
@@ -97,7 +98,43 @@ impl Errands {
                     }
                 }
             })?;
+        let errands = Self {
+            queue: Arc::clone(&queue),
+            site: site.clone(),
+        };
+        watched.listen(move |told| errands.pass_on(told, telling.now()));
         Ok(Self { queue, site })
+    }
+
+    /// Tells people what the store has to tell of the accounts.
+    fn pass_on(&self, told: Told, at: Moment) {
+        let edited = match told {
+            Told::Edited(edited) => edited,
+            Told::Unreadable {
+                accounts,
+                file,
+                reason,
+            } => return self.accounts_unreadable(&accounts, &file, &reason, at),
+        };
+        let account = &edited.account;
+        if edited.totp {
+            let edit = match account.totp {
+                Some(_) => Edit::AuthenticatorChanged,
+                None => Edit::AuthenticatorRemoved,
+            };
+            self.notify(account, &Notice::Edited(edit), at);
+        }
+        if edited.password {
+            self.notify(account, &Notice::Edited(Edit::Password), at);
+        }
+        if let Some(email) = edited.email_before {
+            let before = Account {
+                email,
+                ..Account::clone(account)
+            };
+            let notice = Notice::Edited(Edit::Email(account.email.clone()));
+            self.notify(&before, &notice, at);
+        }
     }
 
     /// Has a new password mailed, if there is such a user, for somebody in this network.

@@ -150,7 +150,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     };
     // There too, for who comes without the cookie and has to begin again.
     let next = pages::with_rd("/secret_key", &rd);
-    let login = PendingLogin::new(&username, basis, secret, mailed, rd);
+    let login = PendingLogin::new(&username, basis, secret, mailed, rd).mailed_to(&account.email);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to(next)

@@ -111,7 +111,7 @@ fn route(app: &App, request: &Request) -> Answer {
         (Get | Head, "/logout", _) => login::logout_by_get(app, request),
         (Get | Head, "/account", _) => account::account(app, request),
         (Get | Head, "/account/password", _) => new_password::password_page(app, request),
-        (Get | Head, "/healthz", _) => Ok(Outcome::Healthy.into()),
+        (Get | Head, "/healthz", _) => Ok(health(app)),
         // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
         (Get | Head, "/.well-known/change-password", _) => {
             Ok(Reply::see_other("/account/password".to_owned()))
@@ -131,6 +131,14 @@ fn route(app: &App, request: &Request) -> Answer {
         (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
         (Post, "/account/delete", _) => account::delete(app, request),
         (_, path, _) => Err(not_so(app, path)),
+    }
+}
+
+/// `GET /healthz`: whether changes can be saved, in a word. Waits for nothing.
+fn health(app: &App) -> Reply {
+    match app.store.is_unreadable() {
+        true => Outcome::Unhealthy("users_file").into(),
+        false => Outcome::Healthy.into(),
     }
 }
 

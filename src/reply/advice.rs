@@ -55,6 +55,10 @@ impl Outcome {
                  and send it again."
             }
             Self::NotFound => "Check the address for a slip, or start from your account.",
+            Self::AccountsUnreadable => {
+                "Nobody can log in until the operator of this site mends a file: the one with the \
+                 accounts cannot be read. They have been told. Whoever is logged in stays so."
+            }
             Self::NotSaved => "Try again in a moment; if it stays so, tell whoever runs this site.",
             Self::PasswordCommon => {
                 "It is on every list of guesses, or like your name. Choose another: a few \

@@ -230,7 +230,11 @@ impl From<Busy> for Refusal {
 
 /// The store has logged the cause.
 impl From<NotSaved> for Refusal {
-    fn from(_: NotSaved) -> Self {
-        Outcome::NotSaved.into()
+    fn from(why: NotSaved) -> Self {
+        match why.is_unreadable() {
+            true => Outcome::AccountsUnreadable,
+            false => Outcome::NotSaved,
+        }
+        .into()
     }
 }

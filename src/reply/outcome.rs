@@ -31,6 +31,8 @@ pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
     AccountDeleted,
+    /// A change could not be saved, nor can any until an operator mends a file.
+    AccountsUnreadable,
     /// A proxy may let this visitor in.
     Admitted,
     AuthenticatorChanged,
@@ -96,6 +98,8 @@ pub enum Outcome {
     TwoReadings(&'static str),
     /// Two cookies came that are both sessions: one of them is somebody else's.
     TwoSessions,
+    /// What is wrong, in a word for whoever watches the server.
+    Unhealthy(&'static str),
     UnsupportedType,
     UserExists,
     WrongCode,
@@ -136,7 +140,7 @@ impl Outcome {
             Self::PasswordCommon | Self::PasswordTooShort => 422,
             Self::Throttled(_) => 429,
             Self::Internal => 500,
-            Self::Busy | Self::NotSaved => 503,
+            Self::AccountsUnreadable | Self::Busy | Self::NotSaved | Self::Unhealthy(_) => 503,
             _ => 200,
         }
     }
@@ -166,7 +170,7 @@ impl Outcome {
             Self::NewPasswordSent => "new_password_sent",
             Self::NoPendingLogin => "no_pending_login",
             Self::NotFound => "not_found",
-            Self::NotSaved => "not_saved",
+            Self::AccountsUnreadable | Self::NotSaved => "not_saved",
             Self::PasswordChanged => "password_changed",
             Self::PasswordChangeRequired(_) => "password_change_required",
             Self::PasswordCommon => "password_common",
@@ -181,6 +185,7 @@ impl Outcome {
             Self::Throttled(_) => THROTTLED,
             Self::TooLarge => "too_large",
             Self::TwoReadings(_) => "two_readings",
+            Self::Unhealthy(what) => what,
             Self::UnsupportedType => "unsupported_type",
             Self::UserExists => "user_exists",
             Self::WrongCode => "wrong_code",
@@ -195,6 +200,7 @@ impl Outcome {
         let costly = matches!(
             self,
             Self::Internal
+                | Self::AccountsUnreadable
                 | Self::NotSaved
                 | Self::WrongCode
                 | Self::WrongCredentials
@@ -205,7 +211,10 @@ impl Outcome {
 
     /// Whether a proxy asks for it at each of a visitor's requests, so that it is no event.
     pub fn is_routine(&self) -> bool {
-        matches!(self, Self::Admitted | Self::SentToLogin { .. })
+        matches!(
+            self,
+            Self::Admitted | Self::SentToLogin { .. } | Self::Unhealthy(_)
+        )
     }
 
     pub fn is_logout(&self) -> bool {
@@ -261,7 +270,9 @@ impl Outcome {
             }
             Self::NoPendingLogin => "Log in with your password first.",
             Self::NotFound => "There is no such page.",
-            Self::NotSaved => "The change could not be saved. Nothing was changed.",
+            Self::AccountsUnreadable | Self::NotSaved => {
+                "The change could not be saved. Nothing was changed."
+            }
             Self::PasswordChanged => "Password changed.",
             Self::PasswordChangeRequired(_) => "Choose a new password.",
             Self::PasswordCommon => "This password is too easy to guess.",
@@ -273,6 +284,7 @@ impl Outcome {
             Self::SessionsEnded => "Done.",
             Self::TooLarge => "The request is too large.",
             Self::TwoSessions => "Two sessions were sent at once, so neither counts. Log in again.",
+            Self::Unhealthy(what) => what,
             Self::UnsupportedType => "Send the form as application/x-www-form-urlencoded.",
             Self::UserExists => "The user already exists.",
             Self::WrongCode => "Wrong 2FA code.",
@@ -341,7 +353,9 @@ impl Outcome {
 
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Busy | Self::NotSaved => Some(BUSY_RETRY),
+            Self::AccountsUnreadable | Self::Busy | Self::NotSaved | Self::Unhealthy(_) => {
+                Some(BUSY_RETRY)
+            }
             Self::Throttled(wait) => Some(seconds(*wait)),
             _ => None,
         }

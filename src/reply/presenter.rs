@@ -53,7 +53,7 @@ impl Presenter {
         let form = match reply.outcome {
             // A page is a page, whatever is asked for.
             Outcome::Shown => Form::Page,
-            Outcome::Healthy => Form::Text,
+            Outcome::Healthy | Outcome::Unhealthy(_) => Form::Text,
             // Read by a proxy, at most in passing.
             _ if reply.pointer.is_some() => Form::Text,
             Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => Form::Text,

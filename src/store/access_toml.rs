@@ -12,6 +12,8 @@ use crate::store::json;
 impl Content for Access {
     type Format = ();
 
+    type Edited = ();
+
     const NAME: &'static str = "access rules";
 
     const REPLACED_WHEN_DAMAGED: bool = false;

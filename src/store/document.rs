@@ -1,11 +1,14 @@
 //! One file and its content in memory, kept in agreement in both directions.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clock::{Clock, Timestamp};
 use crate::log;
 use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{Failure, FlatFile, Found, Identity};
@@ -15,6 +18,9 @@ use crate::store::lock::Lock;
 pub(super) trait Content: Clone + Default + Send + Sync + 'static {
     /// What is kept of the file beside the content, to write it.
     type Format: Default + Send + 'static;
+
+    /// Something that another hand changed in the file.
+    type Edited: Send + 'static;
 
     /// What the log calls the file.
     const NAME: &'static str;
@@ -35,6 +41,18 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
     /// What is odd in a file that was just read, and was taken up all the same; for the log.
     fn oddities(_format: &mut Self::Format) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Applies what edits in the file that was just read end: what to tell of them, and whether
+    /// there is anything to be saved for it.
+    ///
+    /// `before` is what memory and the file last agreed on, and when that was; none at the start.
+    fn settle(
+        &mut self,
+        _format: &mut Self::Format,
+        _before: Option<(&Self, Timestamp)>,
+    ) -> (Vec<Self::Edited>, bool) {
+        (Vec::new(), false)
     }
 
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
@@ -82,11 +100,31 @@ impl<T> Published<T> {
     }
 }
 
+/// What a document has to tell.
+pub(super) enum News<T: Content> {
+    /// An edit whose consequences are saved.
+    Edited(T::Edited),
+    /// Another version was taken up.
+    TakenUp,
+    /// The file cannot be read any more, and is left to the operator. Once until it can.
+    Unreadable(Damage),
+}
+
 /// A file, its content, and what is wrong between them.
 pub(super) struct Document<T: Content> {
     file: FlatFile,
     format: T::Format,
     published: Published<T>,
+    /// What memory and the file last agreed on, with nothing left to be saved; none before that.
+    agreed: Option<Arc<T>>,
+    /// When that was.
+    agreed_at: Timestamp,
+    /// What edits end, not saved yet.
+    owed: Option<Vec<T::Edited>>,
+    news: VecDeque<News<T>>,
+    /// Whether the file has been unreadable for long enough to be told.
+    unreadable: Arc<AtomicBool>,
+    clock: Arc<Clock>,
     /// [`Content::touches`] of what was saved last.
     saved_touches: u64,
     trouble: Option<Trouble>,
@@ -112,11 +150,17 @@ impl<T: Content> Document<T> {
     /// # Errors
     ///
     /// What is wrong with it. It is left alone, unless it is of the kind that is replaced.
-    pub(super) fn open(path: &Path) -> Result<Self, Damage> {
+    pub(super) fn open(path: &Path, clock: &Arc<Clock>) -> Result<Self, Damage> {
         let mut document = Self {
             file: FlatFile::new(path),
             format: T::Format::default(),
             published: Published::new(T::default()),
+            agreed: None,
+            agreed_at: clock.now().timestamp(),
+            owed: None,
+            news: VecDeque::new(),
+            unreadable: Arc::default(),
+            clock: Arc::clone(clock),
             saved_touches: 0,
             trouble: None,
             failing: None,
@@ -131,6 +175,10 @@ impl<T: Content> Document<T> {
                 }
             }
             loaded => loaded?,
+        }
+        // Where there is no file yet, both agree on nothing.
+        if document.owed.is_none() {
+            document.agreed = Some(document.published.get());
         }
         Ok(document)
     }
@@ -158,6 +206,21 @@ impl<T: Content> Document<T> {
         self.file.path()
     }
 
+    /// Set while the file cannot be read.
+    pub(super) fn unreadable(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.unreadable)
+    }
+
+    /// Whether an edit's consequences wait to be saved.
+    pub(super) fn is_owed(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// The next piece of news.
+    pub(super) fn next_news(&mut self) -> Option<News<T>> {
+        self.news.pop_front()
+    }
+
     /// Looks whether somebody else changed the file, and takes that up or logs what is wrong.
     pub(super) fn look(&mut self) {
         // The trouble is kept and logged; there is nobody to answer.
@@ -176,7 +239,7 @@ impl<T: Content> Document<T> {
         }
         match agreed {
             Ok(()) => Ok(lock),
-            Err(damage) => Err(NotSaved::new(self.file.path(), &damage)),
+            Err(damage) => Err(NotSaved::unreadable(self.file.path(), &damage)),
         }
     }
 
@@ -189,13 +252,13 @@ impl<T: Content> Document<T> {
             Err(Failure::Before(error)) => return Err(self.fail(&error)),
             Err(Failure::After(error)) => {
                 // What a restart would read is what readers should see.
-                self.published.set(Arc::new(content));
+                self.agree(Arc::new(content));
                 return Err(self.fail(&error));
             }
             Ok(()) => {}
         }
         self.saved_touches = touches;
-        self.published.set(Arc::new(content));
+        self.agree(Arc::new(content));
         if self.failing.take().is_some() {
             tracing::info!(
                 file = log::path(self.file.path()),
@@ -204,6 +267,15 @@ impl<T: Content> Document<T> {
             );
         }
         Ok(())
+    }
+
+    /// From now on this is what the file has, and everybody sees it.
+    fn agree(&mut self, content: Arc<T>) {
+        let settled = self.owed.take().unwrap_or_default();
+        self.news.extend(settled.into_iter().map(News::Edited));
+        self.agreed = Some(Arc::clone(&content));
+        self.agreed_at = self.clock.now().timestamp();
+        self.published.set(content);
     }
 
     /// Whether there is anything to save at leisure.
@@ -225,6 +297,9 @@ impl<T: Content> Document<T> {
         let identity = match self.file.look() {
             Ok(identity) if self.file.is_known(identity) => {
                 self.end_trouble();
+                if self.owed.is_none() {
+                    self.agreed_at = self.clock.now().timestamp();
+                }
                 return Ok(());
             }
             Ok(None) => return self.in_trouble(None, Damage::new("is gone")),
@@ -245,6 +320,7 @@ impl<T: Content> Document<T> {
                         "took up a changed {}",
                         T::NAME
                     );
+                    self.news.push_back(News::TakenUp);
                     self.end_trouble();
                     Ok(())
                 }
@@ -255,12 +331,15 @@ impl<T: Content> Document<T> {
     }
 
     fn take_up(&mut self, found: Found) -> Result<(), Damage> {
-        let (content, mut format) = T::parse(&found.bytes)?;
+        let (mut content, mut format) = T::parse(&found.bytes)?;
         for oddity in T::oddities(&mut format) {
             tracing::warn!("{:?}, {oddity}", self.file.path());
         }
         self.saved_touches = content.touches();
         content.inherit(&self.published.get());
+        let agreed = self.agreed.clone();
+        let before = agreed.as_deref().map(|agreed| (agreed, self.agreed_at));
+        let (edited, owes) = content.settle(&mut format, before);
         let found = if T::PRIVATE {
             self.file.close(found)
         } else {
@@ -268,7 +347,16 @@ impl<T: Content> Document<T> {
         };
         self.file.know(found);
         self.format = format;
-        self.published.set(Arc::new(content));
+        let content = Arc::new(content);
+        if owes {
+            // In place of what an earlier version owed: this one was compared to the same.
+            self.owed = Some(edited);
+            self.published.set(content);
+        } else {
+            // What was owed has been saved by another process, which tells of it.
+            self.owed = None;
+            self.agree(content);
+        }
         Ok(())
     }
 
@@ -286,6 +374,9 @@ impl<T: Content> Document<T> {
         let stays = !T::REPLACED_WHEN_DAMAGED;
         if stays && !trouble.logged && trouble.since.elapsed() >= self.patience {
             trouble.logged = true;
+            if !self.unreadable.swap(true, Ordering::Relaxed) {
+                self.news.push_back(News::Unreadable(damage.clone()));
+            }
             tracing::error!(
                 "cannot read {:?}: {damage}. The last good {} {}",
                 self.file.path(),
@@ -298,6 +389,7 @@ impl<T: Content> Document<T> {
     }
 
     fn end_trouble(&mut self) {
+        self.unreadable.store(false, Ordering::Relaxed);
         if self.trouble.take().is_some_and(|trouble| trouble.logged) {
             tracing::info!(
                 file = log::path(self.file.path()),
@@ -342,6 +434,8 @@ mod tests {
 
     impl Content for Line {
         type Format = ();
+
+        type Edited = ();
 
         const NAME: &'static str = "line";
 
@@ -410,7 +504,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("line");
         fs::write(&path, text).unwrap();
-        let mut document = Document::open(&path).ok().unwrap();
+        let mut document = Document::open(&path, &Arc::new(Clock::start()))
+            .ok()
+            .unwrap();
         document.patience = Duration::ZERO;
         (directory, document)
     }

@@ -24,7 +24,10 @@ pub struct OpenError {
 
 /// Why a change was refused; nothing of it is kept. For the log, not for a visitor.
 #[derive(Clone, Debug)]
-pub struct NotSaved(Arc<str>);
+pub struct NotSaved {
+    said: Arc<str>,
+    unreadable: bool,
+}
 
 /// What is wrong with a file's content.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,13 +82,29 @@ impl From<Unfit> for OpenError {
 
 impl NotSaved {
     pub(super) fn new(path: &Path, reason: &dyn fmt::Display) -> Self {
-        Self(format!("cannot save {path:?}: {reason}").into())
+        Self {
+            said: format!("cannot save {path:?}: {reason}").into(),
+            unreadable: false,
+        }
+    }
+
+    /// As long as the file cannot be read.
+    pub(super) fn unreadable(path: &Path, reason: &dyn fmt::Display) -> Self {
+        Self {
+            unreadable: true,
+            ..Self::new(path, reason)
+        }
+    }
+
+    /// Whether it is so until an operator mends the file.
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 }
 
 impl fmt::Display for NotSaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.said)
     }
 }
 

@@ -2,18 +2,25 @@
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::log;
-use crate::store::document::{Content, Document, Published};
+use crate::store::document::{Content, Document, News, Published};
 use crate::store::error::NotSaved;
 
 /// How often somebody else's change is looked for. One that is damaged has to be seen twice before
 /// it is logged, and that within a second.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long after a failed save what edits end is tried again.
+const OWED_RETRY: Duration = Duration::from_secs(1);
+
+/// Most news told between two looks at the file.
+const NEWS_AT_ONCE: usize = 32;
 
 /// A save from which it pays to wait for more changes; measured with 32 writers.
 const LONG_SAVE: Duration = Duration::from_millis(10);
@@ -24,6 +31,7 @@ pub(super) struct Keeper<T: Content> {
     queue: Sender<Message<T>>,
     /// Says once whether all was saved, when the thread ends; None once it has been asked.
     ended: Mutex<Option<Receiver<bool>>>,
+    unreadable: Arc<AtomicBool>,
     closed: NotSaved,
     panicked: NotSaved,
 }
@@ -34,8 +42,22 @@ pub(super) struct Chores<T> {
     pub(super) chore: Box<dyn FnMut(&mut T) + Send>,
 }
 
+/// What hears the news of a document, on its thread: it must neither wait nor ask for a change.
+pub(super) type Hear<T> = Box<dyn FnMut(News<T>) + Send>;
+
+/// Has a document's chores done at once.
+pub(super) struct Prompt<T>(Sender<Message<T>>);
+
+impl<T> Prompt<T> {
+    pub(super) fn prompt(&self) {
+        // One that has ended has done them.
+        let _ = self.0.send(Message::Chores);
+    }
+}
+
 enum Message<T> {
     Change(Box<dyn Change<T>>),
+    Chores,
     Close,
 }
 
@@ -76,8 +98,13 @@ impl<T: Content> Keeper<T> {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(super) fn start(document: Document<T>, chores: Option<Chores<T>>) -> io::Result<Self> {
+    pub(super) fn start(
+        document: Document<T>,
+        chores: Option<Chores<T>>,
+        hear: Hear<T>,
+    ) -> io::Result<Self> {
         let published = document.published();
+        let unreadable = document.unreadable();
         let closed = NotSaved::new(document.path(), &"the store is closed");
         let panicked = NotSaved::new(document.path(), &"the change panicked");
         let (queue, messages) = mpsc::channel();
@@ -87,6 +114,8 @@ impl<T: Content> Keeper<T> {
             save: Duration::ZERO,
             chores_at: Instant::now() + chores.as_ref().map_or(LOOK, |chores| chores.every),
             chores,
+            owed_at: Instant::now(),
+            hear,
         };
         let (end, ended) = mpsc::sync_channel(1);
         thread::Builder::new()
@@ -99,6 +128,7 @@ impl<T: Content> Keeper<T> {
             published,
             queue,
             ended: Mutex::new(Some(ended)),
+            unreadable,
             closed,
             panicked,
         })
@@ -106,6 +136,15 @@ impl<T: Content> Keeper<T> {
 
     pub(super) fn get(&self) -> Arc<T> {
         self.published.get()
+    }
+
+    /// Whether the file cannot be read, and is left to the operator.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn prompt(&self) -> Prompt<T> {
+        Prompt(self.queue.clone())
     }
 
     /// Makes a change and waits until it is on disk.
@@ -170,6 +209,9 @@ struct Worker<T: Content> {
     batch: usize,
     /// How long it took.
     save: Duration,
+    /// When what is owed to edits may be saved: after a failure not at once.
+    owed_at: Instant,
+    hear: Hear<T>,
 }
 
 impl<T: Content> Worker<T> {
@@ -186,6 +228,7 @@ impl<T: Content> Worker<T> {
                 tracing::error!(file = log::path(self.document.path()), "a save panicked");
                 false
             });
+            self.tell();
         }
         saved
     }
@@ -196,7 +239,7 @@ impl<T: Content> Worker<T> {
     /// the others wait for a whole save, so it waits for as many again, for a fraction of one.
     /// That pays for large files only: being woken by each of them costs as much as a short save.
     fn gather(
-        &self,
+        &mut self,
         messages: &Receiver<Message<T>>,
         closing: &mut bool,
     ) -> Vec<Box<dyn Change<T>>> {
@@ -206,6 +249,11 @@ impl<T: Content> Worker<T> {
         while !*closing {
             match messages.recv_timeout(wait) {
                 Ok(Message::Change(change)) => batch.push(change),
+                Ok(Message::Chores) => {
+                    self.chores_at = Instant::now();
+                    wait = Duration::ZERO;
+                    continue;
+                }
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => *closing = true,
                 Err(RecvTimeoutError::Timeout) => break,
             }
@@ -227,10 +275,16 @@ impl<T: Content> Worker<T> {
         let has_chores = due && self.has_chores();
         if batch.is_empty() && !has_chores {
             self.document.look();
-            return true;
+            // At the end there is nobody left to be told: the next start sees the edit again.
+            if closing || !self.document.is_owed() || Instant::now() < self.owed_at {
+                return true;
+            }
         }
         let start = Instant::now();
         let saved = self.make_and_save(&mut batch, has_chores);
+        if saved.is_err() {
+            self.owed_at = Instant::now() + OWED_RETRY;
+        }
         self.batch = batch.len();
         self.save = start.elapsed();
         for change in batch {
@@ -257,10 +311,21 @@ impl<T: Content> Worker<T> {
             self.do_chores(&mut content);
             self.document.is_touched(&content)
         };
-        if content.revision() == before.revision() && !touched {
+        let owed = self.document.is_owed();
+        if content.revision() == before.revision() && !touched && !owed {
             return Ok(());
         }
         self.document.save(content, &lock)
+    }
+
+    /// Tells the news, not too much at once: whoever hears it has a queue that ends somewhere.
+    fn tell(&mut self) {
+        for _ in 0..NEWS_AT_ONCE {
+            let Some(news) = self.document.next_news() else {
+                return;
+            };
+            (self.hear)(news);
+        }
     }
 
     /// Whether the chores, which are due, would have anything to save; if not, no file is touched.
@@ -291,11 +356,13 @@ mod tests {
     use super::*;
     use crate::accounts::session::{Basis, Session, Sessions};
     use crate::accounts::token::Digest;
-    use crate::clock::Timestamp;
+    use crate::clock::{Clock, Timestamp};
 
     fn keeper(path: &Path, chores: Option<Chores<Sessions>>) -> Keeper<Sessions> {
-        let document = Document::open(path).ok().unwrap();
-        Keeper::start(document, chores).unwrap()
+        let document = Document::open(path, &Arc::new(Clock::start()))
+            .ok()
+            .unwrap();
+        Keeper::start(document, chores, Box::new(|_| ())).unwrap()
     }
 
     fn session(id: &str) -> Session {

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::access::Access;
+use crate::accounts::edits::Edited;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts};
@@ -29,16 +30,19 @@ mod near_misses;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
+mod told;
 mod users_json;
 
-use document::{Content, Document};
+use document::{Content, Document, News};
 use error::Damage;
 use flat_file::directory_of;
-use keeper::{Chores, Keeper};
+use keeper::{Chores, Hear, Keeper, Prompt};
 use sessions_json::SessionsJson;
+use told::Listener;
 use users_json::UsersJson;
 
 pub use error::{NotSaved, OpenError};
+pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash forgets no more than that.
 const CHORES: Duration = Duration::from_secs(60);
@@ -50,6 +54,7 @@ pub struct Store {
     accounts: Keeper<Accounts>,
     sessions: Keeper<Sessions>,
     access: Keeper<Access>,
+    listener: Arc<Listener>,
 }
 
 impl Store {
@@ -69,19 +74,20 @@ impl Store {
         let path = users.with_file_name("sessions.json");
         let (accounts, access) = try_out_beside([users, &path], || {
             let hint = "mend the file, or put back a copy";
-            let accounts = Document::<Accounts>::open(users)
+            let accounts = Document::<Accounts>::open(users, &clock)
                 .map_err(|damage| OpenError::new(users, damage, hint))?;
             let path = directory.join("access.toml");
             let hint = "mend the rules; without the file everybody who is logged in may enter";
-            let access = Document::<Access>::open(&path)
+            let access = Document::<Access>::open(&path, &clock)
                 .map_err(|damage| OpenError::new(&path, damage, hint))?;
             Ok((accounts, access))
         })?;
         // Last: a damaged one is moved away, and so far nothing has been touched.
-        let sessions = Document::<Sessions>::open(&path)
+        let sessions = Document::<Sessions>::open(&path, &clock)
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
 
         let known = accounts.published();
+        let listener = Arc::new(Listener::default());
         let now = clock.now().timestamp();
         sessions.amend(|sessions| {
             drop_from_the_future(sessions, now);
@@ -96,11 +102,31 @@ impl Store {
         let no_thread = |error: io::Error| {
             OpenError::new(users, error.into(), "allow the server to start threads")
         };
+        let access = Keeper::start(access, None, Box::new(|_| ())).map_err(no_thread)?;
+        let sessions =
+            Keeper::start(sessions, Some(chores), Box::new(|_| ())).map_err(no_thread)?;
+        // What the start has found to be over leaves the file now.
+        sessions.prompt().prompt();
+        let hear = hear_accounts(&accounts, &listener, sessions.prompt());
+        let accounts = Keeper::start(accounts, None, hear).map_err(no_thread)?;
         Ok(Self {
-            accounts: Keeper::start(accounts, None).map_err(no_thread)?,
-            sessions: Keeper::start(sessions, Some(chores)).map_err(no_thread)?,
-            access: Keeper::start(access, None).map_err(no_thread)?,
+            accounts,
+            sessions,
+            access,
+            listener,
         })
+    }
+
+    /// Has somebody told of what operators do to the accounts, and of what was told before. On the
+    /// store's thread: it must not wait, and ask for no change.
+    pub fn listen(&self, hear: impl FnMut(Told) + Send + 'static) {
+        self.listener.listen(Box::new(hear));
+    }
+
+    /// Whether the accounts cannot be read, so that no change to them can be saved until an
+    /// operator mends the file.
+    pub fn is_unreadable(&self) -> bool {
+        self.accounts.is_unreadable()
     }
 
     /// All accounts as they are on disk.
@@ -174,6 +200,29 @@ impl Store {
     }
 }
 
+/// What the news of the accounts lead to: dead sessions leave their file, and people are told.
+fn hear_accounts(
+    document: &Document<Accounts>,
+    listener: &Arc<Listener>,
+    sessions: Prompt<Sessions>,
+) -> Hear<Accounts> {
+    let (published, listener) = (document.published(), Arc::clone(listener));
+    let file = document.path().display().to_string();
+    Box::new(move |news| match news {
+        News::TakenUp => sessions.prompt(),
+        News::Edited(edited) => {
+            let user = &edited.account.username;
+            tracing::info!(event = "edited_by_hand", user, changed = edited.what);
+            listener.tell(Told::Edited(edited));
+        }
+        News::Unreadable(damage) => listener.tell(Told::Unreadable {
+            accounts: published.get(),
+            file: file.clone(),
+            reason: damage.to_string(),
+        }),
+    })
+}
+
 /// Reads, and meanwhile, since that waits for the disk, tries whether these files can be saved.
 fn try_out_beside<T>(
     paths: [&Path; 2],
@@ -212,6 +261,8 @@ pub fn rewrite_users(text: &[u8]) -> Result<Vec<u8>, String> {
 impl Content for Accounts {
     type Format = UsersJson;
 
+    type Edited = Edited;
+
     const NAME: &'static str = "users file";
 
     const REPLACED_WHEN_DAMAGED: bool = false;
@@ -222,6 +273,19 @@ impl Content for Accounts {
 
     fn oddities(format: &mut UsersJson) -> Vec<String> {
         format.take_oddities()
+    }
+
+    fn settle(
+        &mut self,
+        format: &mut UsersJson,
+        before: Option<(&Self, Timestamp)>,
+    ) -> (Vec<Edited>, bool) {
+        let revision = Self::revision(self);
+        let unsealed = format.take_unsealed();
+        // Accounts that are not sealed are, with the next save.
+        let owes = !unsealed.is_empty();
+        let edited = Self::settle(self, unsealed, before);
+        (edited, owes || Self::revision(self) != revision)
     }
 
     fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
@@ -239,6 +303,8 @@ impl Content for Accounts {
 
 impl Content for Sessions {
     type Format = SessionsJson;
+
+    type Edited = ();
 
     const NAME: &'static str = "sessions file";
 
@@ -291,7 +357,9 @@ fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: 
     sessions.retain(|session| {
         let account = accounts.find(&session.username);
         let young = now.since(session.created) < CHORES;
+        // Generations only grow: this one is none that is just being saved.
+        let is_over = |account: &Account| session.basis.generation < account.generation;
         !session.is_over(limits, now)
-            && account.is_some_and(|account| young || session.is_of(account))
+            && account.is_some_and(|account| session.is_of(account) || (young && !is_over(account)))
     });
 }

@@ -56,6 +56,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
         Fields(&[("network", Other), ("last_login", Other)]),
     ),
     ("registered", Other),
+    ("seal", Other),
 ];
 
 const MAILED: &[(&str, Shape)] = &[("digest", Other), ("expires", Other)];
@@ -610,6 +611,7 @@ mod tests {
                 other: Unknown::default(),
             }],
             registered: true,
+            seal: Some(String::new()),
             other: Unknown::default(),
         }
     }

@@ -87,6 +87,7 @@ mod tests {
       "username": "alice",
       "created": "2026-11-22T12:00:00Z",
       "password_id": "{digest}",
+      "generation": 3,
       "last_seen": "2026-11-22T12:00:00Z",
       "address": "127.0.0.1",
       "agent": "curl",

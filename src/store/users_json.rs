@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::accounts::edits::{Seal, Unsealed};
 use crate::accounts::{Account, Accounts, Taken, names};
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
@@ -25,6 +26,8 @@ pub(super) struct UsersJson {
     rendered: Vec<(Arc<Account>, Box<[u8]>)>,
     /// What was odd in it when it was read, for the log.
     oddities: Vec<String>,
+    /// The accounts that did not have their seal.
+    unsealed: Vec<Unsealed>,
 }
 
 impl Default for UsersJson {
@@ -38,6 +41,7 @@ impl Default for UsersJson {
             top: Map::from_iter(top),
             rendered: Vec::new(),
             oddities: Vec::new(),
+            unsealed: Vec::new(),
         }
     }
 }
@@ -62,12 +66,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         // Once more, to stop at the account and not behind it.
         found = read();
     }
-    let (accounts, top) = found.map_err(|damage| with_slip(damage, bytes))?;
+    let ((accounts, unsealed), top) = found.map_err(|damage| with_slip(damage, bytes))?;
     let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
     let format = UsersJson {
         top,
         rendered: Vec::new(),
         oddities,
+        unsealed,
     };
     Ok((accounts, format))
 }
@@ -90,6 +95,11 @@ impl UsersJson {
     /// What was odd in the file when it was read, for the log, once.
     pub(super) fn take_oddities(&mut self) -> Vec<String> {
         std::mem::take(&mut self.oddities)
+    }
+
+    /// The accounts that did not have their seal when the file was read, once.
+    pub(super) fn take_unsealed(&mut self) -> Vec<Unsealed> {
+        std::mem::take(&mut self.unsealed)
     }
 
     pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
@@ -147,7 +157,11 @@ impl UsersJson {
 fn render(account: &Account) -> io::Result<Box<[u8]>> {
     let mut text = serde_json::to_vec(&account.username)?;
     text.extend_from_slice(b": ");
-    text.append(&mut json::pretty(account, "    ")?);
+    let sealed = Account {
+        seal: Some(Seal::of(account).text()),
+        ..account.clone()
+    };
+    text.append(&mut json::pretty(&sealed, "    ")?);
     Ok(text.into())
 }
 
@@ -159,22 +173,23 @@ struct Users<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Users<'_> {
-    type Value = Accounts;
+    type Value = (Accounts, Vec<Unsealed>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Accounts, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Users<'_> {
-    type Value = Accounts;
+    type Value = (Accounts, Vec<Unsealed>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of accounts by name")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Accounts, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut accounts = Accounts::default();
+        let mut unsealed = Vec::new();
         while let Some(username) = map.next_key::<String>()? {
             if !names::is_username(&username) {
                 return Err(de::Error::custom(format_args!(
@@ -193,22 +208,37 @@ impl<'de> Visitor<'de> for Users<'_> {
                 return Err(de::Error::custom(reason));
             }
             let account: Account = map.next_value()?;
-            if let Err(reason) = add(&mut accounts, &username, account) {
-                let error = de::Error::custom(&reason);
-                self.fault.replace(Some((username, reason)));
-                return Err(error);
+            match add(&mut accounts, &username, account) {
+                Ok(found) => unsealed.extend(found),
+                Err(reason) => {
+                    let error = de::Error::custom(&reason);
+                    self.fault.replace(Some((username, reason)));
+                    return Err(error);
+                }
             }
         }
-        Ok(accounts)
+        Ok((accounts, unsealed))
     }
 }
 
-fn add(accounts: &mut Accounts, username: &str, mut account: Account) -> Result<(), String> {
+/// Adds an account; whether it does not have its seal.
+fn add(
+    accounts: &mut Accounts,
+    username: &str,
+    mut account: Account,
+) -> Result<Option<Unsealed>, String> {
     account.email = names::parse_email(&account.email)
         .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
     username.clone_into(&mut account.username);
     account.take_up_mailed_password();
-    accounts.add(account).map_err(|taken| {
+    let seal = account.seal.take();
+    let is_sealed = seal.as_ref() == Some(&Seal::of(&account).text());
+    let unsealed = (!is_sealed).then(|| Unsealed {
+        username: username.to_owned(),
+        seal: seal.as_deref().and_then(Seal::parse),
+    });
+    let added = accounts.add(account).map(|()| unsealed);
+    added.map_err(|taken| {
         let what = match taken {
             Taken::Email => "e-mail",
             Taken::Username => "name",

@@ -171,6 +171,9 @@ fn a_folder_in_which_nothing_can_be_saved_is_found_out_at_start() {
             "{\"version\": 1, \"sessions\": []}\n",
         )
         .unwrap();
+        for name in ["users.json", "other", "sessions.json"] {
+            fs::set_permissions(dir.join(name), Permissions::from_mode(0o600)).unwrap();
+        }
         (case.to)(&dir);
         let setup = after(setup, case.script, case.without);
         let before = snapshot(&dir);

@@ -29,6 +29,7 @@ mod machine;
 mod mail;
 mod notices;
 mod one_account;
+mod operator;
 mod order;
 mod outcomes;
 mod pages;
