@@ -345,7 +345,7 @@ fn a_senders_name_is_shown_and_the_envelope_has_the_bare_address() {
         ),
         (
             "\"The \\\"Door\\\"\" <login@example.com>",
-            "=?utf-8?b?VGhlICJEb29yIg==?= <login@example.com>",
+            "\"The \\\"Door\\\"\" <login@example.com>",
         ),
         ("<login@example.com>", "login@example.com"),
         (
