@@ -249,7 +249,7 @@ fn close_to_others(dir: &Path) -> io::Result<()> {
         // Neither a link nor a pipe, which could lead elsewhere or keep us waiting; a file that
         // cannot be read, or is gone, is left to who can.
         let plain = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        if let (true, Ok(file)) = (plain, fs::File::open(&path)) {
+        if plain && let Ok(file) = fs::File::open(&path) {
             rights::close(&file, &path);
         }
     }
