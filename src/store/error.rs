@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,8 +39,9 @@ pub(super) struct Damage {
 impl OpenError {
     /// `hint` is what to do unless the file may not be read.
     pub(super) fn new(path: &Path, damage: Damage, hint: &'static str) -> Self {
-        let denied =
-            File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        // Asked without opening: a pipe would keep us waiting.
+        let denied = rustix::fs::access(path, rustix::fs::Access::READ_OK)
+            .is_err_and(|error| error == rustix::io::Errno::ACCESS);
         let hint = if denied {
             "let the user this runs as read it, with chown or chmod"
         } else {
