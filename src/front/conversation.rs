@@ -309,6 +309,9 @@ impl Conversation {
         }
         let bytes = response.to_bytes(self.shared.clock.now().wall, with_body);
         let framed = say_whether_it_stays(bytes, false, Version::Http11);
+        if !self.seat.wait() {
+            return;
+        }
         self.set_end(wire, self.deadlines().answer);
         if wire.write_all(&framed).is_ok() {
             self.close(wire, true);

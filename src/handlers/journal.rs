@@ -36,7 +36,7 @@ impl Journal {
         let tried = tried
             || matches!(
                 reply.outcome,
-                Outcome::BadTarget(..) | Outcome::ForeignField(_)
+                Outcome::BadTarget(..) | Outcome::ForeignField(_) | Outcome::TwoReadings(_)
             );
         let nothing_new = logged_nobody_out || reply.outcome.is_routine();
         if (!tried && reply.outcome.status() < 500) || nothing_new {
