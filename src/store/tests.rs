@@ -150,7 +150,8 @@ fn the_file_is_written_for_people_to_read() {
       "password": "{password}",
       "groups": [],
       "recovery_codes": [],
-      "disabled": false
+      "disabled": false,
+      "seal": "alice alice@example.com ZOYsJwpV3oQZ - enabled"
     }}
   }}
 }}

@@ -441,6 +441,7 @@ mod tests {
       "groups": [],
       "recovery_codes": [],
       "disabled": false,
+      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
       "z": {{}},
       "a": 1.50,
       "n": [
@@ -453,7 +454,8 @@ mod tests {
       "password": "{HASH}",
       "groups": [],
       "recovery_codes": [],
-      "disabled": true
+      "disabled": true,
+      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
     }}
   }},
   "version": 1,
