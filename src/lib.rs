@@ -28,6 +28,8 @@ pub mod form;
 
 pub mod store;
 
+pub mod results;
+
 pub mod gate;
 
 pub mod access;

@@ -30,6 +30,7 @@ use auth_user::memory;
 use auth_user::pages::{self, Site};
 use auth_user::redirect::Targets;
 use auth_user::reply::{Outcome, Presenter};
+use auth_user::results::Results;
 use auth_user::server;
 use auth_user::store::{OpenError, Store};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -178,6 +179,7 @@ fn run(config: Config) -> Result<bool, Problem> {
         store: Arc::clone(&store),
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
+        results: Results::new(room.inner * 3 / 8),
         pending: Pending::new(),
         errands,
         journal: Journal::default(),

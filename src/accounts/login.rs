@@ -26,21 +26,35 @@ pub struct Authenticated {
     pub rehashed: Option<PasswordHash>,
 }
 
-/// Checks a password. An account that does not exist, or is disabled, costs the same work.
-pub fn authenticate(
+/// Checks a password of somebody's own. An account that does not exist, or is disabled, costs the
+/// same work.
+pub fn authenticate(found: Option<&Account>, password: &Password) -> Option<Authenticated> {
+    let is_right = password::verify(found.map(|account| &account.password), password);
+    let account = found.filter(|account| is_right && !account.disabled)?;
+    let is_weak = account.password.is_weak();
+    Some(Authenticated {
+        username: account.username.clone(),
+        password_id: account.password.id(),
+        enrolled: account.totp.is_some(),
+        mailed: None,
+        rehashed: is_weak.then(|| PasswordHash::new(password)),
+    })
+}
+
+/// Checks whether a password is a mailed one, which costs next to nothing.
+pub fn authenticate_mailed(
     found: Option<&Account>,
     password: &Password,
     now: Timestamp,
 ) -> Option<Authenticated> {
-    let own = password::verify(found.map(|account| &account.password), password);
     let account = found.filter(|account| !account.disabled)?;
-    let mailed = account.mailed(password.as_str(), now);
-    (own || mailed.is_some()).then(|| Authenticated {
+    let mailed = account.mailed(password.as_str(), now)?;
+    Some(Authenticated {
         username: account.username.clone(),
         password_id: account.password.id(),
         enrolled: account.totp.is_some(),
-        mailed,
-        rehashed: (own && account.password.is_weak()).then(|| PasswordHash::new(password)),
+        mailed: Some(mailed),
+        rehashed: None,
     })
 }
 
@@ -56,9 +70,28 @@ pub enum Accepted {
 /// Why a code was not accepted.
 #[derive(Debug, PartialEq)]
 pub enum CodeRefused {
+    /// Not looked at: after so many wrong ones only a recovery code is, or a known browser's.
+    RecoveryCodeNeeded,
     /// Not looked at: the account, or this browser, has to wait.
     TooEarly(Duration),
     Wrong,
+    /// A recovery code that is none of the account's, which has to wait: not counted.
+    WrongMeanwhile,
+}
+
+/// What somebody tries as the second factor.
+pub enum Tried {
+    /// A code of the authenticator, or a recovery code.
+    Own(String),
+    /// A code of a new authenticator, whose key they hold.
+    New,
+    /// The key that the original script's way printed for this login.
+    PrintedKey,
+}
+
+/// Whether it has the form of a recovery code.
+pub fn is_recovery_code(typed: &str) -> bool {
+    token::read_recovery_code(typed).is_some()
 }
 
 impl Account {
@@ -104,6 +137,32 @@ impl Account {
         }
     }
 
+    /// Why what is tried is not to be judged, if it is not. Judging it would change nothing then,
+    /// and cost a save. What cannot be guessed and is right is judged whatever the counts say.
+    pub fn stops(&self, tried: &Tried, device: Option<Digest>, now: Moment) -> Option<CodeRefused> {
+        let wait = self.code_wait(device, now);
+        let is_known = device.is_some_and(|device| self.knows_device(device, now.timestamp()));
+        match tried {
+            Tried::PrintedKey => return None,
+            Tried::Own(typed) if is_recovery_code(typed) => {
+                let is_stopped = wait.is_some() && !self.has_recovery_code(typed);
+                return is_stopped.then_some(CodeRefused::WrongMeanwhile);
+            }
+            Tried::Own(_)
+                if !is_known && self.totp.is_some() && self.wrong_codes.is_at_the_end() =>
+            {
+                return Some(CodeRefused::RecoveryCodeNeeded);
+            }
+            _ => {}
+        }
+        wait.map(CodeRefused::TooEarly)
+    }
+
+    fn has_recovery_code(&self, typed: &str) -> bool {
+        let code = token::read_recovery_code(typed);
+        code.is_some_and(|code| self.recovery_codes.iter().any(|kept| kept.matches(&code)))
+    }
+
     /// Accepts a code of the authenticator or a recovery code, and uses it up.
     ///
     /// # Errors
@@ -115,7 +174,9 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<Accepted, CodeRefused> {
-        self.judge_code(device, now, |account| account.use_code(typed, now))
+        self.judge_code(&Tried::Own(typed.to_owned()), device, now, |account| {
+            account.use_code(typed, now)
+        })
     }
 
     /// Accepts the key that was printed for this login, as the original script does, or a code.
@@ -129,7 +190,11 @@ impl Account {
         typed: &str,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(None, now, |account| match key_is_right {
+        let tried = match key_is_right {
+            true => Tried::PrintedKey,
+            false => Tried::Own(typed.to_owned()),
+        };
+        self.judge_code(&tried, None, now, |account| match key_is_right {
             true => Some(()),
             false => account.use_code(typed, now).map(|_| ()),
         })
@@ -147,7 +212,7 @@ impl Account {
         device: Option<Digest>,
         now: Moment,
     ) -> Result<(), CodeRefused> {
-        self.judge_code(device, now, |account| {
+        self.judge_code(&Tried::New, device, now, |account| {
             // Confirmed twice at once, it must not forget the codes used in between.
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
@@ -184,12 +249,13 @@ impl Account {
 
     fn judge_code<T>(
         &mut self,
+        tried: &Tried,
         device: Option<Digest>,
         now: Moment,
         accept: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Result<T, CodeRefused> {
-        if let Some(wait) = self.code_wait(device, now) {
-            return Err(CodeRefused::TooEarly(wait));
+        if let Some(why) = self.stops(tried, device, now) {
+            return Err(why);
         }
         if let Some(accepted) = accept(self) {
             return Ok(accepted);
@@ -263,10 +329,9 @@ mod tests {
     #[test]
     fn only_the_right_password_authenticates() {
         let account = alice();
-        let now = Timestamp(START);
-        assert!(authenticate(Some(&account), &Password::new("long enough"), now).is_some());
-        assert!(authenticate(Some(&account), &Password::new("long enough "), now).is_none());
-        assert!(authenticate(None, &Password::new("long enough"), now).is_none());
+        assert!(authenticate(Some(&account), &Password::new("long enough")).is_some());
+        assert!(authenticate(Some(&account), &Password::new("long enough ")).is_none());
+        assert!(authenticate(None, &Password::new("long enough")).is_none());
     }
 
     #[test]
@@ -276,7 +341,7 @@ mod tests {
             ..alice()
         };
         let password = Password::new("long enough");
-        assert!(authenticate(Some(&account), &password, Timestamp(START)).is_none());
+        assert!(authenticate(Some(&account), &password).is_none());
     }
 
     #[test]
@@ -287,14 +352,10 @@ mod tests {
             password: hash,
             ..alice()
         };
-        let right = authenticate(Some(&account), &Password::new("password"), Timestamp(START));
+        let right = authenticate(Some(&account), &Password::new("password"));
         assert!(right.unwrap().rehashed.is_some_and(|hash| !hash.is_weak()));
-        let now = authenticate(
-            Some(&alice()),
-            &Password::new("long enough"),
-            Timestamp(START),
-        );
-        assert!(now.unwrap().rehashed.is_none());
+        let strong = authenticate(Some(&alice()), &Password::new("long enough"));
+        assert!(strong.unwrap().rehashed.is_none());
     }
 
     #[test]

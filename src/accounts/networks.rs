@@ -1,10 +1,13 @@
 //! From where an account logs in: what its owner may do there is not for strangers to use up.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::accounts::kept::Unknown;
-use crate::clock::{DRIFT, Timestamp};
+use crate::accounts::throttle::limits::{MEMBER_AGE, MEMBERSHIP};
+use crate::clock::{DRIFT, Moment, Timestamp};
 use crate::origin::Origin;
 
 /// Networks an account remembers; the one with the oldest login makes room.
@@ -25,6 +28,17 @@ impl Account {
     pub fn last_login_from(&self, network: Origin) -> Option<Timestamp> {
         let known = self.networks.iter().find(|known| known.network == network);
         known.map(|known| known.last_login)
+    }
+
+    /// When it logged in from there within the hour, with both factors, so that failures of that
+    /// network's are likelier to be its own; none if a stranger made it less than a day ago.
+    pub fn is_member_of(&self, network: Origin, now: Moment) -> Option<Duration> {
+        let today = now.timestamp();
+        let created = self.created.at();
+        let is_old = created.is_some_and(|created| today.since(created) >= MEMBER_AGE);
+        let at = self.last_login_from(network)?;
+        let is_member = (is_old || !self.registered) && today.since(at) < MEMBERSHIP;
+        is_member.then(|| Duration::from_secs(at.0))
     }
 
     /// Notes a login with both factors.

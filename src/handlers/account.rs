@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::accounts::login::{Accepted, CodeRefused};
+use crate::accounts::login::{Accepted, CodeRefused, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Account, Accounts, names};
-use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::code::{begin_code, judge, tell_of_recovery_code};
+use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::login::check_password;
+use crate::handlers::tries::{Code, judge};
 use crate::handlers::{
     Answer, App, LoggedIn, known_device, password_field, require_login, secret_field,
 };
@@ -255,7 +255,7 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
-    code_change(app, request, me, device, move |account| {
+    code_change(app, request, me, (Tried::New, device), move |account| {
         account.confirm_secret(&secret, &typed, device, now)
     })?;
     app.pending.forget_account(&me.account.username);
@@ -335,33 +335,28 @@ fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<Accepted,
     confirm(app, request, me, current)?;
     let device = known_device(app, request, Some(&me.account));
     let now = request.received;
-    code_change(app, request, me, device, move |account| {
+    let tried = Tried::Own(typed.clone());
+    code_change(app, request, me, (tried, device), move |account| {
         account.accept_code(&typed, device, now)
     })
 }
 
-/// Changes my account by a code, unless it has to wait; a wrong one counts against the address too.
+/// Changes my account by a code, unless it has to wait; a wrong one counts against the network too.
 fn code_change<T: Send + 'static>(
     app: &App,
     request: &Request,
     me: &LoggedIn,
-    device: Option<Digest>,
+    (tried, known): (Tried, Option<Digest>),
     change: impl FnOnce(&mut Account) -> Result<T, CodeRefused> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let now: Moment = request.received;
-    let username = me.account.username.clone();
-    let attempt = begin_code(app, request, device)?;
-    let judged = judge(app, attempt, move |accounts| {
-        // Looked at before the change, so that an attempt made too early costs no save.
-        let account = accounts.find(&username)?;
-        let wait = account.code_wait(device, now);
-        match wait {
-            Some(wait) => Some(Err(CodeRefused::TooEarly(wait))),
-            None => accounts.change(&username, change),
-        }
-    })?;
-    judged.map_err(|why| match why {
-        CodeRefused::TooEarly(wait) => Outcome::Throttled(wait).into(),
-        CodeRefused::Wrong => Outcome::WrongCode.into(),
-    })
+    let code = Code {
+        username: me.account.username.clone(),
+        tried,
+        known,
+        after_mail: false,
+        now: request.received,
+    };
+    let judged = judge(app, request, code, change, |_| true)?;
+    let judged = judged.ok_or(Outcome::NoPendingLogin)?;
+    judged.map_err(|why| Outcome::from(why).into())
 }

@@ -1,14 +1,14 @@
 //! The second step of a login: a code of the authenticator, or a recovery code.
 
 use crate::accounts::devices::Device;
-use crate::accounts::login::{Accepted, CodeRefused};
+use crate::accounts::login::{Accepted, CodeRefused, Tried};
 use crate::accounts::pending::PendingLogin;
-use crate::accounts::throttle::FromAddress;
 use crate::accounts::token::{self, Digest};
-use crate::accounts::{Account, Accounts, names};
+use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::clock::Moment;
 use crate::form::Form;
+use crate::handlers::tries::{Code, judge};
 use crate::handlers::{
     Answer, App, check_name, known_device, logged_in, rd_field, secret_field, start_session,
     take_back, typed_rd,
@@ -135,7 +135,16 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     }
 
     let (known, new) = device_of(app, request, &login.username);
-    let attempt = begin_code(app, request, known)?;
+    let code = Code {
+        username: login.username.clone(),
+        tried: match login.enrolling {
+            Some(_) => Tried::New,
+            None => Tried::Own(typed.to_string()),
+        },
+        known,
+        after_mail: login.mailed.is_some(),
+        now: request.received,
+    };
     let step = Step {
         login: login.clone(),
         typed: typed.to_string(),
@@ -144,7 +153,15 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         network: Origin::of(request.client),
         now: request.received,
     };
-    let judged = judge(app, attempt, move |accounts| step.take(accounts))?;
+    let begun = login.clone();
+    let judged = judge(
+        app,
+        request,
+        code,
+        move |account| step.judge(account),
+        move |account| begun.is_for(account),
+    )?;
+    let judged = judged.ok_or(Outcome::NoPendingLogin)?;
     let (accepted, codes) = judged.map_err(|why| refused(app, cookie, why))?;
 
     let reply = match login.mailed {
@@ -239,19 +256,7 @@ struct Step {
 }
 
 impl Step {
-    /// What the code was, and the recovery codes if it enrolled, or why it was refused. None if the
-    /// account is not what it was at the first step.
-    fn take(self, accounts: &mut Accounts) -> Option<Result<Passed, CodeRefused>> {
-        let account = accounts
-            .find(&self.login.username)
-            .filter(|account| self.login.is_for(account))?;
-        if let Some(wait) = account.code_wait(self.known, self.now) {
-            return Some(Err(CodeRefused::TooEarly(wait)));
-        }
-        let username = self.login.username.clone();
-        accounts.change(&username, |account| self.judge(account))
-    }
-
+    /// What the code was, and the recovery codes if it enrolled, or why it was refused.
     fn judge(self, account: &mut Account) -> Result<Passed, CodeRefused> {
         let passed = match &self.login.enrolling {
             Some(secret) => {
@@ -274,42 +279,12 @@ impl Step {
     }
 }
 
-/// Counts a wrong code against the login; account and address have counted it already.
+/// Counts a wrong code against the login; account and network have counted it already.
 fn refused(app: &App, cookie: &str, why: CodeRefused) -> Refusal {
-    match why {
-        CodeRefused::TooEarly(wait) => Outcome::Throttled(wait),
-        CodeRefused::Wrong => {
-            app.pending.wrong_code(cookie);
-            Outcome::WrongCode
-        }
+    if matches!(why, CodeRefused::Wrong | CodeRefused::WrongMeanwhile) {
+        app.pending.wrong_code(cookie);
     }
-    .into()
-}
-
-/// Begins an attempt at a code, unless its address has to wait.
-pub(super) fn begin_code(
-    app: &App,
-    request: &Request,
-    known: Option<Digest>,
-) -> Result<FromAddress, Refusal> {
-    let now = request.received.steady;
-    app.throttle
-        .begin_code(known.is_some(), request.client, now)
-        .map_err(|wait| Outcome::Throttled(wait).into())
-}
-
-/// Has a code judged and the judgement saved; only a wrong one stays counted against its address.
-/// `change` gives None if there is nobody to judge, as if nobody had begun.
-pub(super) fn judge<T: Send + 'static>(
-    app: &App,
-    attempt: FromAddress,
-    change: impl FnOnce(&mut Accounts) -> Option<Result<T, CodeRefused>> + Send + 'static,
-) -> Result<Result<T, CodeRefused>, Refusal> {
-    let judged = app.store.update(change);
-    if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)))) {
-        app.throttle.forgive_code(attempt);
-    }
-    Ok(judged?.ok_or(Outcome::NoPendingLogin)?)
+    Outcome::from(why).into()
 }
 
 /// After a mailed password: a new one must be chosen before there is a session.

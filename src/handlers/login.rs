@@ -1,6 +1,6 @@
 //! The first step of a login, the password; and the end of it, logging out.
 
-use crate::accounts::login::{Authenticated, authenticate};
+use crate::accounts::login::{Authenticated, authenticate, authenticate_mailed};
 use crate::accounts::names;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingLogin;
@@ -8,6 +8,7 @@ use crate::accounts::session::Basis;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::form::Form;
+use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
     Answer, App, LoggedIn, denied, is_cross_site, is_rd_too_long, known_device, logged_in,
     login_password_field, name_field, rd_field, rd_of, sessions, target, typed, typed_rd,
@@ -159,6 +160,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
 }
 
 /// Checks a password at the cost of one hash, whoever it is said to belong to. None if it is wrong.
+/// A mailed one cannot be guessed: it costs no hash, and is looked at whatever the counts say.
 pub(super) fn check_password(
     app: &App,
     request: &Request,
@@ -167,19 +169,20 @@ pub(super) fn check_password(
 ) -> Result<Option<Authenticated>, Refusal> {
     let now = request.received.timestamp();
     let found = app.store.resolve(name);
+    if let Some(proof) = authenticate_mailed(found.as_deref(), &password, now) {
+        return Ok(Some(proof));
+    }
     let device = known_device(app, request, found.as_deref());
     let target = target(name, found.as_deref(), device);
-    let attempt = app
-        .throttle
-        .begin(target, request.client, request.received.steady)
-        .map_err(Outcome::Throttled)?;
-    let work = move || authenticate(found.as_deref(), &password, now);
+    let attempt = begin(app, || {
+        let now = request.received.steady;
+        app.throttle.begin(target, request.client, now)
+    })?;
+    let work = move || authenticate(found.as_deref(), &password);
     let origin = Origin::of(request.client);
     let checked = app.gate.run(origin, attempt.standing(), work);
     // What was not looked at is forgiven like what was right.
-    if !matches!(checked, Ok(None)) {
-        app.throttle.forgive(attempt);
-    }
+    decide(app, attempt, matches!(checked, Ok(None)));
     Ok(checked?)
 }
 

@@ -25,6 +25,7 @@ use crate::origin::Origin;
 use crate::pages::{Page, Way};
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
+use crate::results::Results;
 use crate::store::Store;
 
 mod account;
@@ -35,6 +36,7 @@ mod login;
 mod new_password;
 mod script;
 mod sessions;
+mod tries;
 mod visitor;
 
 pub use journal::Journal;
@@ -48,6 +50,7 @@ pub struct App {
     pub store: Arc<Store>,
     pub gate: Gate,
     pub throttle: Throttle,
+    pub results: Results,
     pub pending: Pending,
     pub errands: Errands,
     pub journal: Journal,
@@ -405,10 +408,16 @@ fn session_started(
     cookie: &str,
     device: Option<String>,
 ) -> Vec<String> {
-    app.throttle
-        .clear(Target::Account(Digest::of(&names::key(username))));
-    // Not one that another account knows: a login to one's own must not buy guesses at others.
+    let key = Digest::of(&names::key(username));
+    app.throttle.clear(Target::Account(key));
     let account = app.store.resolve(username);
+    let logged_in = account
+        .as_deref()
+        .and_then(|account| account.is_member_of(Origin::of(request.client), request.received));
+    if let Some(at) = logged_in {
+        app.throttle.note_member(key, request.client, at);
+    }
+    // Not one that another account knows: a login to one's own must not buy guesses at others.
     if let Some(known) = known_device(app, request, account.as_deref()) {
         app.throttle.clear(Target::Device(known));
     }

@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use data_encoding::BASE32;
 
-use crate::accounts::login::CodeRefused;
+use crate::accounts::login::Tried;
+use crate::accounts::names;
 use crate::accounts::password::Password;
 use crate::accounts::token::{self, Digest};
-use crate::accounts::{Accounts, names};
 use crate::form::Form;
-use crate::handlers::code::begin_code;
 use crate::handlers::login::{check_password, note_password};
+use crate::handlers::tries::{Code, judge};
 use crate::handlers::{
     Answer, App, hash, login_password_field, name_field, secret_field, start_session, typed,
 };
@@ -106,28 +106,31 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let name = name_field(&form)?;
 
     let (now, network) = (request.received, Origin::of(request.client));
-    let attempt = begin_code(app, request, None)?;
     let key = script.take_key(&name, &typed);
+    let code = Code {
+        username: name.clone(),
+        tried: match key {
+            Some(_) => Tried::PrintedKey,
+            None => Tried::Own(typed.clone()),
+        },
+        known: None,
+        after_mail: false,
+        now,
+    };
     let key_is_right = key.is_some();
-    let account = name.clone();
-    let judged = app.store.update(move |accounts: &mut Accounts| {
-        let found = accounts
-            .find(&account)
-            .filter(|account| !account.disabled)?;
-        if let Some(wait) = found.code_wait(None, now) {
-            return Some(Err(CodeRefused::TooEarly(wait)));
-        }
-        accounts.change(&account, |account| {
+    let judged = judge(
+        app,
+        request,
+        code,
+        move |account| {
             account.accept_printed_key(key_is_right, &typed, now)?;
             account.logged_in(None, network, now.timestamp());
             Ok((account.username.clone(), account.basis()))
-        })
-    });
-    if !matches!(judged, Ok(Some(Err(CodeRefused::Wrong)) | None)) {
-        app.throttle.forgive_code(attempt);
-    }
+        },
+        |account| !account.disabled,
+    );
     // What was not looked at, or not saved, is not used up.
-    if let Ok(Some(Err(CodeRefused::TooEarly(_)))) | Err(_) = &judged {
+    if judged.is_err() {
         key.map(|key| script.printed().insert(names::key(&name), key));
     }
     match judged? {
@@ -139,8 +142,8 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
                 .with_cookies(cookies)
                 .about(&username))
         }
-        Some(Err(CodeRefused::TooEarly(wait))) => Err(Outcome::Throttled(wait).into()),
-        Some(Err(CodeRefused::Wrong)) | None => Err(Refusal::from(Outcome::WrongCode).about(&name)),
+        Some(Err(why)) => Err(Refusal::from(Outcome::from(why)).about(&name)),
+        None => Err(Refusal::from(Outcome::WrongCode).about(&name)),
     }
 }
 
@@ -159,9 +162,9 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
 fn recover(app: &App, request: &Request) -> Answer {
     let name = name_field(&Form::of_body(request)?)?;
 
-    let counted = app
-        .throttle
-        .recovery(request.client, request.received.steady);
+    let now = request.received.steady;
+    // Here nothing is sent; the answer is what there would be too many of.
+    let counted = app.throttle.recovery(request.client, now);
     counted.map_err(Outcome::Throttled)?;
     let found = app.store.resolve(&name);
     let account = found.ok_or_else(|| script_says("User is not found."))?;

@@ -88,28 +88,26 @@ fn add_account(app: &App, request: &Request) -> Answer {
     if app.script.is_none() && new.is_easy_to_guess(&username, &email) {
         return Err(Outcome::PasswordCommon.into());
     }
-    app.store
-        .accounts()
-        .taken(&username, &email)
-        .map_or(Ok(()), |taken| Err(is_taken(taken)))?;
-
     let now = request.received;
+    // Before it is said what is taken, and counted whatever is: asking costs the asker.
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    let add = |new| {
+    if let Some(taken) = app.store.accounts().taken(&username, &email) {
+        return Err(is_taken(taken));
+    }
+    let add = |new| -> Result<Result<(), Taken>, Refusal> {
         let standing = app.throttle.standing(request.client);
         let hashed = hash(app, request, standing, new)?;
         let account = Account::new(&username, &email, hashed, now.timestamp());
-        app.store
-            .update(move |accounts| accounts.add(account))?
-            .map_err(is_taken)
+        Ok(app.store.update(move |accounts| accounts.add(account))?)
     };
-    // An account that was not made is none of the hour's.
-    add(new).inspect_err(|_| {
+    // What was not looked at, or could not be saved, is none of the hour's.
+    let added = add(new).inspect_err(|_| {
         app.throttle
             .forgive_registration(request.client, now.steady)
     })?;
+    added.map_err(is_taken)?;
 
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
     let login = pages::with_rd(&login, &typed_rd(app, request));

@@ -27,7 +27,7 @@ impl Outcome {
             Self::EmailExists => Some("email"),
             Self::UserExists => Some("username"),
             Self::PasswordCommon | Self::PasswordTooShort => Some("password"),
-            Self::WrongCode => Some("secret"),
+            Self::RecoveryCodeNeeded | Self::WrongCode => Some("secret"),
             Self::WrongCredentials => Some("password"),
             Self::WrongPassword => Some("current_password"),
             _ => None,
@@ -65,6 +65,10 @@ impl Outcome {
                  unrelated words are strong."
             }
             Self::PasswordTooShort => "Make it longer; another word will do.",
+            Self::RecoveryCodeNeeded => {
+                "Codes of the app are not looked at here until one of the two has logged in. If you \
+                 have neither, ask whoever runs this site."
+            }
             Self::Refused(..) => "Start again from your account. A link that led here is damaged.",
             Self::TooLong(..) => {
                 "All of what you typed or pasted was looked at: nothing is cut off. Type less."

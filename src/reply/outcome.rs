@@ -71,6 +71,8 @@ pub enum Outcome {
     PasswordChangeRequired(Vec<String>),
     PasswordCommon,
     PasswordTooShort,
+    /// After so many wrong codes no further one of a stranger is looked at.
+    RecoveryCodeNeeded,
     RecoveryCodes(Vec<String>),
     /// What never became a request: status, code and sentence.
     Refused(u16, &'static str, &'static str),
@@ -130,6 +132,7 @@ impl Outcome {
             | Self::CrossSite
             | Self::Denied
             | Self::ForeignField(_)
+            | Self::RecoveryCodeNeeded
             | Self::RegistrationClosed
             | Self::TwoReadings(_) => 403,
             Self::NotFound => 404,
@@ -175,6 +178,7 @@ impl Outcome {
             Self::PasswordChangeRequired(_) => "password_change_required",
             Self::PasswordCommon => "password_common",
             Self::PasswordTooShort => "password_too_short",
+            Self::RecoveryCodeNeeded => "recovery_code_needed",
             Self::RecoveryCodes(_) => "recovery_codes",
             Self::Refused(_, code, _) => code,
             Self::Registered => "registered",
@@ -277,6 +281,9 @@ impl Outcome {
             Self::PasswordChangeRequired(_) => "Choose a new password.",
             Self::PasswordCommon => "This password is too easy to guess.",
             Self::PasswordTooShort => "The password must contain at least 8 characters.",
+            Self::RecoveryCodeNeeded => {
+                "Too many wrong codes. Use a recovery code, or a browser that has logged in before."
+            }
             Self::RecoveryCodes(_) => "These are your new recovery codes.",
             Self::Refused(_, _, sentence) => sentence,
             Self::Registered => "User successfully registered.",

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::harness::{Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 
 const HOUR: i64 = 3600;
 
@@ -314,4 +314,43 @@ fn who_never_enrolled_goes_after_thirty_days_and_everybody_else_stays() {
     visitor
         .post("/secret_key", &[("secret", &code)])
         .expect("login_complete");
+}
+
+/// How many wrong passwords are looked at within an hour of somebody who comes back when told to.
+fn guesses_in_an_hour(guess: impl Fn() -> Answer, dir: &Path) -> usize {
+    let (mut offset, mut looked_at) = (0, 0);
+    loop {
+        let answer = guess();
+        match answer.header("retry-after") {
+            None => {
+                answer.expect("wrong_credentials");
+                looked_at += 1;
+            }
+            Some(seconds) => {
+                answer.expect("throttled");
+                offset += seconds.parse::<i64>().unwrap();
+                if offset >= HOUR {
+                    return looked_at;
+                }
+                set(dir, offset);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guesser_gets_as_much_in_an_hour_as_the_readme_says() {
+    let setup = settable();
+    let server = setup.start();
+    let wrong = [("username", "alice"), ("password", "a wrong one")];
+    // A machine that stands still for a second may let one more through for it.
+    let stranger = Visitor::program(&server);
+    let seen = guesses_in_an_hour(|| stranger.post("/login", &wrong), setup.dir());
+    assert!((17..=19).contains(&seen), "{seen}");
+    // And as much through a browser that the account knows.
+    let setup = settable();
+    let server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let seen = guesses_in_an_hour(|| alice.post("/login", &wrong), setup.dir());
+    assert!((17..=19).contains(&seen), "{seen}");
 }

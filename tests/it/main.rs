@@ -32,6 +32,7 @@ mod one_account;
 mod operator;
 mod order;
 mod outcomes;
+mod owners;
 mod pages;
 #[cfg(feature = "proxies")]
 mod proxies;

@@ -1,0 +1,520 @@
+//! Who waits: the one rule about guessing, over the table of limits in `limits`.
+//!
+//! An attempt is counted when it begins, and taken back when it turns out right or is not looked
+//! at, so that many at once cannot slip in before the first is counted. One that would have to wait
+//! only if others failed that are being looked at waits for what comes of them, and is not refused.
+//! One made too early is refused, counts for nothing, and nothing of it is looked at.
+//!
+//! Nobody's guesses lock the owner out: a stranger's network waits before the account does, a
+//! browser the account knows has a count of its own, and what cannot be guessed (a mailed password,
+//! a recovery code) is looked at whatever the counts say.
+//!
+//! Moments are those of the steady clock, with their fractions: a wait of a second is one. The
+//! tables are bounded: what matters least makes room, and nobody is refused for it. Counts of
+//! passwords and networks are of this process; those of codes (`codes`) are kept with the account.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::accounts::token::Digest;
+use crate::origin::{Block, Origin};
+
+mod codes;
+mod counts;
+pub mod limits;
+mod table;
+
+use counts::{Decision, Hourly, InARow, Members, OfLate, Spread, Verdict};
+use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK, RECOVERIES};
+use table::{Table, Weight};
+
+/// Most rows of a table: some megabytes, and far more than can be filled at the rate of hashing.
+const MAX_ROWS: usize = 10_000;
+
+/// Of the tables whose rows are larger.
+const MAX_LARGE_ROWS: usize = 2000;
+
+/// Whose password is tried.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An account by the digest of its key, whether it exists or not.
+    Account(Digest),
+    /// An account from a browser it knows, which has a count of its own: a stranger's guesses
+    /// never make the owner wait.
+    Device(Digest),
+}
+
+/// How good a claim somebody has to what is scarce; the lesser is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Has passed both factors, here or in this browser before.
+    Known,
+    /// Comes from an address with so many failures of late.
+    Stranger { failures: usize },
+}
+
+/// Who tries a code, as far as the counts of networks are concerned. The account's own counts are
+/// [`crate::accounts::WrongCodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeFrom {
+    /// A browser the account knows: it does not wait for its network, and counts nothing there.
+    KnownBrowser,
+    /// One who types a recovery code, or came with a mailed password: their network's wait does not
+    /// hold them up.
+    Excused,
+    Stranger,
+}
+
+/// Why an attempt may not be looked at now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooEarly {
+    /// Others that are being looked at decide; ask again when one of them is decided.
+    Undecided,
+    /// It has to wait that long, and is counted nowhere.
+    Wait(Duration),
+}
+
+/// The counters of this process; those of codes are kept with the accounts.
+pub struct Throttle {
+    state: Mutex<State>,
+    registrations_per_hour: u32,
+}
+
+/// An attempt that is counted as undecided until it is forgiven, or dropped, as a failure.
+#[must_use]
+pub struct Attempt<'a> {
+    throttle: &'a Throttle,
+    counted: Counted,
+    at: Duration,
+    standing: Standing,
+    forgiven: bool,
+}
+
+/// Where an attempt counts.
+#[derive(Clone, Copy)]
+enum Counted {
+    Nowhere,
+    /// For the browser, and nothing else.
+    Browser(Digest),
+    Code(Origin),
+    Password(Digest, Origin),
+}
+
+impl Attempt<'_> {
+    /// The claim of who makes it, before it is decided.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Takes it back: it was right, or was not looked at.
+    pub fn forgive(mut self) {
+        self.forgiven = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let result = match self.forgiven {
+            true => Decision::TakenBack,
+            false => Decision::Failed(self.at),
+        };
+        self.throttle.state().decide(self.counted, result);
+    }
+}
+
+impl Throttle {
+    /// `registrations_per_hour` of zero is no limit.
+    pub fn new(registrations_per_hour: u32) -> Self {
+        Self {
+            state: Mutex::new(State::new()),
+            registrations_per_hour,
+        }
+    }
+
+    /// Begins an attempt at a password.
+    ///
+    /// # Errors
+    ///
+    /// If it comes too early; then it is not counted and nothing may be looked at.
+    pub fn begin(
+        &self,
+        target: Target,
+        address: IpAddr,
+        now: Duration,
+    ) -> Result<Attempt<'_>, TooEarly> {
+        let origin = Origin::of(address);
+        let counted = match target {
+            Target::Account(account) => Counted::Password(account, origin),
+            Target::Device(browser) => Counted::Browser(browser),
+        };
+        let mut state = self.state();
+        match state.verdict(counted, None, now) {
+            Verdict::Go => Ok(self.counting(&mut state, counted, origin, now)),
+            Verdict::Undecided => Err(TooEarly::Undecided),
+            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
+        }
+    }
+
+    /// Begins an attempt at a code, of which `of_account` is what its account, or its browser, says
+    /// still has to be waited.
+    ///
+    /// # Errors
+    ///
+    /// As [`Throttle::begin`].
+    pub fn begin_code(
+        &self,
+        from: CodeFrom,
+        address: IpAddr,
+        of_account: Option<Duration>,
+        now: Duration,
+    ) -> Result<Attempt<'_>, TooEarly> {
+        let origin = Origin::of(address);
+        let mut counted = match from {
+            CodeFrom::KnownBrowser => Counted::Nowhere,
+            CodeFrom::Excused | CodeFrom::Stranger => Counted::Code(origin),
+        };
+        let mut state = self.state();
+        if from == CodeFrom::Excused && state.verdict(counted, None, now) != Verdict::Go {
+            counted = Counted::Nowhere;
+        }
+        match state.verdict(counted, of_account, now) {
+            Verdict::Go => Ok(self.counting(&mut state, counted, origin, now)),
+            Verdict::Undecided => Err(TooEarly::Undecided),
+            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
+        }
+    }
+
+    fn counting(
+        &self,
+        state: &mut State,
+        counted: Counted,
+        origin: Origin,
+        now: Duration,
+    ) -> Attempt<'_> {
+        state.begin(counted);
+        let standing = match counted {
+            Counted::Browser(_) => Standing::Known,
+            _ => state.standing(origin),
+        };
+        Attempt {
+            throttle: self,
+            counted,
+            at: now,
+            standing,
+            forgiven: false,
+        }
+    }
+
+    /// The claim of a stranger at this address.
+    pub fn standing(&self, address: IpAddr) -> Standing {
+        self.state().standing(Origin::of(address))
+    }
+
+    /// Clears an account's counts, or its browser's, after a login with both factors. The network
+    /// keeps its count: one's own account must not buy guesses at others.
+    pub fn clear(&self, target: Target) {
+        let mut state = self.state();
+        match target {
+            Target::Account(account) => {
+                state.from_networks.remove_if(|(of, _)| *of == account);
+                state.from_blocks.remove_if(|(of, _)| *of == account);
+                state.accounts.remove(account);
+            }
+            Target::Device(browser) => state.browsers.remove(browser),
+        }
+    }
+
+    /// Notes that an account, which is no new one of a stranger's, logged in from there at `at`.
+    pub fn note_member(&self, account: Digest, address: IpAddr, at: Duration) {
+        let (origin, mut state) = (Origin::of(address), self.state());
+        state.members.row_made(origin).add(account, at);
+        if let Some(block) = origin.block() {
+            state.block_members.row_made(block).add(account, at);
+        }
+    }
+
+    /// Counts a request for a new password.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if the network has had its share for this hour.
+    pub fn recovery(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
+        let state = &mut *self.state();
+        let (networks, blocks) = (&mut state.recoveries, &mut state.block_recoveries);
+        take(networks, blocks, address, RECOVERIES, now)
+    }
+
+    /// Counts a new account, or one that is refused because its name or address is taken.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if the network has had its share for this hour.
+    pub fn registration(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
+        if self.registrations_per_hour == 0 {
+            return Ok(());
+        }
+        let state = &mut *self.state();
+        let (networks, blocks) = (&mut state.registrations, &mut state.block_registrations);
+        take(networks, blocks, address, self.registrations_per_hour, now)
+    }
+
+    /// Takes back a registration that was not looked at, or could not be saved.
+    pub fn forgive_registration(&self, address: IpAddr, at: Duration) {
+        let (origin, mut state) = (Origin::of(address), self.state());
+        if let Some(network) = state.registrations.row_if_there(origin) {
+            network.take_back(at);
+        }
+        let block = origin.block();
+        if let Some(block) = block.and_then(|block| state.block_registrations.row_if_there(block)) {
+            block.take_back(at);
+        }
+    }
+
+    /// Every change of the state is complete in itself, so one cut short by a panic leaves at most
+    /// a count too many.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds one to a network's hour, and to that of its /48, or to neither.
+fn take(
+    networks: &mut Table<Origin, Hourly>,
+    blocks: &mut Table<Block, Hourly>,
+    address: IpAddr,
+    limit: u32,
+    now: Duration,
+) -> Result<(), Duration> {
+    let origin = Origin::of(address);
+    let of_block = limit.saturating_mul(BLOCK);
+    let wait = networks.row(origin).and_then(|row| row.wait(limit, now));
+    let block = origin.block().and_then(|block| blocks.row(block));
+    let block_wait = block.and_then(|row| row.wait(of_block, now));
+    if let Some(wait) = wait.max(block_wait) {
+        return Err(wait);
+    }
+    networks.row_made(origin).add(now);
+    if let Some(block) = origin.block() {
+        blocks.row_made(block).add(now);
+    }
+    Ok(())
+}
+
+struct State {
+    /// Wrong passwords for an account from a network, and from a /48.
+    from_networks: Table<(Digest, Origin), InARow>,
+    from_blocks: Table<(Digest, Block), Spread<Origin>>,
+    /// Wrong passwords for an account from everywhere.
+    accounts: Table<Digest, Spread<Place>>,
+    browsers: Table<Digest, InARow>,
+    /// Wrong passwords and codes from a network, and from a /48.
+    networks: Table<Origin, OfLate>,
+    blocks: Table<Block, OfLate>,
+    members: Table<Origin, Members>,
+    block_members: Table<Block, Members>,
+    recoveries: Table<Origin, Hourly>,
+    block_recoveries: Table<Block, Hourly>,
+    registrations: Table<Origin, Hourly>,
+    block_registrations: Table<Block, Hourly>,
+}
+
+/// A network as the count over all of them knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Address(Origin),
+    Block(Block),
+}
+
+impl Place {
+    fn of(origin: Origin) -> Self {
+        origin.block().map_or(Self::Address(origin), Self::Block)
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            from_networks: Table::new(MAX_ROWS),
+            from_blocks: Table::new(MAX_ROWS),
+            accounts: Table::new(MAX_ROWS),
+            browsers: Table::new(MAX_ROWS),
+            networks: Table::new(MAX_ROWS),
+            blocks: Table::new(MAX_LARGE_ROWS),
+            members: Table::new(MAX_LARGE_ROWS),
+            block_members: Table::new(MAX_LARGE_ROWS),
+            recoveries: Table::new(MAX_ROWS),
+            block_recoveries: Table::new(MAX_LARGE_ROWS),
+            registrations: Table::new(MAX_ROWS),
+            block_registrations: Table::new(MAX_LARGE_ROWS),
+        }
+    }
+
+    /// What all counts together say, of which one is that of codes. Waiting as long as it says is
+    /// enough: members of a network may be fewer by then, and its limit lower.
+    fn verdict(&self, counted: Counted, of_codes: Option<Duration>, now: Duration) -> Verdict {
+        let at = |then: Duration| {
+            let passed = then.saturating_sub(now);
+            let left = of_codes.map(|wait| wait.saturating_sub(passed));
+            let left = left.filter(|left| !left.is_zero());
+            left.map_or(Verdict::Go, Verdict::Wait)
+                .max(self.verdict_at(counted, then))
+        };
+        let mut verdict = at(now);
+        let mut then = now;
+        // It waits less each time, and never beyond a quarter of an hour after the last failure.
+        while let Verdict::Wait(left) = at(then) {
+            then = then.saturating_add(left);
+            verdict = Verdict::Wait(then.saturating_sub(now));
+            if then == Duration::MAX {
+                break;
+            }
+        }
+        verdict
+    }
+
+    fn verdict_at(&self, counted: Counted, now: Duration) -> Verdict {
+        match counted {
+            Counted::Nowhere => Verdict::Go,
+            Counted::Browser(browser) => self
+                .browsers
+                .row(browser)
+                .map_or(Verdict::Go, |row| row.verdict(BROWSER, now)),
+            Counted::Code(origin) => self.network_verdict(origin, now),
+            Counted::Password(account, origin) => self
+                .account_verdict(account, origin, now)
+                .max(self.network_verdict(origin, now)),
+        }
+    }
+
+    fn account_verdict(&self, account: Digest, origin: Origin, now: Duration) -> Verdict {
+        let from_network = self.from_networks.row((account, origin));
+        let from_block = origin.block();
+        let from_block = from_block.and_then(|block| self.from_blocks.row((account, block)));
+        [
+            from_network.map(|row| row.verdict(ACCOUNT_FROM_NETWORK, now)),
+            from_block.map(|row| row.verdict(now)),
+            self.accounts.row(account).map(|row| row.verdict(now)),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(Verdict::Go, Verdict::max)
+    }
+
+    fn network_verdict(&self, origin: Origin, now: Duration) -> Verdict {
+        let network = self.networks.row(origin);
+        let network = network.map(|row| row.verdict(self.limit(origin, now), now));
+        let block = origin.block().and_then(|block| {
+            let row = self.blocks.row(block)?;
+            Some(row.verdict(self.block_limit(block, now), now))
+        });
+        network.max(block).unwrap_or(Verdict::Go)
+    }
+
+    /// A network's limit, which its members raise.
+    fn limit(&self, origin: Origin, now: Duration) -> Limit {
+        let members = self.members.row(origin).map_or(0, |row| row.count(now));
+        NETWORK.with_free(NETWORK.free.saturating_add(members))
+    }
+
+    fn block_limit(&self, block: Block, now: Duration) -> Limit {
+        let members = self
+            .block_members
+            .row(block)
+            .map_or(0, |row| row.count(now));
+        NETWORK.with_free(NETWORK.free.saturating_add(members).saturating_mul(BLOCK))
+    }
+
+    fn begin(&mut self, counted: Counted) {
+        match counted {
+            Counted::Nowhere => {}
+            Counted::Browser(browser) => self.browsers.row_made(browser).begin(),
+            Counted::Code(origin) => self.begin_from(origin),
+            Counted::Password(account, origin) => {
+                self.from_networks.row_made((account, origin)).begin();
+                if let Some(block) = origin.block() {
+                    self.from_blocks.row_made((account, block)).begin(origin);
+                }
+                self.accounts.row_made(account).begin(Place::of(origin));
+                self.begin_from(origin);
+            }
+        }
+    }
+
+    fn begin_from(&mut self, origin: Origin) {
+        self.networks.row_made(origin).begin();
+        if let Some(block) = origin.block() {
+            self.blocks.row_made(block).begin();
+        }
+    }
+
+    fn decide(&mut self, counted: Counted, result: Decision) {
+        match counted {
+            Counted::Nowhere => {}
+            Counted::Browser(browser) => {
+                decide(&mut self.browsers, browser, result, |row| {
+                    row.decide(result)
+                });
+            }
+            Counted::Code(origin) => self.decide_from(origin, result),
+            Counted::Password(account, origin) => {
+                let key = (account, origin);
+                decide(&mut self.from_networks, key, result, |row| {
+                    row.decide(result);
+                });
+                if let Some(block) = origin.block() {
+                    let key = (account, block);
+                    decide(&mut self.from_blocks, key, result, |row| {
+                        row.decide(origin, result);
+                    });
+                }
+                decide(&mut self.accounts, account, result, |row| {
+                    row.decide(Place::of(origin), result);
+                });
+                self.decide_from(origin, result);
+            }
+        }
+    }
+
+    fn decide_from(&mut self, origin: Origin, result: Decision) {
+        let at = match result {
+            Decision::Failed(at) => at,
+            Decision::TakenBack => Duration::ZERO,
+        };
+        let limit = self.limit(origin, at);
+        decide(&mut self.networks, origin, result, |row| {
+            row.decide(limit, result);
+        });
+        if let Some(block) = origin.block() {
+            let limit = self.block_limit(block, at);
+            decide(&mut self.blocks, block, result, |row| {
+                row.decide(limit, result);
+            });
+        }
+    }
+
+    /// Failures that are too old to count do no harm here: who comes first is all they decide.
+    fn standing(&self, origin: Origin) -> Standing {
+        let failures = self.networks.row(origin).map_or(0, OfLate::failures);
+        Standing::Stranger { failures }
+    }
+}
+
+/// Decides an attempt in its row. One that has made room, or was cleared, is made again only for a
+/// failure.
+fn decide<K, V>(table: &mut Table<K, V>, key: K, result: Decision, decide: impl FnOnce(&mut V))
+where
+    K: Copy + Eq + Hash,
+    V: Weight + Default,
+{
+    match result {
+        Decision::Failed(_) => decide(table.row_made(key)),
+        Decision::TakenBack => {
+            table.row_if_there(key).map(decide);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Where those wait whose turn depends on what others' attempts come to.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::gate::Busy;
+
+/// How long nothing may arrive before they are told to try again: longer than any hash waits.
+const TICK: Duration = Duration::from_secs(1);
+const TICKS: u32 = 20;
+
+/// How many results one waits for at most, so that nobody is overtaken for ever.
+const MOST_RESULTS: u32 = 1000;
+
+/// Those who wait, a bounded number.
+pub struct Results {
+    state: Mutex<State>,
+    arrived: Condvar,
+    max_waiting: usize,
+}
+
+#[derive(Default)]
+struct State {
+    arrivals: u64,
+    waiting: usize,
+}
+
+impl Results {
+    pub fn new(max_waiting: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+            max_waiting,
+        }
+    }
+
+    /// Says that an attempt is decided.
+    pub fn arrived(&self) {
+        self.state().arrivals += 1;
+        self.arrived.notify_all();
+    }
+
+    /// Asks until there is an answer, and again whenever an attempt is decided.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if too many wait already, or it has lasted too long.
+    pub fn wait_for<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Result<T, Busy> {
+        let (mut ticks, mut results) = (0, 0);
+        while ticks < TICKS && results < MOST_RESULTS {
+            // Noted before asking: what arrives meanwhile must not be waited for.
+            let seen = self.state().arrivals;
+            if let Some(answer) = ask() {
+                return Ok(answer);
+            }
+            let mut state = self.state();
+            if state.waiting >= self.max_waiting {
+                return Err(Busy);
+            }
+            state.waiting += 1;
+            let (mut state, waited) = self
+                .arrived
+                .wait_timeout_while(state, TICK, |state| state.arrivals == seen)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+            if waited.timed_out() {
+                ticks += 1;
+            } else {
+                results += 1;
+            }
+        }
+        Err(Busy)
+    }
+
+    /// A panic cannot happen while it is held.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_asks_again_when_a_result_arrives() {
+        let (results, decided) = (Results::new(1), AtomicBool::new(false));
+        let asked = AtomicBool::new(false);
+        let answer = thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                results.wait_for(|| {
+                    asked.store(true, Ordering::SeqCst);
+                    decided.load(Ordering::SeqCst).then_some(7)
+                })
+            });
+            while !asked.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            decided.store(true, Ordering::SeqCst);
+            results.arrived();
+            waiting.join().unwrap()
+        });
+        assert_eq!(answer.unwrap(), 7);
+    }
+
+    #[test]
+    fn who_finds_too_many_waiting_is_told_so() {
+        let results = Results::new(0);
+        assert!(results.wait_for(|| None::<()>).is_err());
+        assert!(results.wait_for(|| Some(())).is_ok());
+    }
+}
