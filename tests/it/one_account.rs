@@ -144,7 +144,7 @@ fn no_name_and_no_address_leaves_its_field_in_a_mail() {
         }
     }
     // The oddest there may be.
-    let (name, email) = ("A.b_c-d+e", "!#$%&'*+-/=?^_`{|}~.x@example.com");
+    let (name, email) = ("A.b_c-d+e", "x#&'*+-/=?^_{}~.x@example.com");
     let form = [("username", name), ("email", email), ("password", PASSWORD)];
     visitor.post("/register", &form).expect("registered");
 

@@ -108,18 +108,26 @@ fn a_disk_that_fails_before_the_new_file_is_in_place_changes_nothing() {
 
 #[test]
 fn a_directory_that_cannot_be_synced_leaves_memory_and_disk_agreed() {
-    let setup = failing("fsync", "EIO", "", 1);
+    let setup = Setup::new();
     let mut server = setup.start();
     let visitor = Visitor::program(&server);
     let login = [("username", "alice"), ("password", PASSWORD)];
+    // The first is that of the new file.
+    let injection = Injection {
+        call: "fsync".to_owned(),
+        nth: 2,
+        fault: Fault::Error("EIO"),
+    };
+    let tracer = Tracer::inject(&server, Thread::Users, &injection);
 
     let answer = register(&visitor, "alice");
 
+    tracer.detach();
     assert_eq!(answer, (503, "not_saved".to_owned()));
     assert!(server.users()["users"]["alice"].is_object());
     visitor.post("/login", &login).expect("enrol_required");
     server.kill();
-    let server = setup.under(&[]).start();
+    let server = setup.start();
     visitor
         .at(&server)
         .post("/login", &login)

@@ -47,17 +47,21 @@ impl Thread {
 
     fn id(self, server: &Server) -> String {
         let (name, nth) = match self {
-            Self::Users => ("store", 0),
+            Self::Users => ("store", 2),
             Self::Sessions => ("store", 1),
             Self::Errands => ("errands", 0),
         };
         let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
         let mut found: Vec<u32> = tasks
             .map(|task| task.unwrap())
-            .filter(|task| fs::read_to_string(task.path().join("comm")).unwrap().trim() == name)
+            .filter(|task| {
+                // A thread of the start may end meanwhile.
+                let comm = fs::read_to_string(task.path().join("comm"));
+                comm.is_ok_and(|comm| comm.trim() == name)
+            })
             .map(|task| task.file_name().to_str().unwrap().parse().unwrap())
             .collect();
-        // The accounts are opened first.
+        // The accounts are started last, after the rules and the sessions.
         found.sort_unstable();
         found[nth].to_string()
     }
