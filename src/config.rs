@@ -353,6 +353,11 @@ fn origin(text: &str) -> Result<Url, String> {
 fn domain(text: &str) -> Result<String, String> {
     match Host::parse(text.trim_start_matches('.')) {
         Ok(Host::Domain(domain)) if domain.contains('.') && !domain.ends_with('.') => Ok(domain),
+        Ok(Host::Domain(domain)) if !domain.contains('.') => Err(
+            "a single label, for which browsers keep no cookie: take a domain such as example.com, \
+             or at home one such as house.home.arpa"
+                .to_owned(),
+        ),
         _ => Err("not a domain such as example.com".to_owned()),
     }
 }
