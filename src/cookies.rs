@@ -40,6 +40,19 @@ impl Cookies {
         request.cookies(self.session)
     }
 
+    /// The visitor's cookies without those of the session's name, as one field.
+    pub fn others(&self, request: &Request) -> String {
+        let fields = request.headers.iter().filter(|(name, _)| name == "cookie");
+        let pairs = fields
+            .flat_map(|(_, value)| value.split(';'))
+            .map(str::trim);
+        let name = |pair: &str| pair.split('=').next().map(str::trim) == Some(self.session);
+        let kept: Vec<&str> = pairs
+            .filter(|pair| !pair.is_empty() && !name(pair))
+            .collect();
+        kept.join("; ")
+    }
+
     pub fn login<'a>(&self, request: &'a Request) -> Option<&'a str> {
         request.cookie(LOGIN)
     }

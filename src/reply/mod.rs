@@ -41,6 +41,8 @@ pub struct Identity {
     pub email: String,
     pub name: String,
     pub groups: Vec<String>,
+    /// What of the visitor's cookies is the application's, where the proxy cannot tell by itself.
+    pub cookies: Option<String>,
 }
 
 impl From<Outcome> for Reply {

@@ -171,6 +171,11 @@ impl Presenter {
         }
         if let Some(identity) = &reply.identity {
             headers.extend(identity_fields(identity));
+            let cookies = identity
+                .cookies
+                .as_ref()
+                .filter(|cookies| !cookies.is_empty());
+            headers.extend(cookies.map(|cookies| ("Cookie", cookies.clone())));
         }
         if reply.clear_site_data {
             // Not `"cookies"`: those of every host beside ours would go too, and the one by which

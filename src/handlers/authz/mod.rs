@@ -46,7 +46,11 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
         return Ok(turned_away(app, &me.account, dialect, &asked));
     }
 
-    Ok(Reply::from(Outcome::Admitted).identifying(identity(&me.account)))
+    let mut identity = identity(&me.account);
+    if takes_cookies(request) {
+        identity.cookies = Some(app.cookies.others(request));
+    }
+    Ok(Reply::from(Outcome::Admitted).identifying(identity))
 }
 
 /// What is answered to a question that nothing can be said about.
@@ -118,6 +122,12 @@ fn is_strict(request: &Request) -> bool {
     parts.any(|part| part == "strict" || part.starts_with("strict="))
 }
 
+/// Whether the proxy has the application see the cookies that it finds in the answer, in place of
+/// the visitor's: Traefik cannot take one out of many.
+fn takes_cookies(request: &Request) -> bool {
+    request.query.split('&').any(|part| part == "cookie")
+}
+
 /// Shown at the application's host, so its links say where they lead.
 fn not_the_visitors(app: &App, why: &str) -> Refusal {
     let outcome = Outcome::ForeignField(why.to_owned());
@@ -176,5 +186,6 @@ fn identity(account: &Account) -> Identity {
         email: account.email.clone(),
         name: account.username.clone(),
         groups: account.groups.clone(),
+        cookies: None,
     }
 }
