@@ -1,8 +1,10 @@
 //! What the program does beside serving: print a proxy's configuration, examine a deployment.
 
-use std::fs::{self, OpenOptions, Permissions};
+mod configuration;
+
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::net::{Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,27 +12,13 @@ use crate::clock::Clock;
 use crate::config::{self, Command, Doctor, ProxyConfig};
 use crate::doctor::{self, Verdict};
 use crate::log::complain;
-use crate::proxy_config::File;
+use crate::proxy_config;
 
 /// Does what does not serve. The exit code is 0 if all is well, 2 for a wrong call, which a file
 /// that cannot be read is too, and else 1.
 pub fn carry_out(command: &Command) -> ExitCode {
     match command {
-        Command::ProxyConfig(wanted) => match wanted.files() {
-            Ok(files) => match hand_out(wanted, &files) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    let hint =
-                        "give a folder you may write to with --dir, or none to have it printed";
-                    complain(
-                        &format!("cannot write the configuration: {error}"),
-                        Some(hint),
-                    );
-                    ExitCode::FAILURE
-                }
-            },
-            Err(why) => misused(&why, config::PROXY_CONFIG_EXAMPLE),
-        },
+        Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),
     }
 }
@@ -39,6 +27,36 @@ pub fn carry_out(command: &Command) -> ExitCode {
 fn misused(why: &str, example: &str) -> ExitCode {
     complain(why, Some(example));
     ExitCode::from(2)
+}
+
+fn print_configuration(asked: &ProxyConfig) -> ExitCode {
+    let wanted = asked.wanted(has_ipv6());
+    let made = wanted.and_then(|wanted| {
+        let files = proxy_config::files(asked.proxy(), &wanted)?;
+        Ok((files, wanted.applications))
+    });
+    let (files, applications) = match made {
+        Ok(made) => made,
+        Err(why) => {
+            return misused(&why, config::PROXY_CONFIG_EXAMPLE);
+        }
+    };
+    let done = match &asked.dir {
+        Some(dir) => configuration::write(dir, &files, &applications),
+        None => configuration::print(&files),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&why, None);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether a proxy on this machine can listen on IPv6.
+fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 fn call_doctor(asked: &Doctor) -> ExitCode {
@@ -86,38 +104,4 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
 /// A file of a line or a few certificates.
 fn read_small(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"))
-}
-
-/// Prints a configuration, each file after its name if there are several, or writes it.
-fn hand_out(wanted: &ProxyConfig, files: &[File]) -> io::Result<()> {
-    if let Some(dir) = &wanted.dir {
-        if !dir.is_dir() {
-            fs::create_dir_all(dir)?;
-            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-        }
-        return files
-            .iter()
-            .try_for_each(|file| write_own(&dir.join(&file.name), &file.text));
-    }
-    let mut out = io::stdout().lock();
-    for file in files {
-        if files.len() > 1 {
-            writeln!(out, "# file: {}", file.name)?;
-        }
-        out.write_all(file.text.as_bytes())?;
-    }
-    out.flush()
-}
-
-/// Writes a file for its owner alone, whatever the umask: whoever may change a proxy's
-/// configuration may pass the check.
-fn write_own(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::{address, domain, origin};
 use crate::doctor::Patient;
-use crate::proxy_config::{self, Proxy, Wanted};
+use crate::proxy_config::{self, Application, Proxy, Wanted};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -69,25 +69,25 @@ impl Doctor {
     }
 }
 
-/// Prints a complete configuration: one login for an application that has none of its own.
+/// Prints a complete configuration: one login for applications that have none of their own.
 #[derive(Args)]
 pub struct ProxyConfig {
     /// Which proxy
     proxy: Known,
 
-    /// The host of the application
-    #[arg(long, value_name = "HOST", value_parser = proxy_config::host)]
-    app: String,
+    /// The host of an application and where it listens; repeat it for more of them
+    #[arg(long = "app", value_name = "HOST=ADDR:PORT", value_parser = app, required = true)]
+    apps: Vec<App>,
 
-    /// Where the application listens
+    /// Where the application listens, if its --app does not say
     #[arg(long, value_name = "ADDR:PORT", value_parser = proxy_config::upstream)]
-    upstream: String,
+    upstream: Option<String>,
 
-    /// How visitors reach the login [default: auth.DOMAIN of the application's, by https]
+    /// How visitors reach the login [default: auth.DOMAIN of the session's, by https]
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 
-    /// The domain the session is shared in [default: the application's]
+    /// The domain the session is shared in [default: the one above the first application]
     #[arg(long, env = "AUTH_COOKIE_DOMAIN", value_name = "DOMAIN", value_parser = domain)]
     cookie_domain: Option<String>,
 
@@ -116,33 +116,88 @@ enum Known {
     Traefik,
 }
 
+/// An application as it was named.
+#[derive(Clone)]
+struct App {
+    host: String,
+    upstream: Option<String>,
+}
+
+fn app(text: &str) -> Result<App, String> {
+    let (host, upstream) = match text.split_once('=') {
+        Some((host, upstream)) => (host, Some(proxy_config::upstream(upstream)?)),
+        None => (text, None),
+    };
+    let host = proxy_config::host(host)?;
+    Ok(App { host, upstream })
+}
+
 impl ProxyConfig {
+    /// What is to be printed; `ipv6` says whether this machine has it.
+    ///
     /// # Errors
     ///
     /// Why these values do not go together, in one line.
-    pub fn files(&self) -> Result<Vec<proxy_config::File>, String> {
-        let proxy = match self.proxy {
-            Known::Nginx => Proxy::Nginx,
-            Known::Caddy => Proxy::Caddy,
-            Known::Haproxy => Proxy::Haproxy,
-            Known::Traefik => Proxy::Traefik,
-        };
-        let parent = self.app.split_once('.').map_or("", |(_, parent)| parent);
-        let domain = self.cookie_domain.as_deref().unwrap_or(parent);
+    pub fn wanted(&self, ipv6: bool) -> Result<Wanted, String> {
+        let applications = self.applications()?;
+        let domain = self.domain()?;
         let public_url = match &self.public_url {
             Some(url) => url.clone(),
             None => origin(&format!("https://auth.{domain}"))?,
         };
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
         let key = self.key.clone().or_else(|| self.cert.clone());
-        let wanted = Wanted {
-            app: self.app.clone(),
-            upstream: self.upstream.clone(),
+        Ok(Wanted {
+            applications,
             public_url,
-            cookie_domain: self.cookie_domain.clone(),
+            cookie_domain: domain,
             auth: self.listen.unwrap_or(local),
             certificate: self.cert.clone().zip(key),
+            ipv6,
+        })
+    }
+
+    pub fn proxy(&self) -> Proxy {
+        match self.proxy {
+            Known::Nginx => Proxy::Nginx,
+            Known::Caddy => Proxy::Caddy,
+            Known::Haproxy => Proxy::Haproxy,
+            Known::Traefik => Proxy::Traefik,
+        }
+    }
+
+    fn applications(&self) -> Result<Vec<Application>, String> {
+        let alone = self.apps.len() == 1;
+        let listens = |app: &App| match (&app.upstream, &self.upstream) {
+            (Some(upstream), None) => Ok(upstream.clone()),
+            (None, Some(upstream)) if alone => Ok(upstream.clone()),
+            (Some(_), Some(_)) => Err(format!(
+                "where {} listens is said twice: leave out --upstream",
+                app.host
+            )),
+            (None, _) => Err(format!(
+                "where does {host} listen? Say it as --app {host}=ADDR:PORT",
+                host = app.host
+            )),
         };
-        proxy_config::files(proxy, &wanted)
+        let application = |app: &App| {
+            Ok(Application {
+                host: app.host.clone(),
+                upstream: listens(app)?,
+            })
+        };
+        self.apps.iter().map(application).collect()
+    }
+
+    /// The domain given, or the one directly above the first application, if it can be shared in.
+    fn domain(&self) -> Result<String, String> {
+        if let Some(domain) = &self.cookie_domain {
+            return Ok(domain.clone());
+        }
+        let first = self.apps.first().map_or("", |app| app.host.as_str());
+        let above = first.split_once('.').map_or("", |(_, above)| above);
+        domain(above).map_err(|why| {
+            format!("the domain above {first}, {above}, is {why}; give another by --cookie-domain")
+        })
     }
 }

@@ -37,7 +37,7 @@ pub(super) const EXAMPLES: [(&str, &str); 18] = [
 
 /// Hints for wrong calls of commands.
 pub const PROXY_CONFIG_EXAMPLE: &str =
-    "for instance auth_user proxy-config caddy --app app.example.com --upstream 127.0.0.1:9000";
+    "for instance auth_user proxy-config caddy --app app.example.com=127.0.0.1:9000";
 pub const DOCTOR_EXAMPLE: &str = "for instance auth_user doctor https://app.example.com";
 
 /// Why there is no configuration.

@@ -1,20 +1,21 @@
--- Asks auth_user whether a visitor may have what he asks HAProxy for, at {app}.
+-- Asks auth_user whether a visitor may have what they ask HAProxy for.
 
-local CHECK = "http://{auth}/api/authz/forward-auth"
-
--- Written out: a Host field has many spellings.
-local HOST = "{app_authority}"
+local CHECK = "http://{auth}/api/authz/forward-auth?strict"
 
 -- What the answer depends on, of what a visitor sends.
-local ASKED_BY = { "accept", "cookie", "user-agent", "x-requested-with" }
+local ASKED_BY = {
+    "accept", "authorization", "cookie", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site",
+    "sec-fetch-user", "user-agent", "x-requested-with",
+}
 
 -- Who the visitor is.
 local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email" }
 
--- What a visitor gets of an answer that does not let him in.
-local SHOWN = {
-    "cache-control", "content-security-policy", "content-type", "date", "location",
-    "referrer-policy", "vary", "www-authenticate", "x-content-type-options", "x-frame-options",
+-- What a visitor gets of an answer that does not let them in: all but what is about its framing, and
+-- about the connection it came by.
+local HIDDEN = {
+    ["connection"] = true, ["content-length"] = true, ["keep-alive"] = true,
+    ["strict-transport-security"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
 }
 
 -- The session would let the application act for the visitor everywhere else.
@@ -33,11 +34,16 @@ local function values(field)
     return list
 end
 
+-- The name in `name = value`; nothing if there is no `=`.
+local function name_of(cookie)
+    return cookie:match("^[ \t]*([^=;]-)[ \t]*=")
+end
+
 local function without_session(cookies)
     local kept = {}
     for cookie in cookies:gmatch("[^;]+") do
         local text = cookie:match("^%s*(.-)%s*$")
-        if text ~= "" and text:match("^([^=]*)") ~= SESSION then
+        if text ~= "" and name_of(text) ~= SESSION then
             kept[#kept + 1] = text
         end
     end
@@ -48,7 +54,7 @@ local function question(txn, fields)
     local asked = {
         ["x-forwarded-method"] = { txn.sf:method() },
         ["x-forwarded-proto"] = { "https" },
-        ["x-forwarded-host"] = { HOST },
+        ["x-forwarded-host"] = { txn:get_var("txn.auth_user_host") },
         ["x-forwarded-uri"] = { txn.sf:pathq() },
         ["x-forwarded-for"] = { txn.sf:src() },
     }
@@ -63,9 +69,11 @@ end
 
 local function answer(txn, said)
     local reply = txn:reply({ status = said.status })
-    for _, name in ipairs(SHOWN) do
-        for _, value in ipairs(values(said.headers[name])) do
-            reply:add_header(name, value)
+    for name, field in pairs(said.headers) do
+        if not HIDDEN[name] then
+            for _, value in ipairs(values(field)) do
+                reply:add_header(name, value)
+            end
         end
     end
     if said.body then
@@ -99,4 +107,23 @@ core.register_action("auth_user", { "http-req" }, function(txn)
         txn.http:req_add_header("cookie", cookies)
     end
     txn:set_var("txn.auth_user_admitted", true)
+end)
+
+-- Takes the session's cookie out of those an application sets. A nameless one is sent as if it had
+-- the name its value begins with.
+core.register_action("auth_user_cookies", { "http-res" }, function(txn)
+    local set = values(txn.http:res_get_headers()["set-cookie"])
+    local kept = {}
+    for _, cookie in ipairs(set) do
+        if name_of((cookie:gsub("^[ \t]*=", ""))) ~= SESSION then
+            kept[#kept + 1] = cookie
+        end
+    end
+    if #kept < #set then
+        txn.http:res_del_header("set-cookie")
+        for _, cookie in ipairs(kept) do
+            txn.http:res_add_header("set-cookie", cookie)
+        end
+    end
+    txn:set_var("txn.auth_user_cookies", true)
 end)

@@ -36,6 +36,7 @@ mod owners;
 mod pages;
 #[cfg(feature = "proxies")]
 mod proxies;
+mod proxy_config;
 mod records;
 mod restart;
 mod rules;

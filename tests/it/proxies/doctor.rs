@@ -57,9 +57,9 @@ const FAULTS: [(Kind, &str, &str, &str); 14] = [
     ),
     (
         Kind::Nginx,
-        "rewrite ^ /api/authz/forward-auth break;",
+        "rewrite ^ /api/authz/forward-auth?strict? break;",
         "if ($http_x_forwarded_host) { return 302 https://$http_x_forwarded_host/; }\n\
-         rewrite ^ /api/authz/forward-auth break;",
+         rewrite ^ /api/authz/forward-auth?strict? break;",
         "a stranger cannot say what he asks for",
     ),
     (

@@ -1,7 +1,8 @@
 //! A proxy with what `proxy-config` prints, auth_user and an application behind it.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Answer, PATIENCE, Server, Setup, Visitor, Wire, provider, read, wait_for};
 use crate::proxies::Application;
+use crate::proxies::h2::Stream;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -81,6 +83,10 @@ impl Kind {
     }
 }
 
+/// The application's host, unless a test is about hosts.
+pub(crate) const APP: &str = "app.example.test";
+pub(crate) const LOGIN: &str = "auth.example.test";
+
 impl Deployment {
     pub(crate) fn of(kind: Kind) -> Self {
         Self::with(kind, |_, text| text)
@@ -88,14 +94,34 @@ impl Deployment {
 
     /// As an operator who has changed the files; `edit` gets their names and what is in them.
     pub(crate) fn with(kind: Kind, edit: impl Fn(&str, String) -> String) -> Self {
+        Self::start(kind, &[APP], None, edit)
+    }
+
+    /// With the same application at several hosts.
+    pub(crate) fn at(kind: Kind, hosts: &[&str]) -> Self {
+        Self::start(kind, hosts, None, |_, text| text)
+    }
+
+    /// With `login` in the place of auth_user: what is sent there can be looked at.
+    pub(crate) fn asking(kind: Kind, login: &Application) -> Self {
+        Self::start(kind, &[APP], Some(login.address), |_, text| text)
+    }
+
+    fn start(
+        kind: Kind,
+        hosts: &[&str],
+        login: Option<SocketAddr>,
+        edit: impl Fn(&str, String) -> String,
+    ) -> Self {
         let application = Application::start();
         // A port that was free a moment ago may be taken by now.
         for _ in 0..5 {
             let port = free_port();
             let server = auth_user(port);
             let dir = tempfile::tempdir().unwrap();
-            let certificate = certificate(dir.path());
-            configure(kind, dir.path(), port, &server, &application);
+            let certificate = certificate(dir.path(), hosts);
+            let login = login.unwrap_or(([127, 0, 0, 1], server.port).into());
+            configure(kind, dir.path(), port, login, hosts, &application);
             for entry in fs::read_dir(dir.path()).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -141,19 +167,55 @@ impl Deployment {
         cookies["__Secure-session"].clone()
     }
 
-    pub(crate) fn connect(&self, host: &'static str) -> Wire {
+    /// The field of a session, made past the proxy.
+    pub(crate) fn session_cookie(&self) -> String {
+        format!("Cookie: __Secure-session={}", self.session())
+    }
+
+    pub(crate) fn connect(&self, host: &str) -> Wire {
+        self.connect_to(([127, 0, 0, 1], self.port).into(), host, &[])
+    }
+
+    /// A stream of HTTP/2.
+    pub(crate) fn h2(&self, host: &str) -> Stream {
+        Stream::begin(self.connect_to(([127, 0, 0, 1], self.port).into(), host, &[b"h2"]))
+    }
+
+    pub(crate) fn connect_to(&self, address: SocketAddr, host: &str, protocols: &[&[u8]]) -> Wire {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(provider())
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from(host).unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from(host.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Wire::Tls(Box::new(StreamOwned::new(connection, socket)))
+    }
+
+    /// Sends a head to `host` as it is, but for the `Host` field, and reads the answer's head and as
+    /// much of its body as it says there is. The connection may stay open.
+    pub(crate) fn raw(&self, host: &str, line: &str, fields: &[&str]) -> (Wire, Answer) {
+        let mut head = format!("{line} HTTP/1.1\r\nHost: {host}:{}\r\n", self.port);
+        for field in fields {
+            head.push_str(field);
+            head.push_str("\r\n");
+        }
+        head.push_str("\r\n");
+        let mut wire = self.connect(host);
+        wire.send(head.as_bytes());
+        let mut answer = Answer::parse(&wire.read_head());
+        let length = answer
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; if line.starts_with("HEAD") { 0 } else { length }];
+        wire.read_exact(&mut body).unwrap();
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        (wire, answer)
     }
 
     /// Sends a request to the application, head and body as they are, and reads the answer.
@@ -164,7 +226,7 @@ impl Deployment {
     pub(crate) fn send(&self, line: &str, fields: &[&str], body: &[u8]) -> Answer {
         let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
         if !fields.iter().any(|field| field.starts_with("Host: ")) {
-            head.push_str(&format!("Host: app.example.test:{}\r\n", self.port));
+            head.push_str(&format!("Host: {APP}:{}\r\n", self.port));
         }
         if !body.is_empty() {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
@@ -174,7 +236,7 @@ impl Deployment {
             head.push_str("\r\n");
         }
         head.push_str("\r\n");
-        let mut wire = self.connect("app.example.test");
+        let mut wire = self.connect(APP);
         wire.send(head.as_bytes());
         wire.send(body);
         Answer::parse(&wire.read_to_end())
@@ -199,7 +261,7 @@ fn free_port() -> u16 {
 }
 
 fn auth_user(port: u16) -> Server {
-    let url = format!("https://auth.example.test:{port}");
+    let url = format!("https://{LOGIN}:{port}");
     Server::start_with(&[
         "--no-tls",
         "--public-url",
@@ -212,25 +274,38 @@ fn auth_user(port: u16) -> Server {
 }
 
 /// One file with certificate and key, which every proxy takes.
-fn certificate(dir: &Path) -> CertificateDer<'static> {
-    let names = ["app.example.test", "auth.example.test"].map(str::to_owned);
+fn certificate(dir: &Path, hosts: &[&str]) -> CertificateDer<'static> {
+    let names: Vec<String> = hosts
+        .iter()
+        .chain(&[LOGIN])
+        .map(|host| (*host).to_owned())
+        .collect();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     let both = format!("{}{}", cert.pem(), signing_key.serialize_pem());
     fs::write(dir.join("both.pem"), both).unwrap();
     cert.der().clone()
 }
 
-fn configure(kind: Kind, dir: &Path, port: u16, server: &Server, application: &Application) {
-    let url = format!("https://auth.example.test:{port}");
-    let listen = format!("127.0.0.1:{}", server.port);
-    let upstream = application.address.to_string();
+fn configure(
+    kind: Kind,
+    dir: &Path,
+    port: u16,
+    login: SocketAddr,
+    hosts: &[&str],
+    application: &Application,
+) {
+    let url = format!("https://{LOGIN}:{port}");
     let pem = dir.join("both.pem");
-    let (status, _, err) = Setup::bare()
+    let mut setup = Setup::bare()
         .with(&["proxy-config", kind.name()])
-        .with(&["--app", "app.example.test", "--upstream", &upstream])
-        .with(&["--public-url", &url, "--listen", &listen])
+        .with(&["--cookie-domain", "example.test"])
+        .with(&["--public-url", &url, "--listen", &login.to_string()])
         .with(&["--cert", pem.to_str().unwrap()])
-        .with(&["--dir", dir.to_str().unwrap()])
-        .run();
+        .with(&["--dir", dir.to_str().unwrap()]);
+    for host in hosts {
+        let app = format!("{host}={}", application.address);
+        setup = setup.with(&["--app", &app]);
+    }
+    let (status, _, err) = setup.run();
     assert!(status.success(), "{err}");
 }

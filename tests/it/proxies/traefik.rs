@@ -3,10 +3,13 @@
 
 use crate::harness::{Answer, Server, Setup, Visitor};
 
+/// The address in what is printed, without the host.
+const QUESTION: &str = "/api/authz/forward-auth?strict&cookie";
+
 /// The question Traefik asks about a visitor's request: a GET with the fields of the visitor, and
 /// those it has made anew from the connection.
 fn ask(server: &Server, method: &str, uri: &str, fields: &[&str]) -> Answer {
-    let mut head = String::from("GET /api/authz/forward-auth HTTP/1.1\r\n");
+    let mut head = format!("GET {QUESTION} HTTP/1.1\r\n");
     let own = [
         "Host: 127.0.0.1:8000",
         "User-Agent: Mozilla/5.0",
@@ -45,11 +48,12 @@ fn traefik_is_told_who_is_there_and_where_strangers_go() {
     let (visitor, _) = Visitor::with_account(&server, "alice");
     let session = visitor.cookies.borrow()["__Secure-session"].clone();
     let session = format!("Cookie: a=b; __Secure-session={session}");
-    // It passes on what else the visitor sends.
+    // It passes on what else the visitor sends, and adds what it knows itself.
     let spoofed = [
-        "Remote-User: root",
-        "X_Forwarded_Uri: /x",
         "X-Original-URL: https://x/",
+        "X-Forwarded-Port: 443",
+        "X-Forwarded-Server: proxy",
+        "X-Real-Ip: 192.0.2.7",
     ];
 
     let known = ask(
@@ -90,6 +94,109 @@ fn traefik_is_told_who_is_there_and_where_strangers_go() {
     assert_eq!(program.status, 401);
 }
 
+/// As `authResponseHeaders` has it: the application gets the answer's `Cookie`, or none.
+#[test]
+fn the_application_behind_traefik_gets_all_cookies_but_the_session() {
+    let server = server();
+    let (visitor, _) = Visitor::with_account(&server, "alice");
+    let session = visitor.cookies.borrow()["__Secure-session"].clone();
+    let session = format!("__Secure-session={session}");
+
+    for (cookies, expected) in [
+        (format!("Cookie: {session}"), None),
+        (format!("Cookie: {session}; a=b"), Some("a=b")),
+        (format!("Cookie: a=b;\t{session};c=d"), Some("a=b; c=d")),
+        (
+            format!("Cookie: a=b\r\nCookie: {session}; c=d"),
+            Some("a=b; c=d"),
+        ),
+        (
+            format!("Cookie: __Secure-session=x; {session}; c"),
+            Some("c"),
+        ),
+        (
+            format!("Cookie: {session}; __Secure-session =x; c="),
+            Some("c="),
+        ),
+    ] {
+        let answer = ask(&server, "GET", "/", &[&cookies]);
+
+        assert_eq!(answer.status, 200, "{cookies:?} {answer:?}");
+        assert_eq!(answer.header("cookie"), expected, "{cookies:?}");
+    }
+}
+
+#[test]
+fn traefik_lets_nothing_through_that_only_a_proxy_may_say() {
+    let server = server();
+    let (visitor, _) = Visitor::with_account(&server, "alice");
+    let session = visitor.cookies.borrow()["__Secure-session"].clone();
+    let session = format!("Cookie: __Secure-session={session}");
+    for field in [
+        "Remote-Whatever: x",
+        "Remote.User: x",
+        "X_WebAuth_Whatever: x",
+        "X-Auth-Whatever: x",
+        "X-Rewrite-Whatever: x",
+        "X-Forwarded-Whatever: x",
+    ] {
+        let answer = ask(&server, "GET", "/", &[&session, field]);
+
+        assert_eq!(answer.status, 403, "{field} {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_printed_for_traefik_passes_only_websockets_and_says_what_it_cannot_do() {
+    let (status, printed, _) = Setup::bare()
+        .with(&[
+            "proxy-config",
+            "traefik",
+            "--app",
+            "app.example.test=[::1]:9000",
+        ])
+        .with(&["--app", "two.example.test=two:80"])
+        .run();
+
+    assert!(status.success());
+    for host in ["app.example.test", "two.example.test"] {
+        for line in [
+            format!("      rule: \"Host(`{host}`) && !Method(`CONNECT`) && !Method(`TRACE`)\""),
+            format!(
+                "      rule: \"Host(`{host}`) && Method(`GET`) && HeaderRegexp(`Upgrade`, `(?i)^websocket$`)\""
+            ),
+        ] {
+            assert!(
+                printed.lines().any(|printed| printed == line),
+                "{line}: {printed}"
+            );
+        }
+    }
+    for line in [
+        "      middlewares: [strip, ordinary, hsts, ask, unsaid]",
+        "      middlewares: [strip, websocket, hsts, ask, unsaid]",
+        "          HTTP2-Settings: \"\"",
+        "          Upgrade: \"\"",
+        "          Upgrade: websocket",
+        "          Clear-Site-Data: \"\"",
+        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Cookie]",
+        "          - url: http://[::1]:9000",
+        "          - url: http://two:80",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line}: {printed}"
+        );
+    }
+    for what in ["`Set-Cookie`", "421", "WebSocket", "trailers"] {
+        let said = printed.lines().filter(|line| line.starts_with('#'));
+        assert!(
+            said.into_iter().any(|line| line.contains(what)),
+            "{what}: {printed}"
+        );
+    }
+}
+
 #[test]
 fn what_is_printed_for_traefik_takes_away_every_spelling() {
     let (status, printed, _) = Setup::bare()
@@ -105,7 +212,7 @@ fn what_is_printed_for_traefik_takes_away_every_spelling() {
         "          Remote_User: \"\"",
         "          X_Forwarded_User: \"\"",
         "        trustForwardHeader: false",
-        "        address: http://127.0.0.1:8000/api/authz/forward-auth",
+        "        address: http://127.0.0.1:8000/api/authz/forward-auth?strict&cookie",
         "          - url: http://127.0.0.1:9000",
     ] {
         assert!(

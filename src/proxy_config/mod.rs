@@ -1,0 +1,496 @@
+//! Configurations for reverse proxies that let nobody through to an application whom auth_user does
+//! not let in: `static/proxy/` compiled in. Writes no file.
+
+mod fields;
+mod mark;
+mod names;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use url::Url;
+
+pub use self::names::{host, path, upstream};
+use crate::accounts::token::Digest;
+
+/// A proxy that a configuration can be had for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Proxy {
+    Nginx,
+    Caddy,
+    Haproxy,
+    Traefik,
+}
+
+/// An application; `host` is a [`host`], `upstream` an [`upstream`].
+pub struct Application {
+    pub host: String,
+    /// Where it listens.
+    pub upstream: String,
+}
+
+/// What a configuration is about.
+///
+/// Every text must be a [`host`], an [`upstream`] or a [`path`]: it goes into a configuration as it
+/// is.
+pub struct Wanted {
+    /// At least one.
+    pub applications: Vec<Application>,
+    /// How visitors reach the login. Its port is the applications' too.
+    pub public_url: Url,
+    /// The domain in which the session is shared.
+    pub cookie_domain: String,
+    /// Where auth_user listens.
+    pub auth: SocketAddr,
+    /// Certificate chain and key. None: where they usually are.
+    pub certificate: Option<(String, String)>,
+    /// Whether this machine has IPv6; where it has none, a proxy would not start with it.
+    pub ipv6: bool,
+}
+
+/// A file of a configuration.
+pub struct File {
+    pub name: String,
+    pub text: String,
+}
+
+impl File {
+    fn new(name: impl Into<String>, sign: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            text: mark::marked(sign, text),
+        }
+    }
+
+    /// Whether this may stand where `old` stands: it is the same, or it was written by this program
+    /// about no application that is not among `applications`.
+    pub fn may_replace(&self, old: &str, applications: &[Application]) -> bool {
+        let named = |host: &&str| {
+            applications
+                .iter()
+                .any(|application| application.host == *host)
+        };
+        self.text == old || mark::applications(old).is_some_and(|hosts| hosts.iter().all(named))
+    }
+}
+
+/// The files of a configuration, the main one last where one includes the others.
+///
+/// # Errors
+///
+/// Why no session could be shared between these hosts, in one line.
+pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
+    check(wanted)?;
+    let holes = holes(proxy, wanted);
+    Ok(match proxy {
+        Proxy::Nginx => nginx(wanted, &holes),
+        Proxy::Caddy => vec![whole(
+            wanted,
+            "Caddyfile",
+            include_str!("../../static/proxy/Caddyfile"),
+            &[("apps", include_str!("../../static/proxy/Caddyfile_app"))],
+            &holes,
+        )],
+        Proxy::Haproxy => vec![
+            File::new(
+                "auth_user.lua",
+                "--",
+                &fill(include_str!("../../static/proxy/auth_user.lua"), &holes),
+            ),
+            whole(
+                wanted,
+                "haproxy.cfg",
+                include_str!("../../static/proxy/haproxy.cfg"),
+                &[
+                    (
+                        "hosts",
+                        "    acl for_app req.hdr(host),field(1,:),lower -m str {app}\n",
+                    ),
+                    (
+                        "backends",
+                        "    use_backend {app} if { req.hdr(host),field(1,:),lower -m str {app} }\n",
+                    ),
+                    ("apps", include_str!("../../static/proxy/haproxy_app.cfg")),
+                ],
+                &holes,
+            ),
+        ],
+        Proxy::Traefik => vec![
+            File::new(
+                "traefik.yml",
+                "#",
+                &fill(include_str!("../../static/proxy/traefik.yml"), &holes),
+            ),
+            whole(
+                wanted,
+                "dynamic.yml",
+                include_str!("../../static/proxy/traefik_dynamic.yml"),
+                &[
+                    (
+                        "routers",
+                        include_str!("../../static/proxy/traefik_router.yml"),
+                    ),
+                    (
+                        "services",
+                        include_str!("../../static/proxy/traefik_service.yml"),
+                    ),
+                ],
+                &holes,
+            ),
+        ],
+    })
+}
+
+/// A file about all applications: its `{name}`s are filled by `parts`, once for each.
+fn whole(
+    wanted: &Wanted,
+    name: &str,
+    template: &str,
+    parts: &[(&str, &str)],
+    holes: &Holes,
+) -> File {
+    let named: String = wanted.applications.iter().map(named).collect();
+    let mut text = template.to_owned();
+    for (hole, part) in parts {
+        let each = wanted.applications.iter();
+        let filled: String = each
+            .map(|application| about(application, wanted, part))
+            .collect();
+        text = text.replace(&format!("{{{hole}}}\n"), &filled);
+    }
+    File::new(name, "#", &(named + &fill(&text, holes)))
+}
+
+/// nginx has a file for the login and one for each application.
+fn nginx(wanted: &Wanted, holes: &Holes) -> Vec<File> {
+    let of = |host: &str, template: &str| {
+        let redirect = plain(wanted, include_str!("../../static/proxy/nginx_plain.conf"));
+        let text = template.replace("{plain}\n", &redirect.replace("{host}", host));
+        let text = text.replace("{server_name}", &server_name(host));
+        fill(&text, holes)
+    };
+    let login = include_str!("../../static/proxy/nginx_login.conf");
+    let login = File::new("auth_user.conf", "#", &of(login_host(wanted), login));
+    let apps = wanted.applications.iter().map(|application| {
+        let template = include_str!("../../static/proxy/nginx_app.conf");
+        let template = about(application, wanted, template);
+        let text = named(application) + &of(&application.host, &template);
+        File::new(file_name(&application.host), "#", &text)
+    });
+    [login].into_iter().chain(apps).collect()
+}
+
+fn named(application: &Application) -> String {
+    mark::application("#", &application.host, &application.upstream)
+}
+
+/// Fills the holes that are an application's.
+fn about(application: &Application, wanted: &Wanted, template: &str) -> String {
+    let holes = vec![
+        ("app", application.host.clone()),
+        ("app_authority", authority(&application.host, wanted)),
+        ("upstream", application.upstream.clone()),
+    ];
+    fill(template, &holes)
+}
+
+/// Names up to here fit into nginx's table of names as large as it makes it by itself; how large
+/// only the operator's own configuration may say.
+const MAX_SERVER_NAME: usize = 40;
+
+fn server_name(host: &str) -> String {
+    if host.len() <= MAX_SERVER_NAME {
+        host.to_owned()
+    } else {
+        format!("\"~^{}$\"", host.replace('.', "\\."))
+    }
+}
+
+/// Longest name of a file, in bytes, on the file systems of Linux.
+const MAX_FILE_NAME: usize = 255;
+
+fn file_name(host: &str) -> String {
+    let name = format!("{host}.conf");
+    if name.len() <= MAX_FILE_NAME {
+        return name;
+    }
+    // What is cut off may be what tells two names apart.
+    let digest = Digest::of(host).short();
+    let rest = MAX_FILE_NAME - digest.len() - "_.conf".len();
+    let begin = host.get(..rest).unwrap_or(host);
+    format!("{begin}_{digest}.conf")
+}
+
+/// Whether a session reaches all hosts, and only over TLS.
+fn check(wanted: &Wanted) -> Result<(), String> {
+    let login = login_host(wanted);
+    if wanted.public_url.scheme() != "https" {
+        return Err("a session is for https only: give an https --public-url".to_owned());
+    }
+    host(login).map_err(|why| format!("the host of --public-url is {why}"))?;
+    let hosts = wanted
+        .applications
+        .iter()
+        .map(|application| application.host.as_str());
+    for (at, host) in hosts.clone().enumerate() {
+        if host == login {
+            return Err(format!(
+                "{host} is the login's: it and an application need two hosts"
+            ));
+        }
+        if hosts.clone().take(at).any(|other| other == host) {
+            return Err(format!(
+                "two applications at {host}: each --app needs a host of its own"
+            ));
+        }
+    }
+    let domain = &wanted.cookie_domain;
+    for host in hosts.chain([login]) {
+        let inside = host
+            .strip_suffix(domain.as_str())
+            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+        if !inside {
+            return Err(format!(
+                "no session of {domain} reaches {host}: name a domain that all hosts are in with --cookie-domain"
+            ));
+        }
+    }
+    Ok(())
+}
+
+type Holes = Vec<(&'static str, String)>;
+
+fn holes(proxy: Proxy, wanted: &Wanted) -> Holes {
+    let login = login_host(wanted);
+    let (certificate, key) = certificate(proxy, wanted);
+    let tls = match wanted.certificate {
+        Some(_) => format!("tls {certificate} {key}"),
+        None => "# Caddy gets and renews the certificates itself.".to_owned(),
+    };
+    let auth = reached_at(wanted.auth);
+    let ipv6 = if wanted.ipv6 { "" } else { "# " };
+    let mut holes = vec![
+        ("login_host", login.to_owned()),
+        ("login_authority", authority(login, wanted)),
+        (
+            "public_url",
+            wanted.public_url.origin().ascii_serialization(),
+        ),
+        ("cookie_domain", wanted.cookie_domain.clone()),
+        ("auth", auth.to_string()),
+        ("proxy_address", proxy_address(auth.ip())),
+        ("plain", own_plain(proxy, wanted)),
+        ("port", port(wanted).to_string()),
+        ("ipv6", ipv6.to_owned()),
+        ("cert", certificate),
+        ("key", key),
+        ("tls", tls),
+        ("global", global(wanted)),
+    ];
+    holes.extend(fields::holes(proxy));
+    holes
+}
+
+/// What listens on port 80 only to send visitors to https, where https is at its usual port.
+fn own_plain(proxy: Proxy, wanted: &Wanted) -> String {
+    match proxy {
+        Proxy::Caddy => plain(wanted, include_str!("../../static/proxy/Caddyfile_plain")),
+        Proxy::Haproxy => plain(wanted, include_str!("../../static/proxy/haproxy_plain.cfg")),
+        Proxy::Traefik => plain(wanted, include_str!("../../static/proxy/traefik_plain.yml")),
+        Proxy::Nginx => "",
+    }
+    .to_owned()
+}
+
+fn plain(wanted: &Wanted, template: &'static str) -> &'static str {
+    if port(wanted) == 443 { template } else { "" }
+}
+
+fn login_host(wanted: &Wanted) -> &str {
+    wanted.public_url.host_str().unwrap_or_default()
+}
+
+fn port(wanted: &Wanted) -> u16 {
+    wanted.public_url.port_or_known_default().unwrap_or(443)
+}
+
+fn authority(host: &str, wanted: &Wanted) -> String {
+    match port(wanted) {
+        443 => host.to_owned(),
+        port => format!("{host}:{port}"),
+    }
+}
+
+/// A server that listens everywhere is asked on this machine.
+fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+fn proxy_address(auth: IpAddr) -> String {
+    if auth.is_loopback() {
+        auth.to_string()
+    } else {
+        "ADDRESS-OF-THIS-PROXY".to_owned()
+    }
+}
+
+/// Caddy takes a port from the sites, but would listen on port 80 for redirects regardless.
+fn global(wanted: &Wanted) -> String {
+    match port(wanted) {
+        443 => String::new(),
+        _ => "\n{\n    # Port 80 is left to others.\n    auto_https disable_redirects\n}\n"
+            .to_owned(),
+    }
+}
+
+fn certificate(proxy: Proxy, wanted: &Wanted) -> (String, String) {
+    if let Some(given) = &wanted.certificate {
+        return given.clone();
+    }
+    let domain = &wanted.cookie_domain;
+    match proxy {
+        Proxy::Haproxy => (format!("/etc/haproxy/{domain}.pem"), String::new()),
+        _ => (
+            format!("/etc/letsencrypt/live/{domain}/fullchain.pem"),
+            format!("/etc/letsencrypt/live/{domain}/privkey.pem"),
+        ),
+    }
+}
+
+/// Fills the holes, `{name}`. No value has a brace but those that are parts of a configuration, and
+/// those come before what fills their holes.
+fn fill(template: &str, holes: &Holes) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in holes {
+        text = text.replace(&format!("{{{name}}}"), value);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Proxy; 4] = [Proxy::Nginx, Proxy::Caddy, Proxy::Haproxy, Proxy::Traefik];
+
+    fn wanted(public_url: &str, hosts: &[&str]) -> Wanted {
+        let application = |host: &&str| Application {
+            host: (*host).to_owned(),
+            upstream: "127.0.0.1:9000".to_owned(),
+        };
+        Wanted {
+            applications: hosts.iter().map(application).collect(),
+            public_url: Url::parse(public_url).unwrap(),
+            cookie_domain: "example.com".to_owned(),
+            auth: "0.0.0.0:8000".parse().unwrap(),
+            certificate: None,
+            ipv6: true,
+        }
+    }
+
+    #[test]
+    fn no_hole_stays_open() {
+        let hosts = ["app.example.com", "two.example.com"];
+        for proxy in ALL {
+            for url in ["https://auth.example.com", "https://auth.example.com:8443"] {
+                for file in files(proxy, &wanted(url, &hosts)).unwrap() {
+                    let hole = file.text.split('{').skip(1).find(|rest| {
+                        let name = rest.split('}').next().unwrap_or_default();
+                        !name.is_empty()
+                            && rest.len() > name.len()
+                            && name
+                                .bytes()
+                                .all(|b| b.is_ascii_lowercase() || b"_6".contains(&b))
+                    });
+                    assert_eq!(hole, None, "{proxy:?} {}", file.name);
+                    assert!(file.text.lines().all(|line| line.len() <= 130));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_ipv6_its_lines_are_comments() {
+        for proxy in [Proxy::Nginx, Proxy::Haproxy] {
+            for ipv6 in [true, false] {
+                let mut wanted = wanted("https://auth.example.com", &["app.example.com"]);
+                wanted.ipv6 = ipv6;
+                let files = files(proxy, &wanted).unwrap();
+                let lines: Vec<&str> = files
+                    .iter()
+                    .flat_map(|file| file.text.lines())
+                    .filter(|line| line.contains("[::]:"))
+                    .collect();
+                assert!(lines.len() >= 2, "{proxy:?} {lines:?}");
+                for line in lines {
+                    assert_eq!(
+                        line.trim_start().starts_with('#'),
+                        !ipv6,
+                        "{proxy:?} {line}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_no_session_reaches_are_refused() {
+        for (url, hosts) in [
+            ("http://auth.example.com", &["app.example.com"][..]),
+            ("https://app.example.com", &["app.example.com"]),
+            ("https://auth.example.org", &["app.example.com"]),
+            ("https://evilexample.com", &["app.example.com"]),
+            ("https://127.0.0.1", &["app.example.com"]),
+            (
+                "https://auth.example.com",
+                &["app.example.com", "app.example.com"],
+            ),
+            (
+                "https://auth.example.com",
+                &["app.example.com", "app.example.org"],
+            ),
+            (
+                "https://auth.example.com",
+                &["app.example.com", "appexample.com"],
+            ),
+        ] {
+            assert!(files(Proxy::Nginx, &wanted(url, hosts)).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_stay_apart_and_fit() {
+        let long = |last: char| format!("{}{last}.example.com", "a123456789.".repeat(21));
+        let names =
+            ["app.example.com".to_owned(), long('a'), long('b')].map(|host| file_name(&host));
+        assert_eq!(names[0], "app.example.com.conf");
+        assert_ne!(names[1], names[2]);
+        let longest = file_name(&"a".repeat(253));
+        assert_eq!(longest.len(), MAX_FILE_NAME);
+        assert_ne!(longest, file_name(&format!("{}b", "a".repeat(252))));
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_by_one_about_its_applications() {
+        let url = "https://auth.example.com";
+        for proxy in ALL {
+            let one = wanted(url, &["one.example.com"]);
+            let both = wanted(url, &["one.example.com", "two.example.com"]);
+            let first = files(proxy, &one).unwrap().pop().unwrap();
+            let mut moved = wanted(url, &["one.example.com"]);
+            moved.applications[0].upstream = "127.0.0.1:9001".to_owned();
+            let moved = files(proxy, &moved).unwrap().pop().unwrap();
+            let other = wanted(url, &["two.example.com"]);
+
+            assert!(moved.may_replace(&first.text, &both.applications));
+            assert!(!moved.may_replace(&first.text, &other.applications));
+            assert!(!moved.may_replace("# mine\n", &both.applications));
+            assert!(!moved.may_replace(&first.text.replace("9000", "9002"), &both.applications));
+            assert!(first.may_replace(&first.text, &other.applications));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Names that stand in a configuration as they are: whatever is taken here means only itself in all
+//! of them.
+
+use std::net::SocketAddr;
+
+/// Longest host name, RFC 1035, section 2.3.4, as it is written.
+const MAX_HOST: usize = 253;
+
+/// A host's name, in lower case.
+///
+/// # Errors
+///
+/// Says what it should be.
+pub fn host(text: &str) -> Result<String, String> {
+    let host = text.to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let named = host.contains('.') && host.len() <= MAX_HOST && host.split('.').all(label);
+    if named && !is_numeric(&host) {
+        Ok(host)
+    } else {
+        Err("not a host such as app.example.com".to_owned())
+    }
+}
+
+/// Where an application listens: an address or a name, and a port.
+///
+/// # Errors
+///
+/// Says what it should be.
+pub fn upstream(text: &str) -> Result<String, String> {
+    let wrong = || "not of the form ADDR:PORT".to_owned();
+    let (name, port) = match text.parse::<SocketAddr>() {
+        Ok(address) => (address.to_string(), address.port()),
+        Err(_) => {
+            let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+            if !is_machine(name) || !port.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(wrong());
+            }
+            let port: u16 = port.parse().map_err(|_| wrong())?;
+            (format!("{name}:{port}"), port)
+        }
+    };
+    if port == 0 { Err(wrong()) } else { Ok(name) }
+}
+
+/// The name of a machine or a container; the latter have underscores, too.
+fn is_machine(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    starts_well && name.len() <= MAX_HOST && name.bytes().all(plain) && !is_numeric(name)
+}
+
+/// Whether a last label of digits would make it an address, or an attempt at one.
+fn is_numeric(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The path of a file that needs no quotes.
+///
+/// # Errors
+///
+/// Says what it should be.
+pub fn path(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b);
+    if text.starts_with('/') && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("not an absolute path of letters, digits and /._-+@".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_gets_into_a_configuration_but_names() {
+        for text in [
+            "",
+            "app",
+            "a.b;",
+            "a.b c",
+            "a.b{",
+            "a.b`",
+            "a..b",
+            "-a.b",
+            "a_b.c",
+            "1.2.3.4",
+            "a.b\n",
+            "a.1",
+            "a.b.",
+            "bücher.example",
+        ] {
+            assert!(host(text).is_err(), "{text:?}");
+        }
+        for text in [
+            "",
+            "9000",
+            "a:",
+            "a:0",
+            "a:1;",
+            "a:+1",
+            "a b:1",
+            "http://a:1",
+            "a$b:1",
+            "a\n:1",
+            "1.2.3:80",
+            "127.0.0.1:0",
+            "_a:1",
+            "::1:80",
+        ] {
+            assert!(upstream(text).is_err(), "{text:?}");
+        }
+        for text in ["", "a.pem", "/a b", "/a;", "/a{", "/a\"", "/a#", "/a\n"] {
+            assert!(path(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_people_have_is_taken() {
+        let longest = format!("{}example.com", "a123456789.".repeat(22));
+        assert_eq!(longest.len(), 253);
+        assert_eq!(host("App.Example.com").unwrap(), "app.example.com");
+        assert_eq!(host("3d.example.com").unwrap(), "3d.example.com");
+        assert_eq!(host(&longest).unwrap(), longest);
+        assert!(host(&format!("b{longest}")).is_err());
+        for name in [
+            "app-1:80",
+            "my_app:80",
+            "3d-printer:80",
+            "[::1]:80",
+            "10.0.0.7:80",
+        ] {
+            assert_eq!(upstream(name).unwrap(), name);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What auth_user is asked, and what a visitor is told by it.
+
+use crate::harness::Answer;
+use crate::proxies::{APP, Application, Deployment, Kind};
+
+#[test]
+fn what_the_check_needs_is_handed_on() {
+    for kind in Kind::ALL {
+        let login = Application::start();
+        let deployment = Deployment::asking(kind, &login);
+        let fields = [
+            "Authorization: Bearer abc",
+            "Sec-Fetch-Dest: empty",
+            "Sec-Fetch-Mode: cors",
+            "Sec-Fetch-Site: same-origin",
+            "Sec-Fetch-User: ?1",
+            "X-Requested-With: XMLHttpRequest",
+            "Accept: */*",
+        ];
+
+        deployment.raw(
+            APP,
+            "GET /a",
+            &[&["Connection: close"], &fields[..]].concat(),
+        );
+
+        let asked = login.heads().remove(0).to_ascii_lowercase();
+        assert!(
+            asked.lines().next().unwrap().contains("?strict "),
+            "{kind:?} {asked}"
+        );
+        for field in fields {
+            let field = field.to_ascii_lowercase();
+            assert!(
+                asked.contains(&format!("\r\n{field}\r\n")),
+                "{kind:?} {field} {asked}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_a_navigation_is_sent_to_the_login() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        for (fields, status) in [
+            (
+                &[
+                    "Accept: */*",
+                    "Sec-Fetch-Mode: cors",
+                    "Sec-Fetch-Dest: empty",
+                ][..],
+                401,
+            ),
+            (
+                &[
+                    "Accept: text/html",
+                    "Sec-Fetch-Mode: no-cors",
+                    "Sec-Fetch-Dest: image",
+                ],
+                401,
+            ),
+            (
+                &[
+                    "Accept: text/html",
+                    "Sec-Fetch-Mode: navigate",
+                    "Sec-Fetch-Dest: document",
+                ],
+                302,
+            ),
+            (
+                &[
+                    "Accept: text/html",
+                    "Sec-Fetch-Mode: NAVIGATE",
+                    "Sec-Fetch-Dest: iframe",
+                ],
+                302,
+            ),
+            (&["Accept: */*", "Authorization: Bearer abc"], 401),
+            (&["Accept: application/json"], 401),
+            (&["Accept: text/html"], 302),
+        ] {
+            let answer = deployment.ask("GET /a", fields);
+
+            assert_eq!(answer.status, status, "{kind:?} {fields:?} {answer:?}");
+            assert!(answer.header("location").is_some(), "{kind:?} {fields:?}");
+        }
+    }
+}
+
+/// The largest request that is answered: 40 KiB of head, in few fields or in 250.
+#[test]
+fn the_question_copes_with_what_the_proxy_takes() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        let cookies = format!("{session}; a={}", "x".repeat(20 * 1024));
+        let most = format!("{session}; a={}", "x".repeat(38 * 1024));
+        let many: Vec<String> = (0..225)
+            .map(|at| format!("X-Own-{at}: {}", "y".repeat(120)))
+            .collect();
+        let few: Vec<String> = (0..9)
+            .map(|at| format!("X-Own-{at}: {}", "y".repeat(4000)))
+            .collect();
+        let with = |own: &[String]| -> Vec<String> {
+            own.iter().cloned().chain([session.clone()]).collect()
+        };
+        for (what, fields) in [
+            ("120 fields", with(&many[..120])),
+            ("225 fields", with(&many)),
+            ("nine large fields", with(&few)),
+            ("20 KiB of cookies", vec![cookies.clone()]),
+            ("38 KiB of cookies", vec![most.clone()]),
+        ] {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+
+            let answer = deployment.ask("GET /large", &fields);
+
+            assert_eq!(answer.status, 200, "{kind:?} {what} {}", answer.status);
+            let stranger: Vec<String> = fields
+                .iter()
+                .map(|field| field.replace("__Secure-session=", "other="))
+                .collect();
+            let mut stranger: Vec<&str> = stranger.iter().map(String::as_str).collect();
+            stranger.push("Accept: text/html");
+            let answer = deployment.ask("GET /large", &stranger);
+            assert_eq!(answer.status, 302, "{kind:?} {what} {}", answer.status);
+        }
+        // The login takes as much.
+        let head = format!(
+            "GET /login HTTP/1.1\r\nHost: auth.example.test:{}\r\nConnection: close\r\n{most}\r\n\r\n",
+            deployment.port
+        );
+        let mut wire = deployment.connect("auth.example.test");
+        wire.send(head.as_bytes());
+        assert_eq!(Answer::parse(&wire.read_to_end()).status, 200, "{kind:?}");
+        for length in [44 * 1024, 60 * 1024] {
+            let large = format!("{session}; a={}", "x".repeat(length));
+            let answer = deployment.ask("GET /large", &[&large, "Accept: text/html"]);
+            assert!(
+                (400..500).contains(&answer.status),
+                "{kind:?} {length} {}",
+                answer.status
+            );
+        }
+    }
+}
+
+#[test]
+fn a_host_of_any_length_is_served() {
+    let long = format!(
+        "{}.{}.{}.example.test",
+        "a".repeat(63),
+        "b".repeat(63),
+        "c".repeat(63)
+    );
+    let longest = format!("{}.{}", "d".repeat(253 - 1 - long.len()), long);
+    assert_eq!(longest.len(), 253);
+    for kind in Kind::ALL {
+        let deployment = Deployment::at(kind, &[APP, "two.example.test", &long, &longest]);
+        let session = deployment.session_cookie();
+        for host in [APP, "two.example.test", &long, &longest] {
+            let (_, answer) = deployment.raw(host, "GET /", &["Connection: close", &session]);
+
+            assert_eq!(answer.status, 200, "{kind:?} {host} {answer:?}");
+            let seen = answer.body.to_ascii_lowercase();
+            let authority = format!("\r\nx-forwarded-host: {host}:{}\r\n", deployment.port);
+            assert!(seen.contains(&authority), "{kind:?} {seen}");
+        }
+    }
+}
