@@ -223,7 +223,7 @@ fn cookies_are_for_this_host_and_its_browser_only() {
     assert_eq!(attributes(&second, "__Host-login"), over);
     assert_eq!(
         attributes(&second, "__Host-device"),
-        format!("{strict}; Max-Age=31536000")
+        format!("{strict}; Max-Age=15552000")
     );
     assert_eq!(attributes(&last, "__Host-session"), over);
     assert_eq!(attributes(&last, "__Host-login"), over);
