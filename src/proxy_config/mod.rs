@@ -99,7 +99,9 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
             whole(
                 wanted,
                 "haproxy.cfg",
-                include_str!("../../static/proxy/haproxy.cfg"),
+                // It names the applications too, so its holes are filled with the others'.
+                &include_str!("../../static/proxy/haproxy.cfg")
+                    .replace("{plain}", &own_plain(proxy, wanted)),
                 &[
                     (
                         "hosts",
