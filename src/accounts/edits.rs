@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
-use crate::clock::Timestamp;
+use crate::clock::{DRIFT, Timestamp};
 
 /// What an account was when it was last written.
 ///
@@ -254,7 +254,8 @@ impl Accounts {
 
 /// Whether an account came back to the file, or went back to what it had been before.
 ///
-/// One that another server has just made is younger than the last look at the file without it.
+/// One that another server has just made is younger than the last look at the file without it, but
+/// for the time its registration was under way and what the two clocks are apart.
 fn has_returned(
     account: &Account,
     known: Option<&Arc<Account>>,
@@ -268,7 +269,7 @@ fn has_returned(
         }
         None if is_sealed => {
             let made = account.created.at();
-            made.is_none_or(|made| made < looked)
+            made.is_none_or(|made| made.plus(DRIFT) < looked)
         }
         // A new one by hand, unless it brings something along.
         None => {
@@ -292,3 +293,6 @@ fn is_anothers(
             && seal.is_none_or(|seal| names::is_same(&seal.email, email))
     })
 }
+
+#[cfg(test)]
+mod tests;

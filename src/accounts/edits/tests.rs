@@ -1,0 +1,138 @@
+use super::*;
+use crate::accounts::password::PasswordHash;
+use crate::accounts::{Totp, totp};
+
+const START: Timestamp = Timestamp(1_800_000_000);
+
+fn account(name: &str, generation: u64) -> Account {
+    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+    let hash = PasswordHash::parse(hash).ok().unwrap();
+    let email = format!("{name}@example.com");
+    let mut account = Account::new(name, &email, hash, START);
+    account.generation = generation;
+    account
+}
+
+fn all(of: &[&Account]) -> Accounts {
+    let mut accounts = Accounts::default();
+    for account in of {
+        accounts.add(Account::clone(account)).unwrap();
+    }
+    accounts
+}
+
+fn unsealed(name: &str, seal: Option<Seal>) -> Vec<Unsealed> {
+    let username = name.to_owned();
+    vec![Unsealed { username, seal }]
+}
+
+fn enrolled(mut account: Account) -> Account {
+    account.totp = Some(Totp {
+        secret: totp::Secret::new(),
+        last_step: 0,
+        other: Default::default(),
+    });
+    account
+}
+
+#[test]
+fn one_that_another_server_has_made_is_no_account_that_came_back() {
+    let alice = account("alice", 0);
+    // It takes a while from a registration, whose time is kept, to its save.
+    for (looked, returned) in [
+        (0, false),
+        (1, false),
+        (60, false),
+        (61, true),
+        (9_999, true),
+    ] {
+        let mut read = all(&[&alice]);
+        let before = (
+            &Accounts::default(),
+            START.plus(std::time::Duration::from_secs(looked)),
+        );
+
+        let edited = read.settle(unsealed("bob", None), Some(before));
+
+        assert_eq!(edited.len(), usize::from(returned), "{looked}");
+        let generation = read.find("alice").unwrap().generation;
+        assert_eq!(generation, u64::from(returned), "{looked}");
+    }
+}
+
+#[test]
+fn an_old_block_put_back_is_of_no_generation_that_there_was() {
+    let (before, old) = (account("alice", 5), account("alice", 2));
+    let other = PasswordHash::parse(&format!(
+        "$pbkdf2-sha256$i=1,l=32$c2FsdA${}",
+        "A".repeat(43)
+    ));
+    let changed = Account {
+        password: other.ok().unwrap(),
+        ..old.clone()
+    };
+    // What is the same again ends nothing, but never makes old sessions good.
+    for (old, generation) in [(old, 5), (changed, 6)] {
+        let mut read = all(&[&old]);
+        let seal = Seal::of(&old);
+
+        read.settle(
+            unsealed("alice", Some(seal)),
+            Some((&all(&[&before]), START)),
+        );
+
+        assert_eq!(read.find("alice").unwrap().generation, generation);
+    }
+}
+
+#[test]
+fn a_second_factor_given_to_who_had_none_takes_nothing_away() {
+    let before = account("alice", 0);
+    let mut read = all(&[&enrolled(before.clone())]);
+
+    let edited = read.settle(unsealed("alice", Some(Seal::of(&before))), None);
+
+    assert!(edited.is_empty());
+    assert_eq!(read.find("alice").unwrap().generation, 0);
+}
+
+#[test]
+fn with_the_second_factor_go_the_wrong_codes_that_would_bar_the_next() {
+    let before = enrolled(account("alice", 0));
+    let mut now = before.clone();
+    now.wrong_codes.count = 100;
+    for removed in [true, false] {
+        let edited = if removed {
+            Account {
+                totp: None,
+                ..now.clone()
+            }
+        } else {
+            enrolled(now.clone())
+        };
+        let mut read = all(&[&edited]);
+
+        let edited = read.settle(unsealed("alice", Some(Seal::of(&before))), None);
+
+        assert!(edited[0].totp);
+        assert!(read.find("alice").unwrap().wrong_codes.is_none());
+    }
+}
+
+#[test]
+fn who_was_copied_from_is_told_nothing_of_the_copy() {
+    let alice = account("alice", 0);
+    let mut copy = account("bob", 0);
+    let seal = || unsealed("bob", Some(Seal::of(&alice)));
+    let mut read = all(&[&alice, &copy]);
+
+    let edited = read.settle(seal(), None);
+
+    assert_eq!(edited.len(), 1);
+    assert_eq!(edited[0].email_before, None);
+
+    // Renamed and moved, it was its own.
+    copy.email = "robert@example.com".to_owned();
+    let edited = all(&[&copy]).settle(seal(), None);
+    assert_eq!(edited[0].email_before.as_deref(), Some("alice@example.com"));
+}
