@@ -200,10 +200,13 @@ mod tests {
 
         drop(lock);
 
-        // It is whoever's who asks, again and again, while the one who gave up does nothing.
-        for _ in 0..3 {
-            assert!(Turn::new().take(&path).is_ok());
+        // It is whoever's who asks, before it came to the one who gave up and does nothing, and after.
+        assert!(Turn::new().take(&path).is_ok());
+        let waiting = Arc::clone(late.waiting.as_ref().unwrap());
+        while !waiting.state().over {
+            thread::yield_now();
         }
+        assert!(Turn::new().take(&path).is_ok());
         late.patience = PATIENCE;
         assert!(late.take(&path).is_ok());
     }
