@@ -142,7 +142,55 @@ pub fn path(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::process::{self, Command, Stdio};
+    use std::{env, thread};
+
     use super::*;
+
+    /// Says that this is the process that panics, and which test it is to run.
+    const PANICS: &str = "AUTH_USER_TEST_PANICS";
+    const NAME: &str = "log::tests::a_panic_is_an_event_without_its_message";
+
+    /// Its message may hold what a thread was at work on, and its reader may be gone.
+    #[test]
+    fn a_panic_is_an_event_without_its_message() {
+        if env::var_os(PANICS).is_some() {
+            let log = Log::start(Format::Json).unwrap();
+            let password = "hunter2".to_owned();
+            assert!(thread::spawn(move || panic!("{password}")).join().is_err());
+            log.flush(LAST_MOMENT);
+            return;
+        }
+        let said = |stderr: Stdio| {
+            let ran = Command::new(env::current_exe().unwrap())
+                .args(["--exact", NAME, "--nocapture"])
+                .env(PANICS, "1")
+                .stdout(Stdio::null())
+                .stderr(stderr)
+                .spawn()
+                .and_then(process::Child::wait_with_output)
+                .unwrap();
+            assert!(ran.status.success(), "{:?}", ran.status);
+            String::from_utf8(ran.stderr).unwrap()
+        };
+        let (reader, gone) = io::pipe().unwrap();
+        drop(reader);
+        said(gone.into());
+        said(
+            File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+                .into(),
+        );
+
+        let line = said(Stdio::piped());
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["message"], "a thread panicked");
+        assert!(event["place"].as_str().unwrap().contains("src/log/mod.rs:"));
+        assert!(!line.contains("hunter2"), "{line}");
+    }
 
     #[test]
     fn lost_lines_are_told_of_in_the_logs_own_format() {

@@ -22,6 +22,7 @@ fn fields_nobody_knows_are_kept_at_every_depth() {
     let labelled = [
         "/totp",
         "/devices/0",
+        "/devices/0/wrong_codes",
         "/networks/0",
         "/wrong_codes",
         "/mails/0",
@@ -29,6 +30,7 @@ fn fields_nobody_knows_are_kept_at_every_depth() {
     ];
 
     server.edit_account("alice", |account| {
+        account["devices"][0]["wrong_codes"] = account["wrong_codes"].clone();
         for place in labelled {
             account.pointer_mut(place).unwrap()["label"] = label.clone();
         }
@@ -45,7 +47,7 @@ fn fields_nobody_knows_are_kept_at_every_depth() {
     }
     alice.log_in("alice", PASSWORD, &authenticator);
 
-    for place in &labelled[..4] {
+    for place in &labelled[..5] {
         assert_eq!(kept(place), Some(label.clone()), "{place}");
     }
     assert!(!password.is_empty() && kept("/mailed_passwords/0").is_none());
@@ -112,6 +114,10 @@ fn when_an_account_was_made_is_said_only_if_it_is_known() {
         let saved = server.users()["users"]["alice"].take();
         assert_eq!(saved.get("created"), written.as_ref());
     }
+    // What is missing or null says that nobody knows; the others were meant to say something.
+    let log = server.log();
+    let warned = |line: &&str| line.contains(" WARN ") && line.contains("is no time such as");
+    assert_eq!(log.lines().filter(warned).count(), 5, "{log}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::damaged::snapshot;
-use crate::harness::{Setup, Visitor};
+use crate::harness::{PASSWORD, Setup, Visitor};
 
 const FOLDER: &str = "mount or hand over the whole folder, not the file alone";
 
@@ -34,7 +34,15 @@ const USUAL: Unfit = Unfit {
 
 const READ_ONLY: &str = "mount --bind . . && mount -o remount,ro,bind . && cd \"$PWD\"";
 
-const CASES: [Unfit; 11] = [
+/// Without flock, as on some file systems that are mounted over a network.
+const NO_LOCKS: &str = "exec strace -D -f -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK \
+                        \"$0\" \"$@\"";
+
+/// Nothing that is written reaches the disk, which is full.
+const FULL: &str = "exec strace -D -f -o /dev/null -e trace=fsync -e inject=fsync:error=ENOSPC \
+                    \"$0\" \"$@\"";
+
+const CASES: [Unfit; 12] = [
     Unfit {
         what: "users.json alone is mounted",
         script: "mount --bind other users.json",
@@ -112,6 +120,13 @@ const CASES: [Unfit; 11] = [
         to: |dir| fs::create_dir(dir.join("sessions.json.lock")).unwrap(),
         said: "sessions.json.lock\": Is a directory",
         hint: "let the user it runs as write to that file, or remove it",
+        ..USUAL
+    },
+    Unfit {
+        what: "the file system has no locks",
+        script: NO_LOCKS,
+        said: "cannot lock files in ",
+        hint: "put the folder on a file system that has locks",
         ..USUAL
     },
     Unfit {
@@ -209,4 +224,32 @@ fn a_folder_that_is_mounted_as_a_whole_does() {
     let tried = |name: &std::ffi::OsStr| name.to_string_lossy().contains(".try-");
     let mut names = fs::read_dir(server.dir.path()).unwrap();
     assert!(!names.any(|entry| tried(&entry.unwrap().file_name())));
+}
+
+/// It may not be full tomorrow, and who is logged in can be served today.
+#[test]
+fn a_folder_on_a_full_disk_is_served_from() {
+    if !may_mount() {
+        return;
+    }
+    let setup = Setup::new();
+    let outbox = setup.dir().join("outbox");
+    fs::create_dir(&outbox).unwrap();
+    fs::set_permissions(&outbox, Permissions::from_mode(0o700)).unwrap();
+    fs::write(setup.dir().join("users.json"), EMPTY).unwrap();
+
+    let server = after(setup, FULL, "-sys_rawio").start();
+
+    let form = [
+        ("username", "alice"),
+        ("email", "alice@example.com"),
+        ("password", PASSWORD),
+    ];
+    Visitor::program(&server)
+        .post("/register", &form)
+        .expect("not_saved");
+    assert_eq!(
+        fs::read_to_string(server.path("users.json")).unwrap(),
+        EMPTY
+    );
 }

@@ -180,6 +180,13 @@ fn an_edit_ends_what_rested_on_it(when: When) {
 
         alice.has_mail(case.mails);
         assert_eq!(alice.left(), left, "{n} {when:?}");
+        if !left.contains(&"session") {
+            // Not only dead: whatever comes back, it is not there any more.
+            wait_for("the session to leave its file", || {
+                let text = fs::read_to_string(alice.server().path("sessions.json")).unwrap();
+                (!text.contains("\"alice\"")).then_some(())
+            });
+        }
 
         // Once: neither another save nor a restart sees the edit again.
         Visitor::program(alice.server()).register("carol");
@@ -341,10 +348,11 @@ fn an_unreadable_accounts_file_is_said_wherever_it_matters() {
     for (fault, mails) in [("{", vec![told]), ("[]", vec![told, told])] {
         // The same fault, whatever it looks like in between.
         for text in [fault, &good[..50]] {
+            let logged = || server.log().matches("until the file is mended").count();
+            let before = logged();
             fs::write(server.path("users.json"), text).unwrap();
-            wait_for("the fault to show", || {
-                (health() == (503, "users_file".to_owned())).then_some(())
-            });
+            wait_for("the fault to be seen", || (logged() > before).then_some(()));
+            assert_eq!(health(), (503, "users_file".to_owned()));
         }
         alice.has_mail(&mails);
         let answer = Visitor::program(server).get("/healthz");

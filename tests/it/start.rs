@@ -253,6 +253,27 @@ fn an_unknown_variable_is_a_warning() {
 }
 
 #[test]
+fn half_a_set_up_is_a_warning_in_the_log() {
+    let setup = Setup::new().with(&["--public-url", "https://auth.example.com"]);
+    for (setup, said) in [
+        (
+            setup.clone().with(&["--cookie-domain", "example.com"]),
+            "--cookie-domain without --trusted-proxy ",
+        ),
+        (
+            setup.env("AUTH_COOKIE_DOMAIN", "example.com"),
+            "AUTH_COOKIE_DOMAIN without AUTH_TRUSTED_PROXIES ",
+        ),
+    ] {
+        let server = setup.start();
+
+        let log = server.log();
+        let warned = |line: &&str| line.contains(" WARN ") && line.contains(said);
+        assert_eq!(log.lines().filter(warned).count(), 1, "{said}: {log}");
+    }
+}
+
+#[test]
 fn a_flag_wins_over_its_variable() {
     let setup = Setup::new()
         .with(&["--users", "flag.json"])
@@ -489,7 +510,8 @@ fn the_mail_server_is_taken_from_flag_variable_and_file() {
     let port = listener.local_addr().unwrap().port();
     let url = format!("smtp://user:canary@127.0.0.1:{port}?tls=none");
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), format!("{url}\n")).unwrap();
+    // As editors and other tools leave it.
+    fs::write(file.path(), format!("\u{feff} \"{url}\"\r\n")).unwrap();
     for setup in [
         Setup::new().with(&["--smtp", &url]),
         Setup::new().env("AUTH_SMTP", &url),

@@ -64,6 +64,9 @@ fn a_reader_who_is_stuck_keeps_nobody_waiting_and_reads_on_later() {
     ends_well(server);
 }
 
+/// In bytes, fewer than any line has.
+const TORN: usize = 10;
+
 #[test]
 fn how_many_lines_were_lost_is_told_when_the_log_takes_lines_again() {
     for format in ["json", "text"] {
@@ -79,9 +82,10 @@ fn how_many_lines_were_lost_is_told_when_the_log_takes_lines_again() {
             assert!(told.unwrap().success());
         };
 
-        limit(&size.to_string());
+        // Room for the begin of a line.
+        limit(&(size + TORN).to_string());
         be_refused(&server, 7);
-        assert_eq!(server.log().len(), size);
+        assert_eq!(server.log().len(), size + TORN);
         limit("unlimited");
 
         // Said by itself, and the lines that follow are taken.
@@ -92,7 +96,11 @@ fn how_many_lines_were_lost_is_told_when_the_log_takes_lines_again() {
         server.wait_for_log(told);
         be_refused(&server, 1);
         assert!(server.log().lines().count() > 4, "{}", server.log());
-        assert_eq!(server.log().matches("lost").count(), 2, "{}", server.log());
+        let log = server.log();
+        assert_eq!(log.matches("lost").count(), 2, "{log}");
+        // Nothing was written behind it in the same line.
+        let torn = log.lines().filter(|line| line.len() == TORN);
+        assert_eq!(torn.count(), 1, "{log}");
         ends_well(server);
     }
 }
