@@ -306,6 +306,7 @@ impl Drop for Visit {
 mod tests {
     use std::io::Read;
     use std::net::TcpListener;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -419,9 +420,10 @@ mod tests {
         let (mut third, sending) = admit("192.0.2.3");
         let (working, held, sending) = (working.unwrap(), held.unwrap(), sending.unwrap());
         assert!(working.work());
-        let holding = std::thread::spawn(move || {
-            held.hold(Duration::from_secs(60));
-            held.wait()
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            held.hold(Duration::from_secs(600));
+            tell.send(held.wait())
         });
         while !connections
             .lock()
@@ -437,7 +439,7 @@ mod tests {
         let newcomer = newcomer.unwrap();
 
         // It does not sleep on.
-        assert!(!holding.join().unwrap());
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(false));
         assert_eq!(second.read(&mut [0]).ok(), Some(0));
         assert!(newcomer.work());
         assert!(admit("192.0.2.5").1.is_some());

@@ -316,6 +316,33 @@ fn a_disabled_or_deleted_account_is_out_at_once() {
 }
 
 #[test]
+fn those_with_sessions_do_not_notice_that_the_accounts_file_cannot_be_read() {
+    let (server, _, cookie) = with_alice();
+    let good = server.users().to_string();
+    for damage in ["{", "", "[]"] {
+        std::fs::write(server.path("users.json"), damage).unwrap();
+        wait_for("the damage to be seen", || {
+            (Visitor::program(&server).get("/healthz").status == 503).then_some(())
+        });
+
+        for (path, fields) in [
+            (FORWARD_AUTH, forwarded("GET", "app.example.com", "/")),
+            (AUTH_REQUEST, original("GET", "https://app.example.com/")),
+            (VERIFY, forwarded("GET", "app.example.com", "/")),
+        ] {
+            let answer = ask(&server, "GET", path, &with(fields, &[("Cookie", &cookie)]));
+            assert_eq!(answer.status, 200, "{path} {damage:?}");
+            assert_eq!(answer.header("remote-user"), Some("alice"));
+        }
+
+        std::fs::write(server.path("users.json"), &good).unwrap();
+        wait_for("the file to be mended", || {
+            (Visitor::program(&server).get("/healthz").status == 200).then_some(())
+        });
+    }
+}
+
+#[test]
 fn nobody_but_a_trusted_proxy_is_believed() {
     let untrusted = Setup::new().with(&[
         "--public-url",
