@@ -3,16 +3,17 @@
 mod configuration;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::clock::Clock;
 use crate::config::{self, Command, Doctor, ProxyConfig};
-use crate::doctor::{self, Verdict};
+use crate::doctor::{self, Question, Verdict};
 use crate::log::complain;
 use crate::proxy_config;
+use crate::terminal::{self, Echo};
 
 /// Does what does not serve. The exit code is 0 if all is well, 2 for a wrong call, which a file
 /// that cannot be read is too, and else 1.
@@ -72,19 +73,28 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     });
     match files {
         Ok((ca, cookie, old)) => {
-            patient.roots = ca.map(String::into_bytes);
+            patient.trusted = ca.map(String::into_bytes);
             patient.cookie = cookie.as_deref().map(doctor::cookie);
             patient.old_cookie = old.as_deref().map(doctor::cookie);
         }
         Err(why) => return misused(why),
     }
     let now = || Clock::start().now().wall;
-    let findings = match doctor::examine(&patient, now) {
+    let mut asked_here = ask;
+    let ask: Option<doctor::Ask<'_>> = if io::stdin().is_terminal() {
+        Some(&mut asked_here)
+    } else {
+        None
+    };
+    let findings = match doctor::examine(&patient, ask, now) {
         Ok(findings) => findings,
         Err(error) => {
             complain(
                 &format!("cannot reach {}: {error}", patient.host),
-                Some("see whether the name is right, or say where it is with --connect ADDR:PORT"),
+                Some(
+                    "see whether the name is right; --connect ADDR:PORT says where it is, --ca FILE \
+                     which certificate to trust",
+                ),
             );
             return ExitCode::FAILURE;
         }
@@ -98,6 +108,15 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+/// Asks at the terminal what the doctor logs in with.
+fn ask(question: Question) -> io::Result<String> {
+    match question {
+        Question::Name => terminal::ask("Name:", Echo::Shown),
+        Question::Password => terminal::ask("Password:", Echo::Hidden),
+        Question::Code => terminal::ask("Code:", Echo::Shown),
     }
 }
 

@@ -46,6 +46,10 @@ pub mod clock;
 
 pub mod memory;
 
+pub mod terminal;
+
+pub mod trust;
+
 pub mod origin;
 
 pub mod fields;

@@ -26,11 +26,16 @@ pub struct Doctor {
     #[arg(value_name = "URL", value_parser = origin)]
     url: Url,
 
-    /// A root certificate to trust beside those of this machine, PEM
+    /// The login as its visitors reach it [default: where the application's / leads]
+    #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
+    public_url: Option<Url>,
+
+    /// Certificates to trust beside those of this machine, PEM: of an authority, or the proxy's own
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// A file with the session cookie's value of a test account that may enter
+    /// A file with the session cookie's value of a test account that may enter [default: asks for
+    /// a name, a password and a code, if standard input is a terminal]
     #[arg(long, value_name = "FILE")]
     pub cookie_file: Option<PathBuf>,
 
@@ -60,8 +65,9 @@ impl Doctor {
         Ok(Patient {
             host: self.url.host_str().unwrap_or_default().to_owned(),
             port: self.url.port_or_known_default().unwrap_or(443),
+            public_url: self.public_url.clone(),
             connect: self.connect,
-            roots: None,
+            trusted: None,
             cookie: None,
             old_cookie: None,
             upstream_port: self.upstream_port,

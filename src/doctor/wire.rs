@@ -2,25 +2,131 @@
 //! answer than is looked at.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    StreamOwned, client,
+};
+
+use crate::trust;
 
 /// How long a request may take from the first byte to the last.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much of an answer is read: more than any page that shows a request.
-const MAX_ANSWER: u64 = 256 * 1024;
+const MAX_ANSWER: usize = 256 * 1024;
 
-/// The way to one proxy.
+/// What the doctor takes for the other side: this machine's roots, and what the operator names.
+#[derive(Clone)]
+pub(super) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// # Errors
+    ///
+    /// `named` is not PEM.
+    pub(super) fn new(named: Option<&[u8]>) -> io::Result<Self> {
+        let machine = trust::of_this_machine();
+        let mut all: Vec<_> = machine.into_iter().map(CertificateDer::from).collect();
+        for certificate in rustls_pemfile::certs(&mut named.unwrap_or_default()) {
+            all.push(certificate?);
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(all.iter().cloned());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let by_signature =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|_| {
+                    io::Error::other("this machine trusts no certificate; name one with --ca")
+                })?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ByNameToo { by_signature, all }))
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// Trusts what a root has signed, and a certificate that is on the list itself.
+#[derive(Debug)]
+struct ByNameToo {
+    by_signature: Arc<WebPkiServerVerifier>,
+    all: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for ByNameToo {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let signed = self
+            .by_signature
+            .verify_server_cert(shown, intermediates, name, ocsp, now);
+        let all = self.all.iter().map(AsRef::as_ref);
+        if signed.is_err() && trust::is_named(shown, all, now.as_secs()) {
+            client::verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        signed
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_signature
+            .verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_signature
+            .verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_signature.supported_verify_schemes()
+    }
+}
+
+/// The way to one host.
 pub(super) struct Wire {
+    /// As it stands in a URL, with brackets around an IPv6 address.
     host: String,
     port: u16,
     address: SocketAddr,
-    config: Arc<ClientConfig>,
+    trust: Trust,
+}
+
+/// A request as it is sent.
+pub(super) struct Sent<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    /// What the `Host` field says.
+    pub(super) host: &'a str,
+    /// Whole fields, sent as they are. `Accept` and `Connection` replace the usual ones.
+    pub(super) fields: &'a [String],
+    /// A form.
+    pub(super) body: &'a str,
 }
 
 /// What came back.
@@ -32,27 +138,16 @@ pub(super) struct Answer {
 impl Wire {
     /// # Errors
     ///
-    /// The host has no address, or `roots` is not PEM.
+    /// The host has no address.
     pub(super) fn to(
         host: &str,
         port: u16,
         connect: Option<SocketAddr>,
-        roots: Option<&[u8]>,
+        trust: &Trust,
     ) -> io::Result<Self> {
-        let mut trusted = RootCertStore::empty();
-        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in rustls_pemfile::certs(&mut roots.unwrap_or_default()) {
-            trusted.add(certificate?).map_err(io::Error::other)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
         let address = match connect {
             Some(address) => address,
-            None => (host, port)
+            None => (bare(host), port)
                 .to_socket_addrs()?
                 .next()
                 .ok_or_else(|| io::Error::other("the host has no address"))?,
@@ -61,8 +156,16 @@ impl Wire {
             host: host.to_owned(),
             port,
             address,
-            config: Arc::new(config),
+            trust: trust.clone(),
         })
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Host and port as a browser sends them.
@@ -73,43 +176,79 @@ impl Wire {
         }
     }
 
-    /// Sends a GET with this target and these fields as they are.
-    pub(super) fn ask(&self, target: &str, host: &str, fields: &[String]) -> io::Result<Answer> {
-        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+    pub(super) fn send(&self, sent: &Sent<'_>) -> io::Result<Answer> {
+        let name = ServerName::try_from(bare(&self.host).to_owned()).map_err(io::Error::other)?;
         let tls =
-            ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
+            ClientConnection::new(Arc::clone(&self.trust.0), name).map_err(io::Error::other)?;
         let socket = connect(self.address)?;
         let limit = socket.try_clone()?;
-        exchange(
-            StreamOwned::new(tls, socket),
-            &limit,
-            &head(target, host, fields),
-        )
+        exchange(StreamOwned::new(tls, socket), &limit, &sent.to_text())
     }
 
-    /// The same without TLS, at another port.
+    /// A GET of `/` without TLS, at another port.
     pub(super) fn ask_plainly(&self, port: u16) -> io::Result<Answer> {
         let socket = connect(SocketAddr::new(self.address.ip(), port))?;
         let limit = socket.try_clone()?;
-        exchange(socket, &limit, &head("/", &self.host, &[]))
+        let sent = Sent {
+            method: "GET",
+            target: "/",
+            host: &self.host,
+            fields: &[],
+            body: "",
+        };
+        exchange(socket, &limit, &sent.to_text())
     }
 
     /// Whether anything takes connections at another port.
     pub(super) fn is_open(&self, port: u16) -> bool {
         connect(SocketAddr::new(self.address.ip(), port)).is_ok()
     }
+
+    /// Whether the host leads to this very machine: only its own addresses can be bound here.
+    pub(super) fn leads_here(&self) -> bool {
+        UdpSocket::bind(SocketAddr::new(self.address.ip(), 0)).is_ok()
+    }
+}
+
+impl Sent<'_> {
+    fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: auth_user-doctor\r\n",
+            self.method, self.target, self.host
+        );
+        for (name, usual) in [("Accept:", "text/html"), ("Connection:", "close")] {
+            if !self.fields.iter().any(|field| field.starts_with(name)) {
+                text.push_str(&format!("{name} {usual}\r\n"));
+            }
+        }
+        if !self.body.is_empty() {
+            let length = self.body.len();
+            text.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
+            text.push_str(&format!("Content-Length: {length}\r\n"));
+        }
+        for field in self.fields {
+            text.push_str(field);
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n");
+        text + self.body
+    }
 }
 
 impl Answer {
     pub(super) fn field(&self, name: &str) -> Option<&str> {
-        let head = self.text.split("\r\n\r\n").next()?;
-        head.split("\r\n").skip(1).find_map(|line| {
+        self.fields(name).next()
+    }
+
+    pub(super) fn fields<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let head = self.text.split("\r\n\r\n").next().unwrap_or_default();
+        head.split("\r\n").skip(1).filter_map(move |line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    fn body(&self) -> &str {
+    pub(super) fn body(&self) -> &str {
         self.text
             .split_once("\r\n\r\n")
             .map_or("", |(_, body)| body)
@@ -124,22 +263,36 @@ impl Answer {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.status == other.status && self.field("location") == other.field("location")
     }
+
+    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one.
+    fn is_whole(&self) -> bool {
+        let Some((_, body)) = self.text.split_once("\r\n\r\n") else {
+            return false;
+        };
+        if self.status == 101 || matches!(self.status, 204 | 304) {
+            return true;
+        }
+        if self.field("transfer-encoding").is_some() {
+            return body.ends_with("0\r\n\r\n");
+        }
+        let length = self.field("content-length");
+        let length = length.and_then(|length| length.parse::<usize>().ok());
+        length.is_some_and(|length| body.len() >= length)
+    }
+}
+
+/// A host without the brackets of an IPv6 address, as names are looked up and certificates say it.
+fn bare(host: &str) -> &str {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    inner
+        .filter(|inner| inner.parse::<IpAddr>().is_ok())
+        .unwrap_or(host)
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::connect_timeout(&address, PATIENCE)
-}
-
-fn head(target: &str, host: &str, fields: &[String]) -> String {
-    let mut head = format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: text/html\r\n\
-         User-Agent: auth_user-doctor\r\n"
-    );
-    for field in fields {
-        head.push_str(field);
-        head.push_str("\r\n");
-    }
-    head + "\r\n"
 }
 
 fn exchange(
@@ -153,7 +306,7 @@ fn exchange(
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8192];
-    while (bytes.len() as u64) < MAX_ANSWER {
+    while bytes.len() < MAX_ANSWER && !answer(&bytes).is_some_and(|answer| answer.is_whole()) {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -167,10 +320,41 @@ fn exchange(
             Err(error) => return Err(error),
         }
     }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let status = text
-        .strip_prefix("HTTP/1.")
-        .and_then(|rest| rest.get(2..5)?.parse().ok())
-        .ok_or_else(|| io::Error::other("no HTTP answer"))?;
-    Ok(Answer { status, text })
+    answer(&bytes).ok_or_else(|| io::Error::other("no HTTP answer"))
+}
+
+fn answer(bytes: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let rest = text.strip_prefix("HTTP/1.")?;
+    let status = rest.get(2..5)?.parse().ok()?;
+    Some(Answer { status, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_looked_up_without_brackets() {
+        assert_eq!(bare("[::1]"), "::1");
+        assert_eq!(bare("app.example.com"), "app.example.com");
+        let trust = Trust::new(None);
+        let Ok(trust) = trust else { return };
+        let wire = Wire::to("[::1]", 8443, None, &trust).unwrap();
+        assert_eq!(wire.address, "[::1]:8443".parse().unwrap());
+        assert_eq!(wire.authority(), "[::1]:8443");
+    }
+
+    #[test]
+    fn an_answer_ends_where_its_head_says() {
+        let whole = |text: &str| answer(text.as_bytes()).unwrap().is_whole();
+        assert!(whole("HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n"));
+        assert!(whole("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        assert!(!whole("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"));
+        assert!(whole(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ));
+        assert!(!whole("HTTP/1.1 200 OK\r\n\r\nuntil it closes"));
+        assert!(!whole("HTTP/1.1 200 OK\r\n"));
+    }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing_subscriber::fmt as events;
 
+use crate::terminal::printable;
+
 pub use lines::Lines;
 
 /// What the last words of the program may wait for a reader.
@@ -61,12 +63,13 @@ impl Log {
     }
 }
 
-/// One line for the operator outside of the log, and perhaps a second one that says what to do.
+/// One line for the operator outside of the log, and perhaps a second one that says what to do,
+/// both safe for their terminal whatever they repeat.
 /// Standard error may be closed, or its reader stuck; then nobody can be told.
 pub fn complain(what: &str, hint: Option<&str>) {
-    let mut text = format!("auth_user: {what}\n");
+    let mut text = format!("auth_user: {}\n", printable(what));
     if let Some(hint) = hint {
-        text.push_str(&format!("auth_user: hint: {hint}\n"));
+        text.push_str(&format!("auth_user: hint: {}\n", printable(hint)));
     }
     match Lines::start(io::stderr(), None) {
         Ok(lines) => {

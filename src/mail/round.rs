@@ -171,7 +171,10 @@ impl Rounds {
                 return Next::Go;
             }
         };
-        let mut open = match session.take().map_or_else(|| Session::open(&self.url), Ok) {
+        let mut open = match session
+            .take()
+            .map_or_else(|| Session::open(&self.url, self.clock.now().wall), Ok)
+        {
             Ok(open) => open,
             Err(reason) => {
                 self.server_failed(&reason);

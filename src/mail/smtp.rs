@@ -1,5 +1,7 @@
 //! One conversation with a mail server, and what its refusals mean for the mail.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -9,6 +11,7 @@ use lettre::transport::smtp::extension::ClientId;
 
 use crate::mail::letter::Letter;
 use crate::mail::smtp_url::{Security, SmtpUrl};
+use crate::trust;
 
 /// A server that has greeted us, over TLS unless it is on this machine, and knows who we are.
 pub(super) struct Session {
@@ -29,14 +32,51 @@ pub(super) enum Refusal {
 impl Session {
     /// Connects, secures the connection and authenticates. Nothing that fails here is the fault of
     /// a mail, a refused password included.
-    pub(super) fn open(url: &SmtpUrl) -> Result<Self, String> {
-        Self::connect(url).map_err(|error| told(&error))
+    ///
+    /// `now`, seconds since 1970, judges a certificate that is trusted by name.
+    pub(super) fn open(url: &SmtpUrl, now: u64) -> Result<Self, String> {
+        let mut connection = Self::secured(url, now)?;
+        if let Some((user, password)) = &url.credentials {
+            let credentials = Credentials::new(user.clone(), password.clone());
+            connection
+                .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+                .map_err(|error| told(&error))?;
+        }
+        Ok(Self { connection })
     }
 
-    fn connect(url: &SmtpUrl) -> Result<Self, Error> {
+    /// A connection to the server, and to nobody else where there is TLS.
+    ///
+    /// A certificate that is on this machine's list itself is taken too, though it be one that may
+    /// sign others, which the library refuses from a server. Nothing secret is sent before that is
+    /// known; that its name fits and the server has its key has been looked at by then.
+    fn secured(url: &SmtpUrl, now: u64) -> Result<SmtpConnection, String> {
+        let refused = match Self::connect(url, false) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        if !is_distrust(&refused) {
+            return Err(told(&refused));
+        }
+        let by_name = Self::connect(url, true).ok().filter(|connection| {
+            let trusted = trust::of_this_machine();
+            let list = trusted.iter().map(Vec::as_slice);
+            let shown = connection.peer_certificate();
+            shown.is_ok_and(|shown| trust::is_named(&shown, list, now))
+        });
+        by_name.ok_or_else(|| {
+            format!("{}; to trust it, add its certificate to those of this machine, or name a file with it by SSL_CERT_FILE", told(&refused))
+        })
+    }
+
+    fn connect(url: &SmtpUrl, any_signer: bool) -> Result<SmtpConnection, Error> {
         // Read anew each time: a renewed bundle of trusted certificates needs no restart.
         let tls = match url.security {
-            Security::Implicit | Security::StartTls => Some(TlsParameters::new(url.host.clone())?),
+            Security::Implicit | Security::StartTls => Some(
+                TlsParameters::builder(url.host.clone())
+                    .dangerous_accept_invalid_certs(any_signer)
+                    .build()?,
+            ),
             Security::None => None,
         };
         let at_once = tls.as_ref().filter(|_| url.security == Security::Implicit);
@@ -47,11 +87,7 @@ impl Session {
             // Fails if the server does not offer it: there is no going on in clear.
             connection.starttls(tls, &our_name())?;
         }
-        if let Some((user, password)) = &url.credentials {
-            let credentials = Credentials::new(user.clone(), password.clone());
-            connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)?;
-        }
-        Ok(Self { connection })
+        Ok(connection)
     }
 
     pub(super) fn send(&mut self, letter: &Letter) -> Result<(), Refusal> {
@@ -88,6 +124,12 @@ impl From<&Error> for Refusal {
             None => Self::Broken(reason),
         }
     }
+}
+
+/// Whether TLS was there and we did not like it: the library gives that as data it cannot take.
+fn is_distrust(error: &Error) -> bool {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_tls() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// The error for the log: the server's own words are cut short and cannot start a line.

@@ -12,6 +12,7 @@ mod clocks;
 mod compat;
 mod crowd;
 mod damaged;
+mod doctor;
 #[cfg(feature = "faults")]
 mod ending;
 #[cfg(feature = "faults")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use rcgen::CertifiedKey;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,11 +13,17 @@ use crate::mail::courier::Schedule;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{again, finish, impatient, mail_to, names, with_schedule};
 
-fn make_certificate(dir: &Path) {
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
-    fs::write(dir.join("key.pem"), signing_key.serialize_pem()).unwrap();
+/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it.
+fn make_certificate(dir: &Path, is_ca: IsCa) {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let key = KeyPair::generate().unwrap();
+    fs::write(
+        dir.join("cert.pem"),
+        params.self_signed(&key).unwrap().pem(),
+    )
+    .unwrap();
+    fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
 }
 
 fn server_config(dir: &Path) -> Arc<ServerConfig> {
@@ -72,9 +78,15 @@ fn a_server_without_starttls_is_told_nothing() {
 
 #[test]
 fn a_server_with_a_certificate_nobody_trusts_is_told_nothing() {
-    for (scheme, implicit) in [("smtp", false), ("smtps", true)] {
+    let house = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (scheme, implicit, is_ca) in [
+        ("smtp", false, IsCa::NoCa),
+        ("smtps", true, IsCa::NoCa),
+        ("smtp", false, house),
+        ("smtps", true, house),
+    ] {
         let dir = tempfile::tempdir().unwrap();
-        make_certificate(dir.path());
+        make_certificate(dir.path(), is_ca);
         let manners = Manners {
             tls: Some(server_config(dir.path())),
             implicit,
@@ -96,20 +108,31 @@ fn a_server_with_a_certificate_nobody_trusts_is_told_nothing() {
 /// it can also look through the whole log.
 #[test]
 fn mail_and_password_go_over_tls_and_into_no_log() {
+    send_in_a_child("mail_and_password_go_over_tls_and_into_no_log", IsCa::NoCa);
+}
+
+#[test]
+fn a_certificate_that_may_sign_others_is_trusted_by_name() {
+    send_in_a_child(
+        "a_certificate_that_may_sign_others_is_trusted_by_name",
+        IsCa::Ca(BasicConstraints::Unconstrained),
+    );
+}
+
+fn send_in_a_child(test: &str, is_ca: IsCa) {
     const CHILD: &str = "TEST_TLS_CHILD";
     if let Some(dir) = std::env::var_os(CHILD) {
         return send_over_tls(Path::new(&dir));
     }
     let dir = tempfile::tempdir().unwrap();
-    make_certificate(dir.path());
-    let test = "mail::tests::tls::mail_and_password_go_over_tls_and_into_no_log";
+    make_certificate(dir.path(), is_ca);
 
     let trusted = dir.path().join("cert.pem");
     let environment = [
         (CHILD, dir.path().as_os_str()),
         ("SSL_CERT_FILE", trusted.as_os_str()),
     ];
-    let output = again(test, "077", &environment);
+    let output = again(&format!("mail::tests::tls::{test}"), "077", &environment);
 
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
