@@ -180,7 +180,7 @@ fn run(config: Config) -> Result<bool, Problem> {
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
         results: Results::new(room.inner * 3 / 8),
-        pending: Pending::new(),
+        pending: Arc::new(Pending::new()),
         errands,
         journal: Journal::default(),
         presenter: presenter(&config, &issuer, tls.clone()),

@@ -80,6 +80,7 @@ pub enum CodeRefused {
 }
 
 /// What somebody tries as the second factor.
+#[derive(Clone)]
 pub enum Tried {
     /// A code of the authenticator, or a recovery code.
     Own(String),
@@ -110,6 +111,7 @@ impl Account {
             mails: Vec::new(),
             wrong_codes: WrongCodes::default(),
             generation: 0,
+            kept_session: None,
             devices: Vec::new(),
             networks: Vec::new(),
             registered: true,
@@ -118,15 +120,30 @@ impl Account {
         }
     }
 
-    /// Replaces the password with this id, which ends all sessions begun under it. False if somebody
-    /// was faster; then nothing is changed.
-    pub fn change_password(&mut self, old: Digest, new: PasswordHash) -> bool {
-        if self.password.id() != old {
-            return false;
-        }
+    /// Replaces the password, which ends all sessions and half-done log-ins begun under it, and
+    /// forgets all browsers but this one.
+    pub fn change_password(&mut self, new: PasswordHash, browser: Option<Digest>) {
         self.password = new;
         self.mailed_passwords.clear();
-        true
+        self.forget_other_devices(browser);
+    }
+
+    /// Makes `secret` the second factor in the place of another, as [`Account::confirm_secret`],
+    /// and forgets the browsers that knew that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::accept_code`].
+    pub fn move_to_secret(
+        &mut self,
+        secret: &Secret,
+        typed: &str,
+        device: Option<Digest>,
+        now: Moment,
+    ) -> Result<(), CodeRefused> {
+        self.confirm_secret(secret, typed, device, now)?;
+        self.forget_other_devices(None);
+        Ok(())
     }
 
     /// How long the next code has to wait, from a known browser or from any other.
@@ -359,15 +376,33 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_changed_once_by_those_who_knew_the_old_one() {
+    fn another_password_forgets_all_browsers_but_the_one_that_chose_it() {
         let mut account = alice();
-        let old = account.password.id();
-        let (first, second) = (alice().password, alice().password);
-        let kept = first.id();
+        let browsers = ["own", "other"].map(Digest::of);
+        let new = alice().password;
+        for id in browsers {
+            account.remember_device(Device::new(id, "", Timestamp(START)), Timestamp(START));
+        }
+        let kept = new.id();
+        account.change_password(new, Some(browsers[0]));
+        assert!(account.password.id() == kept);
+        assert_eq!(
+            browsers.map(|id| account.knows_device(id, Timestamp(START))),
+            [true, false]
+        );
+    }
 
-        assert!(account.change_password(old, first));
-        assert!(!account.change_password(old, second));
-        assert!(account.password.id() == kept && kept != old);
+    #[test]
+    fn another_second_factor_forgets_all_browsers() {
+        let (mut account, _) = enrolled();
+        let (own, now) = (Digest::of("own"), Timestamp(START));
+        account.remember_device(Device::new(own, "", now), now);
+        let secret = Secret::new();
+        let wrong = account.move_to_secret(&secret, "000000", Some(own), at(START + 60));
+        assert!(wrong.is_err() && account.knows_device(own, now));
+        let code = code(&secret, START + 60);
+        let moved = account.move_to_secret(&secret, &code, Some(own), at(START + 60));
+        assert!(moved.is_ok() && account.devices.is_empty());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::clock;
 
 pub mod devices;
 pub mod edits;
+mod ends;
 pub mod kept;
 pub mod login;
 pub mod mailed;
@@ -61,6 +62,9 @@ pub struct Account {
     /// Raised to end everything that was begun before: sessions and log-ins under way.
     #[serde(default, skip_serializing_if = "session::is_first")]
     pub generation: u64,
+    /// The session that outlived the end of the others: the digest of its id and the generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_session: Option<Digest>,
     /// A disabled account keeps its name and cannot log in.
     #[serde(default)]
     pub disabled: bool,

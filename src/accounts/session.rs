@@ -125,7 +125,9 @@ impl Session {
     /// registration or by an edit of the file, would meet its former owner's sessions, and a thief's
     /// would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
-        names::is_same(&self.username, &account.username) && self.basis == account.basis()
+        let rests_on_it = self.basis == account.basis()
+            || (account.keeps(self.id) && self.basis.password_id == account.password.id());
+        names::is_same(&self.username, &account.username) && rests_on_it
     }
 }
 
@@ -148,15 +150,28 @@ impl Sessions {
             .filter(move |session| names::is_same(&session.username, username))
     }
 
-    /// Adds a session, ending the account's least used one if it has too many.
+    /// Adds a session that is not handed out yet and may never be, so that no other has to go for
+    /// it: [`Sessions::make_room`] is for when it is.
     pub fn add(&mut self, session: Session) {
-        let of_account: Vec<Arc<Session>> = self.of(&session.username).cloned().collect();
-        if of_account.len() >= MAX_PER_ACCOUNT {
-            let least = of_account.iter().min_by_key(|session| session.last_seen());
-            least.map(|session| self.by_id.shift_remove(&session.id));
-        }
+        // On a disk that fails for long, those that were never handed out must not become many.
+        self.keep_most_used(&session.username, 2 * MAX_PER_ACCOUNT - 1);
         self.by_id.insert(session.id, Arc::new(session));
         self.revision += 1;
+    }
+
+    /// Ends the account's least used sessions if it has too many.
+    pub fn make_room(&mut self, username: &str) {
+        self.keep_most_used(username, MAX_PER_ACCOUNT);
+    }
+
+    fn keep_most_used(&mut self, username: &str, max: usize) {
+        let mut of_account: Vec<Arc<Session>> = self.of(username).cloned().collect();
+        of_account.sort_by_key(|session| session.last_seen());
+        let over = of_account.len().saturating_sub(max);
+        for session in of_account.iter().take(over) {
+            self.by_id.shift_remove(&session.id);
+            self.revision += 1;
+        }
     }
 
     /// Keeps the sessions `keep` says yes to; how many were ended.
@@ -288,8 +303,48 @@ mod tests {
             .unwrap()
             .seen(Timestamp(5000));
         sessions.add(session("Alice", "new", 6000));
+        assert_eq!(sessions.of("alice").count(), MAX_PER_ACCOUNT + 1);
+        sessions.make_room("alice");
         assert_eq!(sessions.of("alice").count(), MAX_PER_ACCOUNT);
         assert!(sessions.find(Digest::of("0")).is_some());
         assert!(sessions.find(Digest::of("1")).is_none());
+    }
+
+    #[test]
+    fn sessions_that_are_never_handed_out_do_not_become_many() {
+        let mut sessions = Sessions::default();
+        for n in 0..5 * MAX_PER_ACCOUNT {
+            sessions.add(session("alice", &n.to_string(), 1000 + n as u64));
+        }
+        assert_eq!(sessions.len(), 2 * MAX_PER_ACCOUNT);
+    }
+
+    #[test]
+    fn the_end_of_the_others_is_outlived_by_the_session_that_asked_for_it() {
+        let hash = format!("$pbkdf2-sha256$i=1,l=32$AAAA${}", "A".repeat(43));
+        let hash = PasswordHash::parse(&hash).ok().unwrap();
+        let mut account = Account::new("alice", "a@b.c", hash, Timestamp(1000));
+        let begun = |account: &Account, secret: &str| {
+            let owner = ("alice", account.basis());
+            let address = "127.0.0.1".to_owned();
+            Session::new(Digest::of(secret), owner, address, "curl", Timestamp(1000))
+        };
+        let (own, other) = (begun(&account, "own"), begun(&account, "other"));
+
+        account.end_others(own.id, None);
+        let later = begun(&account, "later");
+        assert!(own.is_of(&account) && !other.is_of(&account) && later.is_of(&account));
+
+        let other_password =
+            PasswordHash::parse(&format!("$pbkdf2-sha256$i=1,l=32$BBBB${}", "A".repeat(43)));
+        let changed = Account {
+            password: other_password.ok().unwrap(),
+            ..account.clone()
+        };
+        assert!(!own.is_of(&changed), "another password");
+        account.end_others(later.id, None);
+        assert!(!own.is_of(&account) && later.is_of(&account), "asked again");
+        account.generation += 1;
+        assert!(!later.is_of(&account), "ended by hand");
     }
 }

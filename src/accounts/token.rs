@@ -66,6 +66,17 @@ impl Digest {
         Self(Sha256::digest(secret).into())
     }
 
+    /// The digest of this one together with a number.
+    pub fn and(&self, number: u64) -> Self {
+        let together = Sha256::new().chain_update(self.0);
+        Self(
+            together
+                .chain_update(number.to_be_bytes())
+                .finalize()
+                .into(),
+        )
+    }
+
     /// Whether this is the digest of `secret`, in constant time.
     pub fn matches(&self, secret: &str) -> bool {
         self.0.ct_eq(&Self::of(secret).0).into()

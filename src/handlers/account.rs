@@ -5,23 +5,28 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::accounts::login::{Accepted, CodeRefused, Tried};
+use crate::accounts::devices::Device;
+use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
-use crate::accounts::{Account, Accounts, names};
+use crate::accounts::{Account, names};
+use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::code::tell_of_recovery_code;
+use crate::handlers::grounds::{Grounds, gone, sweep};
 use crate::handlers::login::check_password;
-use crate::handlers::tries::{Code, judge};
+use crate::handlers::tries::{Begun, Code};
 use crate::handlers::{
     Answer, App, LoggedIn, known_device, password_field, require_login, secret_field,
 };
 use crate::http::Request;
 use crate::mail::Notice;
-use crate::pages::{AccountForm, AccountView, Page, Problem, SessionView, Way, agent_label};
+use crate::pages::{
+    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, Way, agent_label,
+};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /account`: who I am, my sessions, my recovery codes left.
@@ -56,6 +61,16 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
             })
         })
         .collect();
+    let browsers: Vec<Value> = browsers(request, me)
+        .map(|device| {
+            json!({
+                "current": is_this(app, request, device),
+                "created": device.created,
+                "last_used": device.last_used(),
+                "agent": device.agent,
+            })
+        })
+        .collect();
     json!({
         "username": me.account.username,
         "email": me.account.email,
@@ -63,6 +78,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
         "created": me.account.created.at(),
         "recovery_codes_left": me.account.recovery_codes.len(),
         "sessions": sessions,
+        "browsers": browsers,
     })
 }
 
@@ -77,6 +93,17 @@ fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Vec<Arc<Session>> {
         .collect();
     sessions.sort_by_key(|session| (session.id != me.session.id, Reverse(session.last_seen())));
     sessions
+}
+
+/// The browsers that know me, the one that logged in last first.
+fn browsers<'a>(request: &Request, me: &'a LoggedIn) -> impl Iterator<Item = &'a Device> {
+    me.account.known_devices(request.received.timestamp())
+}
+
+/// Whether a known browser is the one that asks.
+fn is_this(app: &App, request: &Request, device: &Device) -> bool {
+    let cookie = app.cookies.device(request);
+    cookie.is_some_and(|cookie| Digest::of(cookie) == device.id)
 }
 
 fn account_page(
@@ -95,6 +122,12 @@ fn account_page(
         address: session.address.clone(),
         agent: agent_label(&session.agent),
     };
+    let browser = |device: &Device| BrowserView {
+        current: is_this(app, request, device),
+        created: device.created.0,
+        last_used: device.last_used().0,
+        agent: agent_label(&device.agent),
+    };
     Page::Account(AccountView {
         username: me.account.username.clone(),
         email: me.account.email.clone(),
@@ -102,6 +135,7 @@ fn account_page(
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
+        browsers: browsers(request, me).map(browser).collect(),
         notice,
         problem,
         now: request.received.timestamp().0,
@@ -129,14 +163,11 @@ pub(super) fn confirm(
     request: &Request,
     me: &LoggedIn,
     current: Password,
-) -> Result<(), Refusal> {
+) -> Result<Authenticated, Refusal> {
     let proof = check_password(app, request, &me.account.username, current)?;
     // A mailed password leads to choosing a new one, and to nothing else.
-    let proof = proof
-        .filter(|proof| proof.mailed.is_none())
-        .ok_or(Outcome::WrongPassword)?;
-    drop(proof);
-    Ok(())
+    let proof = proof.filter(|proof| proof.mailed.is_none());
+    Ok(proof.ok_or(Outcome::WrongPassword)?)
 }
 
 /// `POST /account/recovery_codes`: ten new recovery codes; the old ones die.
@@ -151,15 +182,8 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
 }
 
 fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let form = Form::of_body(request)?;
-    let current = password_field(&form, "current_password")?;
-
-    confirm(app, request, me, current)?;
-    let username = me.account.username.clone();
-    let codes = app
-        .store
-        .update(move |accounts| accounts.change(&username, Account::new_recovery_codes))?;
-    let codes = codes.ok_or(Outcome::LoginRequired)?;
+    let act = confirm_both(app, request, me)?;
+    let (_, codes) = act.judge(Account::new_recovery_codes)?;
     app.errands.notify(
         &me.account,
         &Notice::RecoveryCodesReplaced,
@@ -183,8 +207,8 @@ pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
 }
 
 fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let accepted = confirm_both(app, request, me)?;
-    if let Accepted::RecoveryCode { left } = accepted {
+    let accepted = confirm_both(app, request, me)?.judge(|_| ())?;
+    if let (Accepted::RecoveryCode { left }, ()) = accepted {
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
     let secret = Secret::new();
@@ -255,9 +279,13 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
-    code_change(app, request, me, (Tried::New, device), move |account| {
-        account.confirm_secret(&secret, &typed, device, now)
-    })?;
+    let code = code(request, me, Tried::New, device);
+    let grounds = Grounds::session(app, me);
+    let judged = code.begin(app, request)?.judge(
+        move |account| grounds.hold(account),
+        move |account| account.move_to_secret(&secret, &typed, device, now),
+    )?;
+    judged.map_err(Outcome::from)?;
     app.pending.forget_account(&me.account.username);
     app.errands
         .notify(&me.account, &Notice::AuthenticatorChanged, request.received);
@@ -274,18 +302,12 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     let which = form
         .map_err(|error| on_account_page(app, request, &me, AccountForm::Sessions)(error.into()))?;
 
-    let (own, name) = (me.session.id, names::key(&me.account.username));
-    let ends_own = *which == own.short();
-    app.store.update_sessions(move |sessions| {
-        sessions.retain(|session| {
-            let named = if *which == "others" {
-                session.id != own
-            } else {
-                *which == session.id.short()
-            };
-            names::key(&session.username) != name || !named
-        })
-    })?;
+    let ends_own = *which == me.session.id.short();
+    if *which == "others" {
+        end_others(app, request, &me)?;
+    } else {
+        end_one(app, &me, which.to_string())?;
+    }
 
     let reply = Reply::from(Outcome::SessionsEnded).about(&me.account.username);
     Ok(if ends_own {
@@ -297,6 +319,34 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     })
 }
 
+/// Ends all sessions and half-done log-ins but this one, and forgets all browsers but this one.
+fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
+    let grounds = Grounds::session(app, me);
+    let known = known_device(app, request, Some(&me.account));
+    let (own, username) = (me.session.id, me.account.username.clone());
+    let ended = app.store.update(move |accounts| {
+        grounds.hold(accounts.find(&username).map(AsRef::as_ref))?;
+        accounts.change(&username, |account| account.end_others(own, known));
+        Ok(())
+    })?;
+    ended.map_err(gone)?;
+    sweep(app, &me.account);
+    Ok(())
+}
+
+/// Ends the session with this short id, if it is of the account.
+fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
+    let (own, name) = (me.session.id, names::key(&me.account.username));
+    let ended = app.store.update_sessions(move |sessions| {
+        let own = sessions.find(own);
+        own.ok_or(Outcome::LoginRequired)?;
+        sessions
+            .retain(|session| session.id.short() != which || names::key(&session.username) != name);
+        Ok(())
+    })?;
+    ended.map_err(gone)
+}
+
 /// `POST /account/delete`: deletes the account and all its sessions.
 pub(super) fn delete(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
@@ -304,18 +354,9 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 }
 
 fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    confirm_both(app, request, me)?;
-    let (username, name) = (
-        me.account.username.clone(),
-        names::key(&me.account.username),
-    );
-    app.pending.forget_account(&name);
-    // First, or somebody who registers the freed name might meet them.
-    app.store.update_sessions(move |sessions| {
-        sessions.retain(|session| names::key(&session.username) != name)
-    })?;
-    app.store
-        .update(move |accounts: &mut Accounts| accounts.remove(&username))?;
+    confirm_both(app, request, me)?.judge_and_remove()?;
+    app.pending.forget_account(&me.account.username);
+    sweep(app, &me.account);
     app.errands
         .notify(&me.account, &Notice::AccountDeleted, request.received);
 
@@ -326,37 +367,80 @@ fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
         .about(&me.account.username))
 }
 
-/// Asks for the password and for a code, or a recovery code, which is used up.
-fn confirm_both(app: &App, request: &Request, me: &LoggedIn) -> Result<Accepted, Refusal> {
+/// An act whose password was right, and whose code is still to be judged, in the save of the act.
+struct Act<'a> {
+    begun: Begun<'a>,
+    grounds: Grounds,
+    typed: String,
+    device: Option<Digest>,
+    now: Moment,
+}
+
+/// Asks for the password, and for a code, or a recovery code.
+fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Act<'a>, Refusal> {
     let form = Form::of_body(request)?;
     let current = password_field(&form, "current_password")?;
     let typed = secret_field(&form)?.to_string();
 
-    confirm(app, request, me, current)?;
+    let proof = confirm(app, request, me, current)?;
     let device = known_device(app, request, Some(&me.account));
-    let now = request.received;
-    let tried = Tried::Own(typed.clone());
-    code_change(app, request, me, (tried, device), move |account| {
-        account.accept_code(&typed, device, now)
+    let code = code(request, me, Tried::Own(typed.clone()), device);
+    Ok(Act {
+        begun: code.begin(app, request)?,
+        grounds: Grounds::password(app, me, &proof),
+        typed,
+        device,
+        now: request.received,
     })
 }
 
-/// Changes my account by a code, unless it has to wait; a wrong one counts against the network too.
-fn code_change<T: Send + 'static>(
-    app: &App,
-    request: &Request,
-    me: &LoggedIn,
-    (tried, known): (Tried, Option<Digest>),
-    change: impl FnOnce(&mut Account) -> Result<T, CodeRefused> + Send + 'static,
-) -> Result<T, Refusal> {
-    let code = Code {
+impl Act<'_> {
+    /// What the code was, which is used up, and what `change` gave.
+    fn judge<T: Send + 'static>(
+        self,
+        change: impl FnOnce(&mut Account) -> T + Send + 'static,
+    ) -> Result<(Accepted, T), Refusal> {
+        let Self {
+            grounds,
+            typed,
+            device,
+            now,
+            ..
+        } = self;
+        let judged = self.begun.judge(
+            move |account| grounds.hold(account),
+            move |account| {
+                let accepted = account.accept_code(&typed, device, now)?;
+                Ok((accepted, change(account)))
+            },
+        )?;
+        judged.map_err(|why| Outcome::from(why).into())
+    }
+
+    /// The act that ends the account.
+    fn judge_and_remove(self) -> Result<(), Refusal> {
+        let Self {
+            grounds,
+            typed,
+            device,
+            now,
+            ..
+        } = self;
+        let judged = self.begun.judge_and_remove(
+            move |account| grounds.hold(account),
+            move |account| account.accept_code(&typed, device, now).map(|_| ()),
+        )?;
+        judged.map_err(|why| Outcome::from(why).into())
+    }
+}
+
+/// A code tried by who is logged in.
+fn code(request: &Request, me: &LoggedIn, tried: Tried, known: Option<Digest>) -> Code {
+    Code {
         username: me.account.username.clone(),
         tried,
         known,
         after_mail: false,
         now: request.received,
-    };
-    let judged = judge(app, request, code, change, |_| true)?;
-    let judged = judged.ok_or(Outcome::NoPendingLogin)?;
-    judged.map_err(|why| Outcome::from(why).into())
+    }
 }

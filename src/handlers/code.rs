@@ -1,5 +1,7 @@
 //! The second step of a login: a code of the authenticator, or a recovery code.
 
+use std::sync::Arc;
+
 use crate::accounts::devices::Device;
 use crate::accounts::login::{Accepted, CodeRefused, Tried};
 use crate::accounts::pending::PendingLogin;
@@ -8,10 +10,10 @@ use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::tries::{Code, judge};
+use crate::handlers::entry::{agent, enter};
+use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{
-    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, start_session,
-    take_back, typed_rd,
+    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, typed_rd,
 };
 use crate::http::{Method, Request};
 use crate::mail::Notice;
@@ -153,21 +155,23 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         network: Origin::of(request.client),
         now: request.received,
     };
-    let begun = login.clone();
-    let judged = judge(
-        app,
-        request,
-        code,
-        move |account| step.judge(account),
-        move |account| begun.is_for(account),
-    )?;
-    let judged = judged.ok_or(Outcome::NoPendingLogin)?;
-    let (accepted, codes) = judged.map_err(|why| refused(app, cookie, why))?;
-
-    let reply = match login.mailed {
-        Some(_) => must_choose(app, request, cookie, &login.username, codes),
-        None => complete(app, request, cookie, login, codes, new),
-    }?;
+    let is_still = still_waits(app, request, cookie, login);
+    let refused = |why| refused(app, cookie, why);
+    let (accepted, reply) = if login.mailed.is_some() {
+        let begun = code.begin(app, request)?;
+        let judged = begun.judge(is_still, move |account| step.judge(account))?;
+        let (accepted, codes) = judged.map_err(refused)?;
+        let reply = must_choose(app, request, cookie, &login.username, codes)?;
+        (accepted, reply)
+    } else {
+        let step = Arc::new(step);
+        let judge = move |account: &mut Account| step.judge(account);
+        let judged = enter(app, request, &code, is_still, judge)?;
+        let ((accepted, codes), prepared) = judged.map_err(refused)?;
+        app.pending.finish(cookie);
+        let cookies = prepared.hand_out(app, request, &login.username, new);
+        (accepted, complete(login, codes).with_cookies(cookies))
+    };
     Ok(match accepted {
         Accepted::Code => reply,
         Accepted::RecoveryCode { left } => {
@@ -181,6 +185,22 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     })
 }
 
+/// Whether the log-in still waits for its code, and for the account it began with.
+fn still_waits(
+    app: &App,
+    request: &Request,
+    cookie: &str,
+    login: &PendingLogin,
+) -> impl Fn(Option<&Account>) -> Result<(), Outcome> + Clone + use<> {
+    let (pending, login) = (Arc::clone(&app.pending), login.clone());
+    let (cookie, now) = (cookie.to_owned(), request.received.timestamp());
+    move |account| {
+        let is_same = account.is_some_and(|account| login.is_for(account));
+        let waits = is_same && pending.login(&cookie, now).is_some();
+        waits.then_some(()).ok_or(Outcome::NoPendingLogin)
+    }
+}
+
 /// Tells the owner that one of their recovery codes was used, and how many are left.
 pub(super) fn tell_of_recovery_code(app: &App, request: &Request, username: &str, left: usize) {
     if let Some(account) = app.store.resolve(username) {
@@ -189,39 +209,13 @@ pub(super) fn tell_of_recovery_code(app: &App, request: &Request, username: &str
     }
 }
 
-/// Both factors were right: a session begins.
-fn complete(
-    app: &App,
-    request: &Request,
-    cookie: &str,
-    login: &PendingLogin,
-    codes: Vec<String>,
-    device: Option<String>,
-) -> Answer {
-    if !app.pending.finish(cookie) {
-        return Err(Outcome::NoPendingLogin.into());
-    }
-    let enrolled = login.enrolling.is_some();
-    let (username, basis) = (&login.username, login.basis);
-    let cookies = start_session(app, request, (username, basis), device).inspect_err(|_| {
-        if enrolled {
-            // Nobody has seen the recovery codes: the next login enrols.
-            take_back(app, &login.username, |account| {
-                account.totp = None;
-                account.recovery_codes.clear();
-            });
-        }
-    })?;
-    let onward = if login.rd.is_empty() {
-        "/account"
-    } else {
-        &login.rd
+/// Both factors were right: the visitor goes on to where they were going.
+fn complete(login: &PendingLogin, codes: Vec<String>) -> Reply {
+    let onward = match login.rd.as_str() {
+        "" => "/account",
+        rd => rd,
     };
-    Ok(
-        completed(&login.username, codes, onward, Outcome::LoginComplete)
-            .with_cookies(cookies)
-            .about(&login.username),
-    )
+    completed(&login.username, codes, onward, Outcome::LoginComplete).about(&login.username)
 }
 
 /// The browser as the account knows it, or a new value of its cookie.
@@ -237,8 +231,11 @@ pub(super) fn device_of(
 
 /// A browser that is to be known from now on by this value of its cookie.
 pub(super) fn new_device(request: &Request, cookie: &str) -> Device {
-    let agent = request.header("user-agent").unwrap_or_default();
-    Device::new(Digest::of(cookie), agent, request.received.timestamp())
+    Device::new(
+        Digest::of(cookie),
+        agent(request),
+        request.received.timestamp(),
+    )
 }
 
 /// What a right code was, and the recovery codes it earned.
@@ -257,7 +254,7 @@ struct Step {
 
 impl Step {
     /// What the code was, and the recovery codes if it enrolled, or why it was refused.
-    fn judge(self, account: &mut Account) -> Result<Passed, CodeRefused> {
+    fn judge(&self, account: &mut Account) -> Judged<Passed> {
         let passed = match &self.login.enrolling {
             Some(secret) => {
                 account.confirm_secret(secret, &self.typed, self.known, self.now)?;
@@ -271,8 +268,8 @@ impl Step {
         // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
             account.logged_in(self.known, self.network, self.now.timestamp());
-            if let Some(device) = self.new {
-                account.remember_device(device, self.now.timestamp());
+            if let Some(device) = &self.new {
+                account.remember_device(device.clone(), self.now.timestamp());
             }
         }
         Ok(passed)

@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::accounts::password::{self, Password, PasswordHash};
 use crate::accounts::pending::Pending;
-use crate::accounts::session::{Basis, Limits, Session};
+use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
-use crate::accounts::token::{self, Digest};
+use crate::accounts::token::Digest;
 use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::cookies::Cookies;
@@ -31,6 +31,8 @@ use crate::store::Store;
 mod account;
 mod authz;
 mod code;
+mod entry;
+mod grounds;
 mod journal;
 mod login;
 mod new_password;
@@ -51,7 +53,7 @@ pub struct App {
     pub gate: Gate,
     pub throttle: Throttle,
     pub results: Results,
-    pub pending: Pending,
+    pub pending: Arc<Pending>,
     pub errands: Errands,
     pub journal: Journal,
     pub presenter: Presenter,
@@ -360,68 +362,4 @@ fn denied(app: &App, account: &Account, host: String) -> Reply {
             site: app.public_url.clone(),
         })
         .about(&account.username)
-}
-
-/// Takes back a change of an account after which the session could not be saved, so that the answer
-/// is true that nothing was changed.
-fn take_back(app: &App, username: &str, undo: impl FnOnce(&mut Account) + Send + 'static) {
-    let username = username.to_owned();
-    // If this cannot be saved either, the store has logged it, and there is no more to do.
-    let _ = app
-        .store
-        .update(move |accounts| accounts.change(&username, undo));
-}
-
-/// A session that begins with this request, of this user under this password, and the value of its
-/// cookie.
-fn new_session(request: &Request, whose: (&str, Basis)) -> (Session, String) {
-    let cookie = token::cookie();
-    let now = request.received.timestamp();
-    let agent = request.header("user-agent").unwrap_or_default();
-    let address = request.client.to_string();
-    let session = Session::new(Digest::of(&cookie), whose, address, agent, now);
-    (session, cookie)
-}
-
-/// Starts a session for an account whose login is complete, ends what the browser had before, and
-/// gives the cookies that say so.
-fn start_session(
-    app: &App,
-    request: &Request,
-    whose: (&str, Basis),
-    device: Option<String>,
-) -> Result<Vec<String>, Refusal> {
-    let (session, cookie) = new_session(request, whose);
-    let before: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
-    app.store.update_sessions(move |sessions| {
-        sessions.retain(|old| !before.contains(&old.id));
-        sessions.add(session);
-    })?;
-    Ok(session_started(app, request, whose.0, &cookie, device))
-}
-
-/// The cookies of a session that is saved; failures of its browser are forgiven.
-fn session_started(
-    app: &App,
-    request: &Request,
-    username: &str,
-    cookie: &str,
-    device: Option<String>,
-) -> Vec<String> {
-    let key = Digest::of(&names::key(username));
-    app.throttle.clear(Target::Account(key));
-    let account = app.store.resolve(username);
-    let logged_in = account
-        .as_deref()
-        .and_then(|account| account.is_member_of(Origin::of(request.client), request.received));
-    if let Some(at) = logged_in {
-        app.throttle.note_member(key, request.client, at);
-    }
-    // Not one that another account knows: a login to one's own must not buy guesses at others.
-    if let Some(known) = known_device(app, request, account.as_deref()) {
-        app.throttle.clear(Target::Device(known));
-    }
-    let mut cookies = vec![app.cookies.set_session(cookie), app.cookies.end_login()];
-    cookies.extend(device.map(|device| app.cookies.set_device(&device)));
-    cookies
 }

@@ -1,5 +1,7 @@
 //! Choosing a new password: in exchange for the current one, or after a mailed one.
 
+use std::sync::Arc;
+
 use crate::accounts::Account;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
@@ -10,9 +12,10 @@ use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::account::confirm;
 use crate::handlers::code::{device_of, new_device};
+use crate::handlers::entry::prepare;
+use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{
-    Answer, App, LoggedIn, hash, new_password_field, new_session, password_field, require_login,
-    session_started,
+    Answer, App, LoggedIn, hash, known_device, new_password_field, password_field, require_login,
 };
 use crate::http::Request;
 use crate::mail::Notice;
@@ -86,13 +89,22 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     let new = new_password_field(&form, "new_password")?;
     refuse_easy(app, &new, &me.account)?;
 
-    confirm(app, request, me, current)?;
+    let proof = confirm(app, request, me, current)?;
     let new = hash(app, request, Standing::Known, new)?;
-    let (account, old) = (&me.account, me.session.basis.password_id);
-    let cookies = save(app, request, account, new.id(), None, move |account| {
-        account.change_password(old, new)
-    })?;
-    let cookies = cookies.ok_or(Outcome::LoginRequired)?;
+    let (grounds, account) = (Grounds::password(app, me, &proof), &me.account);
+    let known = known_device(app, request, Some(account));
+    let id = new.id();
+    let is_still = move |account: Option<&Account>| grounds.hold(account);
+    let cookies = save(
+        app,
+        request,
+        (account, id),
+        None,
+        is_still,
+        move |account| {
+            account.change_password(new, known);
+        },
+    )?;
 
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to("/account?notice=password_changed")
@@ -118,21 +130,17 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
 
     let new = hash(app, request, Standing::Known, new)?;
     let (known, fresh) = device_of(app, request, &choice.username);
-    let (old, now) = (choice.basis.password_id, request.received.timestamp());
-    let network = Origin::of(request.client);
+    let (network, now) = (Origin::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
-    let id = new.id();
-    let cookies = save(app, request, &account, id, fresh, move |account| {
-        let changed = account.change_password(old, new);
-        if changed {
-            account.logged_in(known, network, now);
-            if let Some(device) = remembered {
-                account.remember_device(device, now);
-            }
+    let (id, is_still) = (new.id(), still_to_choose(app, request, &choice));
+    let whose = (account.as_ref(), id);
+    let cookies = save(app, request, whose, fresh, is_still, move |account| {
+        account.change_password(new, known);
+        account.logged_in(known, network, now);
+        if let Some(device) = remembered {
+            account.remember_device(device, now);
         }
-        changed
     })?;
-    let cookies = cookies.ok_or(Outcome::NoPendingLogin)?;
 
     let onward = if choice.rd.is_empty() {
         "/account"
@@ -152,38 +160,58 @@ fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refus
     Ok(())
 }
 
+/// Whether the log-in still has to choose a password, for the account it began with.
+fn still_to_choose(
+    app: &App,
+    request: &Request,
+    choice: &PendingChoice,
+) -> impl FnOnce(Option<&Account>) -> Result<(), Outcome> + use<> {
+    let (pending, choice) = (Arc::clone(&app.pending), choice.clone());
+    let cookie = app.cookies.login(request).map(str::to_owned);
+    let now = request.received.timestamp();
+    move |account| {
+        let is_same = account.is_some_and(|account| choice.is_for(account));
+        let waits = cookie.is_some_and(|cookie| pending.choice(&cookie, now).is_some());
+        (is_same && waits)
+            .then_some(())
+            .ok_or(Outcome::NoPendingLogin)
+    }
+}
+
 /// Saves a new password, which ends all sessions begun under the old one, and begins a session for
-/// this browser. None if somebody else changed the password in the meantime.
-///
-/// The session is saved first and counts for nothing until its password is the account's. So one
-/// save decides, and whatever fails or is killed around it, nobody is in who should be out.
+/// this browser, if there `is_still` reason to.
 fn save(
     app: &App,
     request: &Request,
-    account: &Account,
-    new: Digest,
+    (account, new): (&Account, Digest),
     device: Option<String>,
-    change: impl FnOnce(&mut Account) -> bool + Send + 'static,
-) -> Result<Option<Vec<String>>, Refusal> {
+    is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
+    change: impl FnOnce(&mut Account) + Send + 'static,
+) -> Result<Vec<String>, Refusal> {
     let basis = Basis {
         password_id: new,
         ..account.basis()
     };
-    let (session, cookie) = new_session(request, (&account.username, basis));
-    app.store
-        .update_sessions(move |sessions| sessions.add(session))?;
+    let prepared = prepare(app, request, (&account.username, basis))?;
     let username = account.username.clone();
-    let changed = app
-        .store
-        .update(move |accounts| accounts.change(&username, change))?;
-    if changed != Some(true) {
-        return Ok(None);
+    let saved = app.store.update(move |accounts| {
+        let account = accounts.find(&username).map(AsRef::as_ref);
+        is_still(account)?;
+        // All sessions but the one that asks were ended this moment: the new one would be too.
+        if account.is_some_and(|account| account.generation != basis.generation) {
+            return Err(Outcome::Busy);
+        }
+        accounts.change(&username, change);
+        Ok(())
+    });
+    if !matches!(saved, Ok(Ok(()))) {
+        prepared.give_up(app);
+        saved?.map_err(gone)?;
+        return Err(Outcome::NotSaved.into());
     }
 
     app.pending.forget_account(&account.username);
     let (username, now) = (&account.username, request.received);
     app.errands.notify(account, &Notice::PasswordChanged, now);
-    Ok(Some(session_started(
-        app, request, username, &cookie, device,
-    )))
+    Ok(prepared.hand_out(app, request, username, device))
 }

@@ -3,20 +3,20 @@
 //! Hashing, limits, headers and the file on disk are the product's.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::BASE32;
 
 use crate::accounts::login::Tried;
-use crate::accounts::names;
 use crate::accounts::password::Password;
 use crate::accounts::token::{self, Digest};
+use crate::accounts::{Account, names};
+use crate::clock::Moment;
 use crate::form::Form;
+use crate::handlers::entry::enter;
 use crate::handlers::login::{check_password, note_password};
-use crate::handlers::tries::{Code, judge};
-use crate::handlers::{
-    Answer, App, hash, login_password_field, name_field, secret_field, start_session, typed,
-};
+use crate::handlers::tries::{Code, Judged};
+use crate::handlers::{Answer, App, hash, login_password_field, name_field, secret_field, typed};
 use crate::http::Request;
 use crate::log::Lines;
 use crate::origin::Origin;
@@ -105,7 +105,6 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let typed = secret_field(&form)?.to_string();
     let name = name_field(&form)?;
 
-    let (now, network) = (request.received, Origin::of(request.client));
     let key = script.take_key(&name, &typed);
     let code = Code {
         username: name.clone(),
@@ -115,35 +114,50 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         },
         known: None,
         after_mail: false,
-        now,
+        now: request.received,
     };
-    let key_is_right = key.is_some();
-    let judged = judge(
-        app,
-        request,
-        code,
-        move |account| {
-            account.accept_printed_key(key_is_right, &typed, now)?;
-            account.logged_in(None, network, now.timestamp());
-            Ok((account.username.clone(), account.basis()))
-        },
-        |account| !account.disabled,
-    );
+    let step = Step {
+        key_is_right: key.is_some(),
+        typed,
+        network: Origin::of(request.client),
+        now: request.received,
+    };
+    let is_still = |account: Option<&Account>| {
+        let is_there = account.is_some_and(|account| !account.disabled);
+        is_there.then_some(()).ok_or(Outcome::WrongCode)
+    };
+    let step = Arc::new(step);
+    let judge = move |account: &mut Account| step.judge(account);
+    let judged = enter(app, request, &code, is_still, judge);
     // What was not looked at, or not saved, is not used up.
-    if judged.is_err() {
+    if !matches!(judged, Ok(Ok(_))) {
         key.map(|key| script.printed().insert(names::key(&name), key));
     }
-    match judged? {
-        Some(Ok((username, basis))) => {
-            let cookies = start_session(app, request, (&username, basis), None)?;
-            let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
-            Ok(reply
-                .then_to("/account")
-                .with_cookies(cookies)
-                .about(&username))
-        }
-        Some(Err(why)) => Err(Refusal::from(Outcome::from(why)).about(&name)),
-        None => Err(Refusal::from(Outcome::WrongCode).about(&name)),
+    let judged = judged.map_err(|refusal| refusal.about(&name))?;
+    let (username, prepared) =
+        judged.map_err(|why| Refusal::from(Outcome::from(why)).about(&name))?;
+    let cookies = prepared.hand_out(app, request, &username, None);
+    let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
+    Ok(reply
+        .then_to("/account")
+        .with_cookies(cookies)
+        .about(&username))
+}
+
+/// The second step as a change of the account.
+struct Step {
+    key_is_right: bool,
+    typed: String,
+    network: Origin,
+    now: Moment,
+}
+
+impl Step {
+    /// Whose log-in it completed.
+    fn judge(&self, account: &mut Account) -> Judged<String> {
+        account.accept_printed_key(self.key_is_right, &self.typed, self.now)?;
+        account.logged_in(None, self.network, self.now.timestamp());
+        Ok(account.username.clone())
     }
 }
 
@@ -176,9 +190,7 @@ fn recover(app: &App, request: &Request) -> Answer {
     let hashed = hash(app, request, standing, Password::new(&new))?;
     let username = account.username.clone();
     app.store.update(move |accounts| {
-        accounts.change(&username, |account| {
-            account.change_password(account.password.id(), hashed)
-        })
+        accounts.change(&username, |account| account.change_password(hashed, None))
     })?;
 
     let text = format!("your new password: {new}");

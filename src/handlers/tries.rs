@@ -9,6 +9,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts};
 use crate::clock::Moment;
 use crate::handlers::App;
+use crate::handlers::grounds::gone;
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::reply::{Outcome, Refusal};
@@ -37,6 +38,7 @@ pub(super) fn decide(app: &App, attempt: Attempt<'_>, failed: bool) {
 }
 
 /// A code that somebody tries.
+#[derive(Clone)]
 pub(super) struct Code {
     pub(super) username: String,
     pub(super) tried: Tried,
@@ -51,6 +53,13 @@ impl Code {
     /// Why it is not to be judged, so far as the account is concerned.
     fn is_stopped(&self, account: &Account) -> Option<CodeRefused> {
         account.stops(&self.tried, self.known, self.now)
+    }
+
+    /// Whether this wrong one is one too many, of which the owner is told.
+    fn is_told(&self, account: &Account) -> bool {
+        let now = self.now.timestamp();
+        let is_known = self.known.is_some_and(|own| account.knows_device(own, now));
+        !is_known && account.wrong_codes.is_to_be_told()
     }
 
     fn from(&self) -> CodeFrom {
@@ -68,18 +77,25 @@ impl Code {
 
     /// Begins an attempt, unless its network has to wait. Then what is told is what is left of both
     /// waits; otherwise the account's is looked at where it is judged, as the file then has it.
-    fn begin<'a>(&self, app: &'a App, request: &Request) -> Result<Attempt<'a>, Refusal> {
+    pub(super) fn begin<'a>(self, app: &'a App, request: &Request) -> Result<Begun<'a>, Refusal> {
         let begun = self.begin_after(app, request, None);
-        if begun.is_ok() {
-            return begun;
-        }
+        let why = match begun {
+            Ok(attempt) => {
+                let code = self;
+                return Ok(Begun { app, code, attempt });
+            }
+            Err(why) => why,
+        };
         let accounts = app.store.accounts();
         let account = accounts.find(&self.username);
-        match account.and_then(|account| self.is_stopped(account)) {
-            Some(CodeRefused::RecoveryCodeNeeded) => Err(Outcome::RecoveryCodeNeeded.into()),
-            Some(CodeRefused::TooEarly(wait)) => self.begin_after(app, request, Some(wait)),
-            Some(CodeRefused::Wrong | CodeRefused::WrongMeanwhile) | None => begun,
-        }
+        Err(match account.and_then(|account| self.is_stopped(account)) {
+            Some(CodeRefused::RecoveryCodeNeeded) => Outcome::RecoveryCodeNeeded.into(),
+            Some(CodeRefused::TooEarly(wait)) => {
+                let both = self.begin_after(app, request, Some(wait));
+                both.err().unwrap_or(why)
+            }
+            Some(CodeRefused::Wrong | CodeRefused::WrongMeanwhile) | None => why,
+        })
     }
 
     fn begin_after<'a>(
@@ -96,53 +112,85 @@ impl Code {
     }
 }
 
-/// What came of a code: what the change gave, or why it was refused; none if there was nobody to
-/// judge it for.
-pub(super) type Judged<T> = Option<Result<T, CodeRefused>>;
-
-/// Has a code judged by `change` and the judgement saved; only a wrong one stays counted against
-/// its network. Tells the owner if it is the one too many, and a password had to come first.
-///
-/// # Errors
-///
-/// If it comes too early, or could not be saved; then it is not counted.
-pub(super) fn judge<T: Send + 'static>(
-    app: &App,
-    request: &Request,
+/// A code that is tried, and counts as a wrong one until it is decided.
+pub(super) struct Begun<'a> {
+    app: &'a App,
     code: Code,
-    change: impl FnOnce(&mut Account) -> Result<T, CodeRefused> + Send + 'static,
-    is_still: impl FnOnce(&Account) -> bool + Send + 'static,
-) -> Result<Judged<T>, Refusal> {
-    let attempt = code.begin(app, request)?;
-    let (username, now) = (code.username.clone(), code.now);
-    let judged = app.store.update(move |accounts: &mut Accounts| {
-        let account = accounts
-            .find(&code.username)
-            .filter(|account| is_still(account))?;
-        // Looked at before the change, so that an attempt made too early costs no save.
-        if let Some(why) = code.is_stopped(account) {
-            return Some((Err(why), false));
-        }
-        accounts.change(&code.username, |account| {
-            let judged = change(account);
-            let is_known = code
-                .known
-                .is_some_and(|known| account.knows_device(known, now.timestamp()));
-            let is_wrong = matches!(judged, Err(CodeRefused::Wrong));
-            let is_told = is_wrong && !is_known && account.wrong_codes.is_to_be_told();
-            (judged, is_told)
-        })
-    });
-    let is_wrong = matches!(judged, Ok(Some((Err(CodeRefused::Wrong), _))));
-    decide(app, attempt, is_wrong);
-    let judged = judged?;
-    if let Some((_, true)) = judged
-        && app.script.is_none()
-        && let Some(account) = app.store.resolve(&username)
-    {
-        app.errands.notify(&account, &Notice::PasswordKnown, now);
+    attempt: Attempt<'a>,
+}
+
+/// What came of a code: what the change gave, or why it was refused.
+pub(super) type Judged<T> = Result<T, CodeRefused>;
+
+impl Begun<'_> {
+    /// Ends it as if it had not been.
+    pub(super) fn forgive(self) {
+        decide(self.app, self.attempt, false);
     }
-    Ok(judged.map(|(judged, _)| judged))
+
+    /// Has the code judged by `change` and the judgement saved, if there `is_still` reason to; only
+    /// a wrong one stays counted against its network. Tells the owner if it is the one too many, and
+    /// a password had to come first.
+    ///
+    /// # Errors
+    ///
+    /// If there is no reason left, or it could not be saved; then it is not counted.
+    pub(super) fn judge<T: Send + 'static>(
+        self,
+        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
+        change: impl FnOnce(&mut Account) -> Judged<T> + Send + 'static,
+    ) -> Result<Judged<T>, Refusal> {
+        self.judge_and(is_still, change, |_, _| ())
+    }
+
+    /// As [`Begun::judge`], and a right one has the account removed in the same save.
+    pub(super) fn judge_and_remove(
+        self,
+        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
+        change: impl FnOnce(&mut Account) -> Judged<()> + Send + 'static,
+    ) -> Result<Judged<()>, Refusal> {
+        self.judge_and(is_still, change, |accounts, username| {
+            accounts.remove(username);
+        })
+    }
+
+    fn judge_and<T: Send + 'static>(
+        self,
+        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
+        change: impl FnOnce(&mut Account) -> Judged<T> + Send + 'static,
+        and: fn(&mut Accounts, &str),
+    ) -> Result<Judged<T>, Refusal> {
+        let Self { app, code, attempt } = self;
+        let (username, now) = (code.username.clone(), code.now);
+        let judged = app.store.update(move |accounts: &mut Accounts| {
+            let account = accounts.find(&code.username);
+            is_still(account.map(AsRef::as_ref))?;
+            // Looked at before the change, so that an attempt made too early costs no save.
+            if let Some(why) = account.and_then(|account| code.is_stopped(account)) {
+                return Ok((Err(why), false));
+            }
+            let judged = accounts.change(&code.username, |account| {
+                let judged = change(account);
+                let is_told = matches!(judged, Err(CodeRefused::Wrong)) && code.is_told(account);
+                (judged, is_told)
+            });
+            let judged = judged.ok_or(Outcome::LoginRequired)?;
+            if judged.0.is_ok() {
+                and(accounts, &code.username);
+            }
+            Ok(judged)
+        });
+        let is_wrong = matches!(judged, Ok(Ok((Err(CodeRefused::Wrong), _))));
+        decide(app, attempt, is_wrong);
+        let (judged, is_told) = judged?.map_err(gone)?;
+        if is_told
+            && app.script.is_none()
+            && let Some(account) = app.store.resolve(&username)
+        {
+            app.errands.notify(&account, &Notice::PasswordKnown, now);
+        }
+        Ok(judged)
+    }
 }
 
 impl From<CodeRefused> for Outcome {

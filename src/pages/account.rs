@@ -19,6 +19,8 @@ pub struct AccountView {
     pub recovery_codes_left: usize,
     /// In the order to be shown.
     pub sessions: Vec<SessionView>,
+    /// In the order to be shown.
+    pub browsers: Vec<BrowserView>,
     /// What was just done.
     pub notice: Option<String>,
     pub problem: Option<(AccountForm, Problem)>,
@@ -38,6 +40,15 @@ pub struct SessionView {
     pub agent: String,
 }
 
+/// One browser that has logged in before.
+pub struct BrowserView {
+    pub current: bool,
+    pub created: u64,
+    pub last_used: u64,
+    /// As [`agent_label`](super::agent_label) puts it.
+    pub agent: String,
+}
+
 /// The forms of the account page that may be refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
@@ -48,7 +59,8 @@ pub enum AccountForm {
 }
 
 pub(super) fn main(view: &AccountView) -> Html {
-    let elsewhere = view.sessions.iter().any(|session| !session.current);
+    let elsewhere = view.sessions.iter().any(|session| !session.current)
+        || view.browsers.iter().any(|browser| !browser.current);
     let others = include_str!("../../static/parts/end_others.html");
     let sessions = view.sessions.iter();
     let groups = match view.groups.as_slice() {
@@ -67,6 +79,7 @@ pub(super) fn main(view: &AccountView) -> Html {
         .html("move", [move_on(view)])
         .html("delete", [delete(view)])
         .html("sessions", sessions.map(|shown| session(shown, view.now)))
+        .html("browsers", browsers(view))
         .html("others", elsewhere.then(|| fixed(others)));
     fill(include_str!("../../static/account.html"), &values)
 }
@@ -83,8 +96,8 @@ fn created(wall: u64) -> Html {
 
 fn recovery(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_recovery.html");
-    let form = AccountForm::RecoveryCodes;
-    folded(view, form, template, &["current_password"])
+    let fields = &["current_password", "secret"];
+    folded(view, AccountForm::RecoveryCodes, template, fields)
 }
 
 fn move_on(view: &AccountView) -> Html {
@@ -131,6 +144,23 @@ fn session(session: &SessionView, now: u64) -> Html {
         // The one at hand ends by logging out.
         .html("end", (!session.current).then_some(end));
     fill(include_str!("../../static/parts/session.html"), &values)
+}
+
+/// The list of known browsers, if there are any.
+fn browsers(view: &AccountView) -> Option<Html> {
+    let one = |browser: &BrowserView| {
+        let values = Values::new()
+            .text("agent", browser.agent.as_str())
+            .text("current", if browser.current { ", this one" } else { "" })
+            .text("created", ago(browser.created, view.now))
+            .text("created_exact", exact(browser.created))
+            .text("used", ago(browser.last_used, view.now))
+            .text("used_exact", exact(browser.last_used));
+        fill(include_str!("../../static/parts/browser.html"), &values)
+    };
+    let values = Values::new().html("browsers", view.browsers.iter().map(one));
+    let list = fill(include_str!("../../static/parts/browsers.html"), &values);
+    (!view.browsers.is_empty()).then_some(list)
 }
 
 impl AccountView {

@@ -25,7 +25,7 @@ mod fill;
 #[cfg(test)]
 mod tests;
 
-pub use self::account::{AccountForm, AccountView, SessionView};
+pub use self::account::{AccountForm, AccountView, BrowserView, SessionView};
 pub use self::agent::agent_label;
 use self::fill::{Values, fill};
 pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};

@@ -138,6 +138,10 @@ impl<T: Content> Keeper<T> {
         self.published.get()
     }
 
+    pub(super) fn published(&self) -> Published<T> {
+        self.published.clone()
+    }
+
     /// Whether the file cannot be read, and is left to the operator.
     pub(super) fn is_unreadable(&self) -> bool {
         self.unreadable.load(Ordering::Relaxed)

@@ -33,7 +33,7 @@ mod tests;
 mod told;
 mod users_json;
 
-use document::{Content, Document, News};
+use document::{Content, Document, News, Published};
 use error::Damage;
 use flat_file::directory_of;
 use keeper::{Chores, Hear, Keeper, Prompt};
@@ -149,6 +149,11 @@ impl Store {
         self.sessions().find(id).cloned()
     }
 
+    /// For a change of the accounts to look at the sessions in the moment of its save.
+    pub fn live_sessions(&self) -> LiveSessions {
+        LiveSessions(self.sessions.published())
+    }
+
     /// The rules about access as they were last good.
     pub fn access(&self) -> Arc<Access> {
         self.access.get()
@@ -197,6 +202,16 @@ impl Store {
         let accounts = self.accounts.wait_closed(left());
         let sessions = self.sessions.wait_closed(left());
         accounts && sessions
+    }
+}
+
+/// The sessions as they are on disk at each moment.
+pub struct LiveSessions(Published<Sessions>);
+
+impl LiveSessions {
+    /// Whether there is a session with this id; it may be over.
+    pub fn has(&self, id: Digest) -> bool {
+        self.0.get().find(id).is_some()
     }
 }
 

@@ -45,6 +45,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("recovery_codes", Other),
     ("disabled", Other),
     ("generation", Other),
+    ("kept_session", Other),
     ("mailed_passwords", Fields(MAILED)),
     // Of an earlier version.
     ("mailed_password", Fields(MAILED)),
@@ -586,6 +587,7 @@ mod tests {
             recovery_codes: vec![digest],
             disabled: false,
             generation: 1,
+            kept_session: Some(digest),
             mailed_passwords: vec![MailedPassword {
                 digest,
                 expires: Timestamp(1),

@@ -315,7 +315,8 @@ fn live(server: &Server) -> Canaries {
         .post("/account/password", &form)
         .expect("password_changed");
     canaries.add_cookies(&alice);
-    let answer = alice.post("/account/recovery_codes", &[("current_password", SECOND)]);
+    let form = [("current_password", SECOND), ("secret", codes[1].as_str())];
+    let answer = alice.post("/account/recovery_codes", &form);
     let codes = answer.recovery_codes();
     codes.iter().for_each(|code| canaries.add(code));
     let form = [("current_password", SECOND), ("secret", codes[0].as_str())];

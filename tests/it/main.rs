@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod acts;
 mod as_typed;
 #[cfg(feature = "browser")]
 mod browser;

@@ -34,9 +34,6 @@ fn with_address(server: &Server, name: &str, email: &str) -> (Visitor, Vec<Strin
     let form = [("username", name), ("email", email), ("password", PASSWORD)];
     visitor.post("/register", &form).expect("registered");
     visitor.enrol(name);
-    server.edit_account(name, |account| {
-        account["recovery_codes"] = Vec::<String>::new().into();
-    });
     let codes = visitor.new_recovery_codes();
     (visitor, codes)
 }

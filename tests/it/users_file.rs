@@ -145,7 +145,8 @@ impl Broken {
         for answer in [
             stranger.post("/register", &form),
             self.waiting.post("/secret_key", &[("secret", &code)]),
-            self.alice.post("/account/recovery_codes", &[password]),
+            self.alice
+                .post("/account/recovery_codes", &[password, ("secret", &code)]),
         ] {
             assert_eq!(answer.status, 503);
             answer.expect("not_saved");

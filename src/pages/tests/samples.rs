@@ -1,6 +1,8 @@
 //! Every page in every form it has.
 
-use super::super::{AccountForm, AccountView, Page, Problem, SessionView, Site, Way, render};
+use super::super::{
+    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, Site, Way, render,
+};
 
 pub fn site() -> Site {
     Site {
@@ -38,10 +40,20 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> Page {
         created: Some(1_795_000_000),
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
+        browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         notice: Some(text.to_owned()),
         problem,
         now: 1_795_348_800,
     })
+}
+
+fn browser(agent: &str, current: bool) -> BrowserView {
+    BrowserView {
+        current,
+        created: 1_795_000_000,
+        last_used: 1_795_348_700,
+        agent: agent.to_owned(),
+    }
 }
 
 pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Page {

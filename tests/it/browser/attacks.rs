@@ -72,7 +72,7 @@ impl Forms {
             ),
             ("/secret_key", vec![("secret", text(pending))]),
             ("/forgot_password", vec![("username", text("alice"))]),
-            ("/account/recovery_codes", vec![password()]),
+            ("/account/recovery_codes", vec![password(), code(2)]),
             (
                 "/account/password",
                 vec![password(), ("new_password", text("eight tame cows"))],

@@ -47,7 +47,8 @@ fn who_keeps_no_cookies_is_told_that_they_are_needed() {
 fn a_restart_at_any_step_ends_in_a_page_that_leads_on() {
     let setup = lasting();
     let mut server = setup.start();
-    let (_, phone) = Visitor::with_account(&server, "alice");
+    let (alice, phone) = Visitor::with_account(&server, "alice");
+    let codes = alice.new_recovery_codes();
     let browser = Browser::start(&server);
     let mut restart = || {
         server.kill();
@@ -73,6 +74,10 @@ fn a_restart_at_any_step_ends_in_a_page_that_leads_on() {
     restart();
     browser.unfold("Make new recovery codes");
     browser.fill("Current password", PASSWORD);
+    browser.fill(
+        "Code from your authenticator, or a recovery code",
+        &codes[0],
+    );
     browser.press("Make new codes");
     let codes = codes_on_page(&browser);
 
@@ -143,6 +148,7 @@ fn a_second_window_that_logs_out_leaves_the_first_with_a_way_on() {
     log_in(&browser, &phone);
     browser.unfold("Make new recovery codes");
     browser.fill("Current password", PASSWORD);
+    browser.fill("Code from your authenticator, or a recovery code", "000000");
     let first = browser.open_window();
     browser.open("/account");
     browser.press("Log out");

@@ -110,6 +110,7 @@ fn an_account(server: &Server, browser: &Browser, judge: &Judge<'_>) {
     browser.open("/account");
     browser.unfold("Make new recovery codes");
     browser.fill("Current password", "not this one");
+    browser.fill("Code from your authenticator, or a recovery code", "000000");
     judge.press("Make new codes", "account, refused");
     judge.open("/account/password", "change password");
     browser.fill("Current password", "not this one");

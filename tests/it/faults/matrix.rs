@@ -245,10 +245,18 @@ fn a_kill_between_two_saves_leaves_nobody_in_who_should_be_out() {
             2,
             Fault::Kill,
         ),
+        ("delete the account", Thread::Users, "fsync", 2, Fault::Kill),
         (
             "delete the account",
-            Thread::Users,
+            Thread::Sessions,
             "rename",
+            1,
+            Fault::Kill,
+        ),
+        (
+            "end the other sessions",
+            Thread::Users,
+            "fsync",
             2,
             Fault::Kill,
         ),
@@ -260,7 +268,10 @@ fn a_failing_disk_leaves_memory_and_file_agreed_whatever_is_done() {
     try_these(&[
         ("register", Thread::Users, "openat", 1, ENOSPC),
         ("enrol", Thread::Users, "write", 1, ENOSPC),
+        ("enrol", Thread::Users, "fsync", 1, EIO),
+        ("enrol", Thread::Sessions, "fsync", 1, EIO),
         ("log in with a code", Thread::Users, "fsync", 1, EIO),
+        ("log in with a code", Thread::Sessions, "rename", 1, EIO),
         ("ask for a new password", Thread::Users, "rename", 1, EIO),
         ("ask for a new password", Thread::Errands, "fsync", 1, EIO),
         ("use a mailed password", Thread::Users, "fsync", 2, EIO),
@@ -274,9 +285,11 @@ fn a_failing_disk_leaves_memory_and_file_agreed_whatever_is_done() {
         ("change the password", Thread::Sessions, "rename", 1, ENOSPC),
         ("change the password", Thread::Users, "rename", 1, EIO),
         ("log out", Thread::Sessions, "fsync", 2, EIO),
+        ("end the other sessions", Thread::Users, "rename", 1, EIO),
         ("end the other sessions", Thread::Sessions, "openat", 1, EIO),
         ("make new recovery codes", Thread::Users, "fsync", 1, EIO),
         ("move the authenticator", Thread::Users, "write", 1, ENOSPC),
+        ("delete the account", Thread::Users, "fsync", 1, EIO),
         ("delete the account", Thread::Sessions, "write", 1, EIO),
     ]);
 }

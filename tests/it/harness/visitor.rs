@@ -22,6 +22,8 @@ pub(crate) struct Visitor {
     base: String,
     accept: Accept,
     pub(crate) cookies: RefCell<BTreeMap<String, String>>,
+    /// The last of the recovery codes it was given last; tests use the others.
+    spare_code: RefCell<String>,
     /// Fields sent with every request.
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -45,6 +47,7 @@ impl Visitor {
             base: server.url(""),
             accept,
             cookies: RefCell::default(),
+            spare_code: RefCell::default(),
             headers: Vec::new(),
         }
     }
@@ -61,6 +64,7 @@ impl Visitor {
             base: self.base.clone(),
             accept,
             cookies: self.cookies.clone(),
+            spare_code: self.spare_code.clone(),
             headers: self.headers.clone(),
         }
     }
@@ -101,6 +105,7 @@ impl Visitor {
     pub(crate) fn at(&self, server: &Server) -> Self {
         let visitor = Self::new(server, self.accept);
         visitor.cookies.replace(self.cookies.borrow().clone());
+        visitor.keep_code(&self.spare_code.borrow());
         visitor
     }
 
@@ -215,8 +220,11 @@ impl Visitor {
         let answer = self.post("/login", &[("username", name), ("password", PASSWORD)]);
         answer.expect("enrol_required");
         let authenticator = Authenticator::new(answer.json()["secret"].as_str().unwrap());
-        self.post("/secret_key", &[("secret", &authenticator.code())])
-            .expect("login_complete");
+        let answer = self.post("/secret_key", &[("secret", &authenticator.code())]);
+        answer.expect("login_complete");
+        if let Some(code) = answer.recovery_codes().last() {
+            self.keep_code(code);
+        }
         authenticator
     }
 
@@ -252,9 +260,17 @@ impl Visitor {
     /// Ten new recovery codes, for a visitor with a session.
     pub(crate) fn new_recovery_codes(&self) -> Vec<String> {
         let program = self.reading(Accept::Json);
-        let answer = program.post("/account/recovery_codes", &[("current_password", PASSWORD)]);
+        let spare = self.spare_code.borrow().clone();
+        let form = [("current_password", PASSWORD), ("secret", &spare)];
+        let answer = program.post("/account/recovery_codes", &form);
         answer.expect("recovery_codes");
-        answer.recovery_codes()
+        let codes = answer.recovery_codes();
+        self.keep_code(&codes[9]);
+        codes
+    }
+
+    fn keep_code(&self, code: &str) {
+        self.spare_code.replace(code.to_owned());
     }
 
     /// Whether the session lasts.
