@@ -131,6 +131,7 @@ fn an_account(server: &Server, browser: &Browser, camera: &Camera<'_>) {
     browser.open("/account");
     browser.unfold("Make new recovery codes");
     browser.fill("Current password", "not this one");
+    browser.fill("Code from your authenticator, or a recovery code", "000000");
     camera.press("Make new codes", "account-refused");
     camera.open("/account/password", "change_password");
     camera.open("/account?notice=password_changed", "account-notice");
