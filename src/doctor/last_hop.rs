@@ -16,60 +16,103 @@ const NAMES: &str = "a field name of more than letters, digits and hyphens does 
 /// section 5.6.2). Many applications make `-`, and some all of these, into `_`.
 const ODD: &str = "_.~!#$%&'*+^`|";
 
+/// What a browser sends to open a WebSocket, by the example of RFC 6455, section 1.2.
+const WEBSOCKET: [&str; 4] = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+/// Settings of HTTP/2 as a field has them.
+const SETTINGS: &str = "AAMAAABkAAQAAP__";
+
+/// What a proxy says to the application in place of the visitor.
+const OURS: [&str; 7] = [
+    "Remote-User",
+    "Remote-Groups",
+    "Remote-Name",
+    "Remote-Email",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+];
+
 impl Visit {
-    pub(super) fn last_hop(&self, cookie: &str) -> [Finding; 4] {
+    /// With a session, or with why there is none: then only a way for strangers can be found.
+    pub(super) fn last_hop(&self, cookie: Result<&str, &str>) -> [Finding; 4] {
+        let of_visitors = |check: &dyn Fn(&str) -> Finding, what| match cookie {
+            Ok(cookie) => check(cookie),
+            Err(why) => skip(what, why),
+        };
         [
             self.upgrades_are_taken_away(cookie),
-            self.tunnels_are_refused(Ok(cookie)),
-            self.connection_names_nothing(cookie),
-            self.odd_names_do_not_pass(cookie),
-        ]
-    }
-
-    /// The same without a session: only a tunnel for strangers can be found.
-    pub(super) fn last_hop_unseen(&self, why: &str) -> [Finding; 4] {
-        [
-            skip(UPGRADE, why),
-            self.tunnels_are_refused(Err(why)),
-            skip(CONNECTION, why),
-            skip(NAMES, why),
+            self.tunnels_are_refused(cookie),
+            of_visitors(&|cookie| self.connection_names_nothing(cookie), CONNECTION),
+            of_visitors(&|cookie| self.odd_names_do_not_pass(cookie), NAMES),
         ]
     }
 
     /// Asks for `/` as a visitor with these fields, and one that an echo shows.
-    fn visit_with(&self, cookie: &str, fields: &[String]) -> io::Result<Answer> {
+    pub(super) fn visit_with(&self, cookie: &str, fields: &[String]) -> io::Result<Answer> {
         let own = [session(cookie), format!("X-Doctor: {}", self.control())];
         self.ask("/", &[&own, fields].concat())
     }
 
-    /// HTTP/2 in clear (RFC 7540, section 3.2) is the tunnel that application servers speak; a
-    /// protocol that nobody speaks shows whether the field arrives.
-    fn upgrades_are_taken_away(&self, cookie: &str) -> Finding {
-        let advice = "pass `Upgrade` on only where it is `websocket`; else a visitor can ask the application anything, as anybody";
-        let h2c = [
-            "Connection: Upgrade, HTTP2-Settings",
-            "Upgrade: h2c",
-            "HTTP2-Settings: AAMAAABkAAQAAP__",
-        ];
-        let unknown = self.canary(0);
-        let odd = [
-            "Connection: Upgrade".to_owned(),
-            format!("Upgrade: {unknown}"),
-        ];
+    fn upgrades_are_taken_away(&self, cookie: Result<&str, &str>) -> Finding {
+        let tunnels = |answer: &Answer| answer.status == 101 || answer.serves();
+        let upgrades = self.upgrades();
+        for fields in upgrades.iter().chain([&lines(&WEBSOCKET)]) {
+            if self.ask("/", fields).is_ok_and(|answer| tunnels(&answer)) {
+                return fail(
+                    UPGRADE,
+                    "a stranger gets through by it; ask auth_user about upgrades, too",
+                );
+            }
+        }
+        let cookie = match cookie {
+            Ok(cookie) => cookie,
+            Err(why) => return skip(UPGRADE, why),
+        };
         let mut shown = true;
-        for fields in [h2c.map(str::to_owned).to_vec(), odd.to_vec()] {
+        for fields in upgrades {
+            // A connection that ends opens nothing.
             let Ok(answer) = self.visit_with(cookie, &fields) else {
-                // A connection that ends opens nothing.
                 continue;
             };
-            let arrives =
-                answer.text.contains(&unknown) || answer.body().contains("AAMAAABkAAQAAP__");
-            if answer.status == 101 || arrives {
-                return fail(UPGRADE, advice);
+            let websocket = |to: &str| to.eq_ignore_ascii_case("websocket");
+            let opens = answer.status == 101 && !answer.field("upgrade").is_some_and(websocket);
+            let arrives = answer.text.contains(&self.canary(0)) || answer.body().contains(SETTINGS);
+            if opens || arrives {
+                return fail(
+                    UPGRADE,
+                    "pass `Upgrade` on only where it is `websocket`, and never `HTTP2-Settings`; else a visitor can ask the application anything, as anybody",
+                );
             }
-            shown &= answer.text.contains(&self.control()) || answer.status >= 400;
+            shown &= answer.text.contains(&self.control()) || !matches!(answer.status, 200..400);
         }
         self.seen(UPGRADE, shown)
+    }
+
+    /// Ways to ask for another protocol than WebSocket. HTTP/2 in clear (RFC 7540, section 3.2) is the
+    /// tunnel that application servers speak; a protocol that nobody speaks shows whether the field
+    /// arrives.
+    fn upgrades(&self) -> [Vec<String>; 5] {
+        let unknown = self.canary(0);
+        let settings = format!("HTTP2-Settings: {SETTINGS}");
+        let [connection, websocket, version, key] = WEBSOCKET;
+        let upgrade = format!("Upgrade: {unknown}");
+        [
+            lines(&[
+                "Connection: Upgrade, HTTP2-Settings",
+                "Upgrade: h2c",
+                &settings,
+            ]),
+            lines(&["Connection: HTTP2-Settings", &settings]),
+            lines(&[connection, &upgrade]),
+            lines(&[connection, &format!("{websocket}, {unknown}"), version, key]),
+            lines(&[connection, websocket, &upgrade, version, key]),
+        ]
     }
 
     fn tunnels_are_refused(&self, cookie: Result<&str, &str>) -> Finding {
@@ -102,26 +145,40 @@ impl Visit {
 
     /// `Connection` makes a proxy drop the fields it names (RFC 9110, section 7.6.1).
     fn connection_names_nothing(&self, cookie: &str) -> Finding {
-        let named = |answer: &Answer| {
+        let missing_in = |answer: &Answer| {
             let text = answer.body().to_ascii_lowercase().replace('_', "-");
-            text.contains("remote-user")
+            OURS.map(|name| !text.contains(&name.to_ascii_lowercase()))
         };
         let Ok(usual) = self.visit_with(cookie, &[]) else {
             return skip(CONNECTION, NOT_SHOWN);
         };
         let canary = self.canary(0);
-        let naming = format!("Connection: close, {canary}, Remote-User, Remote-Groups");
+        let naming = format!("Connection: close, {canary}, {}", OURS.join(", "));
         let Ok(answer) = self.visit_with(cookie, &[naming]) else {
             return skip(CONNECTION, NOT_SHOWN);
         };
         if answer.status >= 400 {
             return pass(CONNECTION);
         }
-        let passed_on = answer.text.contains(&canary);
-        if passed_on || named(&usual) && !named(&answer) {
+        let (before, after) = (missing_in(&usual), missing_in(&answer));
+        let gone = OURS.iter().zip(before.iter().zip(after));
+        let gone: Vec<&str> = gone
+            .filter(|(_, (before, after))| !**before && *after)
+            .map(|(name, _)| *name)
+            .collect();
+        if answer.text.contains(&canary) {
             return fail(
                 CONNECTION,
-                "a visitor's `Connection` takes who they are away from the application; set that field in the proxy",
+                "a visitor's reaches the application; set that field in the proxy",
+            );
+        }
+        if !gone.is_empty() {
+            let names = gone.join(", ");
+            return fail(
+                CONNECTION,
+                format!(
+                    "a visitor's takes {names} away; set that field in the proxy before anything reads it"
+                ),
             );
         }
         self.seen(CONNECTION, answer.text.contains(&self.control()))
@@ -152,4 +209,8 @@ impl Visit {
             ),
         )
     }
+}
+
+fn lines(fields: &[&str]) -> Vec<String> {
+    fields.iter().map(|field| (*field).to_owned()).collect()
 }

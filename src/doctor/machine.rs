@@ -1,6 +1,7 @@
 //! Where this machine listens.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where Linux lists its sockets, for IPv4 and IPv6.
@@ -11,11 +12,21 @@ const LISTENING: &str = "0A";
 
 /// An address where others reach a port of this machine; none if it listens on loopback only, or
 /// nowhere.
-pub(super) fn open_at(port: u16) -> Option<IpAddr> {
-    TABLES
-        .iter()
-        .flat_map(|path| listening(&fs::read_to_string(path).unwrap_or_default(), port))
-        .find(|address| !address.is_loopback())
+///
+/// # Errors
+///
+/// This machine does not tell.
+pub(super) fn open_at(port: u16) -> io::Result<Option<IpAddr>> {
+    let mut addresses = Vec::new();
+    for path in TABLES {
+        match fs::read_to_string(path) {
+            Ok(table) => addresses.extend(listening(&table, port)),
+            // A machine without IPv6 has no such table.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path != TABLES[0] => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(addresses.into_iter().find(|address| !address.is_loopback()))
 }
 
 /// The addresses a port listens on, by one such table. Unspecified stands for all of them.

@@ -1,5 +1,5 @@
 //! Attacks one's own deployment through its proxy, as a stranger and as a visitor could, and says
-//! what to change. Some fifty requests that change nothing, to the application's host and, for a
+//! what to change. Some ninety requests that change nothing, to the application's host and, for a
 //! login, to the login's.
 //!
 //! It sees what the proxy answers, and what the application received only if the application shows
@@ -151,11 +151,6 @@ impl Visit {
         })
     }
 
-    fn spoofed(&self, names: &[&str]) -> Vec<String> {
-        let field = |(at, name): (usize, &&str)| format!("{name}: {}", self.canary(at));
-        names.iter().enumerate().map(field).collect()
-    }
-
     fn canary(&self, at: usize) -> String {
         format!("{}x{at}x", self.mark)
     }
@@ -172,7 +167,9 @@ impl Visit {
         let mut findings = match cookie {
             Ok(cookie) => self.as_a_visitor(Ok(cookie)),
             Err(login::NotIn::Declined) => self.as_a_visitor(Err("no name was given")),
-            Err(login::NotIn::Refused(why)) => vec![fail(visitor::ENTRY, why.clone())],
+            Err(login::NotIn::Refused(why)) => {
+                self.unvisited(fail(visitor::ENTRY, why.clone()), visitor::NOT_IN)
+            }
         };
         let over = guest.as_ref().ok().and_then(|guest| {
             let out = guest.log_out();

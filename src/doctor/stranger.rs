@@ -24,8 +24,22 @@ pub(super) const FORWARDING: [&str; 12] = [
     "Forwarded",
 ];
 
-/// What a browser would not send: `.` and `..` in several spellings, and what ends a path early.
-pub(super) const MALFORMED: [&str; 5] = ["/a/../b", "/%2e%2e/b", "/a/%2E./b", "/a\\..\\b", "/a#b"];
+/// What a browser would not send, or what servers read in more than one way: `.` and `..` in several
+/// spellings, an empty segment, and what ends a path early.
+const MALFORMED: [&str; 12] = [
+    "/a/../b",
+    "/%2e%2e/b",
+    "/a/%2E./b",
+    "/a\\..\\b",
+    "/a#b",
+    "//b",
+    "/./b",
+    "/b;a",
+    "/b%00",
+    "/a/..;/b",
+    "/a/..%2fb",
+    "/a/%252e%252e/b",
+];
 
 /// Versions with a hole that lets strangers in or stops the proxy, by how `Server` names them: from
 /// the first with it up to, but not with, the first without. Distributions mend older holes than

@@ -1,6 +1,6 @@
 //! What only somebody with a session can see.
 
-use crate::doctor::stranger::{FORWARDING, MALFORMED};
+use crate::doctor::stranger::FORWARDING;
 use crate::doctor::{Finding, Visit, fail, machine, pass, session, skip};
 
 /// Fields that some application takes for who the visitor is.
@@ -21,12 +21,18 @@ const IDENTITY: [&str; 14] = [
     "X-WebAuth-User",
 ];
 
-/// Those of them that no proxy can make into something harmless: Caddy passes on a backslash as
-/// `%5C`, after asking about just that.
-const DOTS: usize = 3;
+/// How names begin that applications take for who the visitor is.
+const BEGINNINGS: [&str; 4] = ["Remote-", "X-Auth-", "X-Remote-", "X-WebAuth-"];
+
+/// Dots that no proxy can make into something harmless, in each place of a path: who asks about less
+/// than the whole of it lets one through.
+const DOTS: [&str; 5] = ["/a/../b", "/%2e%2e/b", "/a/%2E./b", "/./a/b", "/a/b/."];
 
 pub(super) const NOT_SHOWN: &str =
     "the application does not show what it is sent; put an echo application behind the same proxy";
+
+/// Why the others are skipped where the account was tried.
+pub(super) const NOT_IN: &str = "the test account does not get in";
 
 /// The check that all the others here rest on.
 pub(super) const ENTRY: &str = "the test account gets in";
@@ -36,78 +42,132 @@ const IDENTITY_CHECK: &str = "the application gets no identity from the visitor"
 const SESSION_CHECK: &str = "the application does not get the session";
 const TARGETS_CHECK: &str = "a visitor gets nothing by malformed targets";
 
+/// What the application hears of what a visitor says.
+enum Heard {
+    /// These names.
+    Names(Vec<String>),
+    /// It does not show what it hears.
+    Hidden,
+    /// The request was refused for it.
+    Refusal,
+    /// Whoever may enter is a stranger by it.
+    ShutOut,
+}
+
+impl Heard {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::Names(names) => names.as_slice(),
+            _ => &[],
+        };
+        names.iter().map(String::as_str)
+    }
+}
+
 impl Visit {
     /// Looks at everything with this session, or says why there is none.
     pub(super) fn as_a_visitor(&self, cookie: Result<&str, &str>) -> Vec<Finding> {
         let cookie = match cookie {
             Ok(cookie) => cookie,
-            Err(why) => {
-                let whats = [ENTRY, IDENTITY_CHECK, SESSION_CHECK, TARGETS_CHECK];
-                let mut findings: Vec<Finding> =
-                    whats.into_iter().map(|what| skip(what, why)).collect();
-                findings.extend(self.last_hop_unseen(why));
-                return findings;
-            }
+            Err(why) => return self.unvisited(skip(ENTRY, why), why),
         };
         let enters = self.ask("/", &[session(cookie)]);
         if !enters.is_ok_and(|answer| self.lets_in(&answer)) {
             let advice = "its session is refused; is it fresh, the whole value of the cookie, and may the account enter?";
-            return vec![fail(ENTRY, advice)];
+            return self.unvisited(fail(ENTRY, advice), NOT_IN);
         }
         let mut findings = vec![pass(ENTRY)];
-        findings.extend(self.fields_are_taken_away(cookie));
+        findings.push(self.identity_is_taken_away(cookie));
+        findings.push(self.session_is_kept(cookie));
         findings.push(self.dots_are_refused(cookie));
-        findings.extend(self.last_hop(cookie));
+        findings.extend(self.last_hop(Ok(cookie)));
         findings
     }
 
-    /// What the visitor says of themselves and of the request, and their session.
-    fn fields_are_taken_away(&self, cookie: &str) -> [Finding; 2] {
-        let names: Vec<&str> = IDENTITY.into_iter().chain(FORWARDING).collect();
-        let mut fields = self.spoofed(&names);
-        let control = self.control();
-        fields.extend([session(cookie), format!("X-Doctor: {control}")]);
-        let answer = match self.ask("/", &fields) {
-            // Refusing whoever says such things is as good as taking them away.
-            Ok(answer) if self.lets_in(&answer) || answer.status == 403 => answer,
-            _ => {
-                let advice =
-                    "what a visitor says of themselves shuts them out: something believes it";
-                return [fail(IDENTITY_CHECK, advice), skip(SESSION_CHECK, NOT_SHOWN)];
-            }
-        };
-        let leaked: Vec<&str> = names
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| answer.text.contains(&self.canary(*at)))
-            .map(|(_, name)| *name)
-            .collect();
-        let identity = if leaked.is_empty() {
-            self.seen(
-                IDENTITY_CHECK,
-                answer.text.contains(&control) || answer.status == 403,
-            )
-        } else {
-            let names = leaked.join(", ");
-            fail(
-                IDENTITY_CHECK,
-                format!("{names} reaches it; take it away before the application"),
-            )
-        };
-        [identity, self.session_is_kept(cookie)]
+    /// What can be said where nobody gets in, for the reason that `entry` has.
+    pub(super) fn unvisited(&self, entry: Finding, why: &str) -> Vec<Finding> {
+        let others = [IDENTITY_CHECK, SESSION_CHECK, TARGETS_CHECK];
+        let mut findings = vec![entry];
+        findings.extend(others.map(|what| skip(what, why)));
+        findings.extend(self.last_hop(Err(why)));
+        findings
     }
 
-    fn session_is_kept(&self, cookie: &str) -> Finding {
-        let control = self.control();
-        let fields = [session(cookie), format!("X-Doctor: {control}")];
-        match self.ask("/", &fields) {
-            Ok(answer) if answer.text.contains(cookie) => fail(
-                SESSION_CHECK,
-                "take __Secure-session out of Cookie before the application",
-            ),
-            Ok(answer) => self.seen(SESSION_CHECK, answer.text.contains(&control)),
-            Err(_) => skip(SESSION_CHECK, NOT_SHOWN),
+    /// What the visitor says of themselves and of the request.
+    fn identity_is_taken_away(&self, cookie: &str) -> Finding {
+        let known = IDENTITY.into_iter().chain(FORWARDING).map(str::to_owned);
+        let known: Vec<String> = known.collect();
+        // One by one, as the refusal of one would hide the others.
+        let mut alone = BEGINNINGS.map(|begin| format!("{begin}Doctor")).to_vec();
+        let mut all = Vec::new();
+        match self.heard(cookie, &known) {
+            Heard::Refusal => alone.extend(known),
+            heard => all.push(heard),
         }
+        all.extend(alone.chunks(1).map(|name| self.heard(cookie, name)));
+
+        let leaked: Vec<&str> = all.iter().flat_map(Heard::names).collect();
+        if !leaked.is_empty() {
+            let names = leaked.join(", ");
+            return fail(
+                IDENTITY_CHECK,
+                format!("{names} reaches it; take it away before the application"),
+            );
+        }
+        if all.iter().any(|heard| matches!(heard, Heard::ShutOut)) {
+            let advice = "what a visitor says of themselves shuts them out: something believes it";
+            return fail(IDENTITY_CHECK, advice);
+        }
+        let hidden = all.iter().any(|heard| matches!(heard, Heard::Hidden));
+        self.seen(IDENTITY_CHECK, !hidden)
+    }
+
+    /// What becomes of fields of these names that a visitor sends.
+    fn heard(&self, cookie: &str, names: &[String]) -> Heard {
+        let fields: Vec<String> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| format!("{name}: {}", self.canary(at)))
+            .collect();
+        let Ok(answer) = self.visit_with(cookie, &fields) else {
+            return Heard::ShutOut;
+        };
+        let arrives = |(at, _): &(usize, &String)| answer.text.contains(&self.canary(*at));
+        let arrived = names.iter().enumerate().filter(arrives);
+        let arrived: Vec<String> = arrived.map(|(_, name)| name.clone()).collect();
+        if !arrived.is_empty() {
+            return Heard::Names(arrived);
+        }
+        match answer.status {
+            403 => Heard::Refusal,
+            _ if !self.lets_in(&answer) => Heard::ShutOut,
+            _ if answer.text.contains(&self.control()) => Heard::Names(Vec::new()),
+            _ => Heard::Hidden,
+        }
+    }
+
+    /// The session in the shapes in which applications find it among other cookies.
+    fn session_is_kept(&self, cookie: &str) -> Finding {
+        let named = format!("__Secure-session={cookie}");
+        let mut shown = true;
+        for cookies in [
+            named.clone(),
+            format!("doctor=1;\t{named}"),
+            format!("{named};__Secure-session={}", self.canary(0)),
+        ] {
+            let control = format!("X-Doctor: {}", self.control());
+            match self.ask("/", &[format!("Cookie: {cookies}"), control]) {
+                Ok(answer) if answer.text.contains(cookie) => {
+                    let advice = "take __Secure-session out of Cookie before the application, whatever stands before and behind it";
+                    return fail(SESSION_CHECK, advice);
+                }
+                Ok(answer) => {
+                    shown &= answer.text.contains(&self.control()) || !self.lets_in(&answer);
+                }
+                Err(_) => {}
+            }
+        }
+        self.seen(SESSION_CHECK, shown)
     }
 
     /// A pass if the application shows what it is sent, and what was looked for was not there.
@@ -129,7 +189,7 @@ impl Visit {
             let answer = self.ask(target, &[session(cookie)]);
             answer.is_ok_and(|answer| answer.serves())
         };
-        match MALFORMED.iter().take(DOTS).find(served) {
+        match DOTS.iter().find(served) {
             None => pass(TARGETS_CHECK),
             Some(target) => fail(
                 TARGETS_CHECK,
@@ -150,7 +210,15 @@ impl Visit {
         };
         // On this machine everything is in reach; what counts is where the port listens.
         let open = if self.wire.leads_here() {
-            machine::open_at(port)
+            match machine::open_at(port) {
+                Ok(open) => open,
+                Err(error) => {
+                    return skip(
+                        what,
+                        format!("where this machine listens cannot be read: {error}"),
+                    );
+                }
+            }
         } else {
             self.wire.is_open(port).then(|| self.wire.address())
         };

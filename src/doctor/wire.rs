@@ -182,7 +182,7 @@ impl Wire {
             ClientConnection::new(Arc::clone(&self.trust.0), name).map_err(io::Error::other)?;
         let socket = connect(self.address)?;
         let limit = socket.try_clone()?;
-        exchange(StreamOwned::new(tls, socket), &limit, &sent.to_text())
+        exchange(StreamOwned::new(tls, socket), &limit, sent)
     }
 
     /// A GET of `/` without TLS, at another port.
@@ -196,7 +196,7 @@ impl Wire {
             fields: &[],
             body: "",
         };
-        exchange(socket, &limit, &sent.to_text())
+        exchange(socket, &limit, &sent)
     }
 
     /// Whether anything takes connections at another port.
@@ -264,12 +264,14 @@ impl Answer {
         self.status == other.status && self.field("location") == other.field("location")
     }
 
-    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one.
-    fn is_whole(&self) -> bool {
+    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one, and so
+    /// is a tunnel.
+    fn is_whole(&self, method: &str) -> bool {
         let Some((_, body)) = self.text.split_once("\r\n\r\n") else {
             return false;
         };
-        if self.status == 101 || matches!(self.status, 204 | 304) {
+        let tunnels = method == "CONNECT" && (200..300).contains(&self.status);
+        if tunnels || matches!(self.status, 101 | 204 | 304) {
             return true;
         }
         if self.field("transfer-encoding").is_some() {
@@ -298,15 +300,16 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 fn exchange(
     mut stream: impl io::Read + io::Write,
     socket: &TcpStream,
-    request: &str,
+    request: &Sent<'_>,
 ) -> io::Result<Answer> {
     let end = Instant::now() + PATIENCE;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(request.to_text().as_bytes())?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8192];
-    while bytes.len() < MAX_ANSWER && !answer(&bytes).is_some_and(|answer| answer.is_whole()) {
+    let is_whole = |answer: Answer| answer.is_whole(request.method);
+    while bytes.len() < MAX_ANSWER && !answer(&bytes).is_some_and(is_whole) {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -347,7 +350,7 @@ mod tests {
 
     #[test]
     fn an_answer_ends_where_its_head_says() {
-        let whole = |text: &str| answer(text.as_bytes()).unwrap().is_whole();
+        let whole = |text: &str| answer(text.as_bytes()).unwrap().is_whole("GET");
         assert!(whole("HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n"));
         assert!(whole("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
         assert!(!whole("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"));

@@ -158,7 +158,8 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
     if !tunnels {
         return with_head("405 Method Not Allowed", "", "");
     }
-    if target.contains("..")
+    let dots = |segment: &str| segment == "." || segment == "..";
+    if target.split('/').any(dots)
         || target.to_ascii_lowercase().contains("%2e")
         || target.contains('\\')
         || target.contains('#')

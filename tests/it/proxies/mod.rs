@@ -4,6 +4,7 @@ mod answers;
 mod application;
 mod attacks;
 mod doctor;
+mod faults;
 mod fields;
 mod h2;
 mod proxy;
