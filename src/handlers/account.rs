@@ -1,4 +1,4 @@
-//! Routes for who is logged in: everything about one's own account but the password.
+//! The account page: who one is, where one is logged in, and the end of that.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -6,26 +6,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::accounts::devices::Device;
-use crate::accounts::login::{Accepted, Authenticated, Tried};
-use crate::accounts::password::Password;
-use crate::accounts::pending::PendingMove;
+use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
-use crate::accounts::totp::Secret;
-use crate::accounts::{Account, names};
-use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::grounds::{Grounds, gone, sweep};
-use crate::handlers::login::check_password;
-use crate::handlers::tries::{Begun, Code};
-use crate::handlers::{
-    Answer, App, LoggedIn, known_device, password_field, require_login, secret_field,
-};
+use crate::handlers::{Answer, App, LoggedIn, known_device, require_login};
 use crate::http::Request;
-use crate::mail::Notice;
 use crate::pages::{
-    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, Way, agent_label,
+    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, agent_label,
 };
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -143,7 +132,7 @@ fn account_page(
 }
 
 /// Shows a refusal on the account page, beside the form it came from.
-fn on_account_page<'a>(
+pub(super) fn on_account_page<'a>(
     app: &'a App,
     request: &'a Request,
     me: &'a LoggedIn,
@@ -155,144 +144,6 @@ fn on_account_page<'a>(
             account_page(app, request, me, None, Some((form, problem)))
         })
     }
-}
-
-/// Asks for the password again before something that cannot be undone.
-pub(super) fn confirm(
-    app: &App,
-    request: &Request,
-    me: &LoggedIn,
-    current: Password,
-) -> Result<Authenticated, Refusal> {
-    let proof = check_password(app, request, &me.account.username, current)?;
-    // A mailed password leads to choosing a new one, and to nothing else.
-    let proof = proof.filter(|proof| proof.mailed.is_none());
-    Ok(proof.ok_or(Outcome::WrongPassword)?)
-}
-
-/// `POST /account/recovery_codes`: ten new recovery codes; the old ones die.
-pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
-    let me = require_login(app, request, "%2Faccount")?;
-    replace_recovery_codes(app, request, &me).map_err(on_account_page(
-        app,
-        request,
-        &me,
-        AccountForm::RecoveryCodes,
-    ))
-}
-
-fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let act = confirm_both(app, request, me)?;
-    let (_, codes) = act.judge(Account::new_recovery_codes)?;
-    app.errands.notify(
-        &me.account,
-        &Notice::RecoveryCodesReplaced,
-        request.received,
-    );
-
-    let page = Page::RecoveryCodes {
-        username: me.account.username.clone(),
-        codes: codes.clone(),
-        onward: "/account".to_owned(),
-    };
-    Ok(Reply::from(Outcome::RecoveryCodes(codes))
-        .showing(page)
-        .about(&me.account.username))
-}
-
-/// `POST /account/totp`: a new key, which replaces the old one once a code of it has come.
-pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
-    let me = require_login(app, request, "%2Faccount")?;
-    new_secret(app, request, &me).map_err(on_account_page(app, request, &me, AccountForm::Move))
-}
-
-fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let accepted = confirm_both(app, request, me)?.judge(|_| ())?;
-    if let (Accepted::RecoveryCode { left }, ()) = accepted {
-        tell_of_recovery_code(app, request, &me.account.username, left);
-    }
-    let secret = Secret::new();
-    let (key, username) = (secret.base32(), me.account.username.clone());
-    let otpauth = secret.otpauth(&app.issuer, &username);
-    let moving = PendingMove {
-        username: username.clone(),
-        secret,
-    };
-    app.pending
-        .begin_move(me.session.id, moving, request.received.timestamp());
-
-    let outcome = Outcome::EnrolRequired {
-        secret: key.clone(),
-        otpauth: otpauth.clone(),
-    };
-    let page = Page::Enrol {
-        username: username.clone(),
-        key,
-        otpauth,
-        moving: true,
-        rd: String::new(),
-        problem: None,
-    };
-    Ok(Reply::from(outcome).showing(page).about(&username))
-}
-
-/// `POST /account/totp/confirm`: a code of the new key makes it the second factor.
-pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
-    let me = require_login(app, request, "%2Faccount")?;
-    let moving = app
-        .pending
-        .moving(me.session.id, request.received.timestamp());
-    let moving =
-        moving.ok_or_else(|| Refusal::from(Outcome::NoPendingLogin).showing(too_late()))?;
-
-    replace_secret(app, request, &me, &moving).map_err(|refusal| {
-        refusal
-            .about(&moving.username)
-            .beside(|problem| Page::Enrol {
-                username: moving.username.clone(),
-                key: moving.secret.base32(),
-                otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
-                moving: true,
-                rd: String::new(),
-                problem: Some(problem.near("secret")),
-            })
-    })
-}
-
-/// The page for who confirms a key that is no longer waiting.
-fn too_late() -> Page {
-    Page::Message {
-        title: "Set up your new authenticator again".to_owned(),
-        text: "That key is no longer waiting for a code. Nothing was changed.".to_owned(),
-        advice: "A new key waits five minutes, and a restart of this site ends it too; or it was \
-                 confirmed already. Unless it was, remove it from the new app and begin again: \
-                 your old authenticator still works."
-            .to_owned(),
-        onward: Way::new("/account", "Your account"),
-        else_to: None,
-    }
-}
-
-fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingMove) -> Answer {
-    let form = Form::of_body(request)?;
-    let typed = secret_field(&form)?.to_string();
-
-    let device = known_device(app, request, Some(&me.account));
-    let (secret, now) = (moving.secret.clone(), request.received);
-    let code = code(request, me, Tried::New, device);
-    let grounds = Grounds::session(app, me);
-    let judged = code.begin(app, request)?.judge(
-        move |account| grounds.hold(account),
-        move |account| account.move_to_secret(&secret, &typed, device, now),
-    )?;
-    judged.map_err(Outcome::from)?;
-    app.pending.forget_account(&me.account.username);
-    app.errands
-        .notify(&me.account, &Notice::AuthenticatorChanged, request.received);
-
-    Ok(Reply::from(Outcome::AuthenticatorChanged)
-        .then_to("/account?notice=authenticator_changed")
-        .about(&me.account.username))
 }
 
 /// `POST /account/sessions/end`: ends one session, or all but this one.
@@ -345,102 +196,4 @@ fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
         Ok(())
     })?;
     ended.map_err(gone)
-}
-
-/// `POST /account/delete`: deletes the account and all its sessions.
-pub(super) fn delete(app: &App, request: &Request) -> Answer {
-    let me = require_login(app, request, "%2Faccount")?;
-    remove(app, request, &me).map_err(on_account_page(app, request, &me, AccountForm::Delete))
-}
-
-fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    confirm_both(app, request, me)?.judge_and_remove()?;
-    app.pending.forget_account(&me.account.username);
-    sweep(app, &me.account);
-    app.errands
-        .notify(&me.account, &Notice::AccountDeleted, request.received);
-
-    Ok(Reply::from(Outcome::AccountDeleted)
-        .then_to("/login?notice=account_deleted")
-        .with_cookie(app.cookies.end_session())
-        .clearing_site_data()
-        .about(&me.account.username))
-}
-
-/// An act whose password was right, and whose code is still to be judged, in the save of the act.
-struct Act<'a> {
-    begun: Begun<'a>,
-    grounds: Grounds,
-    typed: String,
-    device: Option<Digest>,
-    now: Moment,
-}
-
-/// Asks for the password, and for a code, or a recovery code.
-fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Act<'a>, Refusal> {
-    let form = Form::of_body(request)?;
-    let current = password_field(&form, "current_password")?;
-    let typed = secret_field(&form)?.to_string();
-
-    let proof = confirm(app, request, me, current)?;
-    let device = known_device(app, request, Some(&me.account));
-    let code = code(request, me, Tried::Own(typed.clone()), device);
-    Ok(Act {
-        begun: code.begin(app, request)?,
-        grounds: Grounds::password(app, me, &proof),
-        typed,
-        device,
-        now: request.received,
-    })
-}
-
-impl Act<'_> {
-    /// What the code was, which is used up, and what `change` gave.
-    fn judge<T: Send + 'static>(
-        self,
-        change: impl FnOnce(&mut Account) -> T + Send + 'static,
-    ) -> Result<(Accepted, T), Refusal> {
-        let Self {
-            grounds,
-            typed,
-            device,
-            now,
-            ..
-        } = self;
-        let judged = self.begun.judge(
-            move |account| grounds.hold(account),
-            move |account| {
-                let accepted = account.accept_code(&typed, device, now)?;
-                Ok((accepted, change(account)))
-            },
-        )?;
-        judged.map_err(|why| Outcome::from(why).into())
-    }
-
-    /// The act that ends the account.
-    fn judge_and_remove(self) -> Result<(), Refusal> {
-        let Self {
-            grounds,
-            typed,
-            device,
-            now,
-            ..
-        } = self;
-        let judged = self.begun.judge_and_remove(
-            move |account| grounds.hold(account),
-            move |account| account.accept_code(&typed, device, now).map(|_| ()),
-        )?;
-        judged.map_err(|why| Outcome::from(why).into())
-    }
-}
-
-/// A code tried by who is logged in.
-fn code(request: &Request, me: &LoggedIn, tried: Tried, known: Option<Digest>) -> Code {
-    Code {
-        username: me.account.username.clone(),
-        tried,
-        known,
-        after_mail: false,
-        now: request.received,
-    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
 //! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in
-//! `login` and `code`, those with a session in `account` and `new_password`, the original script's
-//! ways in `script`.
+//! `login` and `code`, those with a session in `account`, `acts` and `new_password`, the original
+//! script's ways in `script`.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use crate::results::Results;
 use crate::store::Store;
 
 mod account;
+mod acts;
 mod authz;
 mod code;
 mod entry;
@@ -130,11 +131,11 @@ fn route(app: &App, request: &Request) -> Answer {
         (Post, "/forgot_password", None) => visitor::forgot_password(app, request),
         (Post, "/logout", _) => login::logout(app, request),
         (Post, "/account/password", _) => new_password::change_password(app, request),
-        (Post, "/account/recovery_codes", _) => account::new_recovery_codes(app, request),
-        (Post, "/account/totp", _) => account::begin_move(app, request),
-        (Post, "/account/totp/confirm", _) => account::confirm_move(app, request),
+        (Post, "/account/recovery_codes", _) => acts::new_recovery_codes(app, request),
+        (Post, "/account/totp", _) => acts::begin_move(app, request),
+        (Post, "/account/totp/confirm", _) => acts::confirm_move(app, request),
         (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
-        (Post, "/account/delete", _) => account::delete(app, request),
+        (Post, "/account/delete", _) => acts::delete(app, request),
         (_, path, _) => Err(not_so(app, path)),
     }
 }

@@ -10,7 +10,7 @@ use crate::accounts::throttle::Standing;
 use crate::accounts::token::Digest;
 use crate::as_typed;
 use crate::form::Form;
-use crate::handlers::account::confirm;
+use crate::handlers::acts::confirm;
 use crate::handlers::code::{device_of, new_device};
 use crate::handlers::entry::prepare;
 use crate::handlers::grounds::{Grounds, gone};
