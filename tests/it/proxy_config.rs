@@ -374,3 +374,74 @@ fn the_longest_host_has_a_file_of_its_own() {
     assert_eq!(status, 0, "{err}");
     assert_eq!(files(dir.path()).len(), 3);
 }
+
+#[test]
+fn what_a_proxy_cannot_do_its_text_says() {
+    for (proxy, said) in [
+        (
+            "nginx",
+            &["1.19.3", "logs out", "eight hours", "`Set-Cookie`", "begin"][..],
+        ),
+        (
+            "caddy",
+            &[
+                "logs out",
+                "before 2.7",
+                "`Set-Cookie`",
+                "# stream_timeout 8h",
+            ],
+        ),
+        (
+            "haproxy",
+            &["logs out", "eight hours", "Before 3.2", "trailers"],
+        ),
+        (
+            "traefik",
+            &["logs out", "421", "`Set-Cookie`", "trailers", "begins"],
+        ),
+    ] {
+        let (status, printed, _) = run(proxy, &["--app", "app.example.com=127.0.0.1:9000"]);
+
+        assert_eq!(status, 0);
+        let comments: Vec<&str> = printed
+            .lines()
+            .filter(|line| line.trim_start().starts_with('#'))
+            .collect();
+        let comments = comments.join("\n");
+        for what in said {
+            assert!(comments.contains(what), "{proxy} {what}: {comments}");
+        }
+    }
+}
+
+/// Eight hours for what says nothing at most, an hour at least: events may be far between.
+#[test]
+fn what_is_silent_is_cut_after_hours_and_not_before() {
+    let (_, nginx, _) = run("nginx", &["--app", "app.example.com=127.0.0.1:9000"]);
+    let (_, haproxy, _) = run("haproxy", &["--app", "app.example.com=127.0.0.1:9000"]);
+    for (printed, lines) in [
+        (
+            &nginx,
+            &[
+                "        proxy_read_timeout 8h;",
+                "        proxy_send_timeout 1h;",
+            ][..],
+        ),
+        (
+            &haproxy,
+            &[
+                "    timeout client 1h",
+                "    timeout server 1h",
+                "    timeout tunnel 8h",
+            ],
+        ),
+    ] {
+        for line in lines {
+            assert_eq!(
+                printed.lines().filter(|said| said == line).count(),
+                1,
+                "{line}: {printed}"
+            );
+        }
+    }
+}

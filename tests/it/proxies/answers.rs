@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use crate::harness::{Answer, Wire};
 use crate::proxies::application::{OWN_COOKIES, PLANTED_COOKIES};
-use crate::proxies::{APP, Deployment, Kind};
+use crate::proxies::{APP, Deployment, Kind, LOGIN};
 
 #[test]
 fn an_application_sets_its_own_cookies_and_not_ours() {
@@ -49,6 +49,28 @@ fn an_application_sets_its_own_cookies_and_not_ours() {
         } else {
             assert!(others.is_empty(), "{kind:?} {others:?}");
         }
+    }
+}
+
+/// What an application may not say, the login must: a log-out empties what a browser keeps of it.
+#[test]
+fn what_the_login_says_of_its_own_stays() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        let fields = ["Connection: close", "Content-Length: 0", &session];
+
+        let (_, answer) = deployment.raw(LOGIN, "POST /logout", &fields);
+
+        assert_eq!(
+            answer.header("clear-site-data"),
+            Some("\"storage\""),
+            "{kind:?} {answer:?}"
+        );
+        let ended = |(name, value): &(String, String)| {
+            name == "set-cookie" && value.starts_with("__Secure-session=;")
+        };
+        assert!(answer.headers.iter().any(ended), "{kind:?} {answer:?}");
     }
 }
 

@@ -134,12 +134,23 @@ fn the_question_copes_with_what_the_proxy_takes() {
         let mut wire = deployment.connect("auth.example.test");
         wire.send(head.as_bytes());
         assert_eq!(Answer::parse(&wire.read_to_end()).status, 200, "{kind:?}");
-        for length in [44 * 1024, 60 * 1024] {
-            let large = format!("{session}; a={}", "x".repeat(length));
-            let answer = deployment.ask("GET /large", &[&large, "Accept: text/html"]);
+        let more =
+            |count| -> Vec<String> { (0..count).map(|at| format!("X-Own-{at}: y")).collect() };
+        for fields in [
+            vec![format!("{session}; a={}", "x".repeat(44 * 1024))],
+            vec![format!("{session}; a={}", "x".repeat(60 * 1024))],
+            more(320),
+            more(2000),
+        ] {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            let answer = deployment.ask(
+                "GET /large",
+                &[&fields, &["Accept: text/html"][..]].concat(),
+            );
             assert!(
                 (400..500).contains(&answer.status),
-                "{kind:?} {length} {}",
+                "{kind:?} {} fields: {}",
+                fields.len(),
                 answer.status
             );
         }

@@ -202,3 +202,33 @@ fn no_method_that_tunnels_or_tells_reaches_the_application() {
         }
     }
 }
+
+/// auth_user refuses these methods as well. A proxy that asked would depend on that, so here it would
+/// be told yes to everything.
+#[test]
+fn no_method_that_tunnels_or_tells_is_even_asked_about() {
+    for kind in Kind::ALL {
+        let login = Application::start();
+        let deployment = Deployment::asking(kind, &login);
+        let there = format!("CONNECT {APP}:{}", deployment.port);
+        for line in [
+            "TRACE /",
+            "trace /",
+            "CONNECT /",
+            "Connect /",
+            &there,
+            "CONNECT 127.0.0.1:22",
+        ] {
+            for host in [APP, LOGIN] {
+                let (_, answer) = deployment.raw(host, line, &["Connection: close"]);
+
+                assert!(
+                    (400..500).contains(&answer.status),
+                    "{kind:?} {host} {line} {answer:?}"
+                );
+                let heard = [login.heads(), deployment.application.heads()].concat();
+                assert!(heard.is_empty(), "{kind:?} {host} {line} {heard:?}");
+            }
+        }
+    }
+}
