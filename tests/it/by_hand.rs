@@ -159,6 +159,12 @@ fn a_slip_in_the_name_of_a_field_is_warned_of_once_for_each_reading() {
     let said = "line 4, column 14: \"Gruops\" is no field that is read; is \"groups\" meant?";
     assert!(warned()[2].contains(said), "{:?}", warned());
 
+    // A save writes the same field, and is no reading.
+    Visitor::program(&server).register("carol");
+    assert!(server.users()["users"]["bob"]["Gruops"].is_array());
+    Visitor::program(&server).register("dave");
+    assert_eq!(warned().len(), 3, "{:?}", warned());
+
     fs::write(server.path("edited"), text("\"note\": 1")).unwrap();
     fs::rename(server.path("edited"), &path).unwrap();
     wait_for("the edit to be taken up", || {

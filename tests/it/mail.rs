@@ -577,3 +577,29 @@ fn nobody_waits_for_a_mail_server_that_says_nothing() {
     assert_eq!(sink.next().subject(), "Your new password");
     assert_eq!(sink.next().subject(), "Your new password");
 }
+
+#[test]
+fn the_mail_being_sent_at_the_end_is_sent_once_and_its_file_goes() {
+    let (came, comes) = channel();
+    let (speak, may_speak) = channel::<()>();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sink = Sink::on(listener, Tls::Never, move || {
+        let _ = came.send(());
+        let _ = may_speak.recv();
+    });
+    let mut server = Server::start_with(&["--smtp", &sink.url()]);
+    let visitor = Visitor::program(&server);
+    visitor.register("alice");
+    forgot(&visitor, "alice");
+    comes.recv_timeout(Duration::from_secs(60)).unwrap();
+
+    server.signal(Signal::TERM);
+    server.wait_for_log("finishing what is in flight");
+    // One that waited for nothing would be gone by then.
+    thread::sleep(Duration::from_millis(500));
+    speak.send(()).unwrap();
+
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    assert_eq!(waiting(server.dir.path()), [] as [PathBuf; 0]);
+    assert_eq!(sink.next().subject(), "Your new password");
+}

@@ -399,13 +399,15 @@ fn a_recovery_is_told_in_three_forms() {
         200,
         sent,
     );
-    // All that was asked for is written, so nobody else changes the file now.
-    for _ in FORMS {
+    // Of the three that were asked for, as many as one network may have in an hour.
+    for _ in 0..2 {
         server.next_mail("Your new password");
     }
-    server.edit_account("alice", |account| account["mails"] = json!([]));
+    server.wait_for_log("result=\"too_many\"");
 
     for form in FORMS {
+        // Everything that was asked for is done, so nobody else changes the file now.
+        server.edit_account("alice", |account| account["mails"] = json!([]));
         let visitor = Visitor::new(&server, form);
         let mailed = visitor.mailed_password(&server, "alice");
         visitor.post("/login", &[("username", "alice"), ("password", &mailed)]);

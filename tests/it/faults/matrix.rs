@@ -101,42 +101,6 @@ fn assert_tidy(dir: &Path, drafts: usize, what: &str) {
     assert!(found <= drafts, "{found} drafts: {what}");
 }
 
-/// One fault after the other, at the first call of a kind, the second, and so on until there is
-/// none left to be hit; how many there were.
-pub(crate) fn try_all(operation: &Operation, fault: Fault) -> usize {
-    let mut hits = 0;
-    for thread in Thread::ALL {
-        for call in calls_of(operation, thread) {
-            let injection = |nth| Injection {
-                call: call.clone(),
-                nth,
-                fault,
-            };
-            hits += (1..)
-                .take_while(|nth| try_one(operation, thread, &injection(*nth)))
-                .count();
-        }
-    }
-    hits
-}
-
-/// The kinds of calls a thread makes on the disk for an operation that nothing disturbs.
-fn calls_of(operation: &Operation, thread: Thread) -> Vec<String> {
-    let mut cast = Cast::new();
-    (operation.prepare)(&mut cast);
-    let tracer = Tracer::record(&cast.server, thread);
-    let answered = (operation.act)(&cast);
-    let trace = tracer.detach();
-    assert_eq!(answered.as_deref(), Some(operation.done));
-    assert_eq!(
-        (operation.look)(&cast),
-        operation.after,
-        "{}",
-        operation.name
-    );
-    kinds(&trace).into_keys().collect()
-}
-
 const EIO: Fault = Fault::Error("EIO");
 const ENOSPC: Fault = Fault::Error("ENOSPC");
 

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::Server;
 
 /// The calls that reach a disk.
+#[cfg(feature = "long")]
 const DISK: &str = "trace=%file,%desc";
 
 /// Among them, what only asks for memory.
@@ -43,8 +44,6 @@ pub(crate) enum Thread {
 }
 
 impl Thread {
-    pub(crate) const ALL: [Self; 3] = [Self::Users, Self::Sessions, Self::Errands];
-
     fn id(self, server: &Server) -> String {
         let (name, nth) = match self {
             Self::Users => ("store", 2),
@@ -75,6 +74,7 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     /// Records what a thread asks of the disk.
+    #[cfg(feature = "long")]
     pub(crate) fn record(server: &Server, thread: Thread) -> Self {
         Self::attach(server, &["-p", &thread.id(server), "-e", DISK])
     }

@@ -1,8 +1,47 @@
 //! Every call that any change makes on the disk: failing in two ways, and killed on the way in.
 
-use crate::faults::matrix::try_all;
-use crate::faults::operations::ALL;
-use crate::faults::tracer::Fault;
+use crate::faults::matrix::try_one;
+use crate::faults::operations::{ALL, Operation};
+use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
+use crate::faults::world::Cast;
+
+const THREADS: [Thread; 3] = [Thread::Users, Thread::Sessions, Thread::Errands];
+
+/// One fault after the other, at the first call of a kind, the second, and so on until there is
+/// none left to be hit; how many there were.
+fn try_all(operation: &Operation, fault: Fault) -> usize {
+    let mut hits = 0;
+    for thread in THREADS {
+        for call in calls_of(operation, thread) {
+            let injection = |nth| Injection {
+                call: call.clone(),
+                nth,
+                fault,
+            };
+            hits += (1..)
+                .take_while(|nth| try_one(operation, thread, &injection(*nth)))
+                .count();
+        }
+    }
+    hits
+}
+
+/// The kinds of calls a thread makes on the disk for an operation that nothing disturbs.
+fn calls_of(operation: &Operation, thread: Thread) -> Vec<String> {
+    let mut cast = Cast::new();
+    (operation.prepare)(&mut cast);
+    let tracer = Tracer::record(&cast.server, thread);
+    let answered = (operation.act)(&cast);
+    let trace = tracer.detach();
+    assert_eq!(answered.as_deref(), Some(operation.done));
+    assert_eq!(
+        (operation.look)(&cast),
+        operation.after,
+        "{}",
+        operation.name
+    );
+    kinds(&trace).into_keys().collect()
+}
 
 fn everywhere(fault: Fault) {
     for operation in ALL {
