@@ -1,10 +1,15 @@
 //! Files and directories that are their owner's alone, and are found open to others.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::log;
+
+/// Whether the group or others have any rights.
+pub fn are_open(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o077 != 0
+}
 
 /// Takes the rights of the group and of others away from an open file or directory, if they have
 /// any, and says so in the log. `path` is what the operator calls it.
@@ -12,7 +17,7 @@ pub fn close(file: &File, path: &Path) {
     let Ok(metadata) = file.metadata() else {
         return;
     };
-    if metadata.mode() & 0o077 == 0 {
+    if !are_open(&metadata) {
         return;
     }
     let mode = if metadata.is_dir() { 0o700 } else { 0o600 };

@@ -28,6 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::front::connections::Connections;
@@ -136,14 +137,18 @@ pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
     opened.map_err(|error| StartError {
         what: format!("listen on {address}: {error}"),
-        hint: remedy(address, error.kind()),
+        hint: remedy(address, &error),
     })
 }
 
 /// What to do about a port that cannot be had.
-fn remedy(address: SocketAddr, why: ErrorKind) -> String {
+fn remedy(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
-    match why {
+    let no_descriptors = matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    );
+    match error.kind() {
         ErrorKind::PermissionDenied if port < 1024 => format!(
             "ports below 1024 need a right: give it with `setcap cap_net_bind_service=+ep` on this \
              program, or by AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit; or take \
@@ -159,6 +164,7 @@ fn remedy(address: SocketAddr, why: ErrorKind) -> String {
             address.ip(),
             SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
         ),
+        _ if no_descriptors => "raise the limit on open files: see ulimit -n".to_owned(),
         _ => "give another address with --listen, for instance --listen 127.0.0.1:8000".to_owned(),
     }
 }

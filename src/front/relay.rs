@@ -10,11 +10,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::front::StartError;
@@ -181,23 +183,33 @@ impl Owed<'_> {
 }
 
 fn cannot_open(error: io::Error) -> StartError {
+    // What systemd answers where it does not allow such sockets; std has no name for it.
+    let unknown = Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT);
     StartError {
         what: format!("open the sockets between its own threads: {error}"),
         hint: match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::Unsupported => {
-                "let it use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies"
-            }
+            ErrorKind::PermissionDenied | ErrorKind::Unsupported => UNIX_SOCKETS,
+            _ if unknown => UNIX_SOCKETS,
             _ => "raise the limits on open files, processes and memory: see ulimit -a",
         }
         .to_owned(),
     }
 }
 
+const UNIX_SOCKETS: &str =
+    "let it use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies";
+
+/// As [`tiny_http::Server::from_listener`], which panics if it gets no thread.
+fn server_on(listener: UnixListener) -> io::Result<tiny_http::Server> {
+    let started = panic::catch_unwind(|| tiny_http::Server::from_listener(listener, None));
+    let no_thread = |_| io::Error::other("no thread could be started");
+    started.map_err(no_thread)?.map_err(io::Error::other)
+}
+
 /// A tiny_http server, and all the connections it will ever have, each with a thread of its own.
 fn serve(count: usize) -> io::Result<(&'static tiny_http::Server, Vec<UnixStream>)> {
     let (listener, mut streams) = full_queue(count)?;
-    let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let server: &'static tiny_http::Server = Box::leak(Box::new(server));
+    let server: &'static tiny_http::Server = Box::leak(Box::new(server_on(listener)?));
     for stream in &mut streams {
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
     }

@@ -507,7 +507,7 @@ fn what_to_do_about_a_port_fits_why_it_cannot_be_had() {
             "--listen 127.0.0.1:8000",
         ),
     ] {
-        let hint = super::remedy(address.parse().unwrap(), why);
+        let hint = super::remedy(address.parse().unwrap(), &why.into());
         assert!(hint.contains(remedy), "{hint}");
     }
 }

@@ -96,6 +96,8 @@ impl Outbox {
     pub fn draft(&self, mail: &Mail) -> io::Result<Draft> {
         // An operator may have removed the directory with everything in it.
         make_directory(&self.dir)?;
+        // Or have given others a look at it since the last mail.
+        close_to_others(&self.dir)?;
         let room = if mail.reserved {
             MAX_WAITING
         } else {
@@ -248,8 +250,9 @@ fn close_to_others(dir: &Path) -> io::Result<()> {
         let path = entry?.path();
         // Neither a link nor a pipe, which could lead elsewhere or keep us waiting; a file that
         // cannot be read, or is gone, is left to who can.
-        let plain = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        if plain && let Ok(file) = fs::File::open(&path) {
+        let open = fs::symlink_metadata(&path)
+            .is_ok_and(|metadata| metadata.is_file() && rights::are_open(&metadata));
+        if open && let Ok(file) = fs::File::open(&path) {
             rights::close(&file, &path);
         }
     }

@@ -55,6 +55,16 @@ impl OpenError {
         }
     }
 
+    /// Nothing is wrong with the file; it has nobody to look after it.
+    pub(super) fn no_thread(path: &Path, error: &io::Error) -> Self {
+        Self {
+            verb: "start a thread for",
+            path: path.to_owned(),
+            damage: Damage::new(error.to_string()),
+            hint: "raise the limit on processes or memory, for instance with ulimit -u and ulimit -v",
+        }
+    }
+
     /// One sentence on what to do about it.
     pub fn hint(&self) -> &str {
         self.hint

@@ -99,9 +99,7 @@ impl Store {
                 drop_dead(sessions, &known.get(), limits, clock.now().timestamp());
             }),
         };
-        let no_thread = |error: io::Error| {
-            OpenError::new(users, error.into(), "allow the server to start threads")
-        };
+        let no_thread = |error: io::Error| OpenError::no_thread(users, &error);
         let access = Keeper::start(access, None, Box::new(|_| ())).map_err(no_thread)?;
         let sessions =
             Keeper::start(sessions, Some(chores), Box::new(|_| ())).map_err(no_thread)?;

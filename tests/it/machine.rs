@@ -360,7 +360,19 @@ fn files_that_others_could_read_are_closed_to_them_and_named() {
     wait_for("the rights to go", || {
         (mode(&again, "users.json") == 0o600).then_some(())
     });
-    // It is the operator's still, and taken up.
+    // Rights in the outbox end with the next mail at the latest.
+    open(again.dir.path(), "outbox", 0o750);
+    open(again.dir.path(), mail, 0o644);
+    Visitor::program(&again)
+        .post("/forgot_password", &[("username", "alice")])
+        .expect("new_password_sent");
+    for (file, closed) in [("outbox", 0o700), (mail, 0o600)] {
+        wait_for("the rights to go", || {
+            (mode(&again, file) == closed).then_some(())
+        });
+    }
+
+    // The file that was edited is the operator's still, and taken up.
     Visitor::program(&again)
         .post(
             "/register",

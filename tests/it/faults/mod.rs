@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 pub(crate) mod matrix;
 pub(crate) mod operations;
 mod order;
+mod starting;
 pub(crate) mod tracer;
 pub(crate) mod world;
 
