@@ -87,6 +87,26 @@ impl Cookies {
         set(LOGIN, value)
     }
 
+    /// Keeps the cookie of a log-in that is done for one minute more.
+    pub fn keep_login(&self, value: &str) -> String {
+        format!("{}; Max-Age=60", set(LOGIN, value))
+    }
+
+    /// The session that an answer with these cookies gives the browser.
+    pub fn given_session<'a>(&self, set: &'a [String]) -> Option<&'a str> {
+        given(self.session, set)
+    }
+
+    /// The log-in that an answer with these cookies gives the browser.
+    pub fn given_login<'a>(&self, set: &'a [String]) -> Option<&'a str> {
+        given(LOGIN, set)
+    }
+
+    /// Whether an answer with these cookies takes the session from the browser.
+    pub fn ends_session(&self, set: &[String]) -> bool {
+        set.contains(&self.end_session())
+    }
+
     pub fn end_login(&self) -> String {
         end(LOGIN, "/")
     }
@@ -98,6 +118,16 @@ impl Cookies {
     fn domain_wide(&self, cookie: &str) -> String {
         format!("{cookie}{}", self.domain)
     }
+}
+
+fn given<'a>(name: &str, set: &'a [String]) -> Option<&'a str> {
+    let pairs = set
+        .iter()
+        .filter_map(|cookie| cookie.split(';').next()?.split_once('='));
+    let mut values = pairs
+        .filter(|(set, _)| *set == name)
+        .map(|(_, value)| value);
+    values.find(|value| !value.is_empty())
 }
 
 fn set(name: &str, value: &str) -> String {

@@ -23,7 +23,7 @@ use auth_user::front::relay::Relay;
 use auth_user::front::tls::{self, Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
-use auth_user::handlers::{self, App, Journal, Script};
+use auth_user::handlers::{self, App, Journal, Script, SentTwice};
 use auth_user::log::{self, Lines, Log};
 use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
 use auth_user::memory;
@@ -190,6 +190,10 @@ fn run(config: Config) -> Result<bool, Problem> {
         issuer,
         session_limits: limits,
         registration_open: config.registration_open,
+        sent_twice: {
+            let clock = Arc::clone(&clock);
+            SentTwice::open(move || clock.now().steady).map_err(Problem::no_threads)?
+        },
         script,
     });
 

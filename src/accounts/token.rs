@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use data_encoding::BASE32_NOPAD;
+use pbkdf2::hmac::{Hmac, Mac as _};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -106,6 +107,33 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// A key for digests of what could be guessed. It is of this process, and wiped at its end.
+pub struct DigestKey(Zeroizing<[u8; 32]>);
+
+impl DigestKey {
+    pub fn new() -> Self {
+        Self(Zeroizing::new(random()))
+    }
+
+    /// HMAC-SHA-256 of several texts, each apart from the next.
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    pub fn digest<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Digest {
+        let mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice());
+        let mut mac = mac.expect("HMAC takes a key of any length");
+        for text in texts {
+            mac.update(&text.len().to_be_bytes());
+            mac.update(text.as_bytes());
+        }
+        Digest(mac.finalize().into_bytes().into())
+    }
+}
+
+impl Default for DigestKey {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +167,22 @@ mod tests {
         let secret = cookie();
         assert!(Digest::of(&secret).matches(&secret));
         assert!(!Digest::of(&secret).matches(&cookie()));
+    }
+    #[test]
+    fn a_keyed_digest_keeps_texts_apart_and_tells_nothing_to_another_key() {
+        let key = DigestKey::new();
+        let digest = |texts: &[&str]| key.digest(texts.iter().copied());
+        assert_eq!(digest(&["alice", "secret"]), digest(&["alice", "secret"]));
+        for other in [
+            &["alices", "ecret"][..],
+            &["alicesecret"],
+            &["alice", "secret", ""],
+            &["secret", "alice"],
+            &["alice", "Secret"],
+        ] {
+            assert_ne!(digest(&["alice", "secret"]), digest(other), "{other:?}");
+        }
+        assert_ne!(DigestKey::new().digest(["alice"]), key.digest(["alice"]));
+        assert_ne!(key.digest(["alice"]), Digest::of("alice"));
     }
 }

@@ -5,9 +5,10 @@ use crate::accounts::names;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::session::Basis;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::Secret;
 use crate::form::Form;
+use crate::handlers::sent_twice::sent_form;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
     Answer, App, LoggedIn, denied, is_cross_site, is_rd_too_long, known_device, logged_in,
@@ -43,6 +44,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         Reply::page(Page::Login {
             username,
             rd,
+            form: token::cookie(),
             notice,
             problem: None,
         })
@@ -117,6 +119,7 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
         refusal.about(&username).beside(|problem| Page::Login {
             username,
             rd,
+            form: sent_form(request),
             notice: None,
             problem: Some(problem.near("password")),
         })

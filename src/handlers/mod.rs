@@ -38,12 +38,14 @@ mod journal;
 mod login;
 mod new_password;
 mod script;
+mod sent_twice;
 mod sessions;
 mod tries;
 mod visitor;
 
 pub use journal::Journal;
 pub use script::Script;
+pub use sent_twice::SentTwice;
 
 /// Longest code or recovery code, in characters, with room for the way people group them.
 const MAX_SECRET: usize = 64;
@@ -65,6 +67,7 @@ pub struct App {
     pub issuer: String,
     pub session_limits: Limits,
     pub registration_open: bool,
+    pub sent_twice: SentTwice,
     /// Set if the server answers as the original script does.
     pub script: Option<Script>,
 }
@@ -98,9 +101,9 @@ pub fn refuse(app: &App, outcome: Outcome, accept: Option<&str>, target: Option<
     app.presenter.refuse(reply, accept)
 }
 
-/// The whole site: every path the server answers is a line here.
+/// What holds for every path.
 fn route(app: &App, request: &Request) -> Answer {
-    use Method::{Get, Head, Post};
+    use Method::Post;
     // Before the rule about other sites: a proxy asks on behalf of another site and passes on what
     // the browser said to that one. Nothing is changed here, and nothing but a proxy reads it.
     if let Some(dialect) = authz::dialect(&request.path) {
@@ -109,6 +112,12 @@ fn route(app: &App, request: &Request) -> Answer {
     if request.method == Post && is_cross_site(app, request) {
         return Err(Outcome::CrossSite.into());
     }
+    sent_twice::answer_once(app, request, dispatch)
+}
+
+/// The whole site: every path the server answers is a line here.
+fn dispatch(app: &App, request: &Request) -> Answer {
+    use Method::{Get, Head, Post};
     match (request.method, request.path.as_str(), &app.script) {
         (Get | Head, "/", _) => visitor::first_page(app, request),
         (Get | Head, "/login", _) => login::login_page(app, request),

@@ -15,6 +15,7 @@ use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::entry::enter;
 use crate::handlers::login::{check_password, note_password};
+use crate::handlers::sent_twice::sent_form;
 use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{Answer, App, hash, login_password_field, name_field, secret_field, typed};
 use crate::http::Request;
@@ -168,6 +169,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         refusal.beside(|problem| Page::Forgot {
             username,
             rd: String::new(),
+            form: sent_form(request),
             problem: Some(problem.near("username")),
         })
     })
@@ -205,6 +207,7 @@ fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
     refusal.beside(|problem| Page::Login {
         username,
         rd: String::new(),
+        form: sent_form(request),
         notice: None,
         problem: Some(problem.near("password")),
     })

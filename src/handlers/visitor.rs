@@ -1,8 +1,9 @@
 //! Routes for anyone: register, and ask for a new password.
 
-use crate::accounts::{Account, Taken, names};
+use crate::accounts::{Account, Taken, names, token};
 use crate::as_typed;
 use crate::form::{Form, FormError};
+use crate::handlers::sent_twice::{check_form_field, sent_form};
 use crate::handlers::{
     Answer, App, hash, is_rd_too_long, logged_in, name_field, new_password_field, password_field,
     rd_field, typed, typed_rd,
@@ -43,6 +44,7 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
         username,
         email,
         rd: rd.unwrap_or_default(),
+        form: token::cookie(),
         me: logged_in(app, request).map(|me| me.account.username.clone()),
         problem: None,
     }))
@@ -59,6 +61,7 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
             username,
             email,
             rd: typed_rd(app, request),
+            form: sent_form(request),
             me: None,
             problem: Some(problem),
         })
@@ -70,6 +73,7 @@ fn add_account(app: &App, request: &Request) -> Answer {
         return Err(Outcome::RegistrationClosed.into());
     }
     let form = Form::of_body(request)?;
+    check_form_field(&form)?;
     let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
     let username = username.to_string();
     let email = form.required_as("email", as_typed::email, usize::MAX)?;
@@ -135,6 +139,7 @@ pub(super) fn forgot_password_page(app: &App, request: &Request) -> Answer {
     Ok(Reply::page(Page::Forgot {
         username: String::new(),
         rd,
+        form: token::cookie(),
         problem: None,
     }))
 }
@@ -146,6 +151,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         refusal.beside(|problem| Page::Forgot {
             username,
             rd: typed_rd(app, request),
+            form: sent_form(request),
             problem: Some(problem.near("username")),
         })
     };

@@ -10,6 +10,7 @@ use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
 
 /// What the account page shows. Times are seconds since 1970.
+#[derive(Clone)]
 pub struct AccountView {
     pub username: String,
     pub email: String,
@@ -29,6 +30,7 @@ pub struct AccountView {
 }
 
 /// One session in the list.
+#[derive(Clone)]
 pub struct SessionView {
     /// The value of the field `session` that ends it; not the secret in the cookie.
     pub id: String,
@@ -41,6 +43,7 @@ pub struct SessionView {
 }
 
 /// One browser that has logged in before.
+#[derive(Clone)]
 pub struct BrowserView {
     pub current: bool,
     pub created: u64,

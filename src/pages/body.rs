@@ -41,8 +41,9 @@ pub fn main(site: &Site, page: &Page) -> Html {
         Page::Forgot {
             username,
             rd,
+            form,
             problem,
-        } => forgot((username, rd), problem.as_ref()),
+        } => forgot((username, rd, form), problem.as_ref()),
         Page::ForgotSent { message, rd } => forgot_sent(message, rd),
         Page::LoggedIn {
             username,
@@ -54,9 +55,15 @@ pub fn main(site: &Site, page: &Page) -> Html {
         Page::Login {
             username,
             rd,
+            form,
             notice,
             problem,
-        } => login(site, (username, rd), notice.as_deref(), problem.as_ref()),
+        } => login(
+            site,
+            (username, rd, form),
+            notice.as_deref(),
+            problem.as_ref(),
+        ),
         Page::LogoutQuestion { username } => logout_question(username.as_deref()),
         Page::Message {
             title,
@@ -74,9 +81,10 @@ pub fn main(site: &Site, page: &Page) -> Html {
             username,
             email,
             rd,
+            form,
             me,
             problem,
-        } => register((username, email, rd), me.as_deref(), problem.as_ref()),
+        } => register((username, email, rd, form), me.as_deref(), problem.as_ref()),
     }
 }
 
@@ -89,7 +97,7 @@ fn short(rd: &str) -> &str {
 }
 
 fn register(
-    (username, email, rd): (&str, &str, &str),
+    (username, email, rd, form): (&str, &str, &str, &str),
     me: Option<&str>,
     problem: Option<&Problem>,
 ) -> Html {
@@ -104,13 +112,14 @@ fn register(
         .text("email", email)
         .text("rd", rd)
         .text("login", with_rd("/login", short(rd)))
+        .once(form)
         .form(&["username", "email", "password"], problem, start);
     fill(include_str!("../../static/register.html"), &values)
 }
 
 fn login(
     site: &Site,
-    (username, rd): (&str, &str),
+    (username, rd, form): (&str, &str, &str),
     shown: Option<&str>,
     problem: Option<&Problem>,
 ) -> Html {
@@ -128,6 +137,7 @@ fn login(
         .text("rd", rd)
         .text("forgot", with_rd("/forgot_password", short(rd)))
         .html("register", register)
+        .once(form)
         .form(&["username", "password"], problem, Some(start));
     fill(include_str!("../../static/login.html"), &values)
 }
@@ -254,11 +264,12 @@ fn as_file(codes: &[String]) -> String {
     format!("data:text/plain;charset=utf-8,{lines}")
 }
 
-fn forgot((username, rd): (&str, &str), problem: Option<&Problem>) -> Html {
+fn forgot((username, rd, form): (&str, &str, &str), problem: Option<&Problem>) -> Html {
     let values = Values::new()
         .text("username", username)
         .text("rd", rd)
         .text("login", with_rd("/login", short(rd)))
+        .once(form)
         .form(&["username"], problem, Some("username"));
     fill(include_str!("../../static/forgot.html"), &values)
 }

@@ -4,6 +4,14 @@ use super::Problem;
 use super::fill::{Html, Values, fill};
 
 impl<'a> Values<'a> {
+    /// Fills the hole `{once}`: a field that is another in every page, so that the same page sent
+    /// twice is known. None if it is empty.
+    pub fn once(self, form: &str) -> Self {
+        let template = include_str!("../../static/parts/once.html");
+        let field = (!form.is_empty()).then(|| fill(template, &Values::new().text("form", form)));
+        self.html("once", field)
+    }
+
     /// Fills the holes every form has: `{problem}` above it, and `{NAME_state}` and
     /// `{NAME_problem}` for each of its fields. A field with a problem gets the keyboard, and so
     /// does `start` if there is no problem.

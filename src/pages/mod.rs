@@ -48,6 +48,7 @@ pub struct Site {
 ///
 /// No `Debug`: keys and recovery codes are shown in it. Addresses to go on to must have been
 /// checked; a page only escapes them.
+#[derive(Clone)]
 pub enum Page {
     Account(AccountView),
     /// `current_needed` is false for a login by mailed password.
@@ -82,6 +83,7 @@ pub enum Page {
     Forgot {
         username: String,
         rd: String,
+        form: String,
         problem: Option<Problem>,
     },
     ForgotSent {
@@ -104,6 +106,8 @@ pub enum Page {
         username: String,
         /// Where to go after the login; may be empty.
         rd: String,
+        /// The value of the hidden field that is another in every page; empty for none.
+        form: String,
         notice: Option<String>,
         problem: Option<Problem>,
     },
@@ -127,13 +131,26 @@ pub enum Page {
         username: String,
         email: String,
         rd: String,
+        form: String,
         /// Who is logged in already.
         me: Option<String>,
         problem: Option<Problem>,
     },
 }
 
+impl Page {
+    /// Each text in it that is for the eyes of one browser.
+    pub fn each_secret(&mut self, visit: impl FnMut(&mut String)) {
+        match self {
+            Self::Enrol { key, otpauth, .. } => [key, otpauth].into_iter().for_each(visit),
+            Self::RecoveryCodes { codes, .. } => codes.iter_mut().for_each(visit),
+            _ => {}
+        }
+    }
+}
+
 /// Why a form was refused.
+#[derive(Clone)]
 pub struct Problem {
     /// The field it stands beside; else it stands above the form.
     pub field: Option<&'static str>,
@@ -160,6 +177,7 @@ impl Problem {
 }
 
 /// A way on: an address of this site, and what the link to it says.
+#[derive(Clone)]
 pub struct Way {
     to: String,
     label: &'static str,

@@ -13,6 +13,7 @@ pub use outcome::{Dialect, Outcome};
 pub use presenter::Presenter;
 
 /// An outcome and how a browser is to see it. No `Debug`: cookies leave in it.
+#[derive(Clone)]
 pub struct Reply {
     pub outcome: Outcome,
     /// What a browser shows; without one, a page that says the message.
@@ -35,7 +36,11 @@ pub struct Reply {
 /// What the log calls an attempt that came too early, also where the answer does not say so.
 pub const THROTTLED: &str = "throttled";
 
+/// What the log calls an answer that was given before, whatever it was.
+pub const REPEATED: &str = "repeated";
+
 /// Who a visitor is, as an application behind a proxy reads it.
+#[derive(Clone)]
 pub struct Identity {
     pub user: String,
     pub email: String,
@@ -114,6 +119,32 @@ impl Reply {
         self
     }
 
+    /// The cookies it sets, each with its attributes.
+    pub fn cookies(&self) -> &[String] {
+        &self.cookies
+    }
+
+    /// Sets another cookie in the place of this one, if it sets this one.
+    pub fn exchange_cookie(&mut self, cookie: &str, other: String) {
+        if let Some(place) = self.cookies.iter_mut().find(|set| *set == cookie) {
+            *place = other;
+        }
+    }
+
+    /// Where a browser goes instead; may be empty.
+    pub fn place(&self) -> &str {
+        self.location.as_deref().unwrap_or_default()
+    }
+
+    /// Each text in it that is for the eyes of one browser: cookies, keys, codes.
+    pub fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
+        self.cookies.iter_mut().for_each(&mut visit);
+        self.outcome.each_secret(&mut visit);
+        if let Some(page) = &mut self.page {
+            page.each_secret(visit);
+        }
+    }
+
     pub fn clearing_site_data(self) -> Self {
         Self {
             clear_site_data: true,
@@ -123,7 +154,7 @@ impl Reply {
 
     /// Whether it cost its sender nothing, so that a crowd could fill the log with it.
     pub fn is_cheap(&self) -> bool {
-        self.outcome.is_cheap() || self.noted == Some(THROTTLED)
+        self.outcome.is_cheap() || matches!(self.noted, Some(THROTTLED | REPEATED))
     }
 
     /// Has the log say this instead of the outcome's code.

@@ -27,6 +27,7 @@ pub enum Dialect {
 }
 
 /// What came of a request. No `Debug`: some hold what is shown once.
+#[derive(Clone)]
 pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
@@ -349,12 +350,27 @@ impl Outcome {
         text
     }
 
-    fn recovery_codes(&self) -> &[String] {
+    /// The recovery codes it shows, this once.
+    pub fn recovery_codes(&self) -> &[String] {
         match self {
             Self::LoginComplete(codes)
             | Self::PasswordChangeRequired(codes)
             | Self::RecoveryCodes(codes) => codes,
             _ => &[],
+        }
+    }
+
+    /// Each text in it that is for the eyes of one browser.
+    pub(super) fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
+        match self {
+            Self::EnrolRequired { secret, otpauth } => {
+                [secret, otpauth].into_iter().for_each(visit)
+            }
+            Self::LoginComplete(codes)
+            | Self::PasswordChangeRequired(codes)
+            | Self::RecoveryCodes(codes) => codes.iter_mut().for_each(visit),
+            Self::Script(body) | Self::ScriptPage(body) => visit(body),
+            _ => {}
         }
     }
 

@@ -43,6 +43,7 @@ mod records;
 mod restart;
 mod rules;
 mod same_answer;
+mod sent_twice;
 mod slow;
 mod start;
 mod throttling;

@@ -56,6 +56,7 @@ fn a_problem_with_no_field_of_the_form_stands_above_it() {
     let page = Page::Forgot {
         username: String::new(),
         rd: String::new(),
+        form: String::new(),
         problem: problem(Some("no_such_field")),
     };
     let html = render(&site(), &page);
@@ -104,6 +105,7 @@ fn a_login_goes_on_to_where_it_was_meant_to() {
     let page = Page::Login {
         username: String::new(),
         rd: "/wiki?a=1&b=2".to_owned(),
+        form: String::new(),
         notice: None,
         problem: None,
     };
@@ -117,6 +119,7 @@ fn the_keyboard_starts_where_something_is_left_to_type() {
     let login = |username: &str| Page::Login {
         username: username.to_owned(),
         rd: String::new(),
+        form: String::new(),
         notice: None,
         problem: None,
     };

@@ -81,12 +81,14 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
         username: own(),
         email: own(),
         rd: own(),
+        form: own(),
         me: None,
         problem,
     };
     let login = |notice, problem| Page::Login {
         username: own(),
         rd: own(),
+        form: own(),
         notice,
         problem,
     };
@@ -99,6 +101,7 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
     let forgot = |problem| Page::Forgot {
         username: own(),
         rd: own(),
+        form: own(),
         problem,
     };
     let message = own();
@@ -112,6 +115,7 @@ pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
         username: own(),
         email: own(),
         rd: own(),
+        form: own(),
         me: Some(own()),
         problem: None,
     };

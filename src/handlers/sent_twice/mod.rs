@@ -1,0 +1,415 @@
+//! The same form sent twice: a double click, a reload, a retry by the browser. Whatever spends a
+//! code, begins a session or sends mail is done once; who sends it again within a minute gets the
+//! answer of the first time, and who sends it while it is worked on waits for that.
+//!
+//! A form is the same if it comes to the same path from the same browser with the same fields. Of
+//! these only a keyed digest is kept. The answers are in memory only, gone after the minute, and
+//! wiped then.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::accounts::Account;
+use crate::accounts::token::{Digest, DigestKey};
+use crate::as_typed;
+use crate::clock::Timestamp;
+use crate::form::{Form, FormError};
+use crate::handlers::{Answer, App, rd_of, session_of};
+use crate::http::{Method, Request};
+use crate::origin::Origin;
+use crate::reply::{Outcome, REPEATED, Refusal, Reply};
+
+use table::{Begun, Crowded, Table};
+
+mod table;
+
+/// Lengths of the field `form`.
+const FORM_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// What tells that two forms came from one browser.
+#[derive(Clone, Copy, PartialEq)]
+enum Browser {
+    /// The cookie of a log-in that waits for its code, or for a new password.
+    Login,
+    /// The field `form`, which is another in every page.
+    Page,
+    /// The cookie of the session.
+    Session,
+}
+
+/// The forms whose answer is repeated, with the fields that make them the same.
+const FORMS: &[(&str, Browser, &[&str])] = &[
+    (
+        "/register",
+        Browser::Page,
+        &["username", "email", "password"],
+    ),
+    ("/login", Browser::Page, &["username", "password", "rd"]),
+    ("/forgot_password", Browser::Page, &["username"]),
+    ("/secret_key", Browser::Login, &["secret"]),
+    (
+        "/account/password",
+        Browser::Session,
+        &["current_password", "new_password"],
+    ),
+    ("/account/password", Browser::Login, &["new_password"]),
+    (
+        "/account/recovery_codes",
+        Browser::Session,
+        &["current_password", "secret"],
+    ),
+    (
+        "/account/totp",
+        Browser::Session,
+        &["current_password", "secret"],
+    ),
+    ("/account/totp/confirm", Browser::Session, &["secret"]),
+    (
+        "/account/delete",
+        Browser::Session,
+        &["current_password", "secret"],
+    ),
+    // One's own only, which cannot be asked for again: the others may be ended twice.
+    ("/account/sessions/end", Browser::Session, &["session"]),
+];
+
+/// Answers with `handle`, or repeats what it answered to the same form.
+pub(super) fn answer_once(
+    app: &App,
+    request: &Request,
+    handle: fn(&App, &Request) -> Answer,
+) -> Answer {
+    let Some(same) = Same::of(app, request) else {
+        return handle(app, request);
+    };
+    let key = same.key(app, &same.who);
+    loop {
+        match app.sent_twice.answers.begin(key)? {
+            Begun::First(under_way) => {
+                let reply = same.keeping_login(app, handle(app, request)?);
+                if let Some(rests_on) = RestsOn::of(app, request, &same, &reply) {
+                    let (mut kept, moved) = (reply.clone(), same.moved(app, &reply));
+                    let (bytes, from) = (bytes(&mut kept), Origin::of(request.client));
+                    let kept = Kept {
+                        reply: kept,
+                        rests_on,
+                    };
+                    under_way.keep(kept, bytes, from, moved);
+                }
+                return Ok(reply);
+            }
+            Begun::Again(kept) if kept.stands(app, request) => {
+                return Ok(kept.reply.clone().noted_as(REPEATED));
+            }
+            Begun::Again(kept) => app.sent_twice.answers.forget(key, &kept),
+        }
+    }
+}
+
+/// What a kept answer takes of memory, in bytes.
+fn bytes(reply: &mut Reply) -> usize {
+    let mut bytes = size_of::<Kept>() + reply.place().len();
+    reply.each_secret(|secret| bytes = bytes.saturating_add(secret.capacity()));
+    bytes
+}
+
+/// The field `form` of a page, which a program may send too: whether it is as it must be.
+pub(super) fn check_form_field(form: &Form<'_>) -> Result<(), FormError> {
+    let value = form.optional("form", usize::MAX)?;
+    if value.is_none_or(|value| is_form_value(&value)) {
+        return Ok(());
+    }
+    let what = "must be 16 to 64 letters, digits, hyphens and underscores";
+    Err(FormError::Field("form", what))
+}
+
+/// The field `form` as it was sent, which a page that is shown again goes on with; empty if there
+/// was none. A new one would tell answers apart that must be the same.
+pub(super) fn sent_form(request: &Request) -> String {
+    let form = Form::of_body(request).ok();
+    let value = form.and_then(|form| form.optional("form", usize::MAX).ok().flatten());
+    let value = value.filter(|value| is_form_value(value));
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn is_form_value(value: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    FORM_LENGTHS.contains(&value.len()) && value.bytes().all(plain)
+}
+
+/// What makes a form the same as another.
+struct Same {
+    browser: Browser,
+    path: &'static str,
+    /// What the browser is known by.
+    who: Zeroizing<String>,
+    values: Vec<Zeroizing<String>>,
+}
+
+impl Same {
+    /// None if it is none of those that are answered once.
+    fn of(app: &App, request: &Request) -> Option<Self> {
+        if request.method != Method::Post || !FORMS.iter().any(|(path, ..)| *path == request.path) {
+            return None;
+        }
+        let form = Form::of_body(request).ok()?;
+        let forms = FORMS.iter().filter(|(path, ..)| *path == request.path);
+        let mut same = forms.filter_map(|(path, browser, fields)| {
+            let who = who(app, request, &form, *browser)?;
+            let values = fields.iter().map(|field| value(app, request, &form, field));
+            let values = values.collect::<Option<_>>()?;
+            Some(Self {
+                browser: *browser,
+                path,
+                who,
+                values,
+            })
+        });
+        same.next()
+    }
+
+    /// What the form is known by when it comes from this browser.
+    fn key(&self, app: &App, who: &str) -> Digest {
+        let values = self.values.iter().map(|value| value.as_str());
+        let texts = [self.path, who].into_iter().chain(values);
+        app.sent_twice.key.digest(texts)
+    }
+
+    /// The same form, sent with the cookie that the answer puts in the place of the one it came
+    /// with: a page that shows something once is reloaded so.
+    fn moved(&self, app: &App, reply: &Reply) -> Option<Digest> {
+        let login = app.cookies.given_login(reply.cookies())?;
+        let is_other = self.browser == Browser::Login && login != self.who.as_str();
+        is_other.then(|| self.key(app, login))
+    }
+
+    /// Leaves the cookie of a log-in that is done in the browser for the minute: it opens nothing
+    /// but the same answer.
+    fn keeping_login(&self, app: &App, mut reply: Reply) -> Reply {
+        let is_done = app.cookies.given_session(reply.cookies()).is_some();
+        if self.browser == Browser::Login && is_done {
+            let kept = app.cookies.keep_login(&self.who);
+            reply.exchange_cookie(&app.cookies.end_login(), kept);
+        }
+        reply
+    }
+}
+
+/// A field as it is compared; none if the form cannot be used.
+fn value(
+    app: &App,
+    request: &Request,
+    form: &Form<'_>,
+    field: &'static str,
+) -> Option<Zeroizing<String>> {
+    if field == "rd" {
+        return rd_of(app, request, form).ok().map(Zeroizing::new);
+    }
+    form.required_as(field, as_meant(field), usize::MAX).ok()
+}
+
+fn who(
+    app: &App,
+    request: &Request,
+    form: &Form<'_>,
+    browser: Browser,
+) -> Option<Zeroizing<String>> {
+    let who = match browser {
+        // The original script knows no such cookie.
+        Browser::Login if app.script.is_some() => return None,
+        Browser::Login => Zeroizing::new(app.cookies.login(request)?.to_owned()),
+        Browser::Page => {
+            let value = form.optional("form", usize::MAX).ok().flatten()?;
+            is_form_value(&value).then_some(value)?
+        }
+        // All that came: a planted one comes again too.
+        Browser::Session => {
+            let all: Vec<&str> = app.cookies.sessions(request).collect();
+            Zeroizing::new(all.join(";"))
+        }
+    };
+    (!who.is_empty()).then_some(who)
+}
+
+/// How a field is read before it is compared.
+fn as_meant(field: &str) -> fn(&str) -> Zeroizing<String> {
+    match field {
+        "secret" => as_typed::code,
+        "username" | "email" => as_typed::name,
+        _ => |value| Zeroizing::new(value.to_owned()),
+    }
+}
+
+/// What must still be there for an answer to be given again.
+#[derive(Clone, Copy)]
+enum RestsOn {
+    Nothing,
+    /// The log-in that the answer's cookie names.
+    Login,
+    Session(Digest),
+}
+
+impl RestsOn {
+    /// None if it is gone already, or nothing is to be repeated.
+    fn of(app: &App, request: &Request, same: &Same, reply: &Reply) -> Option<Self> {
+        if let Some(session) = app.cookies.given_session(reply.cookies()) {
+            return Some(Self::Session(Digest::of(session)));
+        }
+        let ends_own = app.cookies.ends_session(reply.cookies());
+        match (same.browser, &reply.outcome) {
+            (Browser::Session, Outcome::AccountDeleted) => Some(Self::Nothing),
+            (Browser::Session, Outcome::SessionsEnded) => ends_own.then_some(Self::Nothing),
+            (Browser::Session, _) => Some(Self::Session(session_of(app, request)?.session.id)),
+            _ if app.cookies.given_login(reply.cookies()).is_some() => Some(Self::Login),
+            _ => Some(Self::Nothing),
+        }
+    }
+}
+
+struct Kept {
+    reply: Reply,
+    rests_on: RestsOn,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.reply.each_secret(Zeroize::zeroize);
+    }
+}
+
+impl Kept {
+    /// Whether nothing has ended since that the answer would give again.
+    fn stands(&self, app: &App, request: &Request) -> bool {
+        let now = request.received.timestamp();
+        match self.rests_on {
+            RestsOn::Nothing => true,
+            RestsOn::Login => {
+                let login = app.cookies.given_login(self.reply.cookies());
+                login.is_some_and(|cookie| {
+                    app.pending.login(cookie, now).is_some()
+                        || app.pending.choice(cookie, now).is_some()
+                })
+            }
+            RestsOn::Session(id) => {
+                let account = account_of_session(app, id, now);
+                account.is_some_and(|account| self.still_opens(app, (id, &account), now))
+            }
+        }
+    }
+
+    /// Whether what it shows is good for something yet: the key waits for its code, or one of the
+    /// recovery codes is left.
+    fn still_opens(&self, app: &App, (id, account): (Digest, &Account), now: Timestamp) -> bool {
+        if let Outcome::EnrolRequired { secret, .. } = &self.reply.outcome {
+            let moving = app.pending.moving(id, now);
+            return moving.is_some_and(|moving| moving.secret.base32() == *secret);
+        }
+        let codes = self.reply.outcome.recovery_codes();
+        let left = &account.recovery_codes;
+        let is_left = |code: &String| left.iter().any(|digest| digest.matches(code));
+        codes.is_empty() || codes.iter().any(is_left)
+    }
+}
+
+/// The account of a session that lasts.
+fn account_of_session(app: &App, id: Digest, now: Timestamp) -> Option<Arc<Account>> {
+    let session = app.store.session(id);
+    let session = session.filter(|own| !own.is_over(app.session_limits, now))?;
+    let account = app.store.resolve(&session.username)?;
+    (!account.disabled && session.is_of(&account)).then_some(account)
+}
+
+/// The answers of the last minute, and the forms that are worked on.
+pub struct SentTwice {
+    answers: Table<Kept>,
+    /// Passwords can be guessed, and a digest of them without a key would tell who guesses right.
+    key: DigestKey,
+}
+
+impl SentTwice {
+    /// `now` is the steady clock.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left for the one that forgets.
+    pub fn open(now: impl Fn() -> Duration + Send + Sync + 'static) -> io::Result<Self> {
+        Ok(Self {
+            answers: Table::open(now)?,
+            key: DigestKey::new(),
+        })
+    }
+}
+
+impl From<Crowded> for Refusal {
+    fn from(_: Crowded) -> Self {
+        Outcome::Busy.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::Page;
+
+    #[test]
+    fn the_value_of_a_page_is_plain_and_neither_short_nor_long() {
+        for value in ["0123456789abcdef", &"_-Az".repeat(16)] {
+            assert!(is_form_value(value));
+        }
+        for value in [
+            "",
+            "0123456789abcde",
+            &"a".repeat(65),
+            "0123456789abcde+",
+            "0123456789abcd\u{e9}",
+        ] {
+            assert!(!is_form_value(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_once_is_wiped_and_counted() {
+        let codes = vec!["aaaa-bbbb".to_owned(), "cccc-dddd".to_owned()];
+        let page = Page::RecoveryCodes {
+            username: "alice".to_owned(),
+            codes: codes.clone(),
+            onward: "/account".to_owned(),
+        };
+        let key = || "KEY".to_owned();
+        let enrol = Page::Enrol {
+            username: "alice".to_owned(),
+            key: key(),
+            otpauth: key(),
+            moving: true,
+            rd: String::new(),
+            problem: None,
+        };
+        let outcome = Outcome::EnrolRequired {
+            secret: key(),
+            otpauth: key(),
+        };
+        for (reply, secrets) in [
+            (Reply::from(Outcome::RecoveryCodes(codes.clone())), 2),
+            (Reply::from(Outcome::LoginComplete(codes.clone())), 2),
+            (Reply::from(Outcome::PasswordChangeRequired(codes)), 2),
+            (Reply::from(Outcome::Script("new".to_owned())), 1),
+            (Reply::from(outcome), 2),
+            (Reply::from(Outcome::Registered).showing(page), 2),
+            (Reply::from(Outcome::Registered).showing(enrol), 2),
+            (
+                Reply::from(Outcome::Registered).with_cookie("name=value".to_owned()),
+                1,
+            ),
+        ] {
+            let (mut reply, mut seen) = (reply, 0);
+            reply.each_secret(|secret| seen += usize::from(!secret.is_empty()));
+            assert_eq!(seen, secrets, "{}", reply.outcome.code());
+            assert!(bytes(&mut reply) > size_of::<Kept>());
+            reply.each_secret(Zeroize::zeroize);
+            reply.each_secret(|secret| assert!(secret.is_empty()));
+        }
+    }
+}
