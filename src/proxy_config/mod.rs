@@ -105,11 +105,15 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
                 &[
                     (
                         "hosts",
-                        "    acl for_app req.hdr(host),field(1,:),lower -m str {app}\n",
+                        "    acl for_app req.fhdr(host),field(1,:),lower -m str {app}\n",
+                    ),
+                    (
+                        "redirects",
+                        "    http-request redirect prefix https://{app} code 301 if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
                     ),
                     (
                         "backends",
-                        "    use_backend {app} if { req.hdr(host),field(1,:),lower -m str {app} }\n",
+                        "    use_backend {app} if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
                     ),
                     ("apps", include_str!("../../static/proxy/haproxy_app.cfg")),
                 ],

@@ -1,6 +1,6 @@
 //! What strangers and visitors send to be taken for somebody else.
 
-use crate::proxies::{Deployment, Kind};
+use crate::proxies::{APP, Deployment, Kind};
 
 /// What makes some application or proxy take one for somebody else.
 const SPOOFED: [&str; 22] = [
@@ -93,6 +93,29 @@ fn no_spelling_of_a_host_or_a_target_gets_past_the_check() {
                 (400..404).contains(&answer.status),
                 "{kind:?} {target} {answer:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_target_without_a_path_is_none_or_the_front_page() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        for line in [
+            "GET https://app.example.test",
+            "GET app.example.test/secret",
+            "OPTIONS *",
+        ] {
+            let (_, answer) = deployment.raw(APP, line, &["Connection: close", &session]);
+            // Caddy answers `*` by itself.
+            let passed = answer
+                .body
+                .lines()
+                .next()
+                .is_some_and(|it| it == "GET / HTTP/1.1");
+            let refused = answer.status >= 400 || answer.body.is_empty();
+            assert!(passed || refused, "{kind:?} {line} {answer:?}");
         }
     }
 }

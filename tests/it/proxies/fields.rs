@@ -334,6 +334,8 @@ fn a_host_that_is_not_served_is_misdirected() {
                 format!("other.example.test:{port}"),
                 format!("app.example.test.evil.test:{port}"),
                 format!("xapp.example.test:{port}"),
+                format!("other.example.test,{name}"),
+                format!("{name},other.example.test:{port}"),
                 "127.0.0.1".to_owned(),
                 format!("[::1]:{port}"),
             ] {
