@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::accounts::throttle::Standing;
+use crate::accounts::throttle::limits::BLOCK;
 use crate::origin::Origin;
 
 /// The queue is full: try again in a moment.
@@ -127,7 +128,8 @@ struct Queue {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     standing: Standing,
-    /// One later for each job of the same origin that waits already, so that origins take turns.
+    /// One later for each job of the same origin that waits already, and for each [`BLOCK`] of the
+    /// same /48, so that origins take turns.
     turn: usize,
     arrival: u64,
 }
@@ -142,8 +144,7 @@ impl Queue {
         job: Job,
         max_waiting: usize,
     ) -> Result<(), Busy> {
-        let owners = self.waiting.values().map(|(owner, _)| owner);
-        let turn = self.turn + 1 + owners.filter(|owner| **owner == origin).count();
+        let turn = self.turn + 1 + self.turns_taken(origin);
         if self.waiting.len() >= max_waiting {
             let worst = self.waiting.last_entry().ok_or(Busy)?;
             if (standing, turn) >= (worst.key().standing, worst.key().turn) {
@@ -159,6 +160,19 @@ impl Queue {
         self.arrivals += 1;
         self.waiting.insert(claim, (origin, job));
         Ok(())
+    }
+
+    /// How many turns go to those of the same origin who wait already: who has a /48 of IPv6 to
+    /// themselves must not be 65,536 newcomers.
+    fn turns_taken(&self, origin: Origin) -> usize {
+        let owners = || self.waiting.values().map(|(owner, _)| *owner);
+        let same = owners().filter(|owner| *owner == origin).count();
+        let in_block = origin.block().map_or(0, |block| {
+            owners()
+                .filter(|owner| owner.block() == Some(block))
+                .count()
+        });
+        same.max(in_block / BLOCK as usize)
     }
 
     fn pop(&mut self) -> Option<Job> {
@@ -264,6 +278,33 @@ mod tests {
 
         assert_eq!(taken, [true, true, true, true, true, false]);
         assert_eq!(ran, [8, 9, 1]);
+    }
+
+    #[test]
+    fn a_block_of_ipv6_that_fills_the_queue_makes_room_for_a_newcomer() {
+        let mut queue = Queue::default();
+        let (sender, receiver) = channel();
+        let mut push = |address: String| {
+            let sender = sender.clone();
+            let origin = Origin::of(address.parse().unwrap());
+            let job = Box::new(move || sender.send(address).unwrap());
+            let stranger = Standing::Stranger { failures: 0 };
+            queue.push(origin, stranger, job, 32).is_ok()
+        };
+
+        let block: Vec<bool> = (0..99)
+            .map(|n| push(format!("2001:db8:1:{n:x}::1")))
+            .collect();
+        let newcomers = ["192.0.2.1", "2001:db8:2::1"];
+        let others = newcomers.map(|address| push(address.to_owned()));
+
+        assert_eq!(block.iter().filter(|taken| **taken).count(), 32);
+        assert_eq!(others, [true; 2]);
+        while let Some(job) = queue.pop() {
+            job();
+        }
+        let ran: Vec<String> = receiver.try_iter().collect();
+        assert_eq!(ran[10..12], newcomers);
     }
 
     #[test]

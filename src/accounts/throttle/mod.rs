@@ -497,7 +497,11 @@ impl State {
     /// Failures that are too old to count do no harm here: who comes first is all they decide.
     fn standing(&self, origin: Origin) -> Standing {
         let failures = self.networks.row(origin).map_or(0, OfLate::failures);
-        Standing::Stranger { failures }
+        let block = origin.block().and_then(|block| self.blocks.row(block));
+        let of_block = block.map_or(0, OfLate::failures) / BLOCK as usize;
+        Standing::Stranger {
+            failures: failures.max(of_block),
+        }
     }
 }
 

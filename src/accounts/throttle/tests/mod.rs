@@ -221,6 +221,25 @@ fn a_network_and_a_48_wait_after_twenty_and_two_hundred_failures() {
 }
 
 #[test]
+fn who_has_failed_stands_behind_who_has_not_and_a_new_64_behind_its_48() {
+    let throttle = Throttle::new(0);
+    let failures = |from| match throttle.standing(from) {
+        Standing::Stranger { failures } => failures,
+        Standing::Known => panic!("nobody is known"),
+    };
+    for n in 0..20 {
+        let from = v6(1, u16::try_from(n).unwrap());
+        assert_eq!(fail(&throttle, account(&n.to_string()), from, 100), Ok(()));
+    }
+    assert_eq!(fail(&throttle, account("x"), HOME, 100), Ok(()));
+
+    assert_eq!(failures(HOME), 1);
+    assert_eq!(failures(v6(1, 77)), 2, "a new /64 of a /48 that failed");
+    assert_eq!(failures(v6(2, 77)), 0);
+    assert_eq!(failures(address(7)), 0);
+}
+
+#[test]
 fn a_login_clears_an_accounts_counts_and_not_its_networks() {
     let throttle = Throttle::new(0);
     for n in 0..15 {
