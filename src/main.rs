@@ -309,8 +309,14 @@ fn logo(directory: &Path) -> Option<String> {
         .map(|(name, media_type)| (directory.join(name), media_type))
         .into_iter()
         .find(|(path, _)| path.exists())?;
-    let size = fs::metadata(&path).map_or(u64::MAX, |file| file.len());
-    match fs::read(&path) {
+    let found = fs::metadata(&path);
+    let size = found.as_ref().map_or(u64::MAX, fs::Metadata::len);
+    // Reading from a pipe would wait for somebody to write to it.
+    let image = match found {
+        Ok(found) if !found.is_file() => Err(io::Error::other("is not a file")),
+        _ => fs::read(&path),
+    };
+    match image {
         Ok(image) if size <= pages::MAX_LOGO => Some(pages::logo_url(media_type, &image)),
         Ok(_) => {
             let most = pages::MAX_LOGO;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 /// How long a save waits for another process to finish its own, before the change is refused. A
 /// save takes a tenth of a second at most; one that takes this long belongs to a stopped process,
 /// or to an operator's script.
@@ -150,7 +152,11 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().write(true).open(path)
+            OpenOptions::new()
+                .write(true)
+                // Opening a pipe would wait for somebody to read from it.
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .open(path)
         }
         Err(error) => Err(error),
     }

@@ -42,7 +42,7 @@ const NO_LOCKS: &str = "exec strace -D -f -o /dev/null -e trace=flock -e inject=
 const FULL: &str = "exec strace -D -f -o /dev/null -e trace=fsync -e inject=fsync:error=ENOSPC \
                     \"$0\" \"$@\"";
 
-const CASES: [Unfit; 12] = [
+const CASES: [Unfit; 13] = [
     Unfit {
         what: "users.json alone is mounted",
         script: "mount --bind other users.json",
@@ -119,6 +119,17 @@ const CASES: [Unfit; 12] = [
         what: "the lock is a folder",
         to: |dir| fs::create_dir(dir.join("sessions.json.lock")).unwrap(),
         said: "sessions.json.lock\": Is a directory",
+        hint: "let the user it runs as write to that file, or remove it",
+        ..USUAL
+    },
+    Unfit {
+        what: "the lock is a pipe",
+        to: |dir| {
+            let pipe = dir.join("users.json.lock");
+            let made = Command::new("mkfifo").arg(pipe).status().unwrap();
+            assert!(made.success());
+        },
+        said: "users.json.lock\": No such device or address",
         hint: "let the user it runs as write to that file, or remove it",
         ..USUAL
     },

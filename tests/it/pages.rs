@@ -1,6 +1,7 @@
 //! What the pages carry on and lead to, read without a browser.
 
 use std::fs;
+use std::process::Command;
 
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
 
@@ -172,4 +173,17 @@ fn a_logo_that_is_too_large_is_left_out_with_a_warning() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(!policy.contains("img-src"), "{policy}");
     server.wait_for_log("the logo is too large and is not shown");
+}
+
+#[test]
+fn a_logo_that_is_a_pipe_does_not_keep_the_server_waiting() {
+    let setup = Setup::new();
+    let made = Command::new("mkfifo")
+        .arg(setup.dir().join("logo.svg"))
+        .status();
+    assert!(made.unwrap().success());
+
+    let server = setup.start();
+
+    server.wait_for_log("the logo cannot be read and is not shown");
 }
