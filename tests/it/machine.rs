@@ -430,7 +430,7 @@ fn the_first_certificate_names_the_public_urls_host_and_follows_it() {
 #[test]
 fn what_the_first_run_makes_is_ignored() {
     let server = Setup::bare().start();
-    Visitor::program(&server).register("alice");
+    Visitor::with_account(&server, "alice");
     let ignored = fs::read_to_string(".gitignore").unwrap();
     let patterns: Vec<&str> = ignored
         .lines()
