@@ -101,9 +101,10 @@ struct Flags {
     )]
     smtp_file: Option<PathBuf>,
 
-    /// The sender of mails, or "Name <address>"
+    // No doc comment, which would take the address for a tag.
     #[arg(
         long,
+        help = "The sender of mails, or \"Name <address>\"",
         env = "AUTH_MAIL_FROM",
         value_name = "ADDRESS",
         default_value = "auth_user@localhost",

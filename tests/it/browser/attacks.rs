@@ -294,7 +294,9 @@ fn nobody_is_logged_out_from_elsewhere() {
                 browser.follow(link);
             }
             let from = browser.turn_to_newest_window();
-            assert_eq!(browser.url(), logout);
+            wait_for("the page with the button", || {
+                (browser.url() == logout).then_some(())
+            });
             browser.says("Log out?");
             if link == "new" {
                 browser.close_window(&from);
