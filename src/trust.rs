@@ -1,10 +1,13 @@
 //! Certificates that an operator trusts by name: the very one a server shows, instead of one that
 //! signed it.
 //!
-//! `openssl req -x509` makes a certificate for a server and says in it that it may sign others.
-//! Libraries refuse such a one from a server even where it is on the list of trusted ones. Whoever
-//! has put it on that list has said whom they trust.
+//! `openssl req -x509` makes a certificate for a server and says in it that it may sign others, and
+//! the server's name only where browsers no longer look. Libraries refuse such a one from a server even
+//! where it is on the list of trusted ones. Whoever has put it on that list has said whom they trust.
 
+use rustls::client;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
@@ -18,7 +21,8 @@ pub fn of_this_machine() -> Vec<Vec<u8>> {
 }
 
 /// Whether a server's certificate (DER) is itself among the trusted ones, and valid at `now`,
-/// seconds since 1970. Its name, and that the server has its key, are for others to check.
+/// seconds since 1970. Whether it [`is_for`] that server, and that the server has its key, are for
+/// others to check.
 pub fn is_named<'a>(shown: &[u8], trusted: impl IntoIterator<Item = &'a [u8]>, now: u64) -> bool {
     let listed = trusted.into_iter().any(|listed| listed == shown);
     let seconds = i64::try_from(now).unwrap_or(i64::MAX);
@@ -29,9 +33,32 @@ pub fn is_named<'a>(shown: &[u8], trusted: impl IntoIterator<Item = &'a [u8]>, n
         })
 }
 
+/// Whether a certificate (DER) is for `host`, a name or an address: by the names in it or, where it has
+/// none, by the common name of its subject.
+pub fn is_for(shown: &[u8], host: &str) -> bool {
+    let shown = CertificateDer::from(shown);
+    let parsed = ParsedCertificate::try_from(&shown).ok();
+    let by_names = parsed
+        .zip(ServerName::try_from(host).ok())
+        .is_some_and(|(parsed, name)| client::verify_server_name(&parsed, &name).is_ok());
+    by_names || is_called(&shown, host)
+}
+
+fn is_called(shown: &[u8], host: &str) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(shown) else {
+        return false;
+    };
+    let mut names = certificate.subject().iter_common_name();
+    let called = names.any(|name| {
+        name.as_str()
+            .is_ok_and(|name| name.eq_ignore_ascii_case(host))
+    });
+    called && matches!(certificate.subject_alternative_name(), Ok(None))
+}
+
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
     use time::OffsetDateTime;
 
     use super::*;
@@ -59,5 +86,34 @@ mod tests {
         assert!(!named(&ours, &[&ours], YEAR - 1));
         assert!(!named(&ours, &[&ours], 3 * YEAR + 1));
         assert!(!named(b"no certificate", &[b"no certificate"], 2 * YEAR));
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_names_in_it_and_else_for_its_common_name() {
+        let made = |names: &[&str], called: &str| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name.push(DnType::CommonName, called);
+            let key = KeyPair::generate().unwrap();
+            params.self_signed(&key).unwrap().der().to_vec()
+        };
+        for (names, called, host, expected) in [
+            (&["mail.lan", "::1"][..], "x", "mail.lan", true),
+            (&["mail.lan", "::1"], "x", "::1", true),
+            (&["mail.lan"], "other.lan", "other.lan", false),
+            (&["mail.lan"], "mail.lan", "xmail.lan", false),
+            (&[], "Mail.lan", "mail.LAN", true),
+            (&[], "192.0.2.1", "192.0.2.1", true),
+            (&[], "mail.lan", "other.lan", false),
+            (&[], "*.lan", "mail.lan", false),
+        ] {
+            let certificate = made(names, called);
+            assert_eq!(
+                is_for(&certificate, host),
+                expected,
+                "{names:?} {called} {host}"
+            );
+        }
+        assert!(!is_for(b"no certificate", "mail.lan"));
     }
 }

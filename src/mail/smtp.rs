@@ -49,7 +49,7 @@ impl Session {
     ///
     /// A certificate that is on this machine's list itself is taken too, though it be one that may
     /// sign others, which the library refuses from a server. Nothing secret is sent before that is
-    /// known; that its name fits and the server has its key has been looked at by then.
+    /// known; that the server has its key has been looked at by then.
     fn secured(url: &SmtpUrl, now: u64) -> Result<SmtpConnection, String> {
         let refused = match Self::connect(url, false) {
             Ok(connection) => return Ok(connection),
@@ -62,19 +62,22 @@ impl Session {
             let trusted = trust::of_this_machine();
             let list = trusted.iter().map(Vec::as_slice);
             let shown = connection.peer_certificate();
-            shown.is_ok_and(|shown| trust::is_named(&shown, list, now))
+            shown.is_ok_and(|shown| {
+                trust::is_named(&shown, list, now) && trust::is_for(&shown, &url.host)
+            })
         });
         by_name.ok_or_else(|| {
             format!("{}; to trust it, add its certificate to those of this machine, or name a file with it by SSL_CERT_FILE", told(&refused))
         })
     }
 
-    fn connect(url: &SmtpUrl, any_signer: bool) -> Result<SmtpConnection, Error> {
+    fn connect(url: &SmtpUrl, any: bool) -> Result<SmtpConnection, Error> {
         // Read anew each time: a renewed bundle of trusted certificates needs no restart.
         let tls = match url.security {
             Security::Implicit | Security::StartTls => Some(
                 TlsParameters::builder(url.host.clone())
-                    .dangerous_accept_invalid_certs(any_signer)
+                    .dangerous_accept_invalid_certs(any)
+                    .dangerous_accept_invalid_hostnames(any)
                     .build()?,
             ),
             Security::None => None,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
@@ -46,6 +46,7 @@ enum Fault {
 }
 
 const SESSION: &str = "x8Jq2good";
+const NAMES: [&str; 3] = ["app.example.test", "auth.example.test", "::1"];
 
 struct Site {
     port: u16,
@@ -54,15 +55,12 @@ struct Site {
 
 impl Site {
     fn with(fault: Fault) -> Self {
-        Self::at("127.0.0.1".parse().unwrap(), IsCa::NoCa, fault)
+        Self::at("127.0.0.1", certificate(&NAMES), fault)
     }
 
     /// Listens until the test ends, with a certificate of its own in `site.pem`.
-    fn at(address: IpAddr, is_ca: IsCa, fault: Fault) -> Self {
+    fn at(address: &str, params: CertificateParams, fault: Fault) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let names = ["app.example.test", "auth.example.test", "::1"].map(str::to_owned);
-        let mut params = CertificateParams::new(names).unwrap();
-        params.is_ca = is_ca;
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         fs::write(dir.path().join("site.pem"), certificate.pem()).unwrap();
@@ -74,6 +72,7 @@ impl Site {
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let config = Arc::new(config);
+        let address: IpAddr = address.parse().unwrap();
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
@@ -120,6 +119,21 @@ impl Site {
     fn ca(&self) -> String {
         self.dir.path().join("site.pem").display().to_string()
     }
+}
+
+/// What is to be in a site's own certificate.
+fn certificate(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, NAMES[0]);
+    params
+}
+
+/// The same as `openssl req -x509` makes it.
+fn house(names: &[&str]) -> CertificateParams {
+    let mut params = certificate(names);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
 }
 
 fn read_head(stream: &mut impl std::io::BufRead) -> Option<Vec<String>> {
@@ -330,7 +344,7 @@ fn what_a_site_sends_reaches_no_terminal_as_it_is() {
 
 #[test]
 fn a_site_is_examined_by_its_ipv6_address() {
-    let site = Site::at("::1".parse().unwrap(), IsCa::NoCa, Fault::None);
+    let site = Site::at("::1", certificate(&NAMES), Fault::None);
     let ca = site.ca();
 
     let (status, report, err) = site.examine("[::1]", &["--ca", &ca]);
@@ -340,13 +354,15 @@ fn a_site_is_examined_by_its_ipv6_address() {
 
 #[test]
 fn a_certificate_is_trusted_by_name_even_if_it_may_sign_others() {
-    let house = IsCa::Ca(BasicConstraints::Unconstrained);
-    let site = Site::at("127.0.0.1".parse().unwrap(), house, Fault::None);
+    let site = Site::at("127.0.0.1", house(&NAMES), Fault::None);
     let (status, report) = site.examine_app();
+    assert_eq!(status, 0, "{report}");
+    let old = Site::at("127.0.0.1", house(&[]), Fault::None);
+    let (status, report) = old.examine_app();
     assert_eq!(status, 0, "{report}");
 
     // Not another one, and not for another name.
-    let other = Site::at("127.0.0.1".parse().unwrap(), house, Fault::None);
+    let other = Site::at("127.0.0.1", house(&NAMES), Fault::None);
     let connect = format!("127.0.0.1:{}", site.port);
     for (host, ca) in [
         ("app.example.test", other.ca()),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -502,12 +503,26 @@ fn mail_goes_over_tls_to_a_server_whose_certificate_is_trusted() {
 
 #[test]
 fn a_mail_server_that_cannot_be_trusted_hears_nothing() {
-    let setup = Setup::new();
-    let untrusted = certificate_of(&setup);
-    for tls in [Tls::Never, Tls::Offered(untrusted)] {
+    let made = Setup::new();
+    let ours = certificate_of(&made);
+    // It is trusted, but for another host.
+    let other = Setup::new();
+    let names = ["mail.example.test".to_owned()];
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    fs::write(other.dir().join("server.crt"), cert.pem()).unwrap();
+    fs::write(other.dir().join("server.key"), signing_key.serialize_pem()).unwrap();
+    let trusted = other.dir().join("server.crt");
+    for (tls, trusted) in [
+        (Tls::Never, None),
+        (Tls::Offered(ours), None),
+        (Tls::Offered(certificate_of(&other)), trusted.to_str()),
+    ] {
         let sink = Sink::with(tls);
         let url = format!("smtp://bob:s3cret@localhost:{}", sink.port);
-        let setup = Setup::new().with(&["--smtp", &url]);
+        let mut setup = Setup::new().with(&["--smtp", &url]);
+        if let Some(trusted) = trusted {
+            setup = setup.env("SSL_CERT_FILE", trusted);
+        }
         let server = setup.start();
         let visitor = Visitor::program(&server);
         visitor.register("alice");

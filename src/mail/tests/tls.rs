@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,9 +13,14 @@ use crate::mail::courier::Schedule;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{again, finish, impatient, mail_to, names, with_schedule};
 
-/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it.
-fn make_certificate(dir: &Path, is_ca: IsCa) {
-    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it, where `names` may be
+/// empty.
+fn make_certificate(dir: &Path, is_ca: IsCa, names: &[&str]) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
     params.is_ca = is_ca;
     let key = KeyPair::generate().unwrap();
     fs::write(
@@ -86,7 +91,7 @@ fn a_server_with_a_certificate_nobody_trusts_is_told_nothing() {
         ("smtps", true, house),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        make_certificate(dir.path(), is_ca);
+        make_certificate(dir.path(), is_ca, &["localhost"]);
         let manners = Manners {
             tls: Some(server_config(dir.path())),
             implicit,
@@ -108,7 +113,11 @@ fn a_server_with_a_certificate_nobody_trusts_is_told_nothing() {
 /// it can also look through the whole log.
 #[test]
 fn mail_and_password_go_over_tls_and_into_no_log() {
-    send_in_a_child("mail_and_password_go_over_tls_and_into_no_log", IsCa::NoCa);
+    send_in_a_child(
+        "mail_and_password_go_over_tls_and_into_no_log",
+        IsCa::NoCa,
+        &["localhost"],
+    );
 }
 
 #[test]
@@ -116,16 +125,26 @@ fn a_certificate_that_may_sign_others_is_trusted_by_name() {
     send_in_a_child(
         "a_certificate_that_may_sign_others_is_trusted_by_name",
         IsCa::Ca(BasicConstraints::Unconstrained),
+        &["localhost"],
     );
 }
 
-fn send_in_a_child(test: &str, is_ca: IsCa) {
+#[test]
+fn a_certificate_that_has_its_name_in_the_old_place_is_trusted_by_name() {
+    send_in_a_child(
+        "a_certificate_that_has_its_name_in_the_old_place_is_trusted_by_name",
+        IsCa::Ca(BasicConstraints::Unconstrained),
+        &[],
+    );
+}
+
+fn send_in_a_child(test: &str, is_ca: IsCa, names: &[&str]) {
     const CHILD: &str = "TEST_TLS_CHILD";
     if let Some(dir) = std::env::var_os(CHILD) {
         return send_over_tls(Path::new(&dir));
     }
     let dir = tempfile::tempdir().unwrap();
-    make_certificate(dir.path(), is_ca);
+    make_certificate(dir.path(), is_ca, names);
 
     let trusted = dir.path().join("cert.pem");
     let environment = [
