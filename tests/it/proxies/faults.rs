@@ -142,7 +142,10 @@ const NGINX: [Fault; 19] = [
         UPGRADE,
     ),
     (
-        &[("'GET websocket' websocket;", "'~*websocket' $http_upgrade;")],
+        &[(
+            "'HTTP/1.1 GET websocket' websocket;",
+            "'~*websocket' $http_upgrade;",
+        )],
         UPGRADE,
     ),
     (&[("proxy_set_header HTTP2-Settings \"\";", "")], UPGRADE),

@@ -164,6 +164,33 @@ fn over_http2_only_a_websocket_is_a_tunnel() {
 }
 
 #[test]
+fn over_http2_no_field_asks_for_a_tunnel() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let authority = format!("{APP}:{}", deployment.port);
+        let cookie = format!("__Secure-session={}", deployment.session());
+        let mut stream = deployment.h2(APP);
+        let fields: [(&[u8], &[u8]); 7] = [
+            (b":method", b"GET"),
+            (b":scheme", b"https"),
+            (b":authority", authority.as_bytes()),
+            (b":path", b"/socket"),
+            (b"upgrade", b"websocket"),
+            (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+            (b"cookie", cookie.as_bytes()),
+        ];
+
+        stream.head(&fields, true);
+        let outcome = stream.outcome(1);
+
+        assert_ne!(outcome.status, Some(101), "{kind:?} {outcome:?}");
+        let seen = deployment.application.heads().concat().to_ascii_lowercase();
+        assert!(!seen.contains("\r\nupgrade:"), "{kind:?} {seen}");
+        assert!(!seen.contains("\r\nconnection: upgrade"), "{kind:?} {seen}");
+    }
+}
+
+#[test]
 fn no_method_that_tunnels_or_tells_reaches_the_application() {
     for kind in Kind::ALL {
         let deployment = Deployment::of(kind);
