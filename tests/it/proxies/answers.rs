@@ -24,6 +24,12 @@ fn an_application_sets_its_own_cookies_and_not_ours() {
             answer.header("clear-site-data").is_none(),
             "{kind:?} {answer:?}"
         );
+        let insisting = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "strict-transport-security");
+        let insisting: Vec<&str> = insisting.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(insisting, ["max-age=63072000"], "{kind:?}");
         for own in OWN_COOKIES {
             assert_eq!(
                 set.iter().filter(|cookie| **cookie == own).count(),

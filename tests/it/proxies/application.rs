@@ -152,7 +152,8 @@ pub(crate) const PLANTED_COOKIES: [&str; 7] = [
 ];
 
 fn set_cookies() -> String {
-    let mut fields = String::from("Clear-Site-Data: \"cookies\"\r\n");
+    let mut fields =
+        String::from("Clear-Site-Data: \"cookies\"\r\nStrict-Transport-Security: max-age=0\r\n");
     for (at, own) in OWN_COOKIES.iter().enumerate() {
         fields.push_str(&format!("Set-Cookie: {own}\r\n"));
         for planted in PLANTED_COOKIES.iter().skip(at * 2).take(2) {

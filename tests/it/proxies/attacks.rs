@@ -120,6 +120,28 @@ fn a_target_without_a_path_is_none_or_the_front_page() {
     }
 }
 
+/// What was asked about, and nothing beside it.
+#[test]
+fn a_whole_address_reaches_the_application_as_its_path() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        let port = deployment.port;
+        for line in [
+            format!("GET https://{APP}:{port}/a/b?x=1&y=%2F"),
+            format!("GET http://{APP}:{port}/a/b?x=1&y=%2F"),
+        ] {
+            let (_, answer) = deployment.raw(APP, &line, &["Connection: close", &session]);
+
+            assert_eq!(answer.status, 200, "{kind:?} {line} {answer:?}");
+            let first = answer.body.lines().next();
+            assert_eq!(first, Some("GET /a/b?x=1&y=%2F HTTP/1.1"), "{kind:?}");
+            let host = format!("\r\nhost: {APP}:{port}\r\n");
+            assert!(answer.body.to_ascii_lowercase().contains(&host), "{kind:?}");
+        }
+    }
+}
+
 #[test]
 fn haproxy_lets_nobody_through_when_its_script_fails() {
     let deployment = Deployment::with(Kind::Haproxy, |_, text| {

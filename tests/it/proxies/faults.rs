@@ -211,9 +211,6 @@ const CADDY: [Fault; 11] = [
 const ASKS: &str = "lua.auth_user\n    http-request deny deny_status 503 unless {";
 const REFUSED: &str = "http-request deny deny_status 405 if { method -m str -i CONNECT TRACE }";
 
-/// Refuses a `CONNECT` as well, which has no path.
-const WITH_A_PATH: &str = "http-request deny deny_status 400 unless { path -m beg / }";
-
 const HAPROXY: [Fault; 15] = [
     (
         &[(
@@ -251,7 +248,6 @@ const HAPROXY: [Fault; 15] = [
     (
         &[
             (REFUSED, ""),
-            (WITH_A_PATH, ""),
             (
                 ASKS,
                 "lua.auth_user unless METH_CONNECT\n    \

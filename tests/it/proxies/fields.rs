@@ -255,6 +255,29 @@ fn no_field_behind_a_body_reaches_the_application() {
     }
 }
 
+/// Not even that there would be some: an application might answer with fields behind its body.
+#[test]
+fn no_field_behind_a_body_is_announced_or_asked_for() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        let fields = [
+            "Connection: close, TE",
+            "TE: trailers",
+            "Trailer: X-Own",
+            &session,
+        ];
+
+        let (_, answer) = deployment.raw(APP, "GET /", &fields);
+
+        assert_eq!(answer.status, 200, "{kind:?} {answer:?}");
+        let seen = answer.body.to_ascii_lowercase();
+        for name in ["te", "trailer"] {
+            assert!(!seen.contains(&format!("\n{name}:")), "{kind:?} {seen}");
+        }
+    }
+}
+
 /// Cookie fields with the session in them, as `SESSION`, and what an application gets of them.
 const COOKIES: [(&[&str], &str); 13] = [
     (&["Cookie: SESSION"], ""),
