@@ -444,6 +444,21 @@ mod tests {
     }
 
     #[test]
+    fn haproxy_takes_a_host_whole_and_leads_to_names_that_are_written_out() {
+        let hosts = ["app.example.com", "two.example.com"];
+        let files = files(Proxy::Haproxy, &wanted("https://auth.example.com", &hosts)).unwrap();
+        let text: String = files.iter().map(|file| file.text.as_str()).collect();
+
+        for host in ["auth.example.com", hosts[0], hosts[1]] {
+            let redirect = format!("redirect prefix https://{host} code 301 if {{ req.fhdr(host)");
+            assert_eq!(text.matches(&redirect).count(), 1, "{host}");
+        }
+        // A list of names is taken apart by the one, and led to its first name by the other.
+        assert!(!text.contains("req.hdr(host)"), "{text}");
+        assert!(!text.contains("redirect scheme"), "{text}");
+    }
+
+    #[test]
     fn hosts_no_session_reaches_are_refused() {
         for (url, hosts) in [
             ("http://auth.example.com", &["app.example.com"][..]),
