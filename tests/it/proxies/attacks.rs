@@ -143,16 +143,19 @@ fn a_whole_address_reaches_the_application_as_its_path() {
 }
 
 #[test]
-fn haproxy_lets_nobody_through_when_its_script_fails() {
-    let deployment = Deployment::with(Kind::Haproxy, |_, text| {
-        text.replace(
-            "local fields = txn.http:req_get_headers()",
-            "error('broken')",
-        )
-    });
-    let session = format!("Cookie: __Secure-session={}", deployment.session());
+fn haproxy_lets_nothing_through_when_its_script_fails() {
+    for (begins, status) in [
+        ("local fields = txn.http:req_get_headers()", 503),
+        ("local set = values(txn.http:res_get_headers()", 502),
+    ] {
+        let deployment = Deployment::with(Kind::Haproxy, |_, text| {
+            text.replace(begins, &format!("error('broken')\n    {begins}"))
+        });
+        let session = deployment.session_cookie();
 
-    let answer = deployment.ask("GET /secret", &[&session]);
+        let answer = deployment.ask("GET /set-cookies", &[&session]);
 
-    assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.header("set-cookie").is_none(), "{answer:?}");
+    }
 }

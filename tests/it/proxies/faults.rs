@@ -211,6 +211,8 @@ const CADDY: [Fault; 11] = [
 const ASKS: &str = "lua.auth_user\n    http-request deny deny_status 503 unless {";
 const REFUSED: &str = "http-request deny deny_status 405 if { method -m str -i CONNECT TRACE }";
 
+const WITHOUT_PATH: &str = "http-request deny deny_status 400 unless { path -m beg / }";
+
 const HAPROXY: [Fault; 15] = [
     (
         &[(
@@ -248,6 +250,7 @@ const HAPROXY: [Fault; 15] = [
     (
         &[
             (REFUSED, ""),
+            (WITHOUT_PATH, ""),
             (
                 ASKS,
                 "lua.auth_user unless METH_CONNECT\n    \
