@@ -43,6 +43,8 @@ enum Fault {
     BarArrives,
     /// The `Server` field is written to a terminal.
     Escapes,
+    /// Not a fault: an application that shows nothing of what it is sent.
+    Silent,
 }
 
 const SESSION: &str = "x8Jq2good";
@@ -188,6 +190,9 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
         Fault::TraceIsTaken => method == "TRACE",
         _ => false,
     };
+    if visitor && fault == Fault::Silent {
+        return with_head("200 OK", "", "\u{0}Good morning.");
+    }
     if visitor || open {
         return shown(head, fault);
     }
@@ -313,6 +318,52 @@ fn the_doctor_finds_every_hole_in_the_way_to_the_login_and_to_the_application() 
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_an_application_does_not_show_is_skipped_and_no_pass() {
+    let (status, report) = Site::with(Fault::Silent).examine_app();
+
+    assert_eq!(status, 0, "{report}");
+    for word in [
+        "identity",
+        "the session",
+        "Upgrade",
+        "Connection",
+        "field name",
+    ] {
+        let line = report
+            .lines()
+            .find(|line| line.contains(word) && line.contains("does not show"));
+        assert!(
+            line.is_some_and(|line| line.starts_with("skip  ")),
+            "{word}\n{report}"
+        );
+    }
+}
+
+/// A session that opens nothing is a finding, and the checks that rest on it are skipped.
+#[test]
+fn a_session_that_does_not_get_in_is_found_and_hides_no_tunnel() {
+    for (fault, connect) in [(Fault::None, "skip"), (Fault::ConnectIsTaken, "fail")] {
+        let site = Site::with(fault);
+        let other = site.dir.path().join("other");
+        fs::write(&other, "another").unwrap();
+        let connect_to = format!("127.0.0.1:{}", site.port);
+        let url = format!("https://app.example.test:{}", site.port);
+        let ca = site.ca();
+
+        let (status, report, _) = Setup::bare()
+            .with(&["doctor", &url, "--connect", &connect_to, "--ca", &ca])
+            .with(&["--cookie-file", other.to_str().unwrap()])
+            .run();
+
+        assert_eq!(status.code(), Some(1), "{report}");
+        let says = |line: &str| report.lines().any(|said| said.starts_with(line));
+        assert!(says("fail  the test account gets in"), "{report}");
+        assert!(says("skip  the application gets no identity"), "{report}");
+        assert!(says(&format!("{connect}  CONNECT")), "{report}");
+    }
 }
 
 #[test]
