@@ -91,6 +91,7 @@ impl Second {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::REPEATED;
 
     #[test]
     fn what_does_not_fit_into_a_second_is_counted_and_said_in_the_next() {
@@ -119,5 +120,7 @@ mod tests {
         for outcome in [Outcome::Busy, Outcome::NotFound, Outcome::CrossSite] {
             assert!(outcome.is_cheap(), "{}", outcome.code());
         }
+        let again = || Reply::from(Outcome::LoginComplete(Vec::new()));
+        assert!(again().noted_as(REPEATED).is_cheap() && !again().is_cheap());
     }
 }

@@ -1,6 +1,7 @@
 //! The product in a real browser.
 
 mod attacks;
+mod far;
 mod flow;
 mod judged;
 mod life;
@@ -8,4 +9,6 @@ mod person;
 mod pictures;
 mod rd;
 mod stranger;
+mod twice;
 mod typed;
+mod unseen;

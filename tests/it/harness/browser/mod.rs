@@ -112,6 +112,40 @@ impl Browser {
         self.leave(|| self.click(&button));
     }
 
+    /// Presses a button as one does whose finger is used to double clicks.
+    #[track_caller]
+    pub(crate) fn press_twice(&self, button: &str) {
+        let button = self.shown(&format!("//button[normalize-space() = '{button}']"));
+        let button = json!({ ELEMENT: button });
+        self.run_with("arguments[0].scrollIntoView({ block: 'center' })", &button);
+        let mut acts = vec![json!({ "type": "pointerMove", "x": 0, "y": 0, "origin": button })];
+        for _ in 0..2 {
+            acts.push(json!({ "type": "pointerDown", "button": 0 }));
+            acts.push(json!({ "type": "pointerUp", "button": 0 }));
+        }
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": acts });
+        self.leave(|| drop(self.post("/actions", &json!({ "actions": [mouse] }))));
+    }
+
+    /// Has every answer come so many milliseconds later, as over a line to far away.
+    pub(crate) fn delay(&self, milliseconds: u32) {
+        let line = json!({
+            "offline": false, "latency": milliseconds,
+            "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.cdp("Network.enable", &json!({}));
+        self.cdp("Network.emulateNetworkConditions", &line);
+    }
+
+    /// Puts a text where the focus is, as the clipboard does.
+    #[track_caller]
+    pub(crate) fn paste(&self, label: &str, text: &str) {
+        let field = self.field(label);
+        self.post(&format!("/element/{field}/clear"), &json!({}));
+        self.post(&format!("/element/{field}/click"), &json!({}));
+        self.cdp("Input.insertText", &json!({ "text": text }));
+    }
+
     #[track_caller]
     pub(crate) fn follow(&self, link: &str) {
         let link = format!("//a[normalize-space() = '{link}']");
