@@ -582,8 +582,18 @@ fn odd_names_and_addresses_are_refused() {
         "bob(comment)@example.com",
         "bob@example.com>,<eve@evil.test",
         "bob..b@example.com",
+        // What some program on the way takes for an option, a pipe, a route or an address.
+        "-oQ/tmp@example.com",
+        "|sh@example.com",
+        "$(id)@example.com",
+        "`id`@example.com",
+        "a%b@example.com",
+        "x!y@example.com",
+        "bob@127.0.0.1",
+        "bob@[127.0.0.1]",
     ] {
         assert_eq!(register("bob", email).json()["field"], "email", "{email:?}");
     }
     register("bob", "ALICE@EXAMPLE.COM").expect("email_exists");
+    register("o.brien", "o'brien@example.com").expect("registered");
 }

@@ -13,7 +13,7 @@ struct Camera<'a> {
 
 impl Camera<'_> {
     fn take(&self, page: &str) {
-        for (width, height) in [(1280, 800), (390, 844)] {
+        for (width, height) in [(1280, 800), (360, 740)] {
             for scheme in ["light", "dark"] {
                 self.browser.resize(width, height);
                 self.browser.prefer(scheme);
