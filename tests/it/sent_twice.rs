@@ -249,6 +249,30 @@ fn what_has_ended_since_is_not_revived() {
 }
 
 #[test]
+fn an_account_that_is_gone_is_not_said_to_have_been_made_just_now() {
+    let server = Server::start();
+    let bob = Visitor::program(&server);
+    let form = [
+        ("username", "bob"),
+        ("email", "bob@example.com"),
+        ("password", PASSWORD),
+        ("form", FORM),
+    ];
+    for _ in 0..2 {
+        bob.post("/register", &form).expect("registered");
+        assert!(!server.users()["users"]["bob"].is_null());
+        let login = [("username", "bob"), ("password", PASSWORD)];
+        let begun = bob.post("/login", &login);
+        let phone = Authenticator::new(begun.json()["secret"].as_str().unwrap());
+        let codes = bob.post("/secret_key", &[("secret", &phone.code())]);
+        let code = &codes.recovery_codes()[0];
+        let delete = [("current_password", PASSWORD), ("secret", code)];
+        bob.post("/account/delete", &delete)
+            .expect("account_deleted");
+    }
+}
+
+#[test]
 fn the_password_after_a_mailed_one_and_a_new_one_are_chosen_once() {
     let server = Server::start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");

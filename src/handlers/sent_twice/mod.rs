@@ -247,6 +247,8 @@ fn as_meant(field: &str) -> fn(&str) -> Zeroizing<String> {
 #[derive(Clone, Copy)]
 enum RestsOn {
     Nothing,
+    /// The account that was made.
+    Account,
     /// The log-in that the answer's cookie names.
     Login,
     Session(Digest),
@@ -260,6 +262,7 @@ impl RestsOn {
         }
         let ends_own = app.cookies.ends_session(reply.cookies());
         match (same.browser, &reply.outcome) {
+            (_, Outcome::Registered) => Some(Self::Account),
             (Browser::Session, Outcome::AccountDeleted) => Some(Self::Nothing),
             (Browser::Session, Outcome::SessionsEnded) => ends_own.then_some(Self::Nothing),
             (Browser::Session, _) => Some(Self::Session(session_of(app, request)?.session.id)),
@@ -286,6 +289,10 @@ impl Kept {
         let now = request.received.timestamp();
         match self.rests_on {
             RestsOn::Nothing => true,
+            RestsOn::Account => {
+                let name = self.reply.user.as_deref();
+                name.is_some_and(|name| app.store.resolve(name).is_some())
+            }
             RestsOn::Login => {
                 let login = app.cookies.given_login(self.reply.cookies());
                 login.is_some_and(|cookie| {
