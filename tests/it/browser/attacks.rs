@@ -295,6 +295,7 @@ fn nobody_is_logged_out_from_elsewhere() {
             }
             let from = browser.turn_to_newest_window();
             wait_for("the page with the button", || {
+                browser.turn_to_newest_window();
                 (browser.url() == logout).then_some(())
             });
             browser.says("Log out?");
