@@ -154,11 +154,11 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
         .map_err(|error| on_account_page(app, request, &me, AccountForm::Sessions)(error.into()))?;
 
     let ends_own = *which == me.session.id.short();
-    if *which == "others" {
-        end_others(app, request, &me)?;
-    } else {
-        end_one(app, &me, which.to_string())?;
-    }
+    let ended = match which.as_str() {
+        "others" => end_others(app, request, &me),
+        which => end_one(app, &me, which.to_owned()),
+    };
+    ended.map_err(|refusal| refusal.about(&me.account.username))?;
 
     let reply = Reply::from(Outcome::SessionsEnded).about(&me.account.username);
     Ok(if ends_own {

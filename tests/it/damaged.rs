@@ -240,6 +240,8 @@ fn survives(damages: &[Damage]) {
         let change = alice.post("/account/sessions/end", &[("session", "others")]);
         assert_eq!(change.status, 503, "{what}");
         change.expect("not_saved");
+        let logged_by_name = "event=\"account/sessions/end\" user=\"alice\"";
+        server.wait_for_log(logged_by_name);
         let form = [
             ("username", "carol"),
             ("email", "carol@example.com"),
