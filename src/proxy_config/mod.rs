@@ -86,8 +86,14 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
         Proxy::Caddy => vec![whole(
             wanted,
             "Caddyfile",
-            include_str!("../../static/proxy/Caddyfile"),
-            &[("apps", include_str!("../../static/proxy/Caddyfile_app"))],
+            &with_plain(include_str!("../../static/proxy/Caddyfile"), proxy, wanted),
+            &[
+                ("apps", include_str!("../../static/proxy/Caddyfile_app")),
+                (
+                    "redirects",
+                    "http://{app} {\n    redir https://{app}{http.request.uri} 301\n}\n",
+                ),
+            ],
             &holes,
         )],
         Proxy::Haproxy => vec![
@@ -99,9 +105,11 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
             whole(
                 wanted,
                 "haproxy.cfg",
-                // It names the applications too, so its holes are filled with the others'.
-                &include_str!("../../static/proxy/haproxy.cfg")
-                    .replace("{plain}", &own_plain(proxy, wanted)),
+                &with_plain(
+                    include_str!("../../static/proxy/haproxy.cfg"),
+                    proxy,
+                    wanted,
+                ),
                 &[
                     (
                         "hosts",
@@ -294,6 +302,12 @@ fn holes(proxy: Proxy, wanted: &Wanted) -> Holes {
     ];
     holes.extend(fields::holes(proxy));
     holes
+}
+
+/// With what listens on port 80: it names the applications too, so its holes are filled with the
+/// others'.
+fn with_plain(template: &str, proxy: Proxy, wanted: &Wanted) -> String {
+    template.replace("{plain}", &own_plain(proxy, wanted))
 }
 
 /// What listens on port 80 only to send visitors to https, where https is at its usual port.

@@ -445,3 +445,33 @@ fn what_is_silent_is_cut_after_hours_and_not_before() {
         }
     }
 }
+
+/// Each host by a line of its own: what a visitor says is none, and with certificates of an operator's
+/// own Caddy would lead nobody anywhere by itself.
+#[test]
+fn port_80_leads_to_hosts_that_are_written_out() {
+    let apps = ["one", "two"].map(|name| format!("{name}.example.com=a:1"));
+    for (proxy, before, behind) in [
+        ("nginx", "    return 301 https://", "$request_uri;"),
+        ("caddy", "    redir https://", "{http.request.uri} 301"),
+        (
+            "haproxy",
+            "    http-request redirect prefix https://",
+            " code 301 ",
+        ),
+    ] {
+        for port in ["", ":8443"] {
+            let url = format!("https://auth.example.com{port}");
+            let (status, printed, err) = run(
+                proxy,
+                &["--app", &apps[0], "--app", &apps[1], "--public-url", &url],
+            );
+
+            assert_eq!(status, 0, "{err}");
+            for name in ["auth", "one", "two"] {
+                let line = format!("{before}{name}.example.com{behind}");
+                assert_eq!(printed.contains(&line), port.is_empty(), "{line} {printed}");
+            }
+        }
+    }
+}
