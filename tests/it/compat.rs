@@ -58,6 +58,23 @@ fn recovered(answer: &Answer) -> String {
     password
 }
 
+/// Our own log-in has a cookie by which a form that is sent again is known; here it means nothing.
+#[test]
+fn a_printed_key_works_once_whatever_cookie_comes_with_it() {
+    let mut server = start();
+    register(&server, "alice", PASSWORD);
+    login(&server, "alice", PASSWORD);
+    let key = server.next_line();
+    let form = [("username", "alice"), ("secret", key.as_str())];
+    let with_cookie = || client(&server).sending("cookie", "__Host-login=planted");
+
+    let first = with_cookie().post("/secret_key", &form);
+    says(&first, "Login completed successfully.");
+    assert!(!format!("{first:?}").contains("planted"), "{first:?}");
+
+    says(&with_cookie().post("/secret_key", &form), "Wrong 2FA code.");
+}
+
 #[test]
 fn registration_speaks_as_the_script_does() {
     let server = start();

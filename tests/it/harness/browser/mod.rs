@@ -1,6 +1,7 @@
 //! A real browser, and what people do with it. It finds things as people do, by what is written on
 //! them: a field by its label, so that a field without one fails the test.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +25,8 @@ pub(crate) struct Browser {
     driver: Driver,
     /// What a path is opened at.
     pub(crate) base: String,
+    /// Milliseconds between the two clicks of a double click.
+    between: Cell<u32>,
 }
 
 /// The key WebDriver gives a reference to an element under.
@@ -70,6 +73,7 @@ impl Browser {
         Self {
             driver: Driver::start(&[trust], preferences),
             base: server.url(""),
+            between: Cell::new(0),
         }
     }
 
@@ -119,7 +123,8 @@ impl Browser {
         let button = json!({ ELEMENT: button });
         self.run_with("arguments[0].scrollIntoView({ block: 'center' })", &button);
         let mut acts = vec![json!({ "type": "pointerMove", "x": 0, "y": 0, "origin": button })];
-        for _ in 0..2 {
+        for pause in [0, self.between.get()] {
+            acts.push(json!({ "type": "pause", "duration": pause }));
             acts.push(json!({ "type": "pointerDown", "button": 0 }));
             acts.push(json!({ "type": "pointerUp", "button": 0 }));
         }
@@ -127,8 +132,10 @@ impl Browser {
         self.leave(|| drop(self.post("/actions", &json!({ "actions": [mouse] }))));
     }
 
-    /// Has every answer come so many milliseconds later, as over a line to far away.
+    /// Has every answer come so many milliseconds later, as over a line to far away. The second
+    /// click of a double click comes meanwhile, when the first form has gone off.
     pub(crate) fn delay(&self, milliseconds: u32) {
+        self.between.set(milliseconds / 3);
         let line = json!({
             "offline": false, "latency": milliseconds,
             "downloadThroughput": -1, "uploadThroughput": -1,
