@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::Server;
+use crate::harness::{Server, wait_for};
 
 /// The calls that reach a disk.
 #[cfg(feature = "long")]
@@ -45,25 +45,34 @@ pub(crate) enum Thread {
 
 impl Thread {
     fn id(self, server: &Server) -> String {
-        let (name, nth) = match self {
-            Self::Users => ("store", 2),
-            Self::Sessions => ("store", 1),
-            Self::Errands => ("errands", 0),
+        let (name, count, nth) = match self {
+            Self::Users => ("store", 3, 2),
+            Self::Sessions => ("store", 3, 1),
+            Self::Errands => ("errands", 1, 0),
         };
-        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
-        let mut found: Vec<u32> = tasks
-            .map(|task| task.unwrap())
-            .filter(|task| {
-                // A thread of the start may end meanwhile.
-                let comm = fs::read_to_string(task.path().join("comm"));
-                comm.is_ok_and(|comm| comm.trim() == name)
-            })
-            .map(|task| task.file_name().to_str().unwrap().parse().unwrap())
-            .collect();
+        // A thread has its name a moment after it has begun.
+        let mut found = wait_for(name, || {
+            let found = named(name, server);
+            (found.len() == count).then_some(found)
+        });
         // The accounts are started last, after the rules and the sessions.
         found.sort_unstable();
         found[nth].to_string()
     }
+}
+
+/// The threads of this name.
+fn named(name: &str, server: &Server) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    tasks
+        .map(|task| task.unwrap())
+        .filter(|task| {
+            // A thread of the start may end meanwhile.
+            let comm = fs::read_to_string(task.path().join("comm"));
+            comm.is_ok_and(|comm| comm.trim() == name)
+        })
+        .map(|task| task.file_name().to_str().unwrap().parse().unwrap())
+        .collect()
 }
 
 /// An strace at work. Detached when dropped.
