@@ -67,7 +67,7 @@ fn unproxied(config: &Config, told: &Told) -> Option<String> {
 fn unknown_outside(config: &Config, told: &Told) -> Option<String> {
     let asked = !config.trusted_proxies.is_empty() || config.smtp.is_some();
     let cause = match config.trusted_proxies.is_empty() {
-        true => "--smtp",
+        true => mail_server(told),
         false => "--trusted-proxy",
     };
     (asked && config.public_url.is_none()).then(|| {
@@ -109,11 +109,16 @@ fn everybody_trusted(config: &Config, told: &Told) -> Option<String> {
     ))
 }
 
-fn nobody_writes(config: &Config, told: &Told) -> Option<String> {
-    let cause = match told.is_given("smtp") {
+/// What the mail server was named by.
+fn mail_server(told: &Told) -> &'static str {
+    match told.is_given("smtp") {
         true => "--smtp",
         false => "--smtp-file",
-    };
+    }
+}
+
+fn nobody_writes(config: &Config, told: &Told) -> Option<String> {
+    let cause = mail_server(told);
     (config.smtp.is_some() && !told.is_given("mail_from")).then(|| {
         format!(
             "{} without {} sends mails from auth_user@localhost, which mail servers refuse; give \

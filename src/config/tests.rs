@@ -432,6 +432,16 @@ fn half_a_set_up_is_warned_of_by_the_name_it_was_given() {
         said[0].starts_with("AUTH_COOKIE_DOMAIN without AUTH_TRUSTED_PROXIES "),
         "{said:?}"
     );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("smtp");
+    std::fs::write(&file, "smtps://h.example").unwrap();
+    let by_file = [("AUTH_SMTP_FILE", file.to_str().unwrap())];
+    let said = read_with(&[], &by_file).ok().unwrap().warnings;
+    assert_eq!(said.len(), 2, "{said:?}");
+    for said in said {
+        assert!(said.starts_with("AUTH_SMTP_FILE without "), "{said}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::form::Form;
+use crate::handlers::code::about_code;
 use crate::handlers::grounds::{Grounds, gone, sweep};
 use crate::handlers::{Answer, App, LoggedIn, known_device, require_login};
 use crate::http::Request;
@@ -140,7 +141,7 @@ pub(super) fn on_account_page<'a>(
 ) -> impl FnOnce(Refusal) -> Refusal + 'a {
     move |refusal| {
         refusal.about(&me.account.username).beside(|problem| {
-            let problem = problem.near("current_password");
+            let problem = about_code(request, problem).near("current_password");
             account_page(app, request, me, None, Some((form, problem)))
         })
     }

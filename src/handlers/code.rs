@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::accounts::devices::Device;
-use crate::accounts::login::{Accepted, CodeRefused, Tried};
+use crate::accounts::login::{Accepted, CodeRefused, Tried, is_recovery_code};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
@@ -13,7 +13,7 @@ use crate::form::Form;
 use crate::handlers::entry::{agent, enter};
 use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{
-    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, typed_rd,
+    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, typed, typed_rd,
 };
 use crate::http::{Method, Request};
 use crate::mail::Notice;
@@ -68,9 +68,26 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     second_step(app, request, cookie, &login).map_err(|refusal| {
         refusal
             .about(&login.username)
-            .beside(|problem| code_page(app, request, &login, Some(problem.near("secret"))))
+            .beside(|problem| {
+                let problem = about_code(request, problem).near("secret");
+                code_page(app, request, &login, Some(problem))
+            })
             .showing(begin_again(&login.rd))
     })
+}
+
+/// A wrong recovery code has nothing to do with the clock of a phone.
+pub(super) fn about_code(request: &Request, problem: Problem) -> Problem {
+    let is_wrong = problem.text == Outcome::WrongCode.message();
+    if !is_wrong || !is_recovery_code(&typed(request, "secret")) {
+        return problem;
+    }
+    let advice =
+        "It is none of your recovery codes, or it was used: each works once. Take the next.";
+    Problem {
+        advice: advice.to_owned(),
+        ..problem
+    }
 }
 
 /// The refusal of a code that no login waits for, with the way on from there.

@@ -57,7 +57,8 @@ impl Outcome {
             Self::NotFound => "Check the address for a slip, or start from your account.",
             Self::AccountsUnreadable => {
                 "Nobody can log in until the operator of this site mends a file: the one with the \
-                 accounts cannot be read. They have been told. Whoever is logged in stays so."
+                 accounts cannot be read. Their log says where the mistake is. Whoever is logged in \
+                 stays so."
             }
             Self::NotSaved => "Try again in a moment; if it stays so, tell whoever runs this site.",
             Self::PasswordCommon => {

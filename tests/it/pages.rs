@@ -187,3 +187,26 @@ fn a_logo_that_is_a_pipe_does_not_keep_the_server_waiting() {
 
     server.wait_for_log("the logo cannot be read and is not shown");
 }
+
+#[test]
+fn a_wrong_recovery_code_is_not_blamed_on_the_clock_of_a_phone() {
+    let server = Server::start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let visitor = Visitor::new(&server, Accept::Page);
+    visitor.post("/login", &[("username", "alice"), ("password", PASSWORD)]);
+    let (recovery, clock) = ("none of your recovery codes", "the clock of your phone");
+    for (typed, said, unsaid) in [
+        ("abcd-efgh-ijkl-mnop", recovery, clock),
+        ("ABCD EFGH IJKL MNOP", recovery, clock),
+        ("000000", clock, recovery),
+    ] {
+        let page = visitor.post("/secret_key", &[("secret", typed)]).body;
+        assert!(page.contains(said) && !page.contains(unsaid), "{typed}");
+        let form = [("current_password", PASSWORD), ("secret", typed)];
+        let page = alice
+            .reading(Accept::Page)
+            .post("/account/totp", &form)
+            .body;
+        assert!(page.contains(said) && !page.contains(unsaid), "{typed}");
+    }
+}
