@@ -73,7 +73,10 @@ impl Store {
         }
         let path = users.with_file_name("sessions.json");
         let (accounts, access) = try_out_beside([users, &path], || {
-            let hint = "mend the file, or put back a copy";
+            let hint = match users.is_dir() {
+                true => "that is a folder: name the file in it, which need not be there yet",
+                false => "mend the file, or put back a copy",
+            };
             let accounts = Document::<Accounts>::open(users, &clock)
                 .map_err(|damage| OpenError::new(users, damage, hint))?;
             let path = directory.join("access.toml");

@@ -197,6 +197,7 @@ fn no_damaged_users_file_is_started_on_or_touched() {
         assert!(cannot.contains(said), "{what}: {cannot}");
         let remedy = match *what {
             "not to be read" => "let the user this runs as read it, with chown or chmod",
+            "a directory" => "that is a folder: name the file in it, which need not be there yet",
             _ => "mend the file, or put back a copy",
         };
         assert_eq!(hint, format!("auth_user: hint: {remedy}"), "{what}");
