@@ -114,7 +114,7 @@ const OBSTACLES: [Obstacle; 19] = [
         make: |dir| fs::create_dir(dir.join("users.json")).unwrap(),
         named: "users.json",
         reason: "is not a file",
-        remedy: "put back a copy",
+        remedy: "name the file in it",
     },
     Obstacle {
         flags: &[],
