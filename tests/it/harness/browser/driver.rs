@@ -1,5 +1,6 @@
 //! The process that drives a browser, and the protocol it speaks: JSON over HTTP (W3C WebDriver).
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -18,14 +19,28 @@ pub(super) struct Driver {
     agent: ureq::Agent,
     /// Where the commands of this session go.
     session: String,
-    _profile: TempDir,
+    /// Holds what the browser keeps, and the driver's log.
+    profile: TempDir,
 }
 
 impl Driver {
-    pub(super) fn start(arguments: &[String], preferences: Value) -> Self {
+    /// On a machine under load a driver or its browser sometimes ends while it starts, before it has
+    /// seen anything of ours. Then others are started in their place, and who fails thrice is shown.
+    pub(super) fn start(arguments: &[String], preferences: &Value) -> Self {
+        let started = (0..3).find_map(|_| {
+            let driver = Self::try_start(arguments, preferences);
+            driver.map_err(|error| eprintln!("{error}")).ok()
+        });
+        started.expect("a browser starts")
+    }
+
+    fn try_start(arguments: &[String], preferences: &Value) -> Result<Self, String> {
         let chromium = find("chromium");
+        let profile = tempfile::tempdir().unwrap();
+        let log = profile.path().join("driver.log");
         let mut child = Command::new(find("chromedriver"))
             .arg("--port=0")
+            .arg(format!("--log-path={}", log.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -33,7 +48,6 @@ impl Driver {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let port = announced_port(&mut stdout);
-        let profile = tempfile::tempdir().unwrap();
         let mut driver = Self {
             child,
             _stdout: stdout,
@@ -42,12 +56,12 @@ impl Driver {
                 .timeout_global(Some(PATIENCE))
                 .build()
                 .into(),
-            session: format!("http://127.0.0.1:{port}/session"),
-            _profile: profile,
+            session: format!("http://127.0.0.1:{}/session", port.unwrap_or_default()),
+            profile,
         };
 
-        let profile = driver._profile.path().display();
-        let mut all = vec![format!("--user-data-dir={profile}")];
+        let data = driver.profile.path().join("data");
+        let mut all = vec![format!("--user-data-dir={}", data.display())];
         all.extend(FLAGS.iter().map(|flag| (*flag).to_owned()));
         all.extend_from_slice(arguments);
         let capabilities = json!({
@@ -58,10 +72,13 @@ impl Driver {
             "goog:loggingPrefs": { "browser": "ALL" },
         });
         let asked = json!({ "capabilities": { "alwaysMatch": capabilities } });
-        let begun = driver.ask("POST", "", Some(&asked)).unwrap();
+        let begun = driver.ask("POST", "", Some(&asked)).map_err(|error| {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            format!("no browser: {error}\n--- driver log ---\n{log}---")
+        })?;
         let id = begun["sessionId"].as_str().unwrap();
         driver.session = format!("{}/{id}", driver.session);
-        driver
+        Ok(driver)
     }
 
     /// A command that takes no values. Its answer, or the driver's name for what went wrong.
@@ -126,15 +143,14 @@ const FLAGS: &[&str] = &[
 ];
 
 /// The driver's own word for where it listens: no port is guessed and nothing sleeps.
-fn announced_port(stdout: &mut BufReader<ChildStdout>) -> u16 {
-    let mut line = String::new();
-    while stdout.read_line(&mut line).unwrap() > 0 {
-        if let Some((_, port)) = line.split_once("successfully on port ") {
-            return port.trim_end_matches(['.', '\n']).parse().unwrap();
-        }
-        line.clear();
-    }
-    panic!("chromedriver ended before it listened");
+/// `None` if it ended before it listened.
+fn announced_port(stdout: &mut BufReader<ChildStdout>) -> Option<u16> {
+    let lines = stdout.lines().map(Result::unwrap);
+    let mut ports = lines.filter_map(|line| {
+        let (_, port) = line.split_once("successfully on port ")?;
+        Some(port.trim_end_matches('.').parse().unwrap())
+    });
+    ports.next()
 }
 
 fn find(program: &str) -> PathBuf {

@@ -71,7 +71,7 @@ impl Browser {
             .collect();
         let trust = format!("--ignore-certificate-errors-spki-list={}", keys.join(","));
         Self {
-            driver: Driver::start(&[trust], preferences),
+            driver: Driver::start(&[trust], &preferences),
             base: server.url(""),
             between: Cell::new(0),
         }
