@@ -20,7 +20,7 @@ use auth_user::config::{self, Config, Refused, Smtp, Told, default_issuer};
 use auth_user::cookies::Cookies;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
-use auth_user::front::tls::{self, Files, Tls};
+use auth_user::front::tls::{Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::Gate;
 use auth_user::handlers::{self, App, Journal, Script, SentTwice};
@@ -131,12 +131,6 @@ impl From<StartupProblem> for Problem {
 /// saved at the end.
 fn run(config: Config) -> Result<bool, Problem> {
     warn(&config);
-    if config.tls {
-        // Beside the opening of files. Without this thread TLS collects it itself.
-        let _ = thread::Builder::new()
-            .name("randomness".to_owned())
-            .spawn(tls::collect_randomness);
-    }
     let clock = Arc::new(Clock::start());
     let room = Room::claim()?;
     let (listener, address) = front::listen(config.listen)?;

@@ -165,7 +165,7 @@ enum Undo {
 
 impl Accounts {
     pub fn find(&self, username: &str) -> Option<&Arc<Account>> {
-        self.by_name.get(names::key(username).as_str())
+        self.by_name.get(names::key(username).as_ref())
     }
 
     /// Finds by username, or by e-mail if there is an `@`, which no username has.
@@ -173,7 +173,7 @@ impl Accounts {
         if name.contains('@') {
             let owner = self
                 .by_email
-                .get(names::key(&names::ascii_domain(name)).as_str())?;
+                .get(names::key(&names::ascii_domain(name)).as_ref())?;
             self.by_name.get(owner)
         } else {
             self.find(name)
@@ -186,7 +186,7 @@ impl Accounts {
             return Some(Taken::Username);
         }
         self.by_email
-            .contains_key(names::key(email).as_str())
+            .contains_key(names::key(email).as_ref())
             .then_some(Taken::Email)
     }
 
@@ -211,7 +211,7 @@ impl Accounts {
         username: &str,
         change: impl FnOnce(&mut Account) -> T,
     ) -> Option<T> {
-        let account = self.by_name.get_mut(names::key(username).as_str())?;
+        let account = self.by_name.get_mut(names::key(username).as_ref())?;
         let before = Arc::clone(account);
         // On a copy, since `before` shares it: if this panics, nothing has happened.
         let mut changed = Account::clone(account);
@@ -225,8 +225,8 @@ impl Accounts {
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
         let (index, _, account) = self
             .by_name
-            .shift_remove_full(names::key(username).as_str())?;
-        Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_str());
+            .shift_remove_full(names::key(username).as_ref())?;
+        Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_ref());
         self.note(Undo::Remove(index, Arc::clone(&account)));
         Some(account)
     }
@@ -257,7 +257,7 @@ impl Accounts {
                 added.map(|name| self.remove(&name));
             }
             Undo::Change(before) => {
-                if let Some(account) = self.by_name.get_mut(names::key(&before.username).as_str()) {
+                if let Some(account) = self.by_name.get_mut(names::key(&before.username).as_ref()) {
                     *account = before;
                 }
             }

@@ -1,7 +1,9 @@
 //! Usernames and e-mail addresses: which are allowed, and which are the same.
 //!
-//! Usernames keep to a plain alphabet, ASCII letters, digits and `. _ - +`, so that no two look alike, none
-//! needs normalising, and every one can stand in a header.
+//! Usernames keep to a plain alphabet, ASCII letters, digits and `. _ - +`, so that no two look
+//! alike, none needs normalising, and every one can stand in a header.
+
+use std::borrow::Cow;
 
 /// Longest username, in characters.
 pub const MAX_USERNAME: usize = 64;
@@ -19,9 +21,13 @@ pub fn is_username(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
 }
 
-/// What two spellings of one username or e-mail have in common.
-pub fn key(name: &str) -> String {
-    name.to_ascii_lowercase()
+/// What two spellings of one username or e-mail have in common; of most, how they are spelled.
+pub fn key(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// Whether two spellings have the same [`key`].

@@ -96,13 +96,12 @@ impl PasswordHash {
     }
 
     fn phc(&self) -> String {
-        format!(
-            "$pbkdf2-sha256$i={},l={}${}${}",
-            self.rounds,
-            self.hash.len(),
-            STANDARD_NO_PAD.encode(&self.salt),
-            STANDARD_NO_PAD.encode(&self.hash)
-        )
+        let (rounds, length) = (self.rounds, self.hash.len());
+        let mut text = format!("$pbkdf2-sha256$i={rounds},l={length}$");
+        STANDARD_NO_PAD.encode_string(&self.salt, &mut text);
+        text.push('$');
+        STANDARD_NO_PAD.encode_string(&self.hash, &mut text);
+        text
     }
 
     /// Whether a new one would have more rounds, or an output of another length: a longer one costs

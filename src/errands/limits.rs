@@ -43,7 +43,7 @@ impl Counted {
 /// What the spellings of one mailbox have in common: neither case nor what stands behind a `+`
 /// counts, since one person reads them all.
 fn mailbox(address: &str) -> String {
-    let address = names::key(&names::ascii_domain(address));
+    let address = names::key(&names::ascii_domain(address)).into_owned();
     match address.split_once('@') {
         Some((local, domain)) => {
             let local = local.split('+').next().unwrap_or(local);

@@ -188,7 +188,7 @@ fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal
 
 /// Ends the session with this short id, if it is of the account.
 fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
-    let (own, name) = (me.session.id, names::key(&me.account.username));
+    let (own, name) = (me.session.id, names::key(&me.account.username).into_owned());
     let ended = app.store.update_sessions(move |sessions| {
         let own = sessions.find(own);
         own.ok_or(Outcome::LoginRequired)?;

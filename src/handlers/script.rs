@@ -48,7 +48,7 @@ impl Script {
     fn print_key(&self, username: &str) {
         let key = BASE32.encode(&token::random::<10>());
         self.printed()
-            .insert(names::key(username), Digest::of(&key));
+            .insert(names::key(username).into_owned(), Digest::of(&key));
         // If nobody reads it the login cannot be completed, and nobody else waits.
         self.out.put(format!("{key}\n").as_bytes());
     }
@@ -58,9 +58,13 @@ impl Script {
         let name = names::key(username);
         let mut printed = self.printed();
         let right = printed
-            .get(&name)
+            .get(name.as_ref())
             .is_some_and(|key| key.matches(&typed.to_ascii_uppercase()));
-        if right { printed.remove(&name) } else { None }
+        if right {
+            printed.remove(name.as_ref())
+        } else {
+            None
+        }
     }
 
     fn printed(&self) -> std::sync::MutexGuard<'_, HashMap<String, Digest>> {
@@ -132,7 +136,7 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
     let judged = enter(app, request, &code, is_still, judge);
     // What was not looked at, or not saved, is not used up.
     if !matches!(judged, Ok(Ok(_))) {
-        key.map(|key| script.printed().insert(names::key(&name), key));
+        key.map(|key| script.printed().insert(names::key(&name).into_owned(), key));
     }
     let judged = judged.map_err(|refusal| refusal.about(&name))?;
     let (username, prepared) =

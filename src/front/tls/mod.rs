@@ -58,13 +58,6 @@ struct Watched {
 /// A failed renewal is tried again after an hour: there are weeks left.
 const RENEWAL_PAUSE: u64 = 3600;
 
-/// Has the library collect the randomness that its generators start from, which takes as long as
-/// reading some thousand accounts. Whoever needs it earlier waits for it.
-pub fn collect_randomness() {
-    // Whoever needs randomness and gets none will say so.
-    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
-}
-
 impl Tls {
     /// Reads the pair, or makes one if there is neither certificate nor key. `wall` is the time in
     /// seconds since 1970.
