@@ -123,8 +123,8 @@ impl Access {
             .all(|rule| rule.lets_in(groups))
     }
 
-    /// Why a path can be read in more than one way, if that matters: where no rule names a path, all
-    /// of a host is one to us.
+    /// Why a path can be read in more than one way, if that matters: where no rule names a path,
+    /// all of a host is one to us.
     pub fn two_readings(&self, host: &str, path: &str) -> Option<&'static str> {
         let rules = self.rules.as_deref().unwrap_or_default();
         let matters = rules

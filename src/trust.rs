@@ -2,8 +2,9 @@
 //! signed it.
 //!
 //! `openssl req -x509` makes a certificate for a server and says in it that it may sign others, and
-//! the server's name only where browsers no longer look. Libraries refuse such a one from a server even
-//! where it is on the list of trusted ones. Whoever has put it on that list has said whom they trust.
+//! the server's name only where browsers no longer look. Libraries refuse such a one from a server
+//! even where it is on the list of trusted ones. Whoever put it on that list has said whom they
+//! trust.
 
 use rustls::client;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -12,8 +13,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-/// The certificates (DER) that this machine trusts: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where
-/// they are set, else the system's.
+/// The certificates (DER) that this machine trusts: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// where they are set, else the system's.
 pub fn of_this_machine() -> Vec<Vec<u8>> {
     let found = rustls_native_certs::load_native_certs();
     let plain = |certificate: &[u8]| certificate.to_vec();
@@ -33,8 +34,8 @@ pub fn is_named<'a>(shown: &[u8], trusted: impl IntoIterator<Item = &'a [u8]>, n
         })
 }
 
-/// Whether a certificate (DER) is for `host`, a name or an address: by the names in it or, where it has
-/// none, by the common name of its subject.
+/// Whether a certificate (DER) is for `host`, a name or an address: by the names in it or, where it
+/// has none, by the common name of its subject.
 pub fn is_for(shown: &[u8], host: &str) -> bool {
     let shown = CertificateDer::from(shown);
     let parsed = ParsedCertificate::try_from(&shown).ok();

@@ -1,8 +1,8 @@
 //! How applications may read a path, and which paths they read differently.
 //!
 //! What browsers ask for is plain: it is decoded once, and all that is left open is whether case
-//! counts and what the end of a name is. Whoever sends dots, slashes or parameters in disguise hopes
-//! for an application that undresses them; no rule could say what that one finds.
+//! counts and what the end of a name is. Whoever sends dots, slashes or parameters in disguise
+//! hopes for an application that undresses them; no rule could say what that one finds.
 
 use unicode_normalization::UnicodeNormalization as _;
 

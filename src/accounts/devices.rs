@@ -54,8 +54,8 @@ impl Device {
         self.last_used.unwrap_or(self.created)
     }
 
-    /// Whether it is still known. One from the future was noted while the clock was wrong, and would
-    /// be known for longer than it may.
+    /// Whether it is still known. One from the future was noted while the clock was wrong, and
+    /// would be known for longer than it may.
     fn is_live(&self, now: Timestamp) -> bool {
         let latest = now.plus(DRIFT);
         let (created, last_used) = (self.created, self.last_used());

@@ -70,11 +70,11 @@ pub struct Session {
     /// As the account's owner wrote it.
     pub username: String,
     pub created: Timestamp,
-    /// What it rests on. A change of that ends it, in the save of the one file that has the account:
-    /// no kill can come between, whatever this file says.
+    /// What it rests on. A change of that ends it, in the save of the one file that has the
+    /// account: no kill can come between, whatever this file says.
     #[serde(flatten)]
     pub basis: Basis,
-    /// Seconds since 1970 of the last request; changed in place, since a check must not cost a save.
+    /// Seconds since 1970 of the last request; changed in place: a check must not cost a save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
     pub address: String,
@@ -122,8 +122,8 @@ impl Session {
     }
 
     /// Whether it was begun by this account as it is now. Else somebody who comes by its name, by
-    /// registration or by an edit of the file, would meet its former owner's sessions, and a thief's
-    /// would outlast the password.
+    /// registration or by an edit of the file, would meet its former owner's sessions, and a
+    /// thief's would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
         let rests_on_it = self.basis == account.basis()
             || (account.keeps(self.id) && self.basis.password_id == account.password.id());

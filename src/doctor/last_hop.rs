@@ -94,9 +94,9 @@ impl Visit {
         self.seen(UPGRADE, shown)
     }
 
-    /// Ways to ask for another protocol than WebSocket. HTTP/2 in clear (RFC 7540, section 3.2) is the
-    /// tunnel that application servers speak; a protocol that nobody speaks shows whether the field
-    /// arrives.
+    /// Ways to ask for another protocol than WebSocket. HTTP/2 in clear (RFC 7540, section 3.2) is
+    /// the tunnel that application servers speak; a protocol that nobody speaks shows whether the
+    /// field arrives.
     fn upgrades(&self) -> [Vec<String>; 5] {
         let unknown = self.canary(0);
         let settings = format!("HTTP2-Settings: {SETTINGS}");

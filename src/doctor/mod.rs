@@ -86,8 +86,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Makes all checks; `now` is asked once, for the seconds since 1970. `ask` is None where nobody can
-/// be asked; without a cookie the checks that need a session are then skipped.
+/// Makes all checks; `now` is asked once, for the seconds since 1970. `ask` is None where nobody
+/// can be asked; without a cookie the checks that need a session are then skipped.
 ///
 /// # Errors
 ///

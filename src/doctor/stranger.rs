@@ -24,8 +24,8 @@ pub(super) const FORWARDING: [&str; 12] = [
     "Forwarded",
 ];
 
-/// What a browser would not send, or what servers read in more than one way: `.` and `..` in several
-/// spellings, an empty segment, and what ends a path early.
+/// What a browser would not send, or what servers read in more than one way: `.` and `..` in
+/// several spellings, an empty segment, and what ends a path early.
 const MALFORMED: [&str; 12] = [
     "/a/../b",
     "/%2e%2e/b",

@@ -24,8 +24,8 @@ const IDENTITY: [&str; 14] = [
 /// How names begin that applications take for who the visitor is.
 const BEGINNINGS: [&str; 4] = ["Remote-", "X-Auth-", "X-Remote-", "X-WebAuth-"];
 
-/// Dots that no proxy can make into something harmless, in each place of a path: who asks about less
-/// than the whole of it lets one through.
+/// Dots that no proxy can make into something harmless, in each place of a path: who asks about
+/// less than the whole of it lets one through.
 const DOTS: [&str; 5] = ["/a/../b", "/%2e%2e/b", "/a/%2E./b", "/./a/b", "/a/b/."];
 
 pub(super) const NOT_SHOWN: &str =

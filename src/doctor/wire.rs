@@ -266,8 +266,8 @@ impl Answer {
         self.status == other.status && self.field("location") == other.field("location")
     }
 
-    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one, and so
-    /// is a tunnel.
+    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one, and
+    /// so is a tunnel.
     fn is_whole(&self, method: &str) -> bool {
         let Some((_, body)) = self.text.split_once("\r\n\r\n") else {
             return false;

@@ -1,4 +1,4 @@
-//! How many notices go out within an hour. New passwords have limits of their own, with the account.
+//! How many notices go out within an hour. New passwords have their own, with the account.
 
 use std::collections::HashMap;
 use std::time::Duration;

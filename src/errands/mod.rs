@@ -385,8 +385,8 @@ impl Runner {
         log("written");
     }
 
-    /// Changes an account that is still there, enabled, and has the address that is written to; none
-    /// otherwise, or if that could not be saved.
+    /// Changes an account that is still there, enabled, and has the address that is written to;
+    /// none otherwise, or if that could not be saved.
     fn change<T: Send + 'static>(
         &self,
         account: &Account,

@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use crate::origin::{Block, Origin};
 
-/// What a whole /48 may have, as a multiple of what one network in it may: several subscribers share
-/// one, and one subscriber may have it all.
+/// What a whole /48 may have, as a multiple of what one network in it may: several subscribers
+/// share one, and one subscriber may have it all.
 const IN_BLOCK: usize = 3;
 
 /// Counts by network and by /48. Holds no more entries than there are things counted.

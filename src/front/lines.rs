@@ -72,7 +72,7 @@ impl Lines {
         Ok(None)
     }
 
-    /// A line has ended with the byte just seen. True if it was the empty one that ends the section.
+    /// A line has ended with the byte just seen. True if it was empty, which ends the section.
     fn end_line(&mut self) -> Result<bool, Refusal> {
         let empty = self.seen - self.line == 2;
         self.line = self.seen;

@@ -25,8 +25,8 @@ use crate::front::StartError;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client waits for an answer before it hears that the server is busy.
 const SLOW: Duration = Duration::from_secs(30);
-/// Connections to one tiny_http server: as many as it has threads from the start. With more its pool
-/// can lose count when they come quickly, and one it forgot would never be served.
+/// Connections to one tiny_http server: as many as it has threads from the start. With more its
+/// pool can lose count when they come quickly, and one it forgot would never be served.
 const PER_SERVER: usize = 4;
 /// How often somebody else may have come first: nobody who does not try hard ever does.
 const TRIES: usize = 20;

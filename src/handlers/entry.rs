@@ -21,7 +21,8 @@ pub(super) struct Prepared {
     cookie: String,
 }
 
-/// Has a code judged by `step`, which begins a session if it is right, if there `is_still` reason to.
+/// Has a code judged by `step`, which begins a session if it is right and there `is_still` reason
+/// to.
 ///
 /// # Errors
 ///

@@ -93,8 +93,8 @@ fn account_of(app: &App, reply: &Reply) -> Option<String> {
     }
 }
 
-/// Answers what never became a request, or failed on the way. `target` is what was asked for, as far
-/// as one can tell.
+/// Answers what never became a request, or failed on the way. `target` is what was asked for, as
+/// far as one can tell.
 pub fn refuse(app: &App, outcome: Outcome, accept: Option<&str>, target: Option<&str>) -> Response {
     let path = target.and_then(|target| target.split('?').next());
     let reply = authz::refusal(app, outcome, path.unwrap_or_default());
@@ -248,7 +248,7 @@ fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormEr
     Ok(rd_field(app, &Form::of_query(request)).unwrap_or_default())
 }
 
-/// Whether the way back is too long to be carried along, or was found to be by the proxy's question.
+/// Whether the way back is too long to be carried along, or was where the proxy asked.
 fn is_rd_too_long(query: &Form<'_>) -> bool {
     let rd = query.optional("rd", usize::MAX).ok().flatten();
     rd.is_some_and(|rd| rd.as_str() == redirect::TOO_LONG || rd.len() > redirect::MAX_LENGTH)
@@ -277,7 +277,7 @@ fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, 
     Ok(new)
 }
 
-/// A password, whose length is that of its normalised form: keyboards send more characters or fewer.
+/// A password; its length is that of its normalised form: keyboards send more characters or fewer.
 fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
     let max = password::MAX_LENGTH;
     let sent = form.required(field, usize::MAX)?;
@@ -287,8 +287,8 @@ fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, Form
         .ok_or(FormError::TooLong(field, max, "characters"))
 }
 
-/// The password of a log-in. One from a mail may come with what was copied along; it is shorter than
-/// anybody's own may be, so that what is too long can be no other.
+/// The password of a log-in. One from a mail may come with what was copied along; it is shorter
+/// than anybody's own may be, so that what is too long can be no other.
 fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
     password_field(form, "password").or_else(|error| {
         let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);

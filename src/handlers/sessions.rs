@@ -1,7 +1,7 @@
 //! Which session a request belongs to, if several cookies of the session's name came with it.
 //!
-//! Any host of the cookie domain can set one more, with a longer path or another domain. One that is
-//! no session does not count. Of two that are, nobody can tell which the browser was given here.
+//! Any host of the cookie domain can set one more, with a longer path or another domain. One that
+//! is no session does not count. Of two that are, nobody can tell which the browser was given here.
 
 use crate::accounts::token::Digest;
 use crate::handlers::{App, LoggedIn};

@@ -129,8 +129,8 @@ impl Begun<'_> {
     }
 
     /// Has the code judged by `change` and the judgement saved, if there `is_still` reason to; only
-    /// a wrong one stays counted against its network. Tells the owner if it is the one too many, and
-    /// a password had to come first.
+    /// a wrong one stays counted against its network. Tells the owner if it is the one too many,
+    /// and a password had to come first.
     ///
     /// # Errors
     ///

@@ -144,7 +144,7 @@ pub(super) fn forgot_password_page(app: &App, request: &Request) -> Answer {
     }))
 }
 
-/// `POST /forgot_password`: has a new password mailed. Nothing changes, and the answer tells nothing.
+/// `POST /forgot_password`: has a new password mailed. Nothing changes; the answer tells nothing.
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let show = |refusal: Refusal| {
         let username = typed(request, "username");

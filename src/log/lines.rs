@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that wait to be written: a thousand lines and more, some ten seconds of the worst there is.
+/// Bytes that wait to be written: a thousand lines and more, ten seconds of the worst there is.
 const MOST_WAITING: usize = 256 * 1024;
 
 /// How long a line is waited for. It is written within microseconds unless something is wrong, so

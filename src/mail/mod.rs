@@ -85,8 +85,8 @@ impl Outbox {
         self.send(self.draft(mail)?)
     }
 
-    /// Makes room for a mail, so that what it tells of can be saved before anybody reads it. A draft
-    /// that is dropped is gone.
+    /// Makes room for a mail, so that what it tells of can be saved before anybody reads it. A
+    /// draft that is dropped is gone.
     ///
     /// # Errors
     ///

@@ -70,8 +70,8 @@ impl Mail {
         }
     }
 
-    /// To an administrator: `file` cannot be read, for this `reason`, which holds nothing of what is
-    /// in it.
+    /// To an administrator: `file` cannot be read, for this `reason`, which holds nothing of what
+    /// is in it.
     pub fn accounts_unreadable(account: &Account, file: &str, reason: &str, at: Moment) -> Self {
         let text = format!(
             "The accounts file {file} cannot be read\n\

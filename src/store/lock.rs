@@ -206,7 +206,8 @@ mod tests {
 
         drop(lock);
 
-        // It is whoever's who asks, before it came to the one who gave up and does nothing, and after.
+        // It is whoever's who asks, before it came to the one who gave up and does nothing, and
+        // after.
         assert!(Turn::new().take(&path).is_ok());
         let waiting = Arc::clone(late.waiting.as_ref().unwrap());
         while !waiting.state().over {

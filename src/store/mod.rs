@@ -64,7 +64,8 @@ impl Store {
     /// # Errors
     ///
     /// If the accounts cannot be used just as they are, or files in their folder cannot be locked
-    /// and replaced; nothing is touched then. Sessions that cannot be read are set aside instead, and everybody has to log in again.
+    /// and replaced; nothing is touched then. Sessions that cannot be read are set aside instead,
+    /// and everybody has to log in again.
     pub fn open(users: &Path, limits: Limits, clock: Arc<Clock>) -> Result<Self, OpenError> {
         let directory = directory_of(users);
         if !directory.is_dir() {

@@ -3,8 +3,8 @@
 
 use crate::harness::{Accept, Answer, PASSWORD, Server, Visitor};
 
-/// A blank of a keyboard, marks of a right-to-left clipboard, a line from a mail, a byte order mark,
-/// what stands for a picture.
+/// A blank of a keyboard, marks of a right-to-left clipboard, a line from a mail, a byte order
+/// mark, what stands for a picture.
 const AROUND: [(&str, &str); 5] = [
     ("", " "),
     ("\u{200f}", "\u{200e}\u{202c}"),

@@ -1,4 +1,4 @@
-//! What an operator writes into `users.json` beside what the program wrote, and what it makes of it.
+//! What an operator writes into `users.json` beside what the program wrote, and what comes of it.
 
 use std::fs;
 

@@ -401,8 +401,8 @@ fn believing() -> Server {
     Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
 }
 
-/// The mails to each of these names once one more to the last of them has come: mails are written in
-/// the order in which they were asked for.
+/// The mails to each of these names once one more to the last of them has come: mails are written
+/// in the order in which they were asked for.
 fn mails_to(server: &Server, names: [&str; 2]) -> [usize; 2] {
     let last = format!("To: {}@", names[1]);
     let mails = wait_for("the last mail", || {

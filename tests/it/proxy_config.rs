@@ -446,8 +446,8 @@ fn what_is_silent_is_cut_after_hours_and_not_before() {
     }
 }
 
-/// Each host by a line of its own: what a visitor says is none, and with certificates of an operator's
-/// own Caddy would lead nobody anywhere by itself.
+/// Each host by a line of its own: what a visitor says is none, and with certificates of an
+/// operator's own Caddy would lead nobody anywhere by itself.
 #[test]
 fn port_80_leads_to_hosts_that_are_written_out() {
     let apps = ["one", "two"].map(|name| format!("{name}.example.com=a:1"));

@@ -1,5 +1,5 @@
-//! Double clicks, reloads and retries: the second of two same forms gets the answer of the first, and
-//! nothing is done twice, revived, or given to anybody else.
+//! Double clicks, reloads and retries: the second of two same forms gets the answer of the first,
+//! and nothing is done twice, revived, or given to anybody else.
 
 use std::thread;
 

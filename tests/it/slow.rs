@@ -79,7 +79,8 @@ fn never_read(socket: TcpStream) -> Duration {
     begun.elapsed()
 }
 
-/// Renews its keys and sends a byte of a head again and again; how long the server put up with that.
+/// Renews its keys and sends a byte of a head again and again; how long the server put up with
+/// that.
 fn renew_keys(server: &Server, head: &[u8]) -> Duration {
     let Wire::Tls(mut stream) = server.connect() else {
         panic!("no TLS")

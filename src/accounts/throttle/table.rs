@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What decides who makes room in a full table.
 pub trait Weight {
-    /// The row with the smallest is dropped: whether it must not be lost lightly, and its last time.
+    /// The row with the smallest goes: whether it must not be lost lightly, and its last time.
     fn weight(&self) -> (bool, Duration);
 }
 

@@ -1,5 +1,5 @@
-//! Who reads the answer that a visitor has to log in: a person, who can follow a redirect to another
-//! site, or a script or program, which can only be told.
+//! Who reads the answer that a visitor has to log in: a person, who can follow a redirect to
+//! another site, or a script or program, which can only be told.
 
 use crate::http::Request;
 

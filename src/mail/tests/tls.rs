@@ -13,8 +13,8 @@ use crate::mail::courier::Schedule;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{again, finish, impatient, mail_to, names, with_schedule};
 
-/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it, where `names` may be
-/// empty.
+/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it, where `names` may
+/// be empty.
 fn make_certificate(dir: &Path, is_ca: IsCa, names: &[&str]) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();

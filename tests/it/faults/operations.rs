@@ -26,7 +26,7 @@ pub(crate) struct Operation {
     pub(crate) look: fn(&Cast) -> Facts,
     pub(crate) before: &'static [&'static str],
     pub(crate) after: &'static [&'static str],
-    /// What else may be true if success was not answered: all is saved, and the browser was not told.
+    /// What else may be true if success was not answered: all is saved, and the browser not told.
     pub(crate) between: Option<&'static [&'static str]>,
 }
 

@@ -68,7 +68,7 @@ impl Head {
     }
 }
 
-/// Answers one request, with its head and what was behind it as text unless its path says otherwise.
+/// Answers one request, with its head and what followed as text unless its path says otherwise.
 fn answer(mut socket: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut reader = BufReader::new(socket.try_clone().ok()?);

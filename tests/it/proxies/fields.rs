@@ -4,8 +4,8 @@
 use crate::harness::Answer;
 use crate::proxies::{APP, Deployment, Kind, LOGIN};
 
-/// The fields of a head as a program hears them that takes them for variables, as CGI does: names of
-/// letters and digits, and an underscore for all else.
+/// The fields of a head as a program hears them that takes them for variables, as CGI does: names
+/// of letters and digits, and an underscore for all else.
 fn as_cgi(head: &str) -> Vec<(String, String)> {
     let fields = head.lines().skip(1).take_while(|line| !line.is_empty());
     let variable = |c: char| match c.to_ascii_uppercase() {
@@ -209,8 +209,8 @@ fn no_field_that_begins_like_an_identity_reaches_the_application() {
     }
 }
 
-/// Fields behind a body, as nginx and Caddy pass none on; HAProxy's configuration says that it does,
-/// and is told not to from the version on that can.
+/// Fields behind a body, as nginx and Caddy pass none on; HAProxy's configuration says that it
+/// does, and is told not to from the version on that can.
 #[test]
 fn no_field_behind_a_body_reaches_the_application() {
     for kind in [Kind::Nginx, Kind::Caddy] {

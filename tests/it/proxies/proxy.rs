@@ -197,8 +197,8 @@ impl Deployment {
         Wire::Tls(Box::new(StreamOwned::new(connection, socket)))
     }
 
-    /// Sends a head to `host` as it is, but for the `Host` field, and reads the answer's head and as
-    /// much of its body as it says there is. The connection may stay open.
+    /// Sends a head to `host` as it is, but for the `Host` field, and reads the answer's head and
+    /// as much of its body as it says there is. The connection may stay open.
     pub(crate) fn raw(&self, host: &str, line: &str, fields: &[&str]) -> (Wire, Answer) {
         let mut head = format!("{line} HTTP/1.1\r\nHost: {host}:{}\r\n", self.port);
         for field in fields {

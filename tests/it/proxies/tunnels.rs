@@ -230,8 +230,8 @@ fn no_method_that_tunnels_or_tells_reaches_the_application() {
     }
 }
 
-/// auth_user refuses these methods as well. A proxy that asked would depend on that, so here it would
-/// be told yes to everything.
+/// auth_user refuses these methods as well. A proxy that asked would depend on that, so here it
+/// would be told yes to everything.
 #[test]
 fn no_method_that_tunnels_or_tells_is_even_asked_about() {
     for kind in Kind::ALL {

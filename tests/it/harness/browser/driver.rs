@@ -24,8 +24,8 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// On a machine under load a driver or its browser sometimes ends while it starts, before it has
-    /// seen anything of ours. Then others are started in their place, and who fails thrice is shown.
+    /// On a machine under load a driver or its browser sometimes ends while it starts, before it
+    /// has seen anything of ours. Others are then started instead, and who fails thrice is shown.
     pub(super) fn start(arguments: &[String], preferences: &Value) -> Self {
         let started = (0..3).find_map(|_| {
             let driver = Self::try_start(arguments, preferences);
