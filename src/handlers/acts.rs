@@ -1,11 +1,11 @@
 //! What changes one's own account for good: each asks for the password, a code, or both.
 
-use crate::accounts::Account;
 use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
+use crate::accounts::{Account, Accounts};
 use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::account::on_account_page;
@@ -212,35 +212,36 @@ impl Act<'_> {
         self,
         change: impl FnOnce(&mut Account) -> T + Send + 'static,
     ) -> Result<(Accepted, T), Refusal> {
+        self.judge_and(change, |_, _| ())
+    }
+
+    /// The act that ends the account.
+    fn judge_and_remove(self) -> Result<(), Refusal> {
+        let remove = |accounts: &mut Accounts, username: &str| {
+            accounts.remove(username);
+        };
+        self.judge_and(|_| (), remove).map(|_| ())
+    }
+
+    fn judge_and<T: Send + 'static>(
+        self,
+        change: impl FnOnce(&mut Account) -> T + Send + 'static,
+        and: fn(&mut Accounts, &str),
+    ) -> Result<(Accepted, T), Refusal> {
         let Self {
+            begun,
             grounds,
             typed,
             device,
             now,
-            ..
         } = self;
-        let judged = self.begun.judge(
+        let judged = begun.judge_and(
             move |account| grounds.hold(account),
             move |account| {
                 let accepted = account.accept_code(&typed, device, now)?;
                 Ok((accepted, change(account)))
             },
-        )?;
-        judged.map_err(|why| Outcome::from(why).into())
-    }
-
-    /// The act that ends the account.
-    fn judge_and_remove(self) -> Result<(), Refusal> {
-        let Self {
-            grounds,
-            typed,
-            device,
-            now,
-            ..
-        } = self;
-        let judged = self.begun.judge_and_remove(
-            move |account| grounds.hold(account),
-            move |account| account.accept_code(&typed, device, now).map(|_| ()),
+            and,
         )?;
         judged.map_err(|why| Outcome::from(why).into())
     }

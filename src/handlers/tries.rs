@@ -143,18 +143,9 @@ impl Begun<'_> {
         self.judge_and(is_still, change, |_, _| ())
     }
 
-    /// As [`Begun::judge`], and a right one has the account removed in the same save.
-    pub(super) fn judge_and_remove(
-        self,
-        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
-        change: impl FnOnce(&mut Account) -> Judged<()> + Send + 'static,
-    ) -> Result<Judged<()>, Refusal> {
-        self.judge_and(is_still, change, |accounts, username| {
-            accounts.remove(username);
-        })
-    }
-
-    fn judge_and<T: Send + 'static>(
+    /// As [`Begun::judge`], and for a right one `and` is done in the same save, to the account of
+    /// this name.
+    pub(super) fn judge_and<T: Send + 'static>(
         self,
         is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
         change: impl FnOnce(&mut Account) -> Judged<T> + Send + 'static,
