@@ -1,0 +1,203 @@
+//! Slips in the names of fields: `disbled` would be kept as somebody else's field, and the account
+//! stay open, without a word.
+//!
+//! The reader does not know where a field stood, so the text is gone through once more, but only if
+//! there is something to look for.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::accounts::kept::Unknown;
+use crate::accounts::{Account, Accounts};
+use crate::store::json;
+
+mod reader;
+#[cfg(test)]
+mod tests;
+
+/// Most slips that are told one by one: one made by a script may be in every account.
+const MAX_TOLD: usize = 50;
+
+/// Longest name from which one letter may differ; two in longer ones.
+const SHORT: usize = 5;
+
+/// What an object holds, so far as it is known here.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Objects or lists of objects, by the names of the fields they are in.
+    Fields(&'static [(&'static str, Shape)]),
+    /// The same for each name, which is anybody's choice.
+    Names(&'static [(&'static str, Shape)]),
+    /// When an account was made.
+    Created,
+    Other,
+}
+
+use Shape::{Fields, Names, Other};
+
+const FILE: &[(&str, Shape)] = &[("version", Other), ("users", Names(ACCOUNT))];
+
+const ACCOUNT: &[(&str, Shape)] = &[
+    ("email", Other),
+    ("password", Other),
+    ("created", Shape::Created),
+    ("groups", Other),
+    ("totp", Fields(&[("secret", Other), ("last_step", Other)])),
+    ("recovery_codes", Other),
+    ("disabled", Other),
+    ("generation", Other),
+    ("kept_session", Other),
+    ("mailed_passwords", Fields(MAILED)),
+    // Of an earlier version.
+    ("mailed_password", Fields(MAILED)),
+    ("mails", Fields(&[("at", Other), ("network", Other)])),
+    ("wrong_codes", Fields(WRONG_CODES)),
+    ("devices", Fields(DEVICE)),
+    (
+        "networks",
+        Fields(&[("network", Other), ("last_login", Other)]),
+    ),
+    ("registered", Other),
+    ("seal", Other),
+];
+
+const MAILED: &[(&str, Shape)] = &[("digest", Other), ("expires", Other)];
+
+const WRONG_CODES: &[(&str, Shape)] = &[("count", Other), ("last", Other)];
+
+const DEVICE: &[(&str, Shape)] = &[
+    ("id", Other),
+    ("created", Other),
+    ("last_used", Other),
+    ("agent", Other),
+    ("wrong_codes", Fields(WRONG_CODES)),
+];
+
+/// A field that looks like a slip.
+pub(super) struct Slip {
+    /// Line and column of the first quote of its name, in characters from 1.
+    pub(super) place: (usize, usize),
+    found: String,
+    /// The field that may be meant; none if it is the value that cannot be read.
+    pub(super) meant: Option<&'static str>,
+}
+
+impl fmt::Display for Slip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((line, column), found) = (self.place, &self.found);
+        write!(f, "line {line}, column {column}: ")?;
+        match self.meant {
+            Some(meant) => write!(f, "{found:?} is no field that is read; is {meant:?} meant?"),
+            None => write!(
+                f,
+                "{found:?} is no time such as 2026-11-22T12:00:00Z; it is not shown"
+            ),
+        }
+    }
+}
+
+/// What there is to say of a users file that was read: its text, the accounts in it, and the names
+/// of its other fields.
+pub(super) fn said_of_file<'a>(
+    text: &[u8],
+    accounts: &Accounts,
+    mut others: impl Iterator<Item = &'a String>,
+) -> Vec<String> {
+    let mut known = Suspicion::default();
+    let suspicious = others.any(|name| known.is_aroused(name))
+        || accounts.iter().any(|account| {
+            account.created.is_unreadable()
+                || unknown(account)
+                    .flat_map(|fields| fields.keys())
+                    .any(|name| known.is_aroused(name))
+        });
+    if !suspicious {
+        return Vec::new();
+    }
+    let (slips, more) = in_text(text);
+    let mut said: Vec<String> = slips.iter().map(ToString::to_string).collect();
+    if more > 0 {
+        said.push(format!("there are {more} more slips like these"));
+    }
+    said
+}
+
+/// The first slips in a text, as far as it is JSON, and how many more there are.
+pub(super) fn in_text(text: &[u8]) -> (Vec<Slip>, usize) {
+    let mut slips = reader::slips(text);
+    let more = slips.len().saturating_sub(MAX_TOLD);
+    slips.truncate(MAX_TOLD);
+    let place = |(at, found, meant)| Slip {
+        place: json::place_in(text, at),
+        found,
+        meant,
+    };
+    (slips.into_iter().map(place).collect(), more)
+}
+
+/// The fields of an account that nobody knows, at every depth.
+fn unknown(account: &Account) -> impl Iterator<Item = &Unknown> {
+    let devices = account.devices.iter();
+    let own = [&account.other, &account.wrong_codes.other];
+    own.into_iter()
+        .chain(account.totp.iter().map(|totp| &totp.other))
+        .chain(devices.flat_map(|device| [&device.other, &device.wrong_codes.other]))
+        .chain(account.mailed_passwords.iter().map(|mailed| &mailed.other))
+        .chain(account.mails.iter().map(|mail| &mail.other))
+        .chain(account.networks.iter().map(|network| &network.other))
+}
+
+/// Whether a name is near to any field at all, wherever that belongs. Many accounts have the same
+/// unknown fields, so each is looked at once.
+#[derive(Default)]
+struct Suspicion<'a>(HashMap<&'a str, bool>);
+
+impl<'a> Suspicion<'a> {
+    fn is_aroused(&mut self, name: &'a str) -> bool {
+        *self
+            .0
+            .entry(name)
+            .or_insert_with(|| is_near_any(name, FILE) || is_near_any(name, ACCOUNT))
+    }
+}
+
+fn is_near_any(name: &str, fields: &[(&str, Shape)]) -> bool {
+    fields.iter().any(|(known, shape)| {
+        let within = match shape {
+            Fields(fields) => is_near_any(name, fields),
+            _ => false,
+        };
+        within || (name != *known && is_near(name, known))
+    })
+}
+
+/// Whether one may be a slip for the other: in one letter, or two of a longer name, that are left
+/// out, put in, exchanged or swapped. Written in the other case, whatever part of it, is one slip.
+fn is_near(name: &str, known: &str) -> bool {
+    let most = if known.len() <= SHORT { 1 } else { 2 };
+    if name.chars().count().abs_diff(known.chars().count()) > most {
+        return false;
+    }
+    let in_other_case = usize::from(name.chars().any(char::is_uppercase));
+    distance(&name.to_lowercase(), known) + in_other_case <= most
+}
+
+/// How many letters have to be put in, left out, exchanged or swapped with their neighbour.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let exchanged = above[j] + usize::from(a != b);
+            let mut least = exchanged.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && one[i - 1] == *b && *a == other[j - 1] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[other.len()]
+}
