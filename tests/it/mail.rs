@@ -569,8 +569,9 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
     });
 }
 
-#[test]
-fn nobody_waits_for_a_mail_server_that_says_nothing() {
+/// A mail server that says nothing to a client before it is told that it may: it, who tells that one
+/// has come, and who is told.
+fn silent_sink() -> (Sink, Receiver<()>, Sender<()>) {
     let (came, comes) = channel();
     let (speak, may_speak) = channel::<()>();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -578,6 +579,12 @@ fn nobody_waits_for_a_mail_server_that_says_nothing() {
         let _ = came.send(());
         let _ = may_speak.recv();
     });
+    (sink, comes, speak)
+}
+
+#[test]
+fn nobody_waits_for_a_mail_server_that_says_nothing() {
+    let (sink, comes, speak) = silent_sink();
     let server = Server::start_with(&["--smtp", &sink.url()]);
     let visitor = Visitor::program(&server);
     visitor.register("alice");
@@ -595,13 +602,7 @@ fn nobody_waits_for_a_mail_server_that_says_nothing() {
 
 #[test]
 fn the_mail_being_sent_at_the_end_is_sent_once_and_its_file_goes() {
-    let (came, comes) = channel();
-    let (speak, may_speak) = channel::<()>();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let sink = Sink::on(listener, Tls::Never, move || {
-        let _ = came.send(());
-        let _ = may_speak.recv();
-    });
+    let (sink, comes, speak) = silent_sink();
     let mut server = Server::start_with(&["--smtp", &sink.url()]);
     let visitor = Visitor::program(&server);
     visitor.register("alice");

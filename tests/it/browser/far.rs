@@ -58,20 +58,26 @@ fn a_browser_that_says_only_its_origin_says_ours() {
     browser.says("This request came from another site.");
 }
 
-#[test]
-fn a_log_out_leaves_the_cookies_of_sibling_hosts() {
-    let domain = "example.test";
+/// A login that shares its session with the hosts of a domain, one of them somebody else's, the
+/// authenticator of its one account, and a browser that is at the login.
+fn shared_domain() -> (Server, Stranger, Authenticator, Browser) {
     let server = Server::start_with(&[
         "--public-url",
         "https://auth.example.test",
         "--cookie-domain",
-        domain,
+        "example.test",
     ]);
     let stranger = Stranger::start();
     let (_, phone) = Visitor::with_account(&server, "alice");
     let mut browser = Browser::trusting(&server, &[&stranger.certificate], true);
     browser.base = format!("https://auth.example.test:{}", server.port);
-    let hosts = ["app.example.test", "deep.app.example.test", domain];
+    (server, stranger, phone, browser)
+}
+
+#[test]
+fn a_log_out_leaves_the_cookies_of_sibling_hosts() {
+    let (_server, stranger, phone, browser) = shared_domain();
+    let hosts = ["app.example.test", "deep.app.example.test", "example.test"];
     for host in hosts {
         browser.open(&stranger.at(host, "/"));
         browser.run("document.cookie = 'own=1; Secure; Path=/'");
@@ -103,17 +109,7 @@ fn a_log_out_leaves_the_cookies_of_sibling_hosts() {
 
 #[test]
 fn what_stands_behind_the_hash_comes_back_with_who_logs_in() {
-    let domain = "example.test";
-    let server = Server::start_with(&[
-        "--public-url",
-        "https://auth.example.test",
-        "--cookie-domain",
-        domain,
-    ]);
-    let stranger = Stranger::start();
-    let (_, phone) = Visitor::with_account(&server, "alice");
-    let mut browser = Browser::trusting(&server, &[&stranger.certificate], true);
-    browser.base = format!("https://auth.example.test:{}", server.port);
+    let (server, stranger, phone, browser) = shared_domain();
     for (n, fragment) in ["#/home/42", "#a=b&c=%20d", "#", "#!/x?y#z", "#\u{fc}"]
         .into_iter()
         .enumerate()
