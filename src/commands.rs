@@ -5,12 +5,12 @@ mod configuration;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv6Addr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::clock::Clock;
 use crate::config::{self, Command, Doctor, ProxyConfig};
-use crate::doctor::{self, Question, Verdict};
+use crate::doctor::{self, Patient, Question, Verdict};
 use crate::log::complain;
 use crate::proxy_config;
 use crate::terminal::{self, Echo};
@@ -39,7 +39,7 @@ fn print_configuration(asked: &ProxyConfig) -> ExitCode {
     let (files, applications) = match made {
         Ok(made) => made,
         Err(why) => {
-            return misused(&why, config::PROXY_CONFIG_EXAMPLE);
+            return misused(&why, &asked.example());
         }
     };
     let done = match &asked.dir {
@@ -61,23 +61,12 @@ fn has_ipv6() -> bool {
 }
 
 fn call_doctor(asked: &Doctor) -> ExitCode {
-    let misused = |why: String| misused(&why, config::DOCTOR_EXAMPLE);
     let mut patient = match asked.patient() {
         Ok(patient) => patient,
-        Err(why) => return misused(why),
+        Err(why) => return misused(&why, config::DOCTOR_EXAMPLE),
     };
-    let read = |path: &Option<PathBuf>| path.as_ref().map(|path| read_small(path)).transpose();
-    let files = read(&asked.ca).and_then(|ca| {
-        let cookie = read(&asked.cookie_file)?;
-        Ok((ca, cookie, read(&asked.old_cookie_file)?))
-    });
-    match files {
-        Ok((ca, cookie, old)) => {
-            patient.trusted = ca.map(String::into_bytes);
-            patient.cookie = cookie.as_deref().map(doctor::cookie);
-            patient.old_cookie = old.as_deref().map(doctor::cookie);
-        }
-        Err(why) => return misused(why),
+    if let Err(missing) = read_files(asked, &mut patient) {
+        return misused(&missing.what, missing.hint);
     }
     let now = || Clock::start().now().wall;
     let mut asked_here = ask;
@@ -88,15 +77,9 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     };
     let findings = match doctor::examine(&patient, ask, now) {
         Ok(findings) => findings,
-        Err(error) => {
-            complain(
-                &format!("cannot reach {}: {error}", patient.host),
-                Some(
-                    "see whether the name is right; --connect ADDR:PORT says where it is, --ca FILE \
-                     which certificate to trust",
-                ),
-            );
-            return ExitCode::FAILURE;
+        Err(why) => {
+            complain(&why.what, Some(&why.hint));
+            return ExitCode::from(if why.is_wrong_call { 2 } else { 1 });
         }
     };
     let mut out = io::stdout().lock();
@@ -120,7 +103,44 @@ fn ask(question: Question) -> io::Result<String> {
     }
 }
 
-/// A file of a line or a few certificates.
-fn read_small(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"))
+/// A file that the operator named, and that does not do.
+struct Missing {
+    what: String,
+    hint: &'static str,
+}
+
+const COOKIE_HINT: &str =
+    "give the path of a file with the value of the cookie __Secure-session in it";
+
+fn read_files(asked: &Doctor, patient: &mut Patient) -> Result<(), Missing> {
+    let ca = "give the path of a file with certificates in PEM";
+    patient.trusted = read_small("--ca", asked.ca.as_ref(), ca)?.map(String::into_bytes);
+    patient.cookie = read_cookie("--cookie-file", asked.cookie_file.as_ref())?;
+    patient.old_cookie = read_cookie("--old-cookie-file", asked.old_cookie_file.as_ref())?;
+    Ok(())
+}
+
+fn read_cookie(flag: &str, path: Option<&PathBuf>) -> Result<Option<String>, Missing> {
+    let cookie = read_small(flag, path, COOKIE_HINT)?.map(|text| doctor::cookie(&text));
+    match (cookie, path) {
+        (Some(cookie), Some(path)) if cookie.is_empty() => Err(Missing {
+            what: format!("{path:?}, named by {flag}, has no cookie in it"),
+            hint: COOKIE_HINT,
+        }),
+        (cookie, _) => Ok(cookie),
+    }
+}
+
+/// A file of a line or a few certificates, if one was named by this flag.
+fn read_small(
+    flag: &str,
+    path: Option<&PathBuf>,
+    hint: &'static str,
+) -> Result<Option<String>, Missing> {
+    let Some(path) = path else { return Ok(None) };
+    let read = fs::read_to_string(path);
+    read.map(Some).map_err(|error| Missing {
+        what: format!("cannot read {path:?}, named by {flag}: {error}"),
+        hint,
+    })
 }

@@ -18,7 +18,7 @@ mod commands;
 mod told;
 
 pub use self::commands::{Command, Doctor, ProxyConfig};
-pub use self::told::{DOCTOR_EXAMPLE, PROXY_CONFIG_EXAMPLE, Refused, clean};
+pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
+use crate::config::told::proxy_config_example;
 use crate::config::{address, domain, origin};
 use crate::doctor::Patient;
 use crate::proxy_config::{self, Application, Proxy, Wanted};
@@ -44,12 +45,23 @@ pub struct Doctor {
     pub old_cookie_file: Option<PathBuf>,
 
     /// The port the application listens on, where strangers must not reach it
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port)]
     upstream_port: Option<u16>,
 
     /// Where the host is, in place of what its name says
-    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = reachable)]
     connect: Option<SocketAddr>,
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "not a port from 1 to 65535".to_owned())
+}
+
+/// An address to connect to: no port 0, which only who listens may name.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    port(&address.port().to_string()).map(|_| address)
 }
 
 impl Doctor {
@@ -79,6 +91,7 @@ impl Doctor {
 #[derive(Args)]
 pub struct ProxyConfig {
     /// Which proxy
+    #[arg(ignore_case = true)]
     proxy: Known,
 
     /// The host of an application and where it listens; repeat it for more of them
@@ -170,6 +183,12 @@ impl ProxyConfig {
             Known::Haproxy => Proxy::Haproxy,
             Known::Traefik => Proxy::Traefik,
         }
+    }
+
+    /// What a right call looks like, for the same proxy.
+    pub fn example(&self) -> String {
+        let proxy = self.proxy.to_possible_value();
+        proxy_config_example(proxy.as_ref().map_or("caddy", |proxy| proxy.get_name()))
     }
 
     fn applications(&self) -> Result<Vec<Application>, String> {

@@ -204,6 +204,21 @@ fn other_wrong_calls_say_what_and_what_to_do() {
             "apache",
             "auth_user proxy-config caddy --app",
         ),
+        (
+            &["proxy-config", "nginx"],
+            "--app",
+            "auth_user proxy-config nginx --app",
+        ),
+        (
+            &["proxy-config", "haproxy", "--app", "a.example.com=x"],
+            "ADDR:PORT",
+            "auth_user proxy-config haproxy --app",
+        ),
+        (
+            &["proxy-config", "--frobnicate", "Traefik"],
+            "--frobnicate",
+            "auth_user proxy-config traefik --app",
+        ),
         (&["doctor", "app"], "app", "auth_user doctor https://"),
     ] {
         let (what, hint) = wrong(arguments);

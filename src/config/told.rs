@@ -13,8 +13,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 /// Longest part of a value that is shown again, in characters.
 const SHOWN: usize = 100;
 
-/// A value for each flag, for the hint of a wrong one.
-pub(super) const EXAMPLES: [(&str, &str); 18] = [
+/// A value for each flag, for the hint of a wrong one; of the commands' own flags for those that the
+/// example of a whole call does not show.
+pub(super) const EXAMPLES: [(&str, &str); 22] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -33,11 +34,18 @@ pub(super) const EXAMPLES: [(&str, &str); 18] = [
     ("--registrations-per-hour", "60"),
     ("--compat", "true"),
     ("--log", "json"),
+    ("--upstream-port", "9000"),
+    ("--connect", "203.0.113.7:443"),
+    ("--ca", "/etc/ssl/house.pem"),
+    ("--cookie-file", "session.txt"),
 ];
 
-/// Hints for wrong calls of commands.
-pub const PROXY_CONFIG_EXAMPLE: &str =
-    "for instance auth_user proxy-config caddy --app app.example.com=127.0.0.1:9000";
+/// The hint for a wrong call of `proxy-config` for this proxy.
+pub(super) fn proxy_config_example(proxy: &str) -> String {
+    format!("for instance auth_user proxy-config {proxy} --app app.example.com=127.0.0.1:9000")
+}
+
+/// The hint for a wrong call of `doctor`.
 pub const DOCTOR_EXAMPLE: &str = "for instance auth_user doctor https://app.example.com";
 
 /// Why there is no configuration.
@@ -68,12 +76,12 @@ impl Told {
         mut arguments: Vec<OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
-        let call = whole_call(&arguments);
+        let call = whole_call(command, &arguments);
         let bare = without_variables(command.clone());
         let parse = |arguments: &[OsString]| bare.clone().try_get_matches_from(arguments);
         let mut matches = parse(&arguments).map_err(|error| {
             if error.use_stderr() {
-                return wrong(&error, None, call);
+                return wrong(&error, None, &call);
             }
             // Help names the variables too.
             let asked = command.clone().try_get_matches_from(&arguments).err();
@@ -87,7 +95,7 @@ impl Told {
             arguments.insert(end, argument);
             matches = parse(&arguments).map_err(|error| match error.kind() {
                 ErrorKind::ArgumentConflict => both(&error, &name, &flag, &variables),
-                _ => wrong(&error, Some(&name), call),
+                _ => wrong(&error, Some(&name), &call),
             })?;
             variables.insert(flag, name);
         }
@@ -301,14 +309,30 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
     })
 }
 
-/// What a right call looks like, of the command that was named.
-fn whole_call(arguments: &[OsString]) -> &'static str {
-    let named = |name: &str| arguments.iter().skip(1).any(|argument| argument == name);
+/// What a right call looks like, of the command that was named, and for the proxy that was.
+fn whole_call(command: &Command, arguments: &[OsString]) -> String {
+    let named = |name: &str| {
+        let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+        words.any(|word| word.eq_ignore_ascii_case(name))
+    };
     if named("proxy-config") {
-        PROXY_CONFIG_EXAMPLE
+        let proxies = proxies(command);
+        let proxy = proxies.iter().find(|proxy| named(proxy));
+        proxy_config_example(proxy.map_or("caddy", String::as_str))
     } else if named("doctor") {
-        DOCTOR_EXAMPLE
+        DOCTOR_EXAMPLE.to_owned()
     } else {
-        "auth_user --help lists all flags and commands"
+        "auth_user --help lists all flags and commands".to_owned()
     }
+}
+
+/// The proxies that there are configurations for.
+fn proxies(command: &Command) -> Vec<String> {
+    let command = command.find_subcommand("proxy-config");
+    let argument = command.and_then(|command| command.get_positionals().next());
+    let values = argument.map(Arg::get_possible_values).unwrap_or_default();
+    values
+        .iter()
+        .map(|value| value.get_name().to_owned())
+        .collect()
 }

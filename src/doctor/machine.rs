@@ -10,13 +10,20 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// What the tables call a socket that listens.
 const LISTENING: &str = "0A";
 
-/// An address where others reach a port of this machine; none if it listens on loopback only, or
-/// nowhere.
+/// Where something listens on a port of this machine.
+pub(super) enum Listens {
+    Nowhere,
+    /// On loopback only.
+    Locally,
+    /// Where others reach it, for instance here.
+    Openly(IpAddr),
+}
+
 ///
 /// # Errors
 ///
 /// This machine does not tell.
-pub(super) fn open_at(port: u16) -> io::Result<Option<IpAddr>> {
+pub(super) fn listens(port: u16) -> io::Result<Listens> {
     let mut addresses = Vec::new();
     for path in TABLES {
         match fs::read_to_string(path) {
@@ -26,7 +33,12 @@ pub(super) fn open_at(port: u16) -> io::Result<Option<IpAddr>> {
             Err(error) => return Err(error),
         }
     }
-    Ok(addresses.into_iter().find(|address| !address.is_loopback()))
+    let open = addresses.iter().find(|address| !address.is_loopback());
+    Ok(match open {
+        Some(address) => Listens::Openly(*address),
+        None if addresses.is_empty() => Listens::Nowhere,
+        None => Listens::Locally,
+    })
 }
 
 /// The addresses a port listens on, by one such table. Unspecified stands for all of them.

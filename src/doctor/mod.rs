@@ -91,15 +91,14 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 ///
-/// The proxy cannot be reached at all.
+/// [`NotExamined`].
 pub fn examine(
     patient: &Patient,
     ask: Option<Ask<'_>>,
     now: impl FnOnce() -> u64,
-) -> io::Result<Vec<Finding>> {
-    let trust = Trust::new(patient.trusted.as_deref())?;
-    let wire = Wire::to(&patient.host, patient.port, patient.connect, &trust)?;
-    let stranger = wire.send(&get("/", &wire.authority(), &[]))?;
+) -> Result<Vec<Finding>, NotExamined> {
+    let trust = Trust::new(patient.trusted.as_deref()).map_err(NotExamined::untrusted)?;
+    let (wire, stranger) = reach(patient, &trust)?;
     let now = now();
     let visit = Visit {
         wire,
@@ -107,6 +106,9 @@ pub fn examine(
         public_url: patient.public_url.clone(),
         mark: HEXLOWER.encode(&token::random::<8>()),
     };
+    if visit.is_the_login() {
+        return Err(NotExamined::the_login(patient));
+    }
     let mut findings = visit.as_a_stranger();
     match ask.filter(|_| patient.cookie.is_none()) {
         Some(ask) => findings.extend(visit.as_a_guest(patient, &trust, ask)),
@@ -125,6 +127,54 @@ pub fn examine(
     Ok(findings)
 }
 
+/// The way to the host, and what it answers to a stranger.
+fn reach(patient: &Patient, trust: &Trust) -> Result<(Wire, Answer), NotExamined> {
+    let host = &patient.host;
+    let wire = Wire::to(host, patient.port, patient.connect, trust);
+    let wire = wire.map_err(|error| NotExamined::unreached(host, &error, UNKNOWN.to_owned()))?;
+    let stranger = wire.send(&get("/", &wire.authority(), &[]));
+    let stranger = stranger
+        .map_err(|error| NotExamined::unreached(host, &error, wire.what_to_do_about(&error)))?;
+    Ok((wire, stranger))
+}
+
+/// What to do about a name that leads nowhere.
+const UNKNOWN: &str = "see whether the name is right; --connect ADDR:PORT says where the host is";
+
+/// Why there is no report.
+pub struct NotExamined {
+    pub what: String,
+    pub hint: String,
+    /// Whether it is the call that is wrong, and not the site.
+    pub is_wrong_call: bool,
+}
+
+impl NotExamined {
+    fn unreached(host: &str, error: &io::Error, hint: String) -> Self {
+        Self {
+            what: format!("cannot reach {host}: {error}"),
+            hint,
+            is_wrong_call: false,
+        }
+    }
+
+    fn untrusted(error: io::Error) -> Self {
+        Self {
+            what: format!("cannot tell which certificate to trust: {error}"),
+            hint: "give a file with certificates in PEM: --ca /etc/ssl/house.pem".to_owned(),
+            is_wrong_call: true,
+        }
+    }
+
+    fn the_login(patient: &Patient) -> Self {
+        Self {
+            what: format!("{} is the login itself, not an application", patient.host),
+            hint: "give an application that it guards, such as https://app.example.com".to_owned(),
+            is_wrong_call: true,
+        }
+    }
+}
+
 /// Why the checks with a session are skipped where standard input is no terminal.
 const NO_COOKIE: &str = "run this at a terminal, where it can ask for a name, a password and a code, or give the session of a test account with --cookie-file";
 
@@ -140,6 +190,26 @@ struct Visit {
 }
 
 impl Visit {
+    /// Whether what was named is no application but the login that guards them: as it was said, or
+    /// by what only the login has.
+    fn is_the_login(&self) -> bool {
+        if let Some(login) = &self.public_url {
+            return self.is_here(login);
+        }
+        let leads_within = self.led_to("/", &self.stranger);
+        let leads_within = leads_within.is_some_and(|to| self.is_here(&to));
+        if self.stranger.status != 200 && !leads_within {
+            return false;
+        }
+        let is_well = |answer: Answer| answer.status == 200 && answer.body() == "ok";
+        let change = "/.well-known/change-password";
+        self.ask("/healthz", &[]).is_ok_and(is_well)
+            && self.ask(change, &[]).is_ok_and(|answer| {
+                let to = self.led_to(change, &answer);
+                to.is_some_and(|to| self.is_here(&to) && to.path() == "/account/password")
+            })
+    }
+
     fn ask(&self, target: &str, fields: &[String]) -> io::Result<Answer> {
         self.send("GET", target, fields)
     }

@@ -6,7 +6,7 @@ use time::macros::format_description;
 use url::Url;
 
 use crate::doctor::wire::Answer;
-use crate::doctor::{Finding, Visit, fail, get, pass, session, skip};
+use crate::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
 
 /// Fields that some proxy or application takes for what was asked for, and by whom.
 pub(super) const FORWARDING: [&str; 12] = [
@@ -57,7 +57,7 @@ const MIN_HSTS: u64 = 31_536_000;
 
 impl Visit {
     pub(super) fn as_a_stranger(&self) -> Vec<Finding> {
-        vec![
+        let findings = [
             self.stranger_is_kept_out(),
             self.every_path_is_guarded(),
             self.identity_is_not_believed(),
@@ -65,7 +65,25 @@ impl Visit {
             self.hosts_have_one_meaning(),
             self.malformed_targets_are_refused(),
             self.forged_session_is_refused(),
-        ]
+        ];
+        findings.map(|finding| self.if_it_works(finding)).into()
+    }
+
+    /// A finding, but no pass by a site that answers nobody.
+    pub(super) fn if_it_works(&self, finding: Finding) -> Finding {
+        match finding.verdict {
+            Verdict::Pass if is_broken(&self.stranger) => skip(
+                finding.what,
+                format!("everybody is answered by {}", self.stranger.status),
+            ),
+            _ => finding,
+        }
+    }
+
+    /// Whether a URL leads to the host that is examined.
+    pub(super) fn is_here(&self, url: &Url) -> bool {
+        let here = Url::parse(&self.address("/"));
+        here.is_ok_and(|here| here.origin() == url.origin())
     }
 
     /// Where the login is: as told, or where `/` leads.
@@ -76,7 +94,7 @@ impl Visit {
     }
 
     /// Where an answer to a request for `target` sends the browser.
-    fn led_to(&self, target: &str, answer: &Answer) -> Option<Url> {
+    pub(super) fn led_to(&self, target: &str, answer: &Answer) -> Option<Url> {
         let asked = Url::parse(&self.address(target)).ok()?;
         asked.join(answer.field("location")?).ok()
     }
@@ -117,9 +135,7 @@ impl Visit {
             Ok(()) => pass(what),
             Err(how) => fail(
                 what,
-                format!(
-                    "GET / without a cookie {how}; ask auth_user before the application, for every path"
-                ),
+                format!("GET / without a cookie {how}; {}", remedy(&self.stranger)),
             ),
         }
     }
@@ -129,21 +145,19 @@ impl Visit {
         let what = "every other path leads a stranger to the login too";
         let mut targets = vec![format!("/{0}/{0}/{0}", self.mark)];
         let next = self.led_to("/", &self.stranger);
-        let here = Url::parse(&self.address("/")).ok();
-        let here = here.map(|url| url.origin());
-        targets.extend(next.filter(|next| Some(next.origin()) == here).map(|next| {
+        targets.extend(next.filter(|next| self.is_here(next)).map(|next| {
             let query = next.query().map(|query| format!("?{query}"));
             format!("{}{}", next.path(), query.unwrap_or_default())
         }));
         for target in targets {
-            let how = match self.ask(&target, &[]) {
-                Ok(answer) => self.turned_away(&target, &answer),
-                Err(error) => Err(format!("is not answered: {error}")),
+            let (how, remedy) = match self.ask(&target, &[]) {
+                Ok(answer) => (self.turned_away(&target, &answer), remedy(&answer)),
+                Err(error) => (Err(format!("is not answered: {error}")), ASK),
             };
             if let Err(how) = how {
                 return fail(
                     what,
-                    format!("GET {target} without a cookie {how}; ask auth_user for every path"),
+                    format!("GET {target} without a cookie {how}; {remedy}"),
                 );
             }
         }
@@ -254,7 +268,7 @@ impl Visit {
             );
         };
         match self.ask("/", &[session(cookie)]) {
-            Ok(answer) if answer.is_like(&self.stranger) => pass(what),
+            Ok(answer) if answer.is_like(&self.stranger) => self.if_it_works(pass(what)),
             _ => fail(
                 what,
                 "an old cookie still opens the application; do not cache auth_user's answers",
@@ -340,6 +354,24 @@ impl Visit {
             )
         }
     }
+}
+
+/// What to do about a stranger who gets in.
+const ASK: &str = "ask auth_user before the application, for every path";
+
+/// What to do about an answer to a stranger that is no way to the login.
+fn remedy(answer: &Answer) -> &'static str {
+    if is_broken(answer) {
+        "the proxy gets no answer from auth_user: see whether it runs, and listens where the proxy \
+         asks"
+    } else {
+        ASK
+    }
+}
+
+/// Whether a proxy says that something behind it fails: it neither lets in nor keeps out.
+pub(super) fn is_broken(answer: &Answer) -> bool {
+    answer.status >= 500
 }
 
 /// The three numbers a version begins with.

@@ -1,7 +1,8 @@
 //! What only somebody with a session can see.
 
-use crate::doctor::stranger::FORWARDING;
-use crate::doctor::{Finding, Visit, fail, machine, pass, session, skip};
+use crate::doctor::machine::{self, Listens};
+use crate::doctor::stranger::{FORWARDING, is_broken};
+use crate::doctor::{Finding, Visit, fail, pass, session, skip};
 
 /// Fields that some application takes for who the visitor is.
 const IDENTITY: [&str; 14] = [
@@ -37,6 +38,9 @@ pub(super) const NOT_IN: &str = "the test account does not get in";
 /// The check that all the others here rest on.
 pub(super) const ENTRY: &str = "the test account gets in";
 
+/// What may be wrong with a session that is refused.
+const REFUSED: &str = "its session is refused; is it fresh, the whole value of the cookie, and may the account enter?";
+
 /// The others.
 const IDENTITY_CHECK: &str = "the application gets no identity from the visitor";
 const SESSION_CHECK: &str = "the application does not get the session";
@@ -71,9 +75,17 @@ impl Visit {
             Ok(cookie) => cookie,
             Err(why) => return self.unvisited(skip(ENTRY, why), why),
         };
-        let enters = self.ask("/", &[session(cookie)]);
-        if !enters.is_ok_and(|answer| self.lets_in(&answer)) {
-            let advice = "its session is refused; is it fresh, the whole value of the cookie, and may the account enter?";
+        let advice = match self.ask("/", &[session(cookie)]) {
+            Ok(answer) if self.lets_in(&answer) => None,
+            Ok(answer) if is_broken(&answer) => Some(format!(
+                "GET / with its session is answered by {}; see whether the application runs, and \
+                 listens where the proxy looks for it, and auth_user where it asks",
+                answer.status
+            )),
+            Ok(_) => Some(REFUSED.to_owned()),
+            Err(error) => Some(format!("GET / with its session is not answered: {error}")),
+        };
+        if let Some(advice) = advice {
             return self.unvisited(fail(ENTRY, advice), NOT_IN);
         }
         let mut findings = vec![pass(ENTRY)];
@@ -210,8 +222,18 @@ impl Visit {
         };
         // On this machine everything is in reach; what counts is where the port listens.
         let open = if self.wire.leads_here() {
-            match machine::open_at(port) {
-                Ok(open) => open,
+            match machine::listens(port) {
+                Ok(Listens::Openly(address)) => Some(address),
+                Ok(Listens::Locally) => None,
+                Ok(Listens::Nowhere) => {
+                    return skip(
+                        what,
+                        format!(
+                            "nothing listens on port {port} of this machine; is that the \
+                             application's?"
+                        ),
+                    );
+                }
                 Err(error) => {
                     return skip(
                         what,

@@ -1,7 +1,7 @@
 //! One request, byte by byte, over a connection of its own. Within a time limit, and no more of the
 //! answer than is looked at.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,12 +30,16 @@ pub(super) struct Trust(Arc<ClientConfig>);
 impl Trust {
     /// # Errors
     ///
-    /// `named` is not PEM.
+    /// `named` is not PEM, or has no certificate in it.
     pub(super) fn new(named: Option<&[u8]>) -> io::Result<Self> {
         let machine = trust::of_this_machine();
         let mut all: Vec<_> = machine.into_iter().map(CertificateDer::from).collect();
+        let before = all.len();
         for certificate in rustls_pemfile::certs(&mut named.unwrap_or_default()) {
             all.push(certificate?);
+        }
+        if named.is_some() && all.len() == before {
+            return Err(io::Error::other("there is none in the file of --ca"));
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(all.iter().cloned());
@@ -187,6 +191,31 @@ impl Wire {
         exchange(StreamOwned::new(tls, socket), &limit, sent)
     }
 
+    /// What an operator should do about a request that failed like this.
+    pub(super) fn what_to_do_about(&self, error: &io::Error) -> String {
+        let address = self.address;
+        match error.kind() {
+            ErrorKind::ConnectionRefused => format!(
+                "nothing takes connections at {address}: start the proxy, or say where it is with \
+                 --connect ADDR:PORT"
+            ),
+            ErrorKind::TimedOut
+            | ErrorKind::WouldBlock
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable => format!(
+                "nothing answers at {address}: see whether the proxy is there and no firewall \
+                 before it, or say where it is with --connect ADDR:PORT"
+            ),
+            _ if is_mistrust(error) => "--ca FILE says which certificate to trust, --connect \
+                                        ADDR:PORT where the host is"
+                .to_owned(),
+            _ => format!(
+                "see whether it is the proxy that listens at {address}, and speaks https there; \
+                 --connect ADDR:PORT says where it is"
+            ),
+        }
+    }
+
     /// A GET of `/` without TLS, at another port.
     pub(super) fn ask_plainly(&self, port: u16) -> io::Result<Answer> {
         let socket = connect(SocketAddr::new(self.address.ip(), port))?;
@@ -293,6 +322,12 @@ fn bare(host: &str) -> &str {
     inner
         .filter(|inner| inner.parse::<IpAddr>().is_ok())
         .unwrap_or(host)
+}
+
+/// Whether it is the certificate that was refused.
+fn is_mistrust(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(Error::InvalidCertificate(_)))
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {

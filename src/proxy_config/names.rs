@@ -37,6 +37,14 @@ pub fn host(text: &str) -> Result<String, String> {
 pub fn upstream(text: &str) -> Result<String, String> {
     let wrong = || "not of the form ADDR:PORT".to_owned();
     let (name, port) = match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().to_canonical().is_unspecified() => {
+            return Err(format!(
+                "{ip} is where something listens, not where it is reached: 127.0.0.1:{port} if it \
+                 is on the proxy's machine",
+                ip = address.ip(),
+                port = address.port(),
+            ));
+        }
         Ok(address) => (address.to_string(), address.port()),
         Err(_) => {
             let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -116,6 +124,11 @@ mod tests {
             "127.0.0.1:0",
             "_a:1",
             "::1:80",
+            "0.0.0.0:80",
+            "[::]:80",
+            "[0::0]:80",
+            "[::ffff:0.0.0.0]:80",
+            "0:80",
         ] {
             assert!(upstream(text).is_err(), "{text:?}");
         }

@@ -45,6 +45,14 @@ enum Fault {
     Escapes,
     /// Not a fault: an application that shows nothing of what it is sent.
     Silent,
+    /// auth_user is not there, and the proxy says so to everybody.
+    LoginIsDown(&'static str),
+    /// The application is not there.
+    AppIsDown,
+    /// Not an application's host but the login's, with its first page or, where strangers cannot
+    /// register, the way to another.
+    IsTheLogin,
+    IsAClosedLogin,
 }
 
 const SESSION: &str = "x8Jq2good";
@@ -182,6 +190,11 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
     {
         return with_head("400 Bad Request", "", "");
     }
+    match fault {
+        Fault::LoginIsDown(status) => return with_head(status, "", "\u{0}Oh no."),
+        Fault::IsTheLogin | Fault::IsAClosedLogin => return of_login(target, fault),
+        _ => {}
+    }
     let visitor = field("cookie") == Some(&format!("__Secure-session={SESSION}"));
     let open = match fault {
         Fault::HomeIsOpen => target == "/home",
@@ -192,6 +205,9 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
     };
     if visitor && fault == Fault::Silent {
         return with_head("200 OK", "", "\u{0}Good morning.");
+    }
+    if visitor && fault == Fault::AppIsDown {
+        return with_head("502 Bad Gateway", "", "");
     }
     if visitor || open {
         return shown(head, fault);
@@ -214,6 +230,17 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
         _ => "302 Found",
     };
     with_head(status, &format!("Location: {way}\r\n"), server(fault))
+}
+
+/// What only the login has.
+fn of_login(target: &str, fault: Fault) -> String {
+    let to = |way: &str| with_head("303 See Other", &format!("Location: {way}\r\n"), "");
+    match target {
+        "/" if fault == Fault::IsAClosedLogin => to("/login"),
+        "/.well-known/change-password" => to("/account/password"),
+        "/healthz" => with_head("200 OK", "", "\u{0}ok"),
+        _ => with_head("200 OK", "", "\u{0}Create an account"),
+    }
 }
 
 fn server(fault: Fault) -> &'static str {
@@ -445,6 +472,228 @@ fn an_application_on_this_machine_is_judged_by_where_it_listens() {
         assert!(
             report.contains(&format!("{verdict}  {what}")),
             "{address}\n{report}"
+        );
+    }
+}
+
+#[test]
+fn a_port_on_which_nothing_listens_is_no_pass() {
+    let site = Site::with(Fault::None);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let (connect, ca) = (format!("127.0.0.1:{}", site.port), site.ca());
+    let told = ["--connect", &connect, "--ca", &ca, "--upstream-port", &port];
+
+    let (status, report, _) = site.examine("app.example.test", &told);
+
+    assert_eq!(status, 0, "{report}");
+    let said = format!(
+        "skip  the application cannot be reached past the proxy \u{2014} nothing listens on port {port}"
+    );
+    assert!(report.contains(&said), "{report}");
+}
+
+#[test]
+fn a_call_that_is_wrong_is_refused_with_the_word_and_a_hint_that_fits_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (empty, prose) = (file("empty", " \n"), file("prose", "no certificate"));
+    for (arguments, words, hint) in [
+        (
+            ["--upstream-port", "90O0"],
+            &["--upstream-port", "90O0"][..],
+            "--upstream-port 9000",
+        ),
+        (
+            ["--upstream-port", "0"],
+            &["--upstream-port", "\"0\""],
+            "--upstream-port 9000",
+        ),
+        (
+            ["--upstream-port", "90000"],
+            &["--upstream-port", "90000"],
+            "--upstream-port 9000",
+        ),
+        (
+            ["--upstream-port", "https"],
+            &["--upstream-port", "https"],
+            "--upstream-port 9000",
+        ),
+        (
+            ["--connect", "127.0.0.1:0"],
+            &["--connect", "127.0.0.1:0"],
+            "--connect 203.",
+        ),
+        (
+            ["--connect", "127.0.0.1:44e3"],
+            &["--connect", "44e3"],
+            "--connect 203.",
+        ),
+        (
+            ["--connect", "127.0.0.1:70000"],
+            &["--connect", "70000"],
+            "--connect 203.",
+        ),
+        (
+            ["--cookie-file", "/nope"],
+            &["--cookie-file", "/nope"],
+            "value of the cookie",
+        ),
+        (
+            ["--old-cookie-file", "/nope"],
+            &["--old-cookie-file"],
+            "value of the cookie",
+        ),
+        (
+            ["--cookie-file", &empty],
+            &["--cookie-file", "empty"],
+            "value of the cookie",
+        ),
+        (["--ca", "/nope"], &["--ca", "/nope"], "certificates in PEM"),
+        (
+            ["--ca", &prose],
+            &["--ca", "certificate"],
+            "certificates in PEM",
+        ),
+    ] {
+        let (status, out, err) = Setup::bare()
+            .with(&["doctor", "https://app.example.test"])
+            .with(&arguments)
+            .run();
+
+        assert_eq!(
+            (status.code(), out.as_str()),
+            (Some(2), ""),
+            "{arguments:?} {err}"
+        );
+        let (what, remedy) = err.split_once("hint: ").unwrap();
+        assert!(
+            words.iter().all(|word| what.contains(word)),
+            "{arguments:?} {err}"
+        );
+        assert!(remedy.contains(hint), "{arguments:?} {err}");
+        assert_eq!(err.lines().count(), 2, "{err}");
+    }
+}
+
+#[test]
+fn the_login_itself_is_no_application() {
+    for (fault, told) in [
+        (Fault::IsTheLogin, None),
+        (Fault::IsAClosedLogin, None),
+        (Fault::None, Some("https://app.example.test")),
+    ] {
+        let site = Site::with(fault);
+        let (connect, ca) = (format!("127.0.0.1:{}", site.port), site.ca());
+        let told = told.map(|login| format!("{login}:{}", site.port));
+        let told = told.iter().flat_map(|url| ["--public-url", url]);
+        let told: Vec<&str> = told.chain(["--connect", &connect, "--ca", &ca]).collect();
+
+        let (status, report, err) = site.examine("app.example.test", &told);
+
+        assert_eq!((status, report.as_str()), (2, ""), "{fault:?} {err}");
+        assert!(
+            err.contains("app.example.test is the login itself"),
+            "{err}"
+        );
+        assert!(err.contains("hint: give an application"), "{err}");
+    }
+}
+
+#[test]
+fn a_login_that_does_not_answer_is_found_and_nothing_is_well_by_that() {
+    for status in [
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Unavailable",
+    ] {
+        let (code, report) = Site::with(Fault::LoginIsDown(status)).examine_app();
+
+        assert_eq!(code, 1, "{report}");
+        let lines: Vec<&str> = report.lines().collect();
+        for line in &lines[..2] {
+            assert!(line.starts_with("fail  "), "{report}");
+            assert!(line.contains(&status[..3]), "{report}");
+            assert!(
+                line.contains("no answer from auth_user: see whether it runs"),
+                "{report}"
+            );
+        }
+        let entry = lines
+            .iter()
+            .find(|line| line.contains("the test account gets in"));
+        assert!(
+            entry.unwrap().contains("auth_user where it asks"),
+            "{report}"
+        );
+        for word in [
+            "who they are",
+            "what they ask for",
+            "malformed",
+            "made-up",
+            "spelling",
+        ] {
+            let line = lines.iter().find(|line| line.contains(word)).unwrap();
+            assert!(line.starts_with("skip  "), "{report}");
+        }
+    }
+}
+
+#[test]
+fn an_application_that_does_not_answer_is_no_session_refused() {
+    let (status, report) = Site::with(Fault::AppIsDown).examine_app();
+
+    assert_eq!(status, 1, "{report}");
+    let entry = report
+        .lines()
+        .find(|line| line.starts_with("fail  the test account gets in"));
+    let entry = entry.unwrap_or_else(|| panic!("{report}"));
+    assert!(
+        entry.contains("502; see whether the application runs"),
+        "{entry}"
+    );
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_told_from_one_that_is_not_trusted() {
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = refusing.local_addr().unwrap().to_string();
+    drop(refusing);
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let clear = plain.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut socket in plain.incoming().flatten() {
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let site = Site::with(Fault::None);
+    let (other, ca) = (Site::with(Fault::None), site.ca());
+    let (here, there) = (
+        format!("127.0.0.1:{}", site.port),
+        format!("127.0.0.1:{}", other.port),
+    );
+    for (host, connect, hint) in [
+        ("app.example.test", Some(&closed), "start the proxy"),
+        ("app.example.test", Some(&clear), "speaks https there"),
+        ("app.example.test", Some(&there), "--ca FILE says"),
+        ("app.example.org", Some(&here), "--ca FILE says"),
+        ("nowhere.invalid", None, "whether the name is right"),
+    ] {
+        let connect: Vec<&str> = connect.iter().flat_map(|to| ["--connect", to]).collect();
+
+        let (status, report, err) = site.examine(host, &[&["--ca", &ca][..], &connect].concat());
+
+        assert_eq!((status, report.as_str()), (1, ""), "{host} {err}");
+        let begin = format!("auth_user: cannot reach {host}: ");
+        assert!(err.starts_with(&begin), "{err}");
+        assert!(
+            err.contains("hint: ") && err.contains(hint),
+            "{hint}: {err}"
         );
     }
 }

@@ -149,6 +149,18 @@ fn what_does_not_go_together_is_refused_and_nothing_is_printed() {
         (&["--app", "app=127.0.0.1:9000"], "not a host"),
         (&["--app", "app.example.com=9000"], "ADDR:PORT"),
         (&["--app", "app.example.com="], "ADDR:PORT"),
+        (&["--app", "app.example.com=0.0.0.0:9000"], "127.0.0.1:9000"),
+        (&["--app", "app.example.com=[::]:9000"], "127.0.0.1:9000"),
+        (
+            &["--app", "app.example.com=[::ffff:0.0.0.0]:80"],
+            "127.0.0.1:80",
+        ),
+        (
+            &["--app", "app.example.com", "--upstream", "0.0.0.0:9000"],
+            "127.0.0.1:9000",
+        ),
+        (&["--app", "app.example.com=127.0.0.1:90000"], "ADDR:PORT"),
+        (&["--app", "app.example.com=127.0.0.1:9OOO"], "ADDR:PORT"),
         (&["--app", "app.example.com;x=127.0.0.1:9000"], "not a host"),
         (&[], "--app"),
     ] {
@@ -166,6 +178,10 @@ fn what_does_not_go_together_is_refused_and_nothing_is_printed() {
             );
             assert!(err.contains(why), "{proxy} {arguments:?} {err}");
             assert_eq!(err.lines().count(), 2, "{err}");
+            let right = format!("hint: for instance auth_user proxy-config {proxy} --app ");
+            if !err.contains("--cookie-domain: ") {
+                assert!(err.contains(&right), "{err}");
+            }
             assert_eq!(with_dir.0, 2);
             assert!(files(dir.path()).is_empty(), "{proxy} {arguments:?}");
         }
