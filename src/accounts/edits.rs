@@ -121,7 +121,8 @@ impl Edit {
             (self.password, "password"),
             (self.totp, "totp"),
             (self.disabled, "disabled"),
-            (self.returned, "returned"),
+            // Under another name it is new to us, but has not been away.
+            (self.returned && !self.name, "returned"),
         ];
         let changed = names.iter().filter(|(changed, _)| *changed);
         changed.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
@@ -156,6 +157,22 @@ pub struct Edited {
     pub totp: bool,
     /// What was changed, for the log.
     pub what: String,
+    /// Its name before, if that is another now; for the log too.
+    pub name_before: Option<String>,
+}
+
+impl Edited {
+    /// One whose change ends nothing and is for the log alone.
+    fn remark(account: &Arc<Account>, what: &str) -> Self {
+        Self {
+            account: Arc::clone(account),
+            email_before: None,
+            password: false,
+            totp: false,
+            what: what.to_owned(),
+            name_before: None,
+        }
+    }
 }
 
 /// An account in the file that does not have the seal it should have, and which one it has.
@@ -191,14 +208,57 @@ impl Accounts {
             });
             names.extend(others.map(|account| account.username.clone()));
         }
-        if names.is_empty() {
-            return Vec::new();
+        let mut edited = Vec::new();
+        if !names.is_empty() {
+            let read = self.clone();
+            let settled = names
+                .iter()
+                .filter_map(|name| self.settle_one(&read, name, &seals, before));
+            edited.extend(settled);
         }
-        let read = self.clone();
-        let edited = names
+        if let Some((before, _)) = before {
+            self.remark(before, &seals, &mut edited);
+        }
+        edited
+    }
+
+    /// Adds what ends nothing: accounts that are new, other groups, and accounts that are disabled
+    /// no more.
+    fn remark(
+        &self,
+        before: &Self,
+        seals: &HashMap<String, Option<Seal>>,
+        edited: &mut Vec<Edited>,
+    ) {
+        let known: HashMap<String, usize> = edited
             .iter()
-            .filter_map(|name| self.settle_one(&read, name, &seals, before));
-        edited.collect()
+            .enumerate()
+            .map(|(at, edited)| (edited.account.username.clone(), at))
+            .collect();
+        for account in self.iter() {
+            let name = &account.username;
+            let before = before.find(name);
+            // What this program made, here or as another process, has its seal.
+            let added = before.is_none() && seals.contains_key(name);
+            let what = [
+                (added && !known.contains_key(name), "added"),
+                (
+                    before.is_some_and(|it| it.groups != account.groups),
+                    "groups",
+                ),
+                (
+                    before.is_some_and(|it| it.disabled && !account.disabled),
+                    "enabled",
+                ),
+            ];
+            let what = what.iter().filter(|(is, _)| *is).map(|(_, what)| *what);
+            let what = what.collect::<Vec<_>>().join(" ");
+            match known.get(name).and_then(|at| edited.get_mut(*at)) {
+                _ if what.is_empty() => {}
+                Some(edited) => edited.what = format!("{} {what}", edited.what),
+                None => edited.push(Edited::remark(account, &what)),
+            }
+        }
     }
 
     /// What was changed of this account, if anything was that is news.
@@ -241,13 +301,24 @@ impl Accounts {
             return None;
         }
         let email_before = seal.map(|seal| seal.email.clone());
+        let name_before = seal.map(|seal| seal.username.clone());
+        let name_before = name_before.filter(|_| news.name);
+        // Copied from somebody who is still there, it is new.
+        let is_copy = name_before
+            .as_ref()
+            .is_some_and(|from| !names::is_same(from, name) && read.find(from).is_some());
         Some(Edited {
             account: Arc::clone(self.find(name)?),
             email_before: email_before
                 .filter(|email| news.email && !is_anothers(email, name, read, seals)),
             password: news.password,
             totp: news.totp,
-            what: news.names(),
+            what: if is_copy {
+                "added".to_owned()
+            } else {
+                news.names()
+            },
+            name_before: name_before.filter(|_| !is_copy),
         })
     }
 }

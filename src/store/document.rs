@@ -355,6 +355,7 @@ impl<T: Content> Document<T> {
         } else {
             // What was owed has been saved by another process, which tells of it.
             self.owed = None;
+            self.news.extend(edited.into_iter().map(News::Edited));
             self.agree(content);
         }
         Ok(())

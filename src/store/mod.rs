@@ -229,7 +229,8 @@ fn hear_accounts(
         News::TakenUp => sessions.prompt(),
         News::Edited(edited) => {
             let user = &edited.account.username;
-            tracing::info!(event = "edited_by_hand", user, changed = edited.what);
+            let was = edited.name_before.as_deref();
+            tracing::info!(event = "edited_by_hand", user, was, changed = edited.what);
             listener.tell(Told::Edited(edited));
         }
         News::Unreadable(damage) => listener.tell(Told::Unreadable {

@@ -303,6 +303,81 @@ fn a_log_in_with_a_mailed_password_ends_with_the_address_it_was_mailed_to() {
 }
 
 #[test]
+fn the_log_says_of_each_edit_whose_account_and_what() {
+    type Edit = fn(&mut Value);
+    let added: Edit = |users| {
+        users["new"] = json!({ "email": "new@example.com", "password": HASH });
+    };
+    let renamed: Edit = |users| {
+        let account = users["bob"].take();
+        users.as_object_mut().unwrap().remove("bob");
+        users["robert"] = account;
+    };
+    let copied: Edit = |users| {
+        users["copy"] = users["alice"].clone();
+        users["copy"]["email"] = json!("copy@example.com");
+    };
+    let mut alice = Alice::new();
+    for (edit, said) in [
+        (added, r#"user="new" changed="added""#),
+        (
+            |users| users["new"]["groups"] = json!(["a"]),
+            r#"user="new" changed="groups""#,
+        ),
+        (
+            |users| users["new"]["groups"] = json!([]),
+            r#"user="new" changed="groups""#,
+        ),
+        (
+            |users| users["new"]["disabled"] = json!(true),
+            r#"user="new" changed="disabled""#,
+        ),
+        (
+            |users| users["new"]["disabled"] = json!(false),
+            r#"user="new" changed="enabled""#,
+        ),
+        (
+            |users| {
+                users["new"]["groups"] = json!(["a"]);
+                users["new"]["password"] = json!(HASH.replace("000,", "001,"));
+            },
+            r#"user="new" changed="password groups""#,
+        ),
+        (renamed, r#"user="robert" was="bob" changed="name""#),
+        (copied, r#"user="copy" changed="added""#),
+    ] as [(Edit, &str); 8]
+    {
+        let log = || alice.server().log();
+        let lines = |log: &str| log.matches("edited_by_hand").count();
+        let before = lines(&log());
+        let mut users = alice.server().users();
+        edit(&mut users["users"]);
+        let text = serde_json::to_vec_pretty(&users).unwrap();
+        fs::write(alice.server().path("edited"), text).unwrap();
+        let path = alice.server().path("users.json");
+        fs::rename(alice.server().path("edited"), path).unwrap();
+
+        wait_for("the edit to be logged", || {
+            (lines(&log()) > before).then_some(())
+        });
+
+        let log = log();
+        assert_eq!(lines(&log), before + 1, "{said}\n{log}");
+        let line = log
+            .lines()
+            .rev()
+            .find(|line| line.contains("edited_by_hand"));
+        assert!(line.unwrap().contains(said), "{said}\n{log}");
+    }
+    // Nor is what was said before news after a restart.
+    let lines = |alice: &Alice| alice.server().log().matches("edited_by_hand").count();
+    let before = lines(&alice);
+    alice.server = None;
+    alice.server = Some(alice.setup.start());
+    assert_eq!(lines(&alice), before);
+}
+
+#[test]
 fn what_a_second_server_changes_is_no_edit() {
     let alice = Alice::new();
     let path = alice.setup.dir().join("users.json");

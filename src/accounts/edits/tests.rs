@@ -136,3 +136,51 @@ fn who_was_copied_from_is_told_nothing_of_the_copy() {
     let edited = all(&[&copy]).settle(seal(), None);
     assert_eq!(edited[0].email_before.as_deref(), Some("alice@example.com"));
 }
+
+#[test]
+fn another_name_is_said_with_the_one_before_and_is_no_return() {
+    let (bob, robert) = (account("bob", 0), account("robert", 0));
+    let seal = || unsealed("robert", Some(Seal::of(&bob)));
+    let later = START.plus(std::time::Duration::from_secs(9_999));
+    for (read, what, was) in [
+        (all(&[&robert]), "name email", Some("bob")),
+        // Copied, and so long after the first was made.
+        (all(&[&bob, &robert]), "added", None),
+    ] {
+        let mut read = read;
+
+        let edited = read.settle(seal(), Some((&all(&[&bob]), later)));
+
+        assert_eq!(edited.len(), 1);
+        assert_eq!(edited[0].what, what);
+        assert_eq!(edited[0].name_before.as_deref(), was);
+    }
+}
+
+#[test]
+fn what_ends_nothing_is_told_of_for_the_log() {
+    let before = account("alice", 3);
+    let locked = Account {
+        disabled: true,
+        ..before.clone()
+    };
+    let grouped = Account {
+        groups: vec!["a".to_owned()],
+        ..before.clone()
+    };
+    for (from, to, what) in [
+        (&before, &grouped, Some("groups")),
+        (&grouped, &before, Some("groups")),
+        (&locked, &before, Some("enabled")),
+        (&locked, &grouped, Some("groups enabled")),
+        (&before, &before, None),
+    ] {
+        let mut read = all(&[to]);
+
+        let edited = read.settle(Vec::new(), Some((&all(&[from]), START)));
+
+        let told = edited.first().map(|edited| edited.what.as_str());
+        assert_eq!(told, what);
+        assert_eq!(read.find("alice").unwrap().generation, 3);
+    }
+}
