@@ -11,6 +11,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -23,6 +25,9 @@ use crate::log;
 
 /// A long chain has some 10 KiB.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// Most names of a certificate that are logged.
+const MAX_TOLD: usize = 5;
 
 /// No `Debug`: a key is inside.
 pub struct Pair {
@@ -121,11 +126,13 @@ impl Pair {
         if self.not_after < wall {
             tracing::warn!(
                 file = log::path(&files.certificate),
+                until = date(self.not_after),
                 "the certificate has expired"
             );
         } else if wall < self.not_before {
             tracing::warn!(
                 file = log::path(&files.certificate),
+                from = date(self.not_before),
                 "the certificate is not valid yet"
             );
         }
@@ -133,8 +140,20 @@ impl Pair {
             tracing::warn!(
                 file = log::path(&files.certificate),
                 host = files.host,
+                names = self.some_names(),
                 "the certificate does not name the public URL's host"
             );
+        }
+    }
+
+    /// The first of its names, for the log, and how many more there are.
+    fn some_names(&self) -> String {
+        let told = self.names.get(..MAX_TOLD).unwrap_or(&self.names);
+        let all = told.join(", ");
+        match self.names.len() - told.len() {
+            0 if all.is_empty() => "none".to_owned(),
+            0 => all,
+            more => format!("{all} and {more} more"),
         }
     }
 
@@ -156,6 +175,13 @@ pub fn plain_host(host: &str) -> String {
         Ok(address) => address.to_string(),
         Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
     }
+}
+
+/// Seconds since 1970, for the log.
+fn date(seconds: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    let text = time.and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| seconds.to_string())
 }
 
 fn bad_certificate(path: &Path) -> StartError {
