@@ -1,4 +1,5 @@
-//! The load: a blocking client over TLS 1.3 that trusts exactly one certificate and never resumes.
+//! The load: a blocking client over TLS 1.3 that trusts exactly one certificate, and does not resume
+//! unless told to.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -14,7 +15,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
     SignatureScheme, StreamOwned,
 };
 
@@ -82,6 +83,16 @@ impl Peer {
         }
     }
 
+    /// One that remembers tickets and offers them; they are not shared with others.
+    pub(crate) fn with_tickets(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::in_memory_sessions(8);
+        Self {
+            port: self.port,
+            config: Arc::new(config),
+        }
+    }
+
     /// Connects from `source` and shakes hands.
     pub(crate) fn connect(&self, source: Ipv4Addr) -> io::Result<Connection> {
         let mut socket = self.socket(source)?;
@@ -143,6 +154,11 @@ impl Connection {
         })
     }
 
+    /// Whether the server knew it from an earlier one.
+    pub(crate) fn was_resumed(&self) -> bool {
+        self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
     fn read_at(&mut self, filled: usize) -> io::Result<usize> {
         if filled == self.buffer.len() {
             self.buffer.resize(2 * filled, 0);
@@ -155,6 +171,12 @@ impl Connection {
 }
 
 impl Answer {
+    /// Its fields, without those that every server makes itself.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.head.lines().filter_map(|line| line.split_once(": "));
+        all.filter(|(name, _)| !["Date", "Content-Length", "Connection"].contains(name))
+    }
+
     /// The cookies it sets, as they are sent back.
     pub(crate) fn cookies(&self) -> Vec<&str> {
         let set = self

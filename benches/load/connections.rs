@@ -1,98 +1,61 @@
-//! How many new connections a second: full handshake, one page, close. Next to nginx, and to the
-//! Python server named by `BENCH_SCRIPT`, if one is.
+//! How many new connections a second with one page each, and what one costs: with a full handshake,
+//! or for clients that offer the ticket of their last visit. Next to others with the same page, and
+//! to the Python server named by `BENCH_SCRIPT`, if one is.
 
-use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use crate::client::KeyExchange;
+use crate::columns::{alternate, with_our_page};
+use crate::crowd::{Tickets, visit};
+use crate::report::{Columns, Goal, Target};
+use crate::servers::{Pair, Server};
+use crate::{glewlwyd, nginx, script};
 
-use crate::client::{KeyExchange, Peer, get, source};
-use crate::pages::login_page;
-use crate::report::{self, ROUNDS, Series, Target};
-use crate::servers::{Nginx, Ours, Pair, Script};
-
-const CLIENTS: usize = 16;
-const ROUND: Duration = Duration::from_secs(3);
+const RATES: [Goal; 3] = [
+    Goal::Beside(nginx::NAME, Target::AtLeast(1.1)),
+    Goal::Beside(glewlwyd::NAME, Target::AtLeast(1.0)),
+    Goal::Beside(script::NAME, Target::AtLeast(3.0)),
+];
+const COST: &str = "processor time of the server for each";
 
 pub(crate) fn run() {
     let pair = Pair::new();
-    let server = Ours::start(&pair);
-    let nginx = Nginx::start(&pair, &login_page(&server.peer(KeyExchange::X25519)));
-    let keys = [
-        (KeyExchange::X25519, "X25519"),
-        (KeyExchange::AsBrowsers, "as browsers"),
+    let mut servers = with_our_page(&pair);
+    servers.extend(script::start());
+
+    let (rates, cpu, _) = side_by_side(&servers, KeyExchange::X25519, Tickets::Never);
+    rates.print(&title("X25519, no ticket"), "/s", &RATES);
+    let goals = [
+        Goal::Alone(Target::AtMost(0.35)),
+        Goal::Beside(nginx::NAME, Target::AtMost(0.83)),
     ];
-    for (keys, name) in keys {
-        let script = Script::start(keys);
-        let ours = server.peer(keys);
-        let nginx = nginx.as_ref().map(|nginx| nginx.peer(&pair, keys));
-        side_by_side(
-            name,
-            &ours,
-            nginx.as_ref(),
-            script.as_ref().map(Script::peer).as_ref(),
-        );
-    }
+    cpu.print(COST, "ms", &goals);
+    let in_full = (cpu.ours() * 1000.0).round() / 1000.0;
+
+    let (rates, cpu, resumed) = side_by_side(&servers, KeyExchange::X25519, Tickets::Always);
+    rates.print(&title("X25519, ticket offered"), "/s", &[]);
+    // No more than without a ticket.
+    cpu.print(COST, "ms", &[Goal::Alone(Target::AtMost(in_full))]);
+    let all = Goal::Alone(Target::AtLeast(99.0));
+    resumed.print("of a hundred who came again, resumed", "%", &[all]);
+
+    // More work for those who know the newer keys.
+    let (rates, cpu, _) = side_by_side(&servers, KeyExchange::AsBrowsers, Tickets::Never);
+    rates.print(&title("keys as browsers, no ticket"), "/s", &RATES);
+    cpu.print(COST, "ms", &[]);
 }
 
-fn side_by_side(keys: &str, ours: &Peer, nginx: Option<&Peer>, script: Option<&Peer>) {
-    let (mut our_rates, mut nginx_rates, mut script_rates) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        our_rates.push(rate(ours));
-        nginx_rates.extend(nginx.map(rate));
-        script_rates.extend(script.map(rate));
-    }
-
-    let what = format!("new connections a second, {keys}");
-    let ours = Series::new(our_rates);
-    match nginx {
-        Some(_) => {
-            let theirs = Series::new(nginx_rates);
-            report::compare(&what, "/s", &ours, "nginx", &theirs, Target::AtLeast(1.1));
-        }
-        None => report::note(&what, format!("{:.0} /s", ours.median())),
-    }
-    match script {
-        Some(_) => {
-            let theirs = Series::new(script_rates);
-            report::compare(
-                &what,
-                "/s",
-                &ours,
-                "the script",
-                &theirs,
-                Target::AtLeast(3.0),
-            );
-        }
-        None => report::note(&what, "no script: BENCH_SCRIPT names none"),
-    }
+fn title(kind: &str) -> String {
+    format!("new connections a second, one page each, {kind}")
 }
 
-fn rate(server: &Peer) -> f64 {
-    let begun = Instant::now();
-    let client = |n| {
-        let mut visits = 0;
-        while begun.elapsed() < ROUND {
-            visit(server, n).unwrap();
-            visits += 1;
-        }
-        visits
-    };
-    let client = &client;
-    let visits: u32 = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|n| scope.spawn(move || client(n)))
-            .collect();
-        clients
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .sum()
-    });
-    f64::from(visits) / begun.elapsed().as_secs_f64()
-}
-
-fn visit(server: &Peer, client: usize) -> io::Result<()> {
-    let mut connection = server.connect(source(client))?;
-    let answer = connection.ask(&get("/", "Connection: close\r\n"))?;
-    assert_eq!(answer.status, 200, "{}", answer.head);
-    Ok(())
+fn side_by_side(
+    servers: &[Server],
+    keys: KeyExchange,
+    tickets: Tickets,
+) -> (Columns, Columns, Columns) {
+    let [rates, cpu, resumed] = alternate(
+        servers,
+        |server| server.name,
+        |server| visit(server, keys, tickets),
+    );
+    (rates, cpu, resumed)
 }

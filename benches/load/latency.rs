@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::accounts::{guess, log_in, users};
 use crate::client::{Connection, KeyExchange, Peer, get, source};
-use crate::report::{self, ROUNDS, Series, Target};
-use crate::servers::{Ours, Pair};
+use crate::report::{self, Series, Target};
+use crate::servers::{Build, Pair};
 
 const ROUND: Duration = Duration::from_secs(4);
 /// Before anything is measured, so that the queues have their length.
@@ -41,10 +41,10 @@ pub(crate) fn run() {
     let pair = Pair::new();
     let users = users(ACCOUNTS);
     let (mut quiet, mut logins, mut guesses) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..report::rounds() {
         // A server of its own for each, since codes and failures are remembered.
         let round = |crowd: Crowd| {
-            let server = Ours::start_with(&pair, Some(&users));
+            let server = Build::this().start_with(&pair, Some(&users));
             probe(&server.peer(KeyExchange::AsBrowsers), crowd)
         };
         quiet.push(round(Crowd::Nobody));

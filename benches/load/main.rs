@@ -1,9 +1,11 @@
-//! The program under load, side by side with others where there are others: nginx serving the same
-//! page, a Python server, other makers' PBKDF2.
+//! The program under load, side by side with others where there are others: an earlier build of it
+//! (`BENCH_BEFORE` names its path), nginx, Glewlwyd and a small hyper server with the same page, a
+//! Python server (`BENCH_SCRIPT`), other makers' PBKDF2.
 //!
-//! `cargo bench --bench load`, or one row: `cargo bench --bench load -- pages`
+//! `cargo bench --bench load`, or some rows, or some in a fifth of the time:
+//! `cargo bench --bench load -- pages checks --short`
 //!
-//! Everything runs on loopback and ends by itself within a few minutes. What is compared alternates
+//! Everything runs on loopback and ends by itself within a quarter of an hour. What is compared alternates
 //! round by round, since the machine is never quite the same for long. The load comes from this
 //! process, on the same cores as the server. Nothing here fails for being slow.
 
@@ -12,12 +14,19 @@
 mod accounts;
 mod checks;
 mod client;
+mod columns;
 mod connections;
+mod crowd;
+mod glewlwyd;
+mod hyper_server;
 mod latency;
 mod memory;
+mod nginx;
 mod pages;
 mod password;
+mod processes;
 mod report;
+mod script;
 mod servers;
 mod start;
 
@@ -25,7 +34,7 @@ use std::env;
 use std::fs;
 use std::thread;
 
-use crate::servers::Nginx;
+use crate::servers::Build;
 
 /// Name and measurement of every row, in the order they run.
 const ROWS: [(&str, fn()); 7] = [
@@ -39,6 +48,10 @@ const ROWS: [(&str, fn()); 7] = [
 ];
 
 fn main() {
+    if let Some(dir) = hyper_server::asked_for() {
+        hyper_server::serve(&dir);
+        return;
+    }
     // Cargo adds `--bench`.
     let wanted: Vec<String> = env::args()
         .skip(1)
@@ -63,6 +76,12 @@ fn describe_machine() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
-    let nginx = Nginx::version().unwrap_or_else(|| "no nginx: its columns are left out".to_owned());
+    let nginx = nginx::version().unwrap_or_else(|| "no nginx: its columns are left out".to_owned());
     println!("{cores} cores, load {load} before the start; {nginx}");
+    if glewlwyd::version().is_none() {
+        println!("no Glewlwyd, or no sqlite3 for its database: its columns are left out");
+    }
+    if Build::before().is_none() {
+        println!("BENCH_BEFORE names no earlier build: its columns are left out");
+    }
 }

@@ -1,38 +1,35 @@
-//! How many pages a second over connections that stay open, next to nginx with the same page.
+//! How many pages a second over connections that stay open, and what a page costs, next to others
+//! with the same page.
 
-use crate::checks::{CONNECTIONS, rate};
-use crate::client::{Answer, KeyExchange, Peer, get, source};
-use crate::report::{self, ROUNDS, Series, Target};
-use crate::servers::{Nginx, Ours, Pair};
+use crate::client::get;
+use crate::columns::{alternate, with_our_page};
+use crate::crowd::{CONNECTIONS, repeat};
+use crate::report::{Goal, Target};
+use crate::servers::Pair;
+use crate::{glewlwyd, nginx};
 
 pub(crate) fn run() {
     let pair = Pair::new();
-    let server = Ours::start(&pair);
-    let ours = server.peer(KeyExchange::AsBrowsers);
-    let nginx = Nginx::start(&pair, &login_page(&ours));
-    let theirs = nginx
-        .as_ref()
-        .map(|nginx| nginx.peer(&pair, KeyExchange::AsBrowsers));
-
-    let request = get("/login", "");
-    let (mut our_rates, mut their_rates) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        our_rates.push(rate(&ours, &request));
-        their_rates.extend(theirs.as_ref().map(|peer| rate(peer, &request)));
-    }
-
-    let what = format!("pages a second, {CONNECTIONS} connections");
-    let (ours, theirs) = (Series::new(our_rates), Series::new(their_rates));
-    match nginx {
-        Some(_) => report::compare(&what, "/s", &ours, "nginx", &theirs, Target::AtLeast(0.6)),
-        None => report::note(&what, format!("{:.0} /s", ours.median())),
-    }
-}
-
-/// The page all servers are to serve.
-pub(crate) fn login_page(server: &Peer) -> Answer {
-    let mut connection = server.connect(source(0)).unwrap();
-    let page = connection.ask(&get("/login", "")).unwrap();
-    assert_eq!(page.status, 200, "{}", page.head);
-    page
+    let servers = with_our_page(&pair);
+    let [rates, cpu] = alternate(
+        &servers,
+        |server| server.name,
+        |server| repeat(server, &get(server.page, "")),
+    );
+    rates.print(
+        &format!("pages a second, {CONNECTIONS} connections kept open"),
+        "/s",
+        &[
+            Goal::Beside(nginx::NAME, Target::AtLeast(0.6)),
+            Goal::Beside(glewlwyd::NAME, Target::AtLeast(1.0)),
+        ],
+    );
+    cpu.print(
+        "processor time of the server for each page",
+        "ms",
+        &[
+            Goal::Alone(Target::AtMost(0.045)),
+            Goal::Beside(nginx::NAME, Target::AtMost(1.96)),
+        ],
+    );
 }

@@ -1,10 +1,9 @@
-//! The servers: ours, nginx, and a Python script, each in a directory of its own and ended when
-//! dropped.
+//! A running server, ours or another's, and how ours is started. Each has a directory of its own,
+//! listens on loopback only, and ends when dropped.
 
 use std::env;
-use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
-use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,10 +14,10 @@ use std::time::{Duration, Instant};
 use rcgen::CertifiedKey;
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 
 use crate::client::{Answer, KeyExchange, Peer, get, source};
+use crate::processes;
 
 /// How long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,35 +30,141 @@ impl Pair {
         Self(rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap())
     }
 
-    fn write(&self, dir: &Path) {
+    /// Puts server.crt and server.key there.
+    pub(crate) fn write(&self, dir: &Path) {
         fs::write(dir.join("server.crt"), self.0.cert.pem()).unwrap();
         fs::write(dir.join("server.key"), self.0.signing_key.serialize_pem()).unwrap();
         fs::set_permissions(dir.join("server.key"), Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn peer(&self, port: u16, keys: KeyExchange) -> Peer {
-        Peer::new(port, self.0.cert.der(), keys)
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.0.cert.der().clone()
     }
 }
 
-/// The program itself.
-pub(crate) struct Ours {
-    child: Child,
+/// One that runs.
+pub(crate) struct Server {
+    /// The column it fills.
+    pub(crate) name: &'static str,
+    /// Where its page is.
+    pub(crate) page: &'static str,
+    pub(crate) child: Child,
     /// Kept open, as a terminal would be.
-    _stdout: BufReader<ChildStdout>,
-    port: u16,
-    certificate: CertificateDer<'static>,
-    dir: TempDir,
+    pub(crate) _stdout: Option<BufReader<ChildStdout>>,
+    pub(crate) port: u16,
+    pub(crate) certificate: CertificateDer<'static>,
+    /// None for one that lives in a directory of somebody else's.
+    pub(crate) dir: Option<TempDir>,
 }
 
-impl Ours {
-    pub(crate) fn start(pair: &Pair) -> Self {
-        Self::start_with(pair, None)
+impl Server {
+    /// To connect to it.
+    pub(crate) fn peer(&self, keys: KeyExchange) -> Peer {
+        Peer::new(self.port, &self.certificate, keys)
+    }
+
+    /// Milliseconds of processor time since it began.
+    pub(crate) fn cpu(&self) -> f64 {
+        processes::cpu(self.child.id())
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        processes::resident(self.child.id())
+    }
+
+    /// The page that it gives to everybody, once it gives one.
+    pub(crate) fn wait_for_page(&self) -> Answer {
+        let begun = Instant::now();
+        let peer = self.peer(KeyExchange::AsBrowsers);
+        loop {
+            let answer = peer
+                .connect(source(0))
+                .and_then(|mut to| to.ask(&get(self.page, "")));
+            match answer {
+                Ok(answer) => {
+                    assert_eq!(answer.status, 200, "{}: {}", self.name, answer.head);
+                    return answer;
+                }
+                Err(error) => {
+                    let waited = begun.elapsed();
+                    assert!(waited < PATIENCE, "no {}: {error}", self.name);
+                }
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Lets it end in order, and keeps what it wrote.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.end();
+        self.dir.take().unwrap()
+    }
+
+    fn end(&mut self) {
+        // nginx, killed, would leave its workers behind.
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(dir) = self.dir.as_ref().filter(|_| thread::panicking()) {
+            let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+            eprintln!("--- log of {} ---\n{log}---", self.name);
+        }
+    }
+}
+
+/// A build of the program itself.
+#[derive(Clone)]
+pub(crate) struct Build {
+    pub(crate) name: &'static str,
+    path: PathBuf,
+}
+
+impl Build {
+    /// What the benchmark is made with.
+    pub(crate) fn this() -> Self {
+        Self {
+            name: "this build",
+            path: PathBuf::from(env!("CARGO_BIN_EXE_auth_user")),
+        }
+    }
+
+    /// The one that the environment names, to compare with; none if it names none.
+    pub(crate) fn before() -> Option<Self> {
+        let path = PathBuf::from(env::var_os("BENCH_BEFORE")?);
+        let path = fs::canonicalize(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        Some(Self {
+            name: "the build before",
+            path,
+        })
+    }
+
+    /// Both, or the first alone.
+    pub(crate) fn all() -> Vec<Self> {
+        [Some(Self::this()), Self::before()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    pub(crate) fn start(&self, pair: &Pair) -> Server {
+        self.start_with(pair, None)
     }
 
     /// With these accounts as its users.json.
-    pub(crate) fn start_with(pair: &Pair, users: Option<&str>) -> Self {
-        Self::start_in(Self::prepare(pair, users), pair)
+    pub(crate) fn start_with(&self, pair: &Pair, users: Option<&str>) -> Server {
+        self.start_in(Self::prepare(pair, users), pair, &[])
     }
 
     /// A directory to start in.
@@ -72,14 +177,9 @@ impl Ours {
         dir
     }
 
-    /// Returns once it has said where it listens.
-    pub(crate) fn start_in(dir: TempDir, pair: &Pair) -> Self {
-        Self::start_as(dir, pair, &[])
-    }
-
-    /// As [`Ours::start_in`], with more flags.
-    pub(crate) fn start_as(dir: TempDir, pair: &Pair, flags: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auth_user"));
+    /// With more flags. Returns once it has said where it listens.
+    pub(crate) fn start_in(&self, dir: TempDir, pair: &Pair, flags: &[&str]) -> Server {
+        let mut command = Command::new(&self.path);
         for (name, _) in env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"AUTH_") {
                 command.env_remove(name);
@@ -102,198 +202,20 @@ impl Ours {
             .and_then(|rest| rest.split(' ').next());
         let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
         let port = port.unwrap_or_else(|| panic!("no server: {line:?}\n{}", log()));
-        Self {
+        Server {
+            name: self.name,
+            page: "/login",
             child,
-            _stdout: stdout,
+            _stdout: Some(stdout),
             port: port.parse().unwrap(),
-            certificate: pair.0.cert.der().clone(),
-            dir,
-        }
-    }
-
-    pub(crate) fn peer(&self, keys: KeyExchange) -> Peer {
-        Peer::new(self.port, &self.certificate, keys)
-    }
-
-    /// Resident memory in MiB.
-    pub(crate) fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        kib / 1024.0
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            eprintln!("--- server log ---\n{log}---");
+            certificate: pair.certificate(),
+            dir: Some(dir),
         }
     }
 }
 
-/// nginx with its defaults, serving one page as a static file.
-pub(crate) struct Nginx {
-    child: Child,
-    port: u16,
-    _dir: TempDir,
-}
-
-impl Nginx {
-    /// None if there is no nginx here.
-    pub(crate) fn version() -> Option<String> {
-        let output = Command::new("nginx").arg("-v").output().ok()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        Some(said.trim().trim_start_matches("nginx version: ").to_owned())
-    }
-
-    /// Serves `page` at every path, with the fields it came with. None if there is no nginx here.
-    pub(crate) fn start(pair: &Pair, page: &Answer) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        // Its workers may run as somebody else.
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        pair.write(dir.path());
-        fs::create_dir(dir.path().join("root")).unwrap();
-        fs::write(dir.path().join("root/page"), &page.body).unwrap();
-        let port = free_port();
-        fs::write(dir.path().join("nginx.conf"), nginx_conf(port, page)).unwrap();
-
-        let child = Command::new("nginx")
-            .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
-            .arg(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            Err(error) => panic!("cannot start nginx: {error}"),
-        };
-        let nginx = Self {
-            child,
-            port,
-            _dir: dir,
-        };
-        let answer = wait_for_answer(&nginx.peer(pair, KeyExchange::AsBrowsers), "/login");
-        assert!(
-            answer.status == 200 && answer.body == page.body,
-            "{}",
-            answer.head
-        );
-        Some(nginx)
-    }
-
-    pub(crate) fn peer(&self, pair: &Pair, keys: KeyExchange) -> Peer {
-        pair.peer(self.port, keys)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Killed, it would leave its workers behind.
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
-        let _ = self.child.wait();
-    }
-}
-
-fn nginx_conf(port: u16, page: &Answer) -> String {
-    let mut fields = String::new();
-    for line in page.head.lines().skip(1) {
-        let Some((name, value)) = line.split_once(": ") else {
-            continue;
-        };
-        // These it makes itself.
-        if !["Date", "Content-Length", "Content-Type", "Connection"].contains(&name) {
-            writeln!(fields, "    add_header {name} \"{value}\";").unwrap();
-        }
-    }
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|what| format!("  {what}_temp_path tmp;\n"))
-        .collect();
-    format!(
-        "daemon off;\nworker_processes auto;\npid nginx.pid;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{\n{paths}\
-         \x20 access_log off;\n  sendfile on;\n  keepalive_requests 1000000000;\n\
-         \x20 default_type \"text/html; charset=utf-8\";\n\
-         \x20 server {{\n    listen 127.0.0.1:{port} ssl;\n    root root;\n\
-         \x20   ssl_protocols TLSv1.3;\n\
-         \x20   ssl_certificate server.crt;\n    ssl_certificate_key server.key;\n\
-         {fields}    location / {{ try_files /page =404; }}\n  }}\n}}\n"
-    )
-}
-
-/// nginx cannot be asked which port it was given.
-fn free_port() -> u16 {
+/// For those that cannot be asked which port they were given.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
-}
-
-/// A Python server that serves https on port 8000 from its own directory, with a `server.crt`
-/// beside it.
-pub(crate) struct Script {
-    child: Child,
-    peer: Peer,
-}
-
-impl Script {
-    const PORT: u16 = 8000;
-
-    /// The one named in the environment; none if there is none.
-    pub(crate) fn start(keys: KeyExchange) -> Option<Self> {
-        let path = PathBuf::from(env::var_os("BENCH_SCRIPT")?);
-        let path = fs::canonicalize(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let dir = path.parent().unwrap();
-        let certificate = CertificateDer::from_pem_file(dir.join("server.crt")).unwrap();
-        drop(TcpListener::bind((Ipv4Addr::UNSPECIFIED, Self::PORT)).expect("port 8000 is taken"));
-        let child = Command::new("python3")
-            .arg(&path)
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("BENCH_SCRIPT needs python3");
-        let script = Self {
-            child,
-            peer: Peer::new(Self::PORT, &certificate, keys),
-        };
-        wait_for_answer(&script.peer, "/");
-        Some(script)
-    }
-
-    pub(crate) fn peer(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Asks until somebody answers.
-fn wait_for_answer(peer: &Peer, path: &str) -> Answer {
-    let begun = Instant::now();
-    loop {
-        let answer = peer
-            .connect(source(0))
-            .and_then(|mut to| to.ask(&get(path, "")));
-        match answer {
-            Ok(answer) => return answer,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "no server: {error}"),
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
 }
