@@ -491,3 +491,17 @@ fn port_80_leads_to_hosts_that_are_written_out() {
         }
     }
 }
+
+/// What only newer ones than the one at hand can do is asked for from the version on that can.
+#[test]
+fn newer_haproxies_are_told_to_drop_the_fields_behind_a_body() {
+    let (_, printed, _) = run("haproxy", &["--app", "one.example.com=127.0.0.1:1"]);
+    let told = ".if version_atleast(3.2)\n    option http-drop-request-trailers\n.endif\n";
+    let defaults = printed.split("\ndefaults\n").nth(1).unwrap();
+    let defaults = defaults.split("\nfrontend ").next().unwrap();
+    assert!(defaults.contains(told), "{defaults}");
+    assert!(
+        printed.contains("Before 3.2 it passes on trailers"),
+        "{printed}"
+    );
+}

@@ -196,3 +196,18 @@ fn both_families_of_addresses_are_served() {
         }
     }
 }
+
+/// Statuses that mean something of their own where auth_user answers.
+#[test]
+fn what_an_application_refuses_or_fails_at_is_its_own() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        let session = deployment.session_cookie();
+        for status in [400, 401, 403, 404, 421, 429, 500, 503] {
+            let answer = deployment.ask(&format!("GET /own/{status}"), &[&session]);
+
+            assert_eq!(answer.status, status, "{kind:?} {answer:?}");
+            assert_eq!(answer.body, "own", "{kind:?} {status} {answer:?}");
+        }
+    }
+}

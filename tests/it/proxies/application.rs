@@ -101,7 +101,12 @@ fn answer(mut socket: TcpStream, heads: &Mutex<Vec<String>>) -> Option<()> {
             return say(&mut socket, &fields, "large");
         }
         "/set-cookies" => return say(&mut socket, &set_cookies(), "set"),
-        _ => {}
+        path => {
+            if let Some(status) = path.strip_prefix("/own/") {
+                let answer = format!("HTTP/1.1 {status} Own\r\nContent-Length: 3\r\n\r\nown");
+                return socket.write_all(answer.as_bytes()).ok();
+            }
+        }
     }
     let (length, trailers) = if head.field("transfer-encoding").is_some() {
         read_chunks(&mut reader)?

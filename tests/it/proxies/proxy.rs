@@ -55,7 +55,9 @@ impl Kind {
                     .concat();
                 let main = format!(
                     "daemon off; pid {shown}/pid; error_log stderr; events {{}}\n\
-                     http {{ access_log off; {own} include {shown}/*.conf; }}\n"
+                     http {{ access_log off; {own} {NGINX_AROUND}\n\
+                     proxy_cache_path {shown}/cache keys_zone=all:1m;\n\
+                     include {shown}/*.conf; }}\n"
                 );
                 fs::write(dir.join("nginx.main"), main).unwrap();
                 command.arg("-c").arg(dir.join("nginx.main"));
@@ -82,6 +84,11 @@ impl Kind {
         command
     }
 }
+
+/// What an operator's own `http` block may say, and what is printed must not inherit.
+const NGINX_AROUND: &str = "underscores_in_headers on; ignore_invalid_headers off; satisfy any; \
+                            allow all; proxy_cache all; proxy_cache_valid any 10m; \
+                            proxy_intercept_errors on;";
 
 /// The application's host, unless a test is about hosts.
 pub(crate) const APP: &str = "app.example.test";

@@ -1,7 +1,7 @@
 //! What auth_user is asked, and what a visitor is told by it.
 
 use crate::harness::Answer;
-use crate::proxies::{APP, Application, Deployment, Kind};
+use crate::proxies::{APP, Application, Deployment, Kind, LOGIN};
 
 #[test]
 fn what_the_check_needs_is_handed_on() {
@@ -35,6 +35,69 @@ fn what_the_check_needs_is_handed_on() {
                 asked.contains(&format!("\r\n{field}\r\n")),
                 "{kind:?} {field} {asked}"
             );
+        }
+    }
+}
+
+#[test]
+fn neither_the_question_nor_the_login_is_asked_for_another_protocol() {
+    for kind in Kind::ALL {
+        let login = Application::start();
+        let deployment = Deployment::asking(kind, &login);
+        for host in [APP, LOGIN] {
+            for upgrade in ["websocket", "h2c"] {
+                let upgrade = format!("Upgrade: {upgrade}");
+                let fields = [
+                    "Connection: Upgrade, HTTP2-Settings",
+                    &upgrade,
+                    "HTTP2-Settings: AAMAAABkAAQAAP__",
+                    "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                ];
+
+                let (_, answer) = deployment.raw(host, "GET /a", &fields);
+
+                let passes = matches!(answer.status, 101 | 200);
+                assert!(passes, "{kind:?} {host} {answer:?}");
+                let asked = login.heads().remove(0).to_ascii_lowercase();
+                for name in ["upgrade", "http2-settings", "transfer-encoding"] {
+                    let field = format!("\r\n{name}:");
+                    assert!(!asked.contains(&field), "{kind:?} {host} {asked}");
+                }
+                let named = asked.lines().find(|line| line.starts_with("connection:"));
+                let named = named.unwrap_or_default();
+                assert!(!named.contains("upgrade"), "{kind:?} {host} {asked}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_a_proxy_may_ask_reaches_the_login_from_nobody() {
+    for kind in Kind::ALL {
+        let login = Application::start();
+        let deployment = Deployment::asking(kind, &login);
+        for name in [
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Method",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Uri",
+            "X-Original-Method",
+            "X-Original-URL",
+        ] {
+            let field = format!("{name}: canary");
+
+            let (_, answer) = deployment.raw(LOGIN, "GET /a", &["Connection: close", &field]);
+
+            assert_eq!(answer.status, 200, "{kind:?} {name} {answer:?}");
+            let asked = login.heads().concat();
+            assert!(!asked.contains("canary"), "{kind:?} {name} {asked}");
+            // Nor does the proxy say so itself, as it does where it asks.
+            let field = format!("\r\n{}:", name.to_ascii_lowercase());
+            let own = ["X-Forwarded-For", "X-Forwarded-Proto"].contains(&name);
+            let said = asked.to_ascii_lowercase().contains(&field);
+            assert!(own || !said, "{kind:?} {name} {asked}");
         }
     }
 }
