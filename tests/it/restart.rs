@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
@@ -123,6 +124,48 @@ fn only_the_owner_may_read_what_the_program_makes_whatever_the_umask() {
         let expected = expected.map(|(name, mode)| (name.to_owned(), mode));
         assert_eq!(names_and_modes(setup.dir()), expected, "umask {umask}");
     }
+}
+
+/// Started in a checkout, the program leaves keys and accounts there that nobody should publish.
+#[test]
+fn nothing_the_program_makes_in_a_checkout_is_taken_up_by_git() {
+    let setup = Setup::bare();
+    let ignored = fs::read_to_string(".gitignore").unwrap();
+    fs::write(setup.dir().join(".gitignore"), ignored).unwrap();
+    let git = |arguments: &[&str]| -> String {
+        let mut git = Command::new("git");
+        let out = git
+            .args(arguments)
+            .current_dir(setup.dir())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    git(&["init", "--quiet"]);
+    let server = setup.start();
+    Visitor::with_account(&server, "alice");
+    // What waits for an operator, stays where it is killed, or finds a file damaged.
+    for name in [
+        "outbox/1.eml",
+        ".server.crt.draft",
+        ".server.key.draft",
+        "users.json.new",
+        "sessions.json.new",
+        "sessions.json.damaged",
+        "sessions.json.damaged.1",
+    ] {
+        fs::write(server.path(name), "").unwrap();
+    }
+
+    let taken = git(&["status", "--porcelain", "--untracked-files=all"]);
+
+    // The log is the test's own.
+    let taken: Vec<&str> = taken
+        .lines()
+        .filter(|line| !line.ends_with(" log"))
+        .collect();
+    assert_eq!(taken, ["?? .gitignore"]);
 }
 
 /// Alice is logged in, carol has logged out and has used codes; then `end` ends the program, and it
