@@ -1,5 +1,5 @@
-//! The load: a blocking client over TLS 1.3 that trusts exactly one certificate, and does not resume
-//! unless told to.
+//! The load: a blocking client over TLS 1.3 that trusts exactly one certificate, and does not
+//! resume unless told to.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};

@@ -5,9 +5,9 @@
 //! `cargo bench --bench load`, or some rows, or some in a fifth of the time:
 //! `cargo bench --bench load -- pages checks --short`
 //!
-//! Everything runs on loopback and ends by itself within a quarter of an hour. What is compared alternates
-//! round by round, since the machine is never quite the same for long. The load comes from this
-//! process, on the same cores as the server. Nothing here fails for being slow.
+//! Everything runs on loopback and ends by itself within a quarter of an hour. What is compared
+//! alternates round by round, since the machine is never quite the same for long. The load comes
+//! from this process, on the same cores as the server. Nothing here fails for being slow.
 
 #![allow(clippy::unwrap_used)]
 

@@ -13,8 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 /// Longest part of a value that is shown again, in characters.
 const SHOWN: usize = 100;
 
-/// A value for each flag, for the hint of a wrong one; of the commands' own flags for those that the
-/// example of a whole call does not show.
+/// A value for each flag, for the hint of a wrong one; of the commands' own flags for those that
+/// the example of a whole call does not show.
 pub(super) const EXAMPLES: [(&str, &str); 22] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),

@@ -569,8 +569,8 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
     });
 }
 
-/// A mail server that says nothing to a client before it is told that it may: it, who tells that one
-/// has come, and who is told.
+/// A mail server that says nothing to a client before it is told that it may: it, who tells that
+/// one has come, and who is told.
 fn silent_sink() -> (Sink, Receiver<()>, Sender<()>) {
     let (came, comes) = channel();
     let (speak, may_speak) = channel::<()>();
