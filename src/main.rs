@@ -166,14 +166,14 @@ fn run(config: Config) -> Result<bool, Problem> {
     )
     .map_err(Problem::no_threads)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let waiting = MAX_WAITING_HASHES.min(room.inner / 2);
+    let waiting = MAX_WAITING_HASHES.min(room.connections / 2);
     let issuer = config.issuer.clone();
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(&public_url)));
     let app = Arc::new(App {
         store: Arc::clone(&store),
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
-        results: Results::new(room.inner * 3 / 8),
+        results: Results::new(room.connections / 4),
         pending: Arc::new(Pending::new()),
         errands,
         journal: Journal::default(),
@@ -191,16 +191,14 @@ fn run(config: Config) -> Result<bool, Problem> {
         script,
     });
 
-    let (inner, relay) = Relay::open(room.inner)?;
-    let inner = inner.iter().map(|one| (one.server, one.connections));
-    let workers =
-        server::start(inner.collect(), &site(&app), &clock).map_err(Problem::no_threads)?;
+    let relay = Relay::open(room.inner)?;
     let options = Options::new(origin, config.trusted_proxies.clone(), room);
     let refuse = refuser(&app);
     let parts = Parts {
         options,
         tls,
         relay,
+        site: site(&app),
         refuse,
         clock: Arc::clone(&clock),
     };
@@ -211,7 +209,6 @@ fn run(config: Config) -> Result<bool, Problem> {
     announce(out, &config, address);
     front.serve();
     let left = || END.saturating_sub(front.since_stop()).max(LAST_MOMENT);
-    workers.stop(LAST_MOMENT);
     Ok(close(&app, &outbox, left))
 }
 

@@ -207,25 +207,18 @@ impl Conversation {
         }
         let client = self.client(&request.head);
         let passed_on = passed_on::compose(request, client, self.trusted);
-        let answer = match self.shared.relay.exchange(&passed_on) {
-            Ok(answer) => answer,
-            Err(Failure::Busy) => {
-                self.hold_back(client);
+        let received = match self.shared.relay.carry(&passed_on, &self.shared.clock) {
+            Ok(request) => request,
+            Err(failure) => {
+                match failure {
+                    Failure::Busy => self.hold_back(client),
+                    Failure::Broken(error) => tracing::error!(%error, "a request did not pass"),
+                }
                 self.refuse(wire, Refusal::Busy, Some(&request.head.target));
-                return false;
-            }
-            Err(Failure::Broken(error)) => {
-                tracing::error!(%error, "no answer to a request");
-                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
-                return false;
-            }
-            Err(Failure::Late(owed)) => {
-                tracing::error!("an answer is late");
-                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
-                owed.settle();
                 return false;
             }
         };
+        let answer = self.shared.site.answer(&received);
 
         if tells_to_wait(&answer) {
             self.hold_back(client);

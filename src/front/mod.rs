@@ -40,6 +40,7 @@ pub use crate::front::room::Room;
 use crate::front::tls::Tls;
 use crate::http::Response;
 use crate::memory;
+use crate::server::Site;
 
 /// Why the program cannot start. Printed as `auth_user: cannot …` and `auth_user: hint: …`.
 #[derive(Debug)]
@@ -93,6 +94,7 @@ pub struct Parts {
     /// None: plain HTTP, behind a proxy that speaks TLS.
     pub tls: Option<Arc<Tls>>,
     pub relay: Relay,
+    pub site: Arc<Site>,
     pub refuse: Refuse,
     pub clock: Arc<Clock>,
 }
@@ -109,6 +111,7 @@ struct Shared {
     options: Options,
     tls: Option<Arc<Tls>>,
     relay: Relay,
+    site: Arc<Site>,
     refuse: Refuse,
     clock: Arc<Clock>,
     connections: Arc<Connections>,
@@ -179,6 +182,7 @@ impl Front {
                 options: parts.options,
                 tls: parts.tls,
                 relay: parts.relay,
+                site: parts.site,
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),

@@ -1,14 +1,14 @@
-//! Hands a request to tiny_http over private Unix sockets and brings the answer back.
+//! Carries a request through tiny_http, within the thread that has read it from the client.
 //!
-//! The connections are opened at start and then nobody else can ever knock, so tiny_http never
-//! accepts under pressure. One request at a time is on each. An answer is a length of four bytes
-//! (big endian) and as many bytes: no HTTP is parsed here.
+//! A tiny_http server with one connection is borrowed, written to and received from, and is free
+//! again before the request is answered: what waits for a hash or a disk holds its own thread and
+//! nothing else. No answer comes this way.
 //!
 //! The sockets have names that no disk is needed for, and that any program on the machine could
 //! connect to in the moment they are there. So tiny_http is given a socket only once its queue is
-//! full, with connections of ours, and shut.
+//! full, with a connection of ours, and shut.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,25 +19,22 @@ use rand::rngs::SysRng;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::clock::Clock;
 use crate::front::StartError;
+use crate::http::Request;
+use crate::server;
 
-/// How long a request waits for a connection: longer than any answer takes unless all are stuck.
+/// How long a request waits for a server: longer than any is borrowed unless all are stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client waits for an answer before it hears that the server is busy.
-const SLOW: Duration = Duration::from_secs(30);
-/// Connections to one tiny_http server: as many as it has threads from the start. With more its
-/// pool can lose count when they come quickly, and one it forgot would never be served.
-const PER_SERVER: usize = 4;
+/// How long a request may take through tiny_http, which has it whole: some hundredths of a
+/// millisecond, unless the machine stands still.
+const PASSAGE: Duration = Duration::from_secs(30);
 /// How often somebody else may have come first: nobody who does not try hard ever does.
 const TRIES: usize = 20;
-/// How long tiny_http gets to take up its connections at start.
+/// How long tiny_http gets to take up its connection at start.
 const OPENING: Duration = Duration::from_secs(10);
-/// The largest page has some 50 KiB; more than this is no answer of ours.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
-/// Most answers arrive in one read of this size: a page with its style has more than 8 KiB.
-const FIRST_READ: usize = 16 * 1024;
 
-/// The inner connections.
+/// The tiny_http servers.
 pub struct Relay {
     pool: Mutex<Pool>,
     freed: Condvar,
@@ -45,55 +42,39 @@ pub struct Relay {
 }
 
 struct Pool {
-    free: Vec<UnixStream>,
+    free: Vec<Inner>,
     /// Free or lent; broken ones are gone.
     open: usize,
     /// Requests that wait for one to come free.
     waiting: usize,
 }
 
-/// Why there is no answer.
-pub enum Failure<'a> {
-    /// No connection came free in time.
-    Busy,
-    /// The connection broke under this request, which may or may not have been carried out.
-    Broken(io::Error),
-    /// The answer is still to come, and the connection unusable until then.
-    Late(Owed<'a>),
-}
-
-/// A connection whose answer nobody waits for any more.
-pub struct Owed<'a> {
-    relay: &'a Relay,
+/// A server that has the one connection it will ever have, and our end of that.
+struct Inner {
+    /// Never dropped: its end would look for a name on a disk.
+    server: &'static tiny_http::Server,
     stream: UnixStream,
 }
 
-/// A tiny_http server that has all the connections it will ever have, and how many those are.
-///
-/// It is never dropped: its end would look for a name on a disk.
-pub struct Inner {
-    pub server: &'static tiny_http::Server,
-    pub connections: usize,
+/// Why a request did not pass.
+#[derive(Debug)]
+pub enum Failure {
+    /// No server came free in time.
+    Busy,
+    /// A server broke under it. It has not been carried out.
+    Broken(io::Error),
 }
 
 impl Relay {
-    /// Makes tiny_http servers and opens all connections to them.
+    /// Makes so many servers.
     ///
     /// # Errors
     ///
     /// When descriptors or threads are missing, or the system has no such sockets.
-    pub fn open(connections: usize) -> Result<(Vec<Inner>, Self), StartError> {
-        let (mut servers, mut free) = (Vec::new(), Vec::with_capacity(connections));
-        while free.len() < connections {
-            let count = PER_SERVER.min(connections - free.len());
-            let (server, streams) = serve(count).map_err(cannot_open)?;
-            servers.push(Inner {
-                server,
-                connections: count,
-            });
-            free.extend(streams);
-        }
-        let relay = Self {
+    pub fn open(servers: usize) -> Result<Self, StartError> {
+        let free: io::Result<Vec<Inner>> = (0..servers).map(|_| Inner::open()).collect();
+        let free = free.map_err(cannot_open)?;
+        Ok(Self {
             pool: Mutex::new(Pool {
                 open: free.len(),
                 free,
@@ -101,33 +82,29 @@ impl Relay {
             }),
             freed: Condvar::new(),
             patience: PATIENCE,
-        };
-        Ok((servers, relay))
+        })
     }
 
-    /// Sends one complete request and waits for its answer.
-    pub fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, Failure<'_>> {
-        let mut stream = self.borrow().ok_or(Failure::Busy)?;
-        let answer = stream
-            .write_all(request)
-            .and_then(|()| read_answer(&mut stream));
-        match answer {
-            Ok(answer) => {
-                self.give_back(stream);
-                Ok(answer)
+    /// Carries one complete request.
+    ///
+    /// # Errors
+    ///
+    /// When no server took it, or none that works; the next request may find one again.
+    pub fn carry(&self, request: &[u8], clock: &Clock) -> Result<Request, Failure> {
+        let mut inner = self.borrow()?;
+        match inner.carry(request, clock) {
+            Ok(request) => {
+                self.give_back(inner);
+                Ok(request)
             }
-            Err(error) if error.kind() == ErrorKind::TimedOut => Err(Failure::Late(Owed {
-                relay: self,
-                stream,
-            })),
             Err(error) => {
-                self.forget();
+                self.replace(inner);
                 Err(Failure::Broken(error))
             }
         }
     }
 
-    fn borrow(&self) -> Option<UnixStream> {
+    fn borrow(&self) -> Result<Inner, Failure> {
         let mut pool = self.lock();
         if pool.free.is_empty() {
             pool.waiting += 1;
@@ -139,12 +116,24 @@ impl Relay {
                 .unwrap_or_else(PoisonError::into_inner);
             pool.waiting -= 1;
         }
-        pool.free.pop()
+        if let Some(inner) = pool.free.pop() {
+            return Ok(inner);
+        }
+        if pool.open > 0 {
+            return Err(Failure::Busy);
+        }
+        // All have broken, and none could be put in place.
+        pool.open += 1;
+        drop(pool);
+        Inner::open().map_err(|error| {
+            self.lock().open -= 1;
+            Failure::Broken(error)
+        })
     }
 
-    fn give_back(&self, stream: UnixStream) {
+    fn give_back(&self, inner: Inner) {
         let mut pool = self.lock();
-        pool.free.push(stream);
+        pool.free.push(inner);
         let wanted = pool.waiting > 0;
         drop(pool);
         // Waking nobody is a system call all the same.
@@ -153,14 +142,22 @@ impl Relay {
         }
     }
 
-    fn forget(&self) {
-        let mut pool = self.lock();
-        pool.open = pool.open.saturating_sub(1);
-        let left = pool.open;
-        drop(pool);
-        tracing::error!(left, "an inner connection broke");
-        // With none left, those who wait have nothing to wait for.
-        self.freed.notify_all();
+    /// Puts a new server in place of one that broke.
+    fn replace(&self, broken: Inner) {
+        // First of all its descriptors.
+        drop(broken);
+        match Inner::open() {
+            Ok(inner) => self.give_back(inner),
+            Err(error) => {
+                let mut pool = self.lock();
+                pool.open = pool.open.saturating_sub(1);
+                let left = pool.open;
+                drop(pool);
+                tracing::error!(%error, left, "cannot open another inner connection");
+                // With none left, those who wait have nothing to wait for.
+                self.freed.notify_all();
+            }
+        }
     }
 
     /// A push or a pop either happened or did not: the pool is whole after any panic.
@@ -169,16 +166,33 @@ impl Relay {
     }
 }
 
-impl Owed<'_> {
-    /// Waits, however long it takes, until the connection can be used again.
-    pub fn settle(mut self) {
-        loop {
-            match read_answer(&mut self.stream) {
-                Ok(_) => return self.relay.give_back(self.stream),
-                Err(error) if error.kind() == ErrorKind::TimedOut => {}
-                Err(_) => return self.relay.forget(),
+impl Inner {
+    /// A server, and its connection, for which it has a thread of its own.
+    fn open() -> io::Result<Self> {
+        let (listener, stream) = full_queue()?;
+        let server: &'static tiny_http::Server = Box::leak(Box::new(server_on(listener)?));
+        let mut inner = Self { server, stream };
+        inner.stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+        let (mut served, mut shut) = (false, false);
+        while !served || !shut {
+            match server.recv_timeout(OPENING) {
+                Ok(Some(probe)) => {
+                    drop(probe.into_writer());
+                    served = true;
+                }
+                Ok(None) => return Err(ErrorKind::TimedOut.into()),
+                // Its loop has taken what was in the queue and ended, and the socket with it.
+                Err(_) => shut = true,
             }
         }
+        Ok(inner)
+    }
+
+    fn carry(&mut self, request: &[u8], clock: &Clock) -> io::Result<Request> {
+        // The socket's buffer holds the largest request: nobody reads its body before all of it is
+        // written.
+        self.stream.write_all(request)?;
+        server::receive(self.server, PASSAGE, clock)
     }
 }
 
@@ -206,53 +220,25 @@ fn server_on(listener: UnixListener) -> io::Result<tiny_http::Server> {
     started.map_err(no_thread)?.map_err(io::Error::other)
 }
 
-/// A tiny_http server, and all the connections it will ever have, each with a thread of its own.
-fn serve(count: usize) -> io::Result<(&'static tiny_http::Server, Vec<UnixStream>)> {
-    let (listener, mut streams) = full_queue(count)?;
-    let server: &'static tiny_http::Server = Box::leak(Box::new(server_on(listener)?));
-    for stream in &mut streams {
-        stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
-    }
-    let (mut served, mut shut) = (0, false);
-    while served < count || !shut {
-        match server.recv_timeout(OPENING) {
-            Ok(Some(probe)) => {
-                let mut writer = probe.into_writer();
-                writer.write_all(&0_u32.to_be_bytes())?;
-                writer.flush()?;
-                served += 1;
-            }
-            Ok(None) => return Err(ErrorKind::TimedOut.into()),
-            // Its loop has taken what was in the queue and ended, and the socket with it.
-            Err(_) => shut = true,
-        }
-    }
-    for stream in &mut streams {
-        read_answer(stream)?;
-    }
-    Ok((server, streams))
-}
-
-/// A socket that is shut, with `count` connections in its queue, all of them ours.
-fn full_queue(count: usize) -> io::Result<(UnixListener, Vec<UnixStream>)> {
+/// A socket that is shut, with one connection in its queue, which is ours.
+fn full_queue() -> io::Result<(UnixListener, UnixStream)> {
     for _ in 0..TRIES {
         let mut name = [0; 16];
         SysRng.try_fill_bytes(&mut name).map_err(io::Error::other)?;
         let name = format!("auth_user-{:032x}", u128::from_be_bytes(name));
-        if let Some(ours) = queue_of_ours(name.as_bytes(), count, || ())? {
+        if let Some(ours) = queue_of_ours(name.as_bytes(), || ())? {
             return Ok(ours);
         }
     }
     Err(io::Error::other("other programs are always there first"))
 }
 
-/// As [`full_queue`]; None if a connection of somebody else is among them. The queue has room for
-/// no more than `count`, so if all of ours are in it, nobody else's is. `meanwhile` is for tests.
+/// As [`full_queue`]; None if the connection is somebody else's. The queue has room for no more
+/// than one, so if ours is in it, nobody else's is. `meanwhile` is for tests.
 fn queue_of_ours(
     name: &[u8],
-    count: usize,
     meanwhile: impl FnOnce(),
-) -> io::Result<Option<(UnixListener, Vec<UnixStream>)>> {
+) -> io::Result<Option<(UnixListener, UnixStream)>> {
     let address = SocketAddrUnix::new_abstract_name(name)?;
     let socket = |flags| {
         let flags = flags | SocketFlags::CLOEXEC;
@@ -261,67 +247,33 @@ fn queue_of_ours(
     let listener = socket(SocketFlags::empty())?;
     rustix::net::bind(&listener, &address)?;
     // Linux lets one more wait than it is told.
-    let backlog = i32::try_from(count).map_err(io::Error::other)? - 1;
-    rustix::net::listen(&listener, backlog)?;
+    rustix::net::listen(&listener, 0)?;
     meanwhile();
 
-    let mut streams = Vec::with_capacity(count);
-    for _ in 0..=count {
+    let connect = || -> io::Result<Option<UnixStream>> {
         let stream = socket(SocketFlags::NONBLOCK)?;
         match rustix::net::connect(&stream, &address).map_err(io::Error::from) {
-            Ok(()) => streams.push(UnixStream::from(stream)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
+            Ok(()) => Ok(Some(UnixStream::from(stream))),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
-    }
-    if streams.len() > count {
+    };
+    let ours = connect()?;
+    if ours.is_some() && connect()?.is_some() {
         return Err(io::Error::other("a queue takes more than it is told to"));
     }
     rustix::net::shutdown(&listener, Shutdown::Read)?;
-    if streams.len() < count {
+    let Some(stream) = ours else {
         return Ok(None);
-    }
-    for stream in &streams {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(SLOW))?;
-        stream.set_write_timeout(Some(SLOW))?;
-    }
-    Ok(Some((UnixListener::from(listener), streams)))
-}
-
-/// Reads a length and so many bytes, and no more: there is no second answer to come. `TimedOut`
-/// means that nothing has come yet.
-fn read_answer(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; FIRST_READ];
-    let mut filled = 0;
-    loop {
-        match stream.read(&mut bytes[filled..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock && filled == 0 => {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            Err(error) => return Err(error),
-        }
-        let Some((length, rest)) = bytes[..filled].split_first_chunk::<4>() else {
-            continue;
-        };
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if length > MAX_ANSWER || rest.len() > length {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        if rest.len() == length {
-            return Ok(rest.to_vec());
-        }
-        if bytes.len() < length + 4 {
-            bytes.resize(length + 4, 0);
-        }
-    }
+    };
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PASSAGE))?;
+    Ok(Some((UnixListener::from(listener), stream)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::SocketAddr;
     use std::sync::mpsc;
@@ -329,32 +281,26 @@ mod tests {
 
     use super::*;
 
-    /// A relay of one connection whose requests are given to the test.
-    fn relay() -> (&'static tiny_http::Server, Relay) {
-        let (mut inner, mut relay) = Relay::open(1).unwrap();
-        let server = inner.pop().unwrap().server;
+    const REQUEST: &[u8] = b"GET /here HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n";
+
+    /// A relay of one server.
+    fn relay() -> Relay {
+        let mut relay = Relay::open(1).unwrap();
         relay.patience = Duration::from_millis(20);
-        for stream in &relay.lock().free {
-            let short = Some(Duration::from_millis(50));
-            stream.set_read_timeout(short).unwrap();
-        }
-        (server, relay)
+        relay
     }
 
-    fn answer(request: tiny_http::Request, bytes: &[u8]) {
-        let mut writer = request.into_writer();
-        writer.write_all(bytes).unwrap();
-        writer.flush().unwrap();
+    fn passes(relay: &Relay) -> bool {
+        let request = relay.carry(REQUEST, &Clock::start());
+        request.is_ok_and(|request| request.path == "/here")
     }
-
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n";
 
     #[test]
     fn nobody_can_knock_once_the_sockets_are_open() {
-        let (inner, _relay) = Relay::open(9).unwrap();
-        let counts: Vec<usize> = inner.iter().map(|inner| inner.connections).collect();
-        assert_eq!(counts, [4, 4, 1]);
-        for inner in inner {
+        let relay = Relay::open(9).unwrap();
+        let pool = relay.lock();
+        assert_eq!((pool.free.len(), pool.open), (9, 9));
+        for inner in &pool.free {
             let address = inner.server.server_addr().to_unix().unwrap();
             assert!(address.as_pathname().is_none(), "it needs a disk");
             let refused = UnixStream::connect_addr(&address).unwrap_err();
@@ -366,31 +312,24 @@ mod tests {
     fn a_stranger_who_was_there_first_gets_no_connection() {
         let name = format!("auth_user-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
-        for count in [1, 2, 4] {
-            let mut stranger = None;
-            let ours = queue_of_ours(name.as_bytes(), count, || {
-                stranger = Some(UnixStream::connect_addr(&address).unwrap());
-            });
-            assert!(ours.unwrap().is_none(), "{count}");
-            // The socket is gone, and with it what waited there.
-            let mut byte = [0];
-            assert!(!matches!(stranger.unwrap().read(&mut byte), Ok(1..)));
+        let mut stranger = None;
+        let ours = queue_of_ours(name.as_bytes(), || {
+            stranger = Some(UnixStream::connect_addr(&address).unwrap());
+        });
+        assert!(ours.unwrap().is_none());
+        // The socket is gone, and with it what waited there.
+        let mut byte = [0];
+        assert!(!matches!(stranger.unwrap().read(&mut byte), Ok(1..)));
 
-            let (listener, ours) = queue_of_ours(name.as_bytes(), count, || ())
-                .unwrap()
-                .unwrap();
-            assert_eq!(ours.len(), count);
-            assert!(UnixStream::connect_addr(&address).is_err(), "{count}");
-            for _ in 0..count {
-                listener.accept().unwrap();
-            }
-            assert!(listener.accept().is_err());
-        }
+        let (listener, _ours) = queue_of_ours(name.as_bytes(), || ()).unwrap().unwrap();
+        assert!(UnixStream::connect_addr(&address).is_err());
+        listener.accept().unwrap();
+        assert!(listener.accept().is_err());
     }
 
     #[test]
-    fn a_request_without_a_free_connection_is_told_so() {
-        let (_, relay) = relay();
+    fn a_request_without_a_free_server_is_told_so() {
+        let relay = relay();
         let (done, finished) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -400,52 +339,71 @@ mod tests {
                 relay.give_back(taken.unwrap());
             });
             finished.recv().unwrap();
-            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+            let told = relay.carry(REQUEST, &Clock::start());
+            assert!(matches!(told, Err(Failure::Busy)));
         });
+        assert!(passes(&relay));
     }
 
     #[test]
-    fn a_late_answer_does_not_become_the_next_ones() {
-        let (server, relay) = relay();
-        let Err(Failure::Late(owed)) = relay.exchange(REQUEST) else {
-            panic!("an answer came from nobody");
-        };
-        let late = server.recv().unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| answer(late, b"\0\0\0\x04late"));
-            owed.settle();
-        });
-        thread::scope(|scope| {
-            scope.spawn(|| answer(server.recv().unwrap(), b"\0\0\0\x02ok"));
-            assert_eq!(relay.exchange(REQUEST).ok(), Some(b"ok".to_vec()));
-        });
+    fn a_server_is_free_before_its_request_is_answered() {
+        let relay = relay();
+        let requests: Vec<Request> = (0..3)
+            .map(|_| relay.carry(REQUEST, &Clock::start()).unwrap())
+            .collect();
+        assert_eq!(requests.len(), 3);
     }
 
     #[test]
-    fn a_connection_that_answers_nonsense_is_not_used_again() {
-        for nonsense in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"\0\0\0\x01xy"] {
-            let (server, relay) = relay();
-            thread::scope(|scope| {
-                scope.spawn(|| answer(server.recv().unwrap(), nonsense));
-                let Err(Failure::Broken(error)) = relay.exchange(REQUEST) else {
-                    panic!("taken for an answer");
-                };
-                assert_eq!(error.kind(), ErrorKind::InvalidData);
-            });
-            assert_eq!(relay.lock().open, 0);
-            assert!(matches!(relay.exchange(REQUEST), Err(Failure::Busy)));
+    fn the_largest_request_passes() {
+        let relay = relay();
+        let (field, body) = ("x".repeat(64 << 10), "y".repeat(64 << 10));
+        let length = body.len();
+        let request = format!(
+            "POST / HTTP/1.1\r\ncookie: {field}\r\ncontent-length: {length}\r\n\
+             auth-user-client: ::1\r\n\r\n{body}"
+        );
+        for _ in 0..3 {
+            let received = relay.carry(request.as_bytes(), &Clock::start()).unwrap();
+            assert_eq!(received.body, body.as_bytes());
         }
     }
 
     #[test]
-    fn an_answer_larger_than_one_read_arrives_whole() {
-        let (server, relay) = relay();
-        let page = vec![b'x'; 300_000];
-        let mut framed = 300_000_u32.to_be_bytes().to_vec();
-        framed.extend_from_slice(&page);
-        thread::scope(|scope| {
-            scope.spawn(|| answer(server.recv().unwrap(), &framed));
-            assert!(relay.exchange(REQUEST).ok() == Some(page));
-        });
+    fn what_is_no_request_breaks_one_server_and_another_takes_its_place() {
+        for nonsense in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nauth-user-client: me\r\n\r\n",
+        ] {
+            let relay = relay();
+            let Err(Failure::Broken(_)) = relay.carry(nonsense, &Clock::start()) else {
+                panic!("taken for a request");
+            };
+            assert!(passes(&relay));
+            assert_eq!(relay.lock().open, 1);
+        }
+    }
+
+    #[test]
+    fn a_server_whose_connection_ends_is_replaced() {
+        let relay = relay();
+        relay.lock().free[0]
+            .stream
+            .shutdown(std::net::Shutdown::Both)
+            .unwrap();
+        assert!(!passes(&relay));
+        assert!(passes(&relay));
+    }
+
+    #[test]
+    fn without_any_server_left_the_next_request_opens_one() {
+        let relay = relay();
+        let mut pool = relay.lock();
+        pool.free.clear();
+        pool.open = 0;
+        drop(pool);
+        assert!(passes(&relay));
+        assert_eq!(relay.lock().open, 1);
+        assert!(passes(&relay));
     }
 }

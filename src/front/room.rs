@@ -1,19 +1,23 @@
 //! How many connections the system's limits leave room for.
 
+use std::thread;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::front::StartError;
 use crate::memory;
 
-/// Enough that the hashing gate, not the relay, is what requests wait at.
+/// Servers for each core: a request has one for some hundredths of a millisecond.
+const INNER_PER_CORE: usize = 2;
+const LEAST_INNER: usize = 8;
 const MOST_INNER: usize = 64;
 const MOST_CONNECTIONS: usize = 1024;
-/// Ours, and the two of tiny_http, which clones its end.
+/// Our end, and the two of tiny_http, which clones its own.
 const DESCRIPTORS_PER_INNER: usize = 3;
 /// Standard streams, listener, signals, certificate, store, mail and log.
 const RESERVED: usize = 24;
-/// Address space of an inner connection: a thread of tiny_http, one of ours, and what they handle.
-const MEMORY_PER_INNER: u64 = 1 << 20;
+/// Address space of a server: the threads that tiny_http starts it with, of which one stays.
+const MEMORY_PER_INNER: u64 = 2 << 20;
 /// Below this no connection would be taken: what is left is kept for more important things.
 const LEAST_MEMORY: u64 = 48 << 20;
 /// Below this there would be no room for two clients and two requests.
@@ -22,6 +26,7 @@ const LEAST: usize = RESERVED + 2 * DESCRIPTORS_PER_INNER + 2;
 /// What fits under the limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
+    /// Servers of tiny_http, each with one connection.
     pub inner: usize,
     pub connections: usize,
 }
@@ -35,7 +40,8 @@ impl Room {
     /// When it is too low to serve anybody.
     pub fn claim() -> Result<Self, StartError> {
         let limit = raise();
-        let room = Self::under(limit).ok_or_else(|| StartError {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let room = Self::under(limit, cores).ok_or_else(|| StartError {
             what: format!("serve with a limit of {limit} open files"),
             hint: format!(
                 "raise it, for instance with ulimit -n 1024; at least {LEAST} are needed"
@@ -53,18 +59,21 @@ impl Room {
         })
     }
 
-    /// Half of the memory that is left is for accounts and connections.
+    /// Nearly all of the memory that is left is for accounts and connections.
     fn within(self, memory: u64) -> Option<Self> {
-        let fit = usize::try_from(memory / 2 / MEMORY_PER_INNER).unwrap_or(usize::MAX);
+        let fit = usize::try_from(memory / 8 / MEMORY_PER_INNER).unwrap_or(usize::MAX);
         (memory >= LEAST_MEMORY).then(|| Self {
             inner: self.inner.min(fit),
             ..self
         })
     }
 
-    fn under(limit: usize) -> Option<Self> {
+    /// A fifth of few descriptors is for servers.
+    fn under(limit: usize, cores: usize) -> Option<Self> {
         let left = limit.checked_sub(RESERVED).filter(|_| limit >= LEAST)?;
-        let inner = (left / 2 / DESCRIPTORS_PER_INNER).clamp(1, MOST_INNER);
+        let wanted = cores.saturating_mul(INNER_PER_CORE);
+        let wanted = wanted.clamp(LEAST_INNER, MOST_INNER);
+        let inner = (left / 5 / DESCRIPTORS_PER_INNER).clamp(1, wanted);
         Some(Self {
             inner,
             connections: (left - inner * DESCRIPTORS_PER_INNER).min(MOST_CONNECTIONS),
@@ -97,24 +106,27 @@ mod tests {
 
     #[test]
     fn a_small_limit_still_leaves_room_to_serve() {
-        let room = Room::under(64).unwrap();
-        assert_eq!((room.inner, room.connections), (6, 22));
-        assert!(Room::under(LEAST).is_some());
-        assert!(Room::under(LEAST - 1).is_none());
+        let room = Room::under(64, 2).unwrap();
+        assert_eq!((room.inner, room.connections), (2, 34));
+        assert!(Room::under(LEAST, 2).is_some());
+        assert!(Room::under(LEAST - 1, 2).is_none());
     }
 
     #[test]
     fn a_large_limit_gives_the_full_caps() {
         for limit in [1300, 20_000, usize::MAX] {
-            let room = Room::under(limit).unwrap();
-            assert_eq!((room.inner, room.connections), (64, 1024));
+            for (cores, inner) in [(1, 8), (4, 8), (8, 16), (500, 64)] {
+                let room = Room::under(limit, cores).unwrap();
+                let most = limit - RESERVED - inner * DESCRIPTORS_PER_INNER;
+                assert_eq!((room.inner, room.connections), (inner, most.min(1024)));
+            }
         }
     }
 
     #[test]
-    fn little_memory_leaves_room_for_few_requests_at_a_time() {
-        let room = Room::under(20_000).unwrap();
-        assert_eq!(room.within(60 << 20).unwrap().inner, 30);
+    fn little_memory_leaves_room_for_few_servers() {
+        let room = Room::under(20_000, 2).unwrap();
+        assert_eq!(room.within(60 << 20).unwrap().inner, 3);
         assert_eq!(room.within(1 << 40), Some(room));
         assert_eq!(room.within(LEAST_MEMORY - 1), None);
     }
@@ -122,7 +134,7 @@ mod tests {
     #[test]
     fn no_limit_is_ever_exceeded() {
         for limit in LEAST..3000 {
-            let room = Room::under(limit).unwrap();
+            let room = Room::under(limit, 64).unwrap();
             assert!(room.inner >= 1 && room.connections >= 2);
             assert!(RESERVED + room.inner * DESCRIPTORS_PER_INNER + room.connections <= limit);
         }

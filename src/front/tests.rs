@@ -5,9 +5,8 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::http;
-use crate::server::{self, Site};
 
-/// A front, its relay and its workers on a port of their own; stopped when dropped.
+/// A front and its relay on a port of their own; stopped when dropped.
 pub struct Running {
     pub address: SocketAddr,
     pub front: Arc<Front>,
@@ -26,21 +25,11 @@ impl Running {
     ) -> Self {
         let clock = Arc::new(Clock::start());
         let (listener, address) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let (inner, relay) = Relay::open(2).unwrap();
+        let relay = Relay::open(2).unwrap();
         let site = Arc::new(Site {
             answer: Box::new(answer),
             failed: Box::new(|_| text(500, "failed")),
         });
-        // The workers end with the process: a test stops the front alone.
-        server::start(
-            inner
-                .iter()
-                .map(|one| (one.server, one.connections))
-                .collect(),
-            &site,
-            &clock,
-        )
-        .unwrap();
         let room = Room {
             inner: 2,
             connections: 20,
@@ -55,6 +44,7 @@ impl Running {
                 options,
                 tls,
                 relay,
+                site,
                 refuse: Box::new(|refusal, accept, _| {
                     let body = format!("{}|{}", refusal.code(), accept.unwrap_or("-"));
                     let mut response = text(refusal.status(), &body);
