@@ -13,8 +13,7 @@ use crate::front::refusal::Refusal;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
-use crate::front::tls::TlsWire;
-use crate::front::{Shared, address, spawn};
+use crate::front::{Shared, address, threads};
 use crate::http::Response;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
@@ -53,11 +52,24 @@ impl Default for Deadlines {
     }
 }
 
+/// After how long without a request a connection moves to another thread to rest. Longer, and a crowd
+/// that comes would hold the memory of many handshakes at once.
+const RESTLESS: Duration = Duration::from_millis(200);
+
 /// Why a request did not arrive.
 enum Missing {
     /// The client has gone, is idle for too long, or had to make room.
     Ended,
+    /// None has begun for a moment.
+    Resting,
     Refused(Refusal),
+}
+
+/// What becomes of a connection after a request.
+enum Turn {
+    Stays,
+    Rests,
+    Over,
 }
 
 impl From<Refusal> for Missing {
@@ -75,10 +87,12 @@ struct Conversation {
     trusted: bool,
     /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
     astray: bool,
+    /// Whether the thread has nothing behind it, so that the connection can rest in it.
+    rested: bool,
     reader: Reader,
 }
 
-/// Serves a connection until it ends, here or in a thread of its own.
+/// Serves a connection until it ends, here or in threads that it moves to.
 pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
     let mut socket = Socket::new(stream);
     let trusted = address::is_trusted(peer, &shared.options.trusted_proxies);
@@ -94,15 +108,16 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
         peer,
         trusted,
         astray: false,
+        rested: false,
         reader: Reader::new(bounds),
     };
     let Some(tls) = &shared.tls else {
-        return conversation.hold(&mut socket);
+        return conversation.hold(Box::new(socket));
     };
     socket.until(Instant::now() + shared.options.deadlines.handshake);
     match socket.peek() {
         Ok(Some(TLS_HANDSHAKE)) => match tls.accept(socket) {
-            Ok(wire) => conversation.hold_in_two(wire),
+            Ok(wire) => conversation.hold(Box::new(wire)),
             Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
         },
         Ok(Some(_)) => conversation.point_to_https(&mut socket),
@@ -111,34 +126,41 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
 }
 
 impl Conversation {
-    /// Answers the first request here and all others in a new thread: the handshake has used more
-    /// stack than they need, and the allocator keeps for this thread what it freed. Both would
-    /// stay for as long as the connection does, which most of the time is idle.
-    fn hold_in_two(mut self, mut wire: TlsWire) {
-        if !self.take_turn(&mut wire) {
-            return;
+    /// A handshake and handlers use more stack than a connection that rests, and the allocator
+    /// keeps for this thread what they freed. Both would stay for as long as the connection does,
+    /// which most of the time is idle: so it rests in a thread that has done nothing yet.
+    fn hold(mut self, mut wire: Box<dyn Wire + Send>) {
+        loop {
+            match self.take_turn(&mut *wire) {
+                Turn::Stays => {}
+                Turn::Over => return,
+                Turn::Rests => break,
+            }
         }
+        self.rested = true;
         let peer = self.peer;
-        if let Err(error) = spawn(move || self.hold(&mut wire)) {
+        if let Err(error) = threads::start(move || self.hold(wire)) {
             // Where threads have run out, the accept loop says so and makes room.
-            tracing::debug!(%peer, %error, "no thread for a connection that stays");
+            tracing::debug!(%peer, %error, "no thread for a connection that rests");
         }
     }
 
-    fn hold(&mut self, wire: &mut dyn Wire) {
-        while self.take_turn(wire) {}
-    }
-
-    /// Serves one request. True if the connection stays open for another.
-    fn take_turn(&mut self, wire: &mut dyn Wire) -> bool {
-        let stays = self.serve(wire);
+    /// Serves one request.
+    fn take_turn(&mut self, wire: &mut dyn Wire) -> Turn {
+        let turn = self.serve(wire);
         self.visit = None;
-        stays
+        turn
     }
 
-    fn serve(&mut self, wire: &mut dyn Wire) -> bool {
+    fn serve(&mut self, wire: &mut dyn Wire) -> Turn {
         match self.receive(wire) {
-            Ok(request) => return self.answer(wire, &request),
+            Ok(request) => {
+                self.rested = false;
+                if self.answer(wire, &request) {
+                    return Turn::Stays;
+                }
+            }
+            Err(Missing::Resting) => return Turn::Rests,
             Err(Missing::Refused(refusal)) => {
                 let target = self.reader.target();
                 self.refuse(wire, refusal, target.as_deref());
@@ -148,17 +170,13 @@ impl Conversation {
                 wire.say_goodbye();
             }
         }
-        false
+        Turn::Over
     }
 
     /// Waits for a request and reads it to its end.
     fn receive(&mut self, wire: &mut dyn Wire) -> Result<Accepted, Missing> {
         if self.reader.is_idle() {
-            if !self.seat.rest() {
-                return Err(Missing::Ended);
-            }
-            self.set_end(wire, self.deadlines().idle);
-            self.read_more(wire).map_err(|_| Missing::Ended)?;
+            self.await_request(wire)?;
         }
         if !self.seat.wait() {
             return Err(Missing::Ended);
@@ -189,6 +207,29 @@ impl Conversation {
                 _ => Missing::Ended,
             })?;
         }
+    }
+
+    /// Waits until a request begins.
+    fn await_request(&mut self, wire: &mut dyn Wire) -> Result<(), Missing> {
+        // Said once, or it would seem to be idle only since it moved.
+        if !self.rested && !self.seat.rest() {
+            return Err(Missing::Ended);
+        }
+        let idle = self.deadlines().idle;
+        let moves = !self.rested && idle > RESTLESS;
+        let end = match self.rested {
+            true => idle.saturating_sub(RESTLESS),
+            false => idle.min(RESTLESS),
+        };
+        self.set_end(wire, end);
+        if self.rested {
+            // With next to nothing on the stack: the memory for reading is touched when it is used.
+            wire.socket().peek().map_err(|_| Missing::Ended)?;
+        }
+        self.read_more(wire).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut if moves => Missing::Resting,
+            _ => Missing::Ended,
+        })
     }
 
     /// Has a request answered. True if the connection stays open.
@@ -278,7 +319,7 @@ impl Conversation {
         self.astray = true;
         let request = match self.receive(wire) {
             Ok(request) => request,
-            Err(Missing::Ended) => return,
+            Err(Missing::Ended | Missing::Resting) => return,
             Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal, None),
         };
         let accept = request.head.values("accept").next();
@@ -322,6 +363,7 @@ impl Conversation {
     }
 
     /// Reads once. An end of the stream is an error: it is never where a request may end.
+    #[inline(never)]
     fn read_more(&mut self, wire: &mut dyn Wire) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
         let count = loop {

@@ -18,6 +18,7 @@ pub mod relay;
 pub mod request;
 mod room;
 mod socket;
+mod threads;
 pub mod tls;
 
 use std::fmt;
@@ -37,9 +38,9 @@ use crate::front::patience::Patience;
 pub use crate::front::refusal::Refusal;
 use crate::front::relay::Relay;
 pub use crate::front::room::Room;
+use crate::front::threads::Threads;
 use crate::front::tls::Tls;
 use crate::http::Response;
-use crate::memory;
 use crate::server::Site;
 
 /// Why the program cannot start. Printed as `auth_user: cannot …` and `auth_user: hint: …`.
@@ -115,11 +116,10 @@ struct Shared {
     refuse: Refuse,
     clock: Arc<Clock>,
     connections: Arc<Connections>,
+    threads: Arc<Threads>,
     patience: Patience,
 }
 
-/// Deep enough for a handshake and a log line; most of it is never touched.
-const STACK: usize = 256 * 1024;
 /// Between two tries where the system has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Without a failure before a shortage counts as over.
@@ -186,6 +186,7 @@ impl Front {
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),
+                threads: Arc::default(),
                 patience: Patience::new(Instant::now()),
             }),
             stop: Arc::default(),
@@ -296,18 +297,9 @@ impl Front {
             return Ok(());
         };
         let shared = Arc::clone(&self.shared);
-        spawn(move || conversation::hold(shared, seat, stream, peer))
+        let work = move || conversation::hold(shared, seat, stream, peer);
+        self.shared.threads.run(work)
     }
-}
-
-/// Starts a thread that has one connection in its care.
-fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    memory::allow_thread(STACK)?;
-    thread::Builder::new()
-        .name("connection".to_owned())
-        .stack_size(STACK)
-        .spawn(work)
-        .map(drop)
 }
 
 /// Errors of accept that concern one client and not us.

@@ -9,7 +9,7 @@ use crate::memory;
 
 /// Servers for each core: a request has one for some hundredths of a millisecond.
 const INNER_PER_CORE: usize = 2;
-const LEAST_INNER: usize = 8;
+const LEAST_INNER: usize = 16;
 const MOST_INNER: usize = 64;
 const MOST_CONNECTIONS: usize = 1024;
 /// Our end, and the two of tiny_http, which clones its own.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_large_limit_gives_the_full_caps() {
         for limit in [1300, 20_000, usize::MAX] {
-            for (cores, inner) in [(1, 8), (4, 8), (8, 16), (500, 64)] {
+            for (cores, inner) in [(1, 16), (4, 16), (12, 24), (500, 64)] {
                 let room = Room::under(limit, cores).unwrap();
                 let most = limit - RESERVED - inner * DESCRIPTORS_PER_INNER;
                 assert_eq!((room.inner, room.connections), (inner, most.min(1024)));

@@ -57,7 +57,7 @@ fn what_the_system_refuses_at_the_start_is_what_is_blamed() {
 
 #[test]
 fn a_start_that_runs_out_of_threads_says_so_wherever_it_gets() {
-    for nth in (1..50).step_by(3) {
+    for nth in (1..25).step_by(3) {
         let [what, hint] = complaint("clone3", nth, "EAGAIN");
 
         assert!(what.contains("thread"), "{nth}: {what}");
