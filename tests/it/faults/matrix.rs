@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use crate::faults::operations::{self, Facts, Operation, assert_no_half_accounts};
 use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
 use crate::faults::world::Cast;
@@ -29,6 +31,11 @@ pub(crate) fn try_one(operation: &Operation, thread: Thread, injection: &Injecti
     let killed = injection.fault == Fault::Kill && (reached || answered.is_none());
     let hit = killed || trace.contains("(INJECTED)");
     if killed {
+        if answered.is_some() {
+            // The call came beside the answer, and the tracer may have been told to end between the
+            // way into it and the kill.
+            cast.server.signal(Signal::KILL);
+        }
         wait_for("the program to be gone", || {
             cast.server.is_zombie().then_some(())
         });
