@@ -21,7 +21,7 @@ struct Damage {
 const DAMAGES: [Damage; 16] = [
     Damage {
         what: "empty",
-        to: |users| fs::write(users, "").unwrap(),
+        to: |users| put(users, ""),
         said: "is empty",
     },
     Damage {
@@ -31,7 +31,7 @@ const DAMAGES: [Damage; 16] = [
     },
     Damage {
         what: "NULs, as a power cut leaves them on some file systems",
-        to: |users| fs::write(users, [0; 4096]).unwrap(),
+        to: |users| put(users, [0; 4096]),
         said: "line 1, column 1: expected value",
     },
     Damage {
@@ -44,7 +44,7 @@ const DAMAGES: [Damage; 16] = [
         to: |users| {
             let text = format!("\u{feff}{}", fs::read_to_string(users).unwrap());
             let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            fs::write(users, units).unwrap();
+            put(users, units);
         },
         said: "is in UTF-16, not in UTF-8",
     },
@@ -54,19 +54,19 @@ const DAMAGES: [Damage; 16] = [
             let mut bytes = fs::read(users).unwrap();
             let at = bytes.windows(5).position(|five| five == b"alice").unwrap();
             bytes[at] = 0xff;
-            fs::write(users, bytes).unwrap();
+            put(users, bytes);
         },
         said: "is not in UTF-8",
     },
     Damage {
         what: "a list",
-        to: |users| fs::write(users, "[]").unwrap(),
+        to: |users| put(users, "[]"),
         said: "line 1, column 1: invalid type: sequence, expected an object with \"version\" and \
                \"users\"",
     },
     Damage {
         what: "null",
-        to: |users| fs::write(users, "null").unwrap(),
+        to: |users| put(users, "null"),
         said: "line 1, column 4: invalid type: null, expected an object with \"version\" and \
                \"users\"",
     },
@@ -127,7 +127,15 @@ fn edit(users: &Path, edit: impl FnOnce(&str) -> String) {
     let text = fs::read_to_string(users).unwrap();
     let edited = edit(&text);
     assert_ne!(edited, text);
-    fs::write(users, edited).unwrap();
+    put(users, edited);
+}
+
+/// Writes the file in one step: half written it would be damaged in another way.
+fn put(users: &Path, bytes: impl AsRef<[u8]>) {
+    let beside = users.with_file_name("damaged");
+    fs::write(&beside, bytes).unwrap();
+    fs::set_permissions(&beside, fs::metadata(users).unwrap().permissions()).unwrap();
+    fs::rename(beside, users).unwrap();
 }
 
 /// Everything in a directory: names, kinds, bits, times, bytes. Not the log, which grows, and not
@@ -273,6 +281,10 @@ fn survives(damages: &[Damage]) {
         wait_for("the mended file to be taken up", || {
             let groups = alice.get("/account").json()["groups"].take();
             (groups == json!([format!("group{n}")])).then_some(())
+        });
+        // It is served from before the log says so.
+        wait_for("the log to say so", || {
+            (logged("the users file is good again") > n).then_some(())
         });
         assert_eq!(logged("the users file is good again"), n + 1, "{what}");
     }
