@@ -1,0 +1,144 @@
+//! PBKDF2-HMAC-SHA256 (RFC 8018, section 5.2), up to four computations side by side on one core.
+//!
+//! Each step of SHA-256 has to wait for the one before it, and the SHA extensions of a processor
+//! spend most of their time waiting. What one computation leaves of that is enough for others: four
+//! of them take little longer than one.
+//!
+//! # Constant time
+//!
+//! No branch, no index and no instruction of varying time depends on a password, a salt, or anything
+//! computed from them: the rounds are additions, shifts and the SHA instructions, all in registers
+//! and in places on the stack that are fixed. What shows is how long passwords and salts are, in
+//! blocks of 64 bytes, and how many rounds are asked for.
+//!
+//! # Wiping
+//!
+//! What is left in memory when a computation ends, or unwinds, is overwritten. The registers and
+//! the places of the stack to which the compiler moves them while the rounds last are not.
+//!
+//! ```
+//! use pbkdf2_lanes::{Computation, derive};
+//!
+//! let computation = |password| Computation { password, salt: b"NaCl", rounds: 80_000 };
+//! let keys = derive(&[computation(b"Password"), computation(b"password")], 0);
+//! assert_eq!(keys[0][..4], [0x4d, 0xdc, 0xd8, 0xf6]);
+//! assert_ne!(keys[0], keys[1]);
+//! ```
+
+use pbkdf2::pbkdf2_hmac;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+mod chain;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+
+use chain::Chain;
+
+/// How many computations are done side by side.
+pub const LANES: usize = 4;
+
+/// What a computation gives: the first block of PBKDF2's output.
+pub type Key = Zeroizing<[u8; 32]>;
+
+/// What is to be computed. Password and salt may have any length.
+#[derive(Clone, Copy)]
+pub struct Computation<'a> {
+    /// The key of HMAC.
+    pub password: &'a [u8],
+    /// What makes the keys of one password differ.
+    pub salt: &'a [u8],
+    /// How often HMAC is applied; none counts as once.
+    pub rounds: u32,
+}
+
+/// Carries out computations, [`LANES`] at a time; the keys in their order.
+///
+/// Each of those that are done together takes as many rounds as the longest of all, and at least so
+/// many: what is left over after its own it does for nothing, so that the time it takes does not
+/// tell which it was.
+pub fn derive(computations: &[Computation<'_>], at_least: u32) -> Vec<Key> {
+    let longest = computations.iter().map(|one| one.rounds).max().unwrap_or(0);
+    let total = longest.max(at_least).max(1);
+    computations
+        .chunks(LANES)
+        .flat_map(|some| {
+            if has_sha() {
+                side_by_side(some, total)
+            } else {
+                one_by_one(some, total)
+            }
+        })
+        .collect()
+}
+
+/// As [`derive`] up to [`LANES`] computations, where [`has_sha`].
+fn side_by_side(computations: &[Computation<'_>], total: u32) -> Vec<Key> {
+    let mut chains: Vec<Chain> = computations
+        .iter()
+        .map(|one| Chain::begin(one.password, one.salt))
+        .collect();
+    let mut keys: Vec<Key> = chains.iter().map(Chain::key).collect();
+    let mut done = 1;
+    while done < total {
+        let next = computations.iter().map(|one| one.rounds);
+        let next = next.filter(|rounds| *rounds > done).min().unwrap_or(total);
+        advance(&mut chains, next - done);
+        done = next;
+        for ((key, chain), one) in keys.iter_mut().zip(&chains).zip(computations) {
+            if one.rounds == done {
+                *key = chain.key();
+            }
+        }
+    }
+    keys
+}
+
+/// The same on any processor, one after the other.
+fn one_by_one(computations: &[Computation<'_>], total: u32) -> Vec<Key> {
+    let computed = |one: &Computation<'_>| {
+        let rounds = one.rounds.max(1);
+        let (mut key, mut unused) = (Key::default(), Key::default());
+        pbkdf2_hmac::<Sha256>(one.password, one.salt, rounds, &mut *key);
+        if total > rounds {
+            pbkdf2_hmac::<Sha256>(one.password, one.salt, total - rounds, &mut *unused);
+            std::hint::black_box(&unused);
+        }
+        key
+    };
+    computations.iter().map(computed).collect()
+}
+
+/// Whether the processor has what [`advance`] needs.
+fn has_sha() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("sha")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Takes up to [`LANES`] chains so many rounds further.
+///
+/// # Panics
+///
+/// Unless [`has_sha`].
+#[allow(
+    unsafe_code,
+    reason = "to call what is compiled for some processors only"
+)]
+fn advance(chains: &mut [Chain], rounds: u32) {
+    assert!(has_sha(), "this processor has no SHA extensions");
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the processor has the extensions for which it is compiled, as was just looked up. It
+    // asks for nothing else: all it is given are references, and all it does is safe.
+    unsafe {
+        sha_ni::advance(chains, rounds);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (chains, rounds);
+}
+
+#[cfg(test)]
+mod tests;
