@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use auth_user::accounts::pending::Pending;
+use auth_user::accounts::regulars::Regulars;
 use auth_user::accounts::throttle::Throttle;
 use auth_user::clock::Clock;
 use auth_user::commands;
@@ -22,24 +23,20 @@ use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
 use auth_user::front::tls::{Files, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
-use auth_user::gate::Gate;
+use auth_user::gate::{self, Gate};
 use auth_user::handlers::{self, App, Journal, Script, SentTwice};
 use auth_user::log::{self, Lines, Log};
 use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
 use auth_user::memory;
 use auth_user::pages::{self, Site};
 use auth_user::redirect::Targets;
-use auth_user::reply::{Outcome, Presenter};
+use auth_user::reply::{Outcome, Presenter, SOON};
 use auth_user::results::Results;
 use auth_user::server;
 use auth_user::store::{OpenError, Store};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use url::Url;
-
-/// Most logins that wait for a hashing thread: a second or two of work, and few enough that pages
-/// always find a thread.
-const MAX_WAITING_HASHES: usize = 32;
 
 /// All of the end, from the signal on. Supervisors kill after ten seconds.
 const END: Duration = Duration::from_millis(9_800);
@@ -166,13 +163,14 @@ fn run(config: Config) -> Result<bool, Problem> {
     )
     .map_err(Problem::no_threads)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let waiting = MAX_WAITING_HASHES.min(room.connections / 2);
+    let waiting = gate::MOST_WAITING.min(room.connections / 2);
     let issuer = config.issuer.clone();
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(&public_url)));
     let app = Arc::new(App {
         store: Arc::clone(&store),
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
+        regulars: Regulars::default(),
         results: Results::new(room.connections / 4),
         pending: Arc::new(Pending::new()),
         errands,
@@ -352,7 +350,7 @@ fn refuser(app: &Arc<App>) -> front::Refuse {
     Box::new(move |refusal, accept, target| {
         let outcome = match refusal {
             Refusal::BodyTooLarge => Outcome::TooLarge,
-            Refusal::Busy => Outcome::Busy,
+            Refusal::Busy => Outcome::Busy(SOON),
             other => Outcome::Refused(other.status(), other.code(), other.message()),
         };
         handlers::refuse(&app, outcome, accept, target)

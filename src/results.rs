@@ -1,16 +1,12 @@
 //! Where those wait whose turn depends on what others' attempts come to.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gate::Busy;
 
-/// How long nothing may arrive before they are told to try again: longer than any hash waits.
-const TICK: Duration = Duration::from_secs(1);
-const TICKS: u32 = 20;
-
-/// How many results one waits for at most, so that nobody is overtaken for ever.
-const MOST_RESULTS: u32 = 1000;
+/// How long one waits at most: as long as others wait for their turn, and are hashed.
+const LONGEST: Duration = Duration::from_secs(25);
 
 /// Those who wait, a bounded number.
 pub struct Results {
@@ -46,30 +42,25 @@ impl Results {
     ///
     /// [`Busy`] if too many wait already, or it has lasted too long.
     pub fn wait_for<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Result<T, Busy> {
-        let (mut ticks, mut results) = (0, 0);
-        while ticks < TICKS && results < MOST_RESULTS {
+        let begun = Instant::now();
+        loop {
             // Noted before asking: what arrives meanwhile must not be waited for.
             let seen = self.state().arrivals;
             if let Some(answer) = ask() {
                 return Ok(answer);
             }
+            let left = LONGEST.saturating_sub(begun.elapsed());
             let mut state = self.state();
-            if state.waiting >= self.max_waiting {
-                return Err(Busy);
+            if left.is_zero() || state.waiting >= self.max_waiting {
+                return Err(Busy::until(Duration::ZERO));
             }
             state.waiting += 1;
-            let (mut state, waited) = self
+            let (mut state, _) = self
                 .arrived
-                .wait_timeout_while(state, TICK, |state| state.arrivals == seen)
+                .wait_timeout_while(state, left, |state| state.arrivals == seen)
                 .unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
-            if waited.timed_out() {
-                ticks += 1;
-            } else {
-                results += 1;
-            }
         }
-        Err(Busy)
     }
 
     /// A panic cannot happen while it is held.

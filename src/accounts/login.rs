@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::accounts::kept::{Created, Unknown};
-use crate::accounts::password::{Password, PasswordHash};
+use crate::accounts::password::{Key, Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
-use crate::accounts::{Account, Totp, WrongCodes, password};
+use crate::accounts::{Account, Totp, WrongCodes};
 use crate::clock::{Moment, Timestamp};
 use crate::origin::Origin;
 
@@ -22,22 +22,20 @@ pub struct Authenticated {
     pub enrolled: bool,
     /// The password was a mailed one, with this digest.
     pub mailed: Option<Digest>,
-    /// A hash of today's strength, if the one on file is weaker.
-    pub rehashed: Option<PasswordHash>,
+    /// The hash on file is weaker than one of today's.
+    pub is_weak: bool,
 }
 
-/// Checks a password of somebody's own. An account that does not exist, or is disabled, costs the
-/// same work.
-pub fn authenticate(found: Option<&Account>, password: &Password) -> Option<Authenticated> {
-    let is_right = password::verify(found.map(|account| &account.password), password);
-    let account = found.filter(|account| is_right && !account.disabled)?;
-    let is_weak = account.password.is_weak();
+/// Whether a password of somebody's own was right, by the key that checking it against the
+/// account's hash, or against none, has given.
+pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated> {
+    let account = found.filter(|account| account.password.is_of(key) && !account.disabled)?;
     Some(Authenticated {
         username: account.username.clone(),
         password_id: account.password.id(),
         enrolled: account.totp.is_some(),
         mailed: None,
-        rehashed: is_weak.then(|| PasswordHash::new(password)),
+        is_weak: account.password.is_weak(),
     })
 }
 
@@ -54,7 +52,7 @@ pub fn authenticate_mailed(
         password_id: account.password.id(),
         enrolled: account.totp.is_some(),
         mailed: Some(mailed),
-        rehashed: None,
+        is_weak: false,
     })
 }
 
@@ -308,10 +306,11 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use crate::accounts::devices::Device;
     use totp_lite::{Sha1, totp_custom};
 
     use super::*;
+    use crate::accounts::devices::Device;
+    use crate::accounts::password::{Work, derive};
 
     const START: u64 = 1_800_000_000;
 
@@ -343,12 +342,18 @@ mod tests {
         totp_custom::<Sha1>(30, 6, &key, time)
     }
 
+    fn try_password(found: Option<&Account>, typed: &str) -> Option<Authenticated> {
+        let hash = found.map(|account| &account.password);
+        let keys = derive(&[Work::checking(hash, &Password::new(typed))]);
+        authenticate(found, &keys[0])
+    }
+
     #[test]
     fn only_the_right_password_authenticates() {
         let account = alice();
-        assert!(authenticate(Some(&account), &Password::new("long enough")).is_some());
-        assert!(authenticate(Some(&account), &Password::new("long enough ")).is_none());
-        assert!(authenticate(None, &Password::new("long enough")).is_none());
+        assert!(try_password(Some(&account), "long enough").is_some());
+        assert!(try_password(Some(&account), "long enough ").is_none());
+        assert!(try_password(None, "long enough").is_none());
     }
 
     #[test]
@@ -357,22 +362,19 @@ mod tests {
             disabled: true,
             ..alice()
         };
-        let password = Password::new("long enough");
-        assert!(authenticate(Some(&account), &password).is_none());
+        assert!(try_password(Some(&account), "long enough").is_none());
     }
 
     #[test]
-    fn a_weak_hash_is_replaced_at_a_good_login() {
+    fn a_good_login_shows_that_a_hash_is_weak() {
         let weak = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
         let hash = PasswordHash::parse(weak).ok().unwrap();
         let account = Account {
             password: hash,
             ..alice()
         };
-        let right = authenticate(Some(&account), &Password::new("password"));
-        assert!(right.unwrap().rehashed.is_some_and(|hash| !hash.is_weak()));
-        let strong = authenticate(Some(&alice()), &Password::new("long enough"));
-        assert!(strong.unwrap().rehashed.is_none());
+        assert!(try_password(Some(&account), "password").unwrap().is_weak);
+        assert!(!try_password(Some(&alice()), "long enough").unwrap().is_weak);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod names;
 pub mod networks;
 pub mod password;
 pub mod pending;
+pub mod regulars;
 pub mod session;
 pub mod throttle;
 pub mod token;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::accounts::kept::Unknown;
-use crate::accounts::throttle::limits::{MEMBER_AGE, MEMBERSHIP};
+use crate::accounts::throttle::limits::{MEMBER_AGE, MEMBERSHIP, REGULARITY};
 use crate::clock::{DRIFT, Moment, Timestamp};
 use crate::origin::Origin;
 
@@ -34,11 +34,24 @@ impl Account {
     /// network's are likelier to be its own; none if a stranger made it less than a day ago.
     pub fn is_member_of(&self, network: Origin, now: Moment) -> Option<Duration> {
         let today = now.timestamp();
-        let created = self.created.at();
-        let is_old = created.is_some_and(|created| today.since(created) >= MEMBER_AGE);
         let at = self.last_login_from(network)?;
-        let is_member = (is_old || !self.registered) && today.since(at) < MEMBERSHIP;
+        let is_member = self.is_old(today) && today.since(at) < MEMBERSHIP;
         is_member.then(|| Duration::from_secs(at.0))
+    }
+
+    /// The networks from which it has logged in of late; none if a stranger made it less than a day
+    /// ago.
+    pub fn regular_networks(&self, now: Timestamp) -> impl Iterator<Item = Origin> {
+        let known = self.networks.iter().filter(move |_| self.is_old(now));
+        known
+            .filter(move |known| now.since(known.last_login) < REGULARITY)
+            .map(|known| known.network)
+    }
+
+    /// Whether no stranger has made it for the purpose.
+    fn is_old(&self, now: Timestamp) -> bool {
+        let created = self.created.at();
+        !self.registered || created.is_some_and(|created| now.since(created) >= MEMBER_AGE)
     }
 
     /// Notes a login with both factors.

@@ -1,15 +1,14 @@
 //! Passwords: which may be chosen, and the hash that proves one.
 //!
 //! PBKDF2-HMAC-SHA256 in PHC strings, `$pbkdf2-sha256$i=600000,l=32$SALT$HASH`. One check costs
-//! about 75 ms of a core; `gate` decides how many run at once.
+//! about 75 ms of a core; `gate` decides where and when.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use pbkdf2::pbkdf2_hmac;
+use pbkdf2_lanes::Computation;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
@@ -41,6 +40,7 @@ const COMMON: &str = include_str!("common_passwords.txt");
 
 /// A password as somebody sent it, in Unicode's form C, so that every keyboard's way of writing it
 /// is the same. Never trimmed or cut.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
@@ -78,16 +78,32 @@ pub struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes with a fresh 16-byte salt; costs one password check.
+    /// Hashes with a fresh salt, here and now; costs one password check.
     pub fn new(password: &Password) -> Self {
-        let salt = token::random::<16>();
-        let mut hash = vec![0; LENGTH];
-        pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &salt, ROUNDS, &mut hash);
+        let salt = fresh_salt();
+        let keys = derive(&[Work::hashing(password, salt)]);
         Self {
             rounds: ROUNDS,
             salt: salt.to_vec(),
-            hash,
+            hash: keys.iter().flat_map(|key| key.to_vec()).collect(),
         }
+    }
+
+    /// The hash of which [`Work::hashing`] with this salt has given the key.
+    pub fn of(salt: Salt, key: &Key) -> Self {
+        Self {
+            rounds: ROUNDS,
+            salt: salt.to_vec(),
+            hash: key.to_vec(),
+        }
+    }
+
+    /// Whether [`Work::checking`] it has given this key. Of an output longer than that the first 32
+    /// bytes count: they are those of one of 32 (RFC 8018, section 5.2), and each 32 more would
+    /// cost all rounds once more.
+    pub fn is_of(&self, key: &Key) -> bool {
+        let length = self.hash.len().min(LENGTH);
+        self.hash[..length].ct_eq(&key[..length]).into()
     }
 
     /// Tells it from every other, by its salt: which password a session or a login began under.
@@ -154,43 +170,77 @@ impl PasswordHash {
     }
 }
 
-/// Checks a password against a hash, or against none for an account that does not exist.
+/// Bytes that make the hashes of one password differ.
+pub type Salt = [u8; 16];
+
+pub fn fresh_salt() -> Salt {
+    token::random()
+}
+
+/// What a computation gives.
+pub type Key = Zeroizing<[u8; LENGTH]>;
+
+/// How many computations one thread does at once to advantage.
+pub const LANES: usize = pbkdf2_lanes::LANES;
+
+/// All that a hash is computed from, so that it can be done elsewhere than it is asked for.
 ///
-/// Both take the work of [`ROUNDS`] rounds: with fewer, or with no hash, the rest is done for
-/// nothing, so that time tells a stranger neither who exists nor whose hash is old.
-pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
-    let right = hash.is_some_and(|known| {
-        let length = computed_length(known);
-        let mut computed = Zeroizing::new(vec![0; length]);
-        pbkdf2_hmac::<Sha256>(
-            password.0.as_bytes(),
-            &known.salt,
-            known.rounds,
-            &mut computed,
-        );
-        known
-            .hash
-            .get(..length)
-            .is_some_and(|stated| computed.ct_eq(stated).into())
-    });
-    let rest = rounds_for_nothing(hash);
-    if rest > 0 {
-        let mut unused = [0; 32];
-        pbkdf2_hmac::<Sha256>(password.0.as_bytes(), &[0; 16], rest, &mut unused);
-        std::hint::black_box(unused);
+/// No `Debug`: it holds the password.
+pub struct Work {
+    password: Password,
+    salt: Vec<u8>,
+    rounds: u32,
+}
+
+impl Work {
+    /// What checks a password against a hash, or against none for an account that does not exist.
+    ///
+    /// Both take the work of [`ROUNDS`] rounds: with fewer, or with no hash, the rest is done for
+    /// nothing, so that time tells a stranger neither who exists nor whose hash is old.
+    pub fn checking(hash: Option<&PasswordHash>, password: &Password) -> Self {
+        let (salt, rounds) = match hash {
+            Some(known) => (known.salt.clone(), known.rounds),
+            None => (vec![0; 16], ROUNDS),
+        };
+        Self {
+            password: password.clone(),
+            salt,
+            rounds,
+        }
     }
-    right
+
+    /// What makes a new hash.
+    pub fn hashing(password: &Password, salt: Salt) -> Self {
+        Self {
+            password: password.clone(),
+            salt: salt.to_vec(),
+            rounds: ROUNDS,
+        }
+    }
+
+    /// Rounds that it takes, up to [`MAX_ROUNDS`].
+    pub fn rounds(&self) -> u32 {
+        self.rounds.max(ROUNDS)
+    }
 }
 
-/// How much of an output is computed to verify it: the first 32 bytes of a longer one are those of
-/// one of 32 (RFC 8018, section 5.2), and each 32 cost all rounds once more.
-fn computed_length(hash: &PasswordHash) -> usize {
-    hash.hash.len().min(LENGTH)
+/// Computes several at once, in the time of the one that takes longest; the keys in their order.
+pub fn derive(works: &[Work]) -> Vec<Key> {
+    let computations: Vec<Computation> = works
+        .iter()
+        .map(|work| Computation {
+            password: work.password.as_str().as_bytes(),
+            salt: &work.salt,
+            rounds: work.rounds,
+        })
+        .collect();
+    pbkdf2_lanes::derive(&computations, ROUNDS)
 }
 
-/// How many rounds a check has to do besides those of the hash on file.
-fn rounds_for_nothing(hash: Option<&PasswordHash>) -> u32 {
-    ROUNDS.saturating_sub(hash.map_or(0, |known| known.rounds))
+/// Checks a password against a hash, or against none, here and now.
+pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
+    let keys = derive(&[Work::checking(hash, password)]);
+    hash.is_some_and(|hash| keys.iter().all(|key| hash.is_of(key)))
 }
 
 impl Serialize for PasswordHash {
@@ -208,31 +258,12 @@ impl<'de> Deserialize<'de> for PasswordHash {
 
 #[cfg(test)]
 mod tests {
+    use pbkdf2::pbkdf2_hmac;
+    use sha2::Sha256;
+
     use super::*;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// RFC 7914, section 11, and one at our own setting.
-    #[test]
-    fn pbkdf2_gives_the_published_vectors() {
-        let mut out = [0; 64];
-        pbkdf2_hmac::<Sha256>(b"passwd", b"salt", 1, &mut out);
-        assert_eq!(
-            hex(&out),
-            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
-             49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
-        );
-        pbkdf2_hmac::<Sha256>(b"Password", b"NaCl", 80_000, &mut out);
-        assert_eq!(
-            hex(&out),
-            "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56\
-             a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d"
-        );
-    }
-
-    /// The third vector as a PHC string of salt `salt`: what is in the file verifies by itself.
+    /// Made by another program: what is in the file verifies by itself.
     #[test]
     fn a_phc_string_made_elsewhere_verifies() {
         let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";
@@ -259,7 +290,6 @@ mod tests {
             let encoded = STANDARD_NO_PAD.encode(&hash);
             let text = format!("$pbkdf2-sha256$i=600000,l={length}$c2FsdA${encoded}");
             let read = PasswordHash::parse(&text).ok().unwrap();
-            assert!(computed_length(&read) <= LENGTH, "{length}");
             assert!(verify(Some(&read), &password), "{length}");
             assert!(
                 !verify(Some(&read), &Password::new("long enougH")),
@@ -288,10 +318,12 @@ mod tests {
             let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";
             PasswordHash::parse(&format!("$pbkdf2-sha256$i={rounds},l=32$c2FsdA${hash}")).ok()
         };
-        for (rounds, rest) in [(600_000, 0), (1000, 599_000), (1, 599_999), (700_000, 0)] {
-            assert_eq!(rounds_for_nothing(hash(rounds).as_ref()), rest);
+        let password = Password::new("password");
+        for (rounds, taken) in [(600_000, 600_000), (1, 600_000), (700_000, 700_000)] {
+            let work = Work::checking(hash(rounds).as_ref(), &password);
+            assert_eq!(work.rounds(), taken);
         }
-        assert_eq!(rounds_for_nothing(None), 600_000);
+        assert_eq!(Work::checking(None, &password).rounds(), 600_000);
     }
 
     #[test]

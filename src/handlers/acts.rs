@@ -28,7 +28,7 @@ pub(super) fn confirm(
     me: &LoggedIn,
     current: Password,
 ) -> Result<Authenticated, Refusal> {
-    let proof = check_password(app, request, &me.account.username, current)?;
+    let proof = check_password(app, request, &me.account.username, &current)?;
     // A mailed password leads to choosing a new one, and to nothing else.
     let proof = proof.filter(|proof| proof.mailed.is_none());
     Ok(proof.ok_or(Outcome::WrongPassword)?)

@@ -12,7 +12,7 @@ use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{App, known_device};
 use crate::http::Request;
 use crate::origin::Origin;
-use crate::reply::{Outcome, Refusal};
+use crate::reply::{Outcome, Refusal, SOON};
 
 /// A session that is saved and not handed out yet.
 pub(super) struct Prepared {
@@ -66,7 +66,7 @@ pub(super) fn enter<T: Send + 'static>(
             }
         }
     }
-    Err(Outcome::Busy.into())
+    Err(Outcome::Busy(SOON).into())
 }
 
 /// The session that the code would begin as things are; a wrong one must not cost a save.
@@ -152,6 +152,7 @@ fn forgive(app: &App, request: &Request, username: &str) {
         .and_then(|account| account.is_member_of(Origin::of(request.client), request.received));
     if let Some(at) = logged_in {
         app.throttle.note_member(key, request.client, at);
+        app.regulars.note(Origin::of(request.client));
     }
     // Not one that another account knows: a login to one's own must not buy guesses at others.
     if let Some(known) = known_device(app, request, account.as_deref()) {

@@ -91,7 +91,7 @@ impl Second {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::REPEATED;
+    use crate::reply::{REPEATED, SOON};
 
     #[test]
     fn what_does_not_fit_into_a_second_is_counted_and_said_in_the_next() {
@@ -117,7 +117,7 @@ mod tests {
         ] {
             assert!(!outcome.is_cheap(), "{}", outcome.code());
         }
-        for outcome in [Outcome::Busy, Outcome::NotFound, Outcome::CrossSite] {
+        for outcome in [Outcome::Busy(SOON), Outcome::NotFound, Outcome::CrossSite] {
             assert!(outcome.is_cheap(), "{}", outcome.code());
         }
         let again = || Reply::from(Outcome::LoginComplete(Vec::new()));

@@ -2,20 +2,21 @@
 
 use crate::accounts::login::{Authenticated, authenticate, authenticate_mailed};
 use crate::accounts::names;
-use crate::accounts::password::Password;
+use crate::accounts::password::{Password, Work};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::session::Basis;
+use crate::accounts::throttle::Standing;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::sent_twice::sent_form;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, is_cross_site, is_rd_too_long, known_device, logged_in,
-    login_password_field, name_field, rd_field, rd_of, sessions, target, typed, typed_rd,
+    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, is_rd_too_long, known_device,
+    logged_in, login_password_field, name_field, rd_field, rd_of, sessions, target, typed,
+    typed_rd,
 };
 use crate::http::{Method, Request};
-use crate::origin::Origin;
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -132,11 +133,11 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let password = login_password_field(&form)?;
     let rd = rd_of(app, request, &form)?;
 
-    let proof = check_password(app, request, &name, password)?;
+    let proof = check_password(app, request, &name, &password)?;
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    let password_id = note_password(app, proof)?;
+    let password_id = note_password(app, request, proof, password)?;
     let account = app.store.resolve(&username);
     let account = account.ok_or(Outcome::WrongCredentials)?;
     let basis = Basis {
@@ -168,11 +169,11 @@ pub(super) fn check_password(
     app: &App,
     request: &Request,
     name: &str,
-    password: Password,
+    password: &Password,
 ) -> Result<Option<Authenticated>, Refusal> {
     let now = request.received.timestamp();
     let found = app.store.resolve(name);
-    if let Some(proof) = authenticate_mailed(found.as_deref(), &password, now) {
+    if let Some(proof) = authenticate_mailed(found.as_deref(), password, now) {
         return Ok(Some(proof));
     }
     let device = known_device(app, request, found.as_deref());
@@ -181,18 +182,24 @@ pub(super) fn check_password(
         let now = request.received.steady;
         app.throttle.begin(target, request.client, now)
     })?;
-    let work = move || authenticate(found.as_deref(), &password);
-    let origin = Origin::of(request.client);
-    let checked = app.gate.run(origin, attempt.standing(), work);
+    let known = found.as_deref().map(|account| &account.password);
+    let work = Work::checking(known, password);
+    let checked = derive(app, request, attempt.standing(), work)
+        .map(|key| authenticate(found.as_deref(), &key));
     // What was not looked at is forgiven like what was right.
     decide(app, attempt, matches!(checked, Ok(None)));
-    Ok(checked?)
+    checked
 }
 
 /// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
 /// replaced. Returns which password the account has, so far as the visitor knows it. Refused if
 /// somebody else used the mailed one in the meantime.
-pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<Digest, Refusal> {
+pub(super) fn note_password(
+    app: &App,
+    request: &Request,
+    proof: Authenticated,
+    password: Password,
+) -> Result<Digest, Refusal> {
     let (username, id) = (proof.username, proof.password_id);
     if let Some(digest) = proof.mailed {
         let used = app.store.update(move |accounts| {
@@ -203,8 +210,10 @@ pub(super) fn note_password(app: &App, proof: Authenticated) -> Result<Digest, R
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    if let Some(hash) = proof.rehashed {
-        // Nobody is kept out for want of a stronger hash: the next login makes it again.
+    // Nobody is kept out for want of a stronger hash: the next login makes it again.
+    if proof.is_weak
+        && let Ok(hash) = hash(app, request, Standing::Known, &password)
+    {
         let stronger = hash.id();
         let replaced = app.store.update(move |accounts| {
             accounts.change(&username, |account| {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::accounts::password::{self, Password, PasswordHash};
+use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
+use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::Digest;
@@ -55,6 +56,7 @@ pub struct App {
     pub store: Arc<Store>,
     pub gate: Gate,
     pub throttle: Throttle,
+    pub regulars: Regulars,
     pub results: Results,
     pub pending: Arc<Pending>,
     pub errands: Errands,
@@ -322,12 +324,24 @@ fn hash(
     app: &App,
     request: &Request,
     standing: Standing,
-    new: Password,
+    new: &Password,
 ) -> Result<PasswordHash, Refusal> {
+    let salt = password::fresh_salt();
+    let key = derive(app, request, standing, Work::hashing(new, salt))?;
+    Ok(PasswordHash::of(salt, &key))
+}
+
+/// Has this computed once it is its turn. Visitors from where accounts log in go first, as do those
+/// who are known.
+fn derive(app: &App, request: &Request, standing: Standing, work: Work) -> Result<Key, Refusal> {
     let origin = Origin::of(request.client);
-    Ok(app
-        .gate
-        .run(origin, standing, move || PasswordHash::new(&new))?)
+    let accounts = || app.store.accounts();
+    let is_regular = || app.regulars.has(origin, request.received, accounts);
+    let standing = match standing {
+        Standing::Stranger { .. } if is_regular() => Standing::Known,
+        standing => standing,
+    };
+    Ok(app.gate.derive(origin, standing, work)?)
 }
 
 /// A visitor with a session: the proof that handlers of `account` ask for.

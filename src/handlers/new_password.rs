@@ -21,7 +21,7 @@ use crate::http::Request;
 use crate::mail::Notice;
 use crate::origin::Origin;
 use crate::pages::{Page, Problem};
-use crate::reply::{Outcome, Refusal, Reply};
+use crate::reply::{Outcome, Refusal, Reply, SOON};
 
 /// A login by mailed password that waits for a new password.
 fn pending_choice(app: &App, request: &Request) -> Option<PendingChoice> {
@@ -90,7 +90,7 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     refuse_easy(app, &new, &me.account)?;
 
     let proof = confirm(app, request, me, current)?;
-    let new = hash(app, request, Standing::Known, new)?;
+    let new = hash(app, request, Standing::Known, &new)?;
     let (grounds, account) = (Grounds::password(app, me, &proof), &me.account);
     let known = known_device(app, request, Some(account));
     let id = new.id();
@@ -128,7 +128,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
         return Err(Outcome::PasswordCommon.into());
     }
 
-    let new = hash(app, request, Standing::Known, new)?;
+    let new = hash(app, request, Standing::Known, &new)?;
     let (known, fresh) = device_of(app, request, &choice.username);
     let (network, now) = (Origin::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
@@ -199,7 +199,7 @@ fn save(
         is_still(account)?;
         // All sessions but the one that asks were ended this moment: the new one would be too.
         if account.is_some_and(|account| account.generation != basis.generation) {
-            return Err(Outcome::Busy);
+            return Err(Outcome::Busy(SOON));
         }
         accounts.change(&username, change);
         Ok(())

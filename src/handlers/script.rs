@@ -82,7 +82,7 @@ fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let name = name_field(&form)?;
     let password = login_password_field(&form)?;
 
-    let Some(proof) = check_password(app, request, &name, password)? else {
+    let Some(proof) = check_password(app, request, &name, &password)? else {
         let unknown = app.store.resolve(&name).is_none();
         return Err(script_says(if unknown {
             "User is not found."
@@ -91,7 +91,7 @@ fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
         }));
     };
     let username = proof.username.clone();
-    note_password(app, proof)?;
+    note_password(app, request, proof, password)?;
     script.print_key(&username);
 
     let page = pages::compat_code(&script.template, &username);
@@ -193,7 +193,7 @@ fn recover(app: &App, request: &Request) -> Answer {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let standing = app.throttle.standing(request.client);
-    let hashed = hash(app, request, standing, Password::new(&new))?;
+    let hashed = hash(app, request, standing, &Password::new(&new))?;
     let username = account.username.clone();
     app.store.update(move |accounts| {
         accounts.change(&username, |account| account.change_password(hashed, None))

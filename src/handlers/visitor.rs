@@ -100,14 +100,14 @@ fn add_account(app: &App, request: &Request) -> Answer {
     if let Some(taken) = app.store.accounts().taken(&username, &email) {
         return Err(is_taken(taken));
     }
-    let add = |new| -> Result<Result<(), Taken>, Refusal> {
+    let add = || -> Result<Result<(), Taken>, Refusal> {
         let standing = app.throttle.standing(request.client);
-        let hashed = hash(app, request, standing, new)?;
+        let hashed = hash(app, request, standing, &new)?;
         let account = Account::new(&username, &email, hashed, now.timestamp());
         Ok(app.store.update(move |accounts| accounts.add(account))?)
     };
     // What was not looked at, or could not be saved, is none of the hour's.
-    let added = add(new).inspect_err(|_| {
+    let added = add().inspect_err(|_| {
         app.throttle
             .forgive_registration(request.client, now.steady)
     })?;

@@ -38,7 +38,9 @@ impl Outcome {
     pub(super) fn advice(&self) -> String {
         let fixed = match self {
             Self::Throttled(wait) => return after(*wait),
-            Self::Busy => "Nothing was changed. What you typed was not looked at and may be right.",
+            Self::Busy(_) => {
+                "Nothing was changed. What you typed was not looked at and may be right."
+            }
             Self::CrossSite => {
                 "Another page had your browser send it, so nothing was done. If you meant to, \
                  start from here."

@@ -9,7 +9,7 @@ mod advice;
 mod outcome;
 mod presenter;
 
-pub use outcome::{Dialect, Outcome};
+pub use outcome::{Dialect, Outcome, SOON};
 pub use presenter::Presenter;
 
 /// An outcome and how a browser is to see it. No `Debug`: cookies leave in it.
@@ -256,8 +256,8 @@ impl From<FormError> for Refusal {
 }
 
 impl From<Busy> for Refusal {
-    fn from(_: Busy) -> Self {
-        Outcome::Busy.into()
+    fn from(busy: Busy) -> Self {
+        Outcome::Busy(busy.retry_after).into()
     }
 }
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::reply::THROTTLED;
 
-/// Seconds after which a busy server is worth another try.
-const BUSY_RETRY: u64 = 2;
+/// After how long it is worth another try, where nothing more is known.
+pub const SOON: Duration = Duration::from_secs(2);
 
 /// How a proxy asks whether a visitor may enter. Each kind has names and statuses of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub enum Outcome {
     BadField(&'static str, &'static str),
     /// A proxy asks about what cannot be guarded, and why.
     BadTarget(Dialect, &'static str),
-    Busy,
+    /// And for how long at least.
+    Busy(Duration),
     CodeRequired,
     CrossSite,
     /// Logged in, and still not to enter.
@@ -144,7 +145,7 @@ impl Outcome {
             Self::PasswordCommon | Self::PasswordTooShort => 422,
             Self::Throttled(_) => 429,
             Self::Internal => 500,
-            Self::AccountsUnreadable | Self::Busy | Self::NotSaved | Self::Unhealthy(_) => 503,
+            Self::AccountsUnreadable | Self::Busy(_) | Self::NotSaved | Self::Unhealthy(_) => 503,
             _ => 200,
         }
     }
@@ -158,7 +159,7 @@ impl Outcome {
             Self::AuthenticatorChanged => "authenticator_changed",
             Self::BadField(..) | Self::TooLong(..) | Self::TooManyFields(_) => "bad_field",
             Self::BadTarget(..) => "bad_target",
-            Self::Busy => "busy",
+            Self::Busy(_) => "busy",
             Self::CodeRequired => "code_required",
             Self::CrossSite => "cross_site",
             Self::Denied => "denied",
@@ -258,7 +259,7 @@ impl Outcome {
             Self::Account(_) | Self::Admitted | Self::Shown => "",
             Self::AccountDeleted => "Your account has been deleted.",
             Self::AuthenticatorChanged => "Your new authenticator is set up.",
-            Self::Busy => "The server is busy. Try again in a moment.",
+            Self::Busy(_) => "The server is busy. Try again in a moment.",
             Self::CodeRequired => "Enter the code from your authenticator app.",
             Self::CrossSite => "This request came from another site.",
             Self::Denied => "You may not enter here.",
@@ -376,10 +377,8 @@ impl Outcome {
 
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::AccountsUnreadable | Self::Busy | Self::NotSaved | Self::Unhealthy(_) => {
-                Some(BUSY_RETRY)
-            }
-            Self::Throttled(wait) => Some(seconds(*wait)),
+            Self::AccountsUnreadable | Self::NotSaved | Self::Unhealthy(_) => Some(seconds(SOON)),
+            Self::Busy(wait) | Self::Throttled(wait) => Some(seconds(*wait)),
             _ => None,
         }
     }

@@ -41,6 +41,10 @@ pub const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long an account that has logged in from a network buys it one more failure.
 pub const MEMBERSHIP: Duration = HOUR;
 
+/// How long visitors from a network go first where there is a line, after an account has logged in
+/// from there.
+pub const REGULARITY: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How old an account is then, unless an operator made it: they cannot be made for the purpose.
 pub const MEMBER_AGE: Duration = Duration::from_secs(24 * 3600);
 

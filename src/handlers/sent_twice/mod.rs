@@ -20,7 +20,7 @@ use crate::form::{Form, FormError};
 use crate::handlers::{Answer, App, rd_of, session_of};
 use crate::http::{Method, Request};
 use crate::origin::Origin;
-use crate::reply::{Outcome, REPEATED, Refusal, Reply};
+use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
 
 use table::{Begun, Crowded, Table};
 
@@ -352,7 +352,7 @@ impl SentTwice {
 
 impl From<Crowded> for Refusal {
     fn from(_: Crowded) -> Self {
-        Outcome::Busy.into()
+        Outcome::Busy(SOON).into()
     }
 }
 

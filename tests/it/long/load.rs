@@ -115,7 +115,12 @@ fn many_fields() -> Vec<u8> {
 }
 
 /// How long each look took, on a connection that stays.
-fn look_until(over: &AtomicBool, server: &Server, path: &str, cookies: &str) -> Vec<Duration> {
+pub(super) fn look_until(
+    over: &AtomicBool,
+    server: &Server,
+    path: &str,
+    cookies: &str,
+) -> Vec<Duration> {
     let mut client = Client::connect(server, READER).unwrap();
     let mut times = Vec::new();
     while !over.load(Ordering::Relaxed) {

@@ -16,6 +16,7 @@ mod full_disk;
 mod greed;
 mod kills;
 mod load;
+mod nine;
 mod owners;
 mod starvation;
 mod usage;

@@ -48,11 +48,9 @@ impl Account {
     /// Logs in with both factors, trying again as told for as long as `patience` lasts.
     pub(super) fn log_in(&self, server: &Server, source: Ipv4Addr, patience: Duration) -> LoggedIn {
         let begun = Instant::now();
-        let password = PASSWORD.replace(' ', "+");
-        let form = format!("username={}&password={password}", self.name);
         let mut said = String::new();
         while begun.elapsed() < patience {
-            match self.try_login(server, source, &form) {
+            match self.log_in_at_once(server, source) {
                 Ok(logged_in) => return logged_in,
                 Err(refused) => said = refused,
             }
@@ -61,10 +59,17 @@ impl Account {
         panic!("no login in {patience:?}: {said}");
     }
 
-    fn try_login(&self, server: &Server, source: Ipv4Addr, form: &str) -> Result<LoggedIn, String> {
+    /// Logs in with both factors, or says what they are told who try.
+    pub(super) fn log_in_at_once(
+        &self,
+        server: &Server,
+        source: Ipv4Addr,
+    ) -> Result<LoggedIn, String> {
+        let password = PASSWORD.replace(' ', "+");
+        let form = format!("username={}&password={password}", self.name);
         let mut client = Client::connect(server, source).map_err(|error| error.to_string())?;
         let answer = client
-            .ask(&post("/login", "", form))
+            .ask(&post("/login", "", &form))
             .map_err(|error| error.to_string())?;
         let pending = cookies(&answer, "\"code_required\"")?;
         let code = Authenticator::new(&BASE32_NOPAD.encode(KEY)).code();

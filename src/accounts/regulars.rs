@@ -1,0 +1,134 @@
+//! The networks from which accounts log in. Where there is a line, visitors from there go first:
+//! a crowd of strangers is not to stand before those for whom the place is.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::accounts::Accounts;
+use crate::clock::Moment;
+use crate::origin::Origin;
+
+/// How long what was found in the accounts is taken to be so: to go through ten thousand of them
+/// takes a millisecond.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// What is known of them, gathered when it is asked for.
+#[derive(Default)]
+pub struct Regulars {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    networks: HashSet<Origin>,
+    /// When the accounts were gone through.
+    gathered: Option<Duration>,
+}
+
+impl Regulars {
+    /// Whether an account, older than a day or made by an operator, has logged in from there of
+    /// late ([`Account::regular_networks`](super::Account::regular_networks)).
+    pub fn has<A: Deref<Target = Accounts>>(
+        &self,
+        network: Origin,
+        now: Moment,
+        accounts: impl FnOnce() -> A,
+    ) -> bool {
+        // A set half gathered is of use too.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = state.gathered.map(|then| now.steady.saturating_sub(then));
+        if age.is_none_or(|age| age >= FRESH) {
+            let today = now.timestamp();
+            let accounts = accounts();
+            let networks = accounts.iter();
+            state.networks = networks
+                .flat_map(|account| account.regular_networks(today))
+                .collect();
+            state.gathered = Some(now.steady);
+        }
+        state.networks.contains(&network)
+    }
+
+    /// Notes that such an account has logged in from there.
+    pub fn note(&self, network: Origin) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.networks.insert(network);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Account;
+    use crate::accounts::kept::Created;
+    use crate::accounts::password::PasswordHash;
+    use crate::clock::Timestamp;
+
+    const DAY: u64 = 24 * 3600;
+    const NOW: u64 = 1_800_000_000;
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            wall: seconds,
+            steady: Duration::from_secs(seconds),
+        }
+    }
+
+    fn network(n: u8) -> Origin {
+        Origin::of([192, 0, 2, n].into())
+    }
+
+    fn account(name: &str, created: u64, logins: &[(u8, u64)]) -> Account {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let hash = PasswordHash::parse(hash).ok().unwrap();
+        let email = format!("{name}@example.com");
+        let mut account = Account::new(name, &email, hash, Timestamp(created));
+        for (n, at) in logins {
+            account.logged_in_from(network(*n), Timestamp(*at));
+        }
+        account
+    }
+
+    fn all(accounts: Vec<Account>) -> Accounts {
+        let mut all = Accounts::default();
+        for account in accounts {
+            all.add(account).unwrap();
+        }
+        all
+    }
+
+    #[test]
+    fn a_network_is_regular_for_thirty_days_after_the_login_of_an_account_that_is_old_enough() {
+        let old = NOW - 40 * DAY;
+        let by_operator = Account {
+            registered: false,
+            created: Created::default(),
+            ..account("carol", NOW, &[(3, NOW)])
+        };
+        let accounts = all(vec![
+            account("alice", old, &[(2, NOW - 30 * DAY), (1, NOW - 29 * DAY)]),
+            by_operator,
+            account("new", NOW - DAY + 1, &[(4, NOW)]),
+            account("day-old", NOW - DAY, &[(5, NOW)]),
+        ]);
+        let regulars = Regulars::default();
+        let has = |n| regulars.has(network(n), at(NOW), || &accounts);
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6].map(has),
+            [true, false, true, false, true, false]
+        );
+    }
+
+    #[test]
+    fn a_login_counts_at_once_and_an_edit_after_a_minute() {
+        let regulars = Regulars::default();
+        let (none, one) = (all(vec![]), all(vec![account("alice", 0, &[(1, NOW)])]));
+        assert!(!regulars.has(network(1), at(NOW), || &none));
+        assert!(!regulars.has(network(1), at(NOW + 59), || &one));
+        assert!(regulars.has(network(1), at(NOW + 60), || &one));
+        regulars.note(network(2));
+        assert!(regulars.has(network(2), at(NOW + 60), || &one));
+    }
+}

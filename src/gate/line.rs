@@ -1,0 +1,353 @@
+//! The line before the hashing threads: who goes first, who is overtaken, and who is told at once
+//! that it would last too long. It is told what time it is, and what hashes have cost so far.
+//!
+//! What counts is the work that is waiting, not how many wait. Whoever is in the line is never sent
+//! away, only overtaken, and not so often that they would wait longer than [`LONGEST`].
+
+use std::time::Duration;
+
+use crate::accounts::throttle::Standing;
+use crate::accounts::throttle::limits::BLOCK;
+use crate::gate::Busy;
+use crate::origin::Origin;
+
+/// How long anybody waits at most for their hash to begin, as far as that can be told.
+pub const LONGEST: Duration = Duration::from_secs(20);
+
+/// The same for all who do not go first, so that those who do find room at any time.
+const LONGEST_OF_OTHERS: Duration = Duration::from_secs(15);
+
+/// Places that are kept for those who go first, one of so many.
+const KEPT: usize = 8;
+
+/// What a round is taken to cost before one has been measured, in picoseconds: that of a machine of
+/// 2020 which does one hash at a time.
+const FIRST_GUESS: u64 = 125_000;
+
+/// What waits, in the order in which it is served.
+pub struct Line<T> {
+    waiting: Vec<Waiting<T>>,
+    most: usize,
+    threads: u64,
+    /// Rounds that are being computed.
+    at_work: u64,
+    /// What a round costs a thread, in picoseconds: the latest computations count most.
+    round: u64,
+    /// The latest turn anybody has had.
+    turn: usize,
+}
+
+struct Waiting<T> {
+    claim: Claim,
+    origin: Origin,
+    rounds: u32,
+    /// When it begins at the latest, whoever comes.
+    until: Duration,
+    what: T,
+}
+
+/// A claim to be served; the lesser goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    standing: Standing,
+    /// One later for each of the same origin that waits already, and for each [`BLOCK`] of the
+    /// same /48, so that origins take turns.
+    turn: usize,
+}
+
+impl<T> Line<T> {
+    /// A line before so many threads, in which at most `most` wait.
+    pub fn new(threads: usize, most: usize) -> Self {
+        Self {
+            waiting: Vec::new(),
+            most,
+            threads: u64::try_from(threads).unwrap_or(u64::MAX).max(1),
+            at_work: 0,
+            round: FIRST_GUESS,
+            turn: 0,
+        }
+    }
+
+    /// Lets `what`, a computation of so many rounds, stand in line.
+    ///
+    /// # Errors
+    ///
+    /// If it would wait too long, or too many do; with the time after which that is over.
+    pub fn push(
+        &mut self,
+        now: Duration,
+        (origin, standing): (Origin, Standing),
+        rounds: u32,
+        what: T,
+    ) -> Result<(), Busy> {
+        let (longest, places) = match standing {
+            Standing::Known => (LONGEST, self.most),
+            Standing::Stranger { .. } => (LONGEST_OF_OTHERS, self.most - self.most / KEPT),
+        };
+        let turn = self.turn + 1 + self.turns_taken(origin);
+        let claim = Claim { standing, turn };
+        let (place, wait) = self.place(now, claim, rounds);
+        if wait > longest {
+            return Err(Busy::until(wait - longest));
+        }
+        if self.waiting.len() >= places {
+            return Err(Busy::until(self.time(u64::from(rounds))));
+        }
+        let waiting = Waiting {
+            claim,
+            origin,
+            rounds,
+            until: now.saturating_add(LONGEST),
+            what,
+        };
+        self.waiting.insert(place, waiting);
+        Ok(())
+    }
+
+    /// The first place whose owner has no better claim and may still wait for one more, and how
+    /// long it takes from there.
+    fn place(&self, now: Duration, claim: Claim, rounds: u32) -> (usize, Duration) {
+        let waiting: u64 = self.waiting.iter().map(|one| u64::from(one.rounds)).sum();
+        let mut ahead = self.at_work + waiting;
+        let mut place = self.waiting.len();
+        for (index, one) in self.waiting.iter().enumerate().rev() {
+            let before = ahead - u64::from(one.rounds);
+            let begins = now.saturating_add(self.time(before + u64::from(rounds)));
+            if claim >= one.claim || begins > one.until {
+                break;
+            }
+            (place, ahead) = (index, before);
+        }
+        (place, self.time(ahead))
+    }
+
+    /// How long all threads together take for so many rounds.
+    fn time(&self, rounds: u64) -> Duration {
+        Duration::from_nanos(rounds.saturating_mul(self.round) / self.threads / 1000)
+    }
+
+    /// How many turns go to those of the same origin who wait already: who has a /48 of IPv6 to
+    /// themselves must not be 65,536 newcomers.
+    fn turns_taken(&self, origin: Origin) -> usize {
+        let owners = || self.waiting.iter().map(|one| one.origin);
+        let same = owners().filter(|owner| *owner == origin).count();
+        let in_block = origin.block().map_or(0, |block| {
+            owners()
+                .filter(|owner| owner.block() == Some(block))
+                .count()
+        });
+        same.max(in_block / BLOCK as usize)
+    }
+
+    /// Takes who comes next, and with them up to `most` in all who take as many rounds.
+    pub fn take(&mut self, most: usize) -> Vec<T> {
+        let Some(rounds) = self.waiting.first().map(|first| first.rounds) else {
+            return Vec::new();
+        };
+        let mut left = most;
+        let is_taken = |one: &mut Waiting<T>| {
+            let is_taken = one.rounds == rounds && left > 0;
+            left -= usize::from(is_taken);
+            is_taken
+        };
+        let taken: Vec<Waiting<T>> = self.waiting.extract_if(.., is_taken).collect();
+        for one in &taken {
+            self.turn = self.turn.max(one.claim.turn);
+            self.at_work += u64::from(one.rounds);
+        }
+        taken.into_iter().map(|one| one.what).collect()
+    }
+
+    /// Notes that so many rounds, which were taken at once, took a thread so long.
+    pub fn done(&mut self, rounds: u64, took: Duration) {
+        self.at_work = self.at_work.saturating_sub(rounds);
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let round = took.saturating_mul(1000) / rounds.max(1);
+        self.round = (self.round / 4 * 3).saturating_add(round / 4).max(1);
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    /// Rounds of a hash, and what they are taken to cost at first.
+    const ROUNDS: u32 = 600_000;
+    const COST: Duration = Duration::from_millis(75);
+    const START: Duration = Duration::from_secs(1000);
+
+    fn origin(n: u32) -> Origin {
+        Origin::of(IpAddr::V4(Ipv4Addr::from(n)))
+    }
+
+    fn stranger(failures: usize) -> Standing {
+        Standing::Stranger { failures }
+    }
+
+    /// In a line before one thread, what is left in the order in which it is served.
+    fn order(line: &mut Line<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| line.take(1).pop()).collect()
+    }
+
+    fn push(line: &mut Line<u32>, n: u32, standing: Standing) -> Result<(), Busy> {
+        line.push(START, (origin(n), standing), ROUNDS, n)
+    }
+
+    fn order_of(pushes: &[(u32, Standing)]) -> Vec<u32> {
+        let mut line = Line::new(1, 64);
+        for (n, standing) in pushes {
+            push(&mut line, *n, *standing).unwrap();
+        }
+        order(&mut line)
+    }
+
+    #[test]
+    fn addresses_take_turns() {
+        let pushes = [1, 1, 1, 1, 2, 3, 2].map(|n| (n, stranger(0)));
+        assert_eq!(order_of(&pushes), [1, 2, 3, 1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn who_is_known_goes_first_and_who_has_failed_most_last() {
+        let pushes = [
+            (3, stranger(3)),
+            (1, stranger(1)),
+            (2, stranger(2)),
+            (9, stranger(0)),
+            (8, Standing::Known),
+            (4, stranger(4)),
+        ];
+        assert_eq!(order_of(&pushes), [8, 9, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn who_has_waited_for_a_turn_is_not_overtaken_for_ever() {
+        let mut line = Line::new(1, 64);
+        for _ in 0..3 {
+            push(&mut line, 1, stranger(0)).unwrap();
+        }
+        // One comes for each that goes.
+        let served: Vec<u32> = (2..9)
+            .flat_map(|newcomer| {
+                let next = line.take(1);
+                push(&mut line, newcomer, stranger(0)).unwrap();
+                next
+            })
+            .collect();
+        assert_eq!(served, [1, 1, 2, 1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_block_of_ipv6_stands_behind_newcomers() {
+        let mut line = Line::new(1, 512);
+        let mut push = |address: String| {
+            let origin = Origin::of(address.parse().unwrap());
+            let who = (origin, stranger(0));
+            line.push(START, who, ROUNDS, address).unwrap();
+        };
+        (0..99).for_each(|n| push(format!("2001:db8:1:{n:x}::1")));
+        let newcomers = ["192.0.2.1", "2001:db8:2::1"];
+        newcomers.iter().for_each(|one| push((*one).to_owned()));
+
+        let served = line.take(64);
+        assert_eq!(served[10..12], newcomers);
+    }
+
+    /// As many of them as find room, and what the next is told.
+    fn fill(line: &mut Line<u32>, now: Duration, standing: Standing) -> (u32, Busy) {
+        for n in 0.. {
+            let who = (origin(1000 * n), standing);
+            if let Err(busy) = line.push(now, who, ROUNDS, n) {
+                return (n, busy);
+            }
+        }
+        panic!("it is never full");
+    }
+
+    #[test]
+    fn what_would_wait_too_long_is_told_after_how_long_it_would_not() {
+        let mut line = Line::new(1, 512);
+        let (strangers, _) = fill(&mut line, START, stranger(0));
+        assert_eq!(strangers, 201, "those that begin within 15 s");
+        let (known, busy) = fill(&mut line, START, Standing::Known);
+        assert_eq!(
+            known, 66,
+            "those that begin within 20 s, as all others still do"
+        );
+        assert_eq!(busy.retry_after, Duration::from_secs(1));
+
+        let told = push(&mut line, 1, stranger(0)).unwrap_err();
+        let waited = told.retry_after;
+        assert_eq!(waited, 267 * COST - LONGEST_OF_OTHERS);
+        let served = waited.as_millis().div_ceil(COST.as_millis());
+        line.take(usize::try_from(served).unwrap());
+        line.done(u64::from(ROUNDS) * 67, 67 * COST);
+        assert!(push(&mut line, 1, stranger(0)).is_ok());
+    }
+
+    #[test]
+    fn whoever_comes_nobody_waits_longer_than_was_promised() {
+        let mut line = Line::new(1, 512);
+        fill(&mut line, START, stranger(3));
+        let (mut now, mut longest) = (START, Duration::ZERO);
+        let mut left = 201;
+        while left > 0 {
+            // Others with a better claim come all the time, more than there is room for.
+            while line
+                .push(now, (origin(7), Standing::Known), ROUNDS, 1000)
+                .is_ok()
+            {}
+            let taken = line.take(1);
+            if taken[0] < 1000 {
+                left -= 1;
+                longest = now - START;
+            }
+            now += COST;
+            line.done(u64::from(ROUNDS), COST);
+        }
+        assert!(longest > LONGEST_OF_OTHERS, "{longest:?}");
+        assert!(longest <= LONGEST, "{longest:?}");
+    }
+
+    #[test]
+    fn a_crowd_leaves_places_to_those_who_go_first() {
+        let mut line = Line::new(64, 512);
+        assert_eq!(fill(&mut line, START, stranger(0)).0, 448);
+        assert_eq!(fill(&mut line, START, Standing::Known).0, 64);
+        assert_eq!(line.len(), 512);
+    }
+
+    #[test]
+    fn only_what_takes_as_long_is_taken_together() {
+        let mut line = Line::new(1, 64);
+        for (n, rounds) in [(1, 6), (2, 7), (3, 6), (4, 6), (5, 7)] {
+            let who = (origin(n), stranger(0));
+            line.push(START, who, rounds, n).unwrap();
+        }
+        assert_eq!(line.take(2), [1, 3]);
+        assert_eq!(line.take(4), [2, 5]);
+        assert_eq!(line.take(4), [4]);
+        assert!(line.take(4).is_empty());
+    }
+
+    #[test]
+    fn the_length_of_the_line_is_that_of_the_work_and_as_long_as_it_takes_here() {
+        let mut line = Line::new(2, 512);
+        line.push(START, (origin(1), stranger(0)), 16 * ROUNDS, 1)
+            .unwrap();
+        assert_eq!(line.time(u64::from(16 * ROUNDS)), 8 * COST);
+        // A machine on which four at once take as long as one was thought to.
+        for _ in 0..50 {
+            line.done(u64::from(ROUNDS) * 4, COST);
+        }
+        let seen = line.time(u64::from(16 * ROUNDS));
+        assert!(seen.abs_diff(2 * COST) < COST / 10, "{seen:?}");
+    }
+}

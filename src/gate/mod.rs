@@ -1,0 +1,168 @@
+//! Where passwords are hashed: as many threads as there are cores, of a lower priority, behind a
+//! line in which nobody waits too long and those come first who are known, then those who have
+//! failed least.
+//!
+//! A hash costs tens of milliseconds of a core. Without the gate a burst of logins takes the
+//! machine from everybody who only wants a page; without an order in the line a crowd that guesses
+//! takes it from everybody who knows a password. A thread that is free takes several at once where
+//! several wait: together they cost it little more than one.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::accounts::password::{self, Key, LANES, Work};
+use crate::accounts::throttle::Standing;
+use crate::origin::Origin;
+
+mod line;
+
+use line::Line;
+
+/// There is no room in the line.
+#[derive(Debug)]
+pub struct Busy {
+    /// After how long there would be.
+    pub retry_after: Duration,
+}
+
+impl Busy {
+    /// At least a second, the least that can be said to a program.
+    pub fn until(left: Duration) -> Self {
+        Self {
+            retry_after: left.max(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Connections that wait in the line at most, where there are twice as many or more: the others are
+/// for requests that need no hash.
+pub const MOST_WAITING: usize = 512;
+
+/// How far hashing steps back behind everything else (nice(2)). Pages still go first, and where
+/// others keep all cores busy a hash gets a quarter of one. At 19 it would get a hundredth, and a
+/// login take longer than anybody waits.
+const NICENESS: i32 = 5;
+
+/// A line before a fixed number of hashing threads, which live as long as the process.
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+/// Computes several at once; the keys in their order.
+type Derive = fn(&[Work]) -> Vec<Key>;
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    opened: Instant,
+    derive: Derive,
+}
+
+struct State {
+    line: Line<Job>,
+    /// Threads that have nothing to do.
+    idle: usize,
+}
+
+/// A computation, and who waits for what it gives.
+type Job = (Work, SyncSender<Key>);
+
+impl Gate {
+    /// Starts `threads` threads; at most `most` computations wait for them.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn open(threads: usize, most: usize) -> io::Result<Self> {
+        Self::open_with(threads, most, password::derive)
+    }
+
+    fn open_with(threads: usize, most: usize, derive: Derive) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                line: Line::new(threads, most),
+                idle: 0,
+            }),
+            wake: Condvar::new(),
+            opened: Instant::now(),
+            derive,
+        });
+        for number in 0..threads {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || shared.work())?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// Has this computed by a hashing thread, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] at once, if it would wait too long.
+    pub fn derive(&self, origin: Origin, standing: Standing, work: Work) -> Result<Key, Busy> {
+        let (sender, receiver) = sync_channel(1);
+        let (shared, rounds) = (&self.shared, work.rounds());
+        let now = shared.opened.elapsed();
+        let mut state = shared.state();
+        state
+            .line
+            .push(now, (origin, standing), rounds, (work, sender))?;
+        drop(state);
+        shared.wake.notify_one();
+        // A computation that panics drops the sender.
+        receiver.recv().map_err(|_| Busy::until(Duration::ZERO))
+    }
+}
+
+impl Shared {
+    /// A panic cannot happen while it is held: the line only moves jobs.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a hashing thread does.
+    fn work(&self) {
+        // Where the system does not allow it the gate still bounds the threads.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        loop {
+            let (works, waiting): (Vec<_>, Vec<_>) = self.next().into_iter().unzip();
+            let rounds = works.iter().map(|work| u64::from(work.rounds())).sum();
+            let started = Instant::now();
+            let keys = catch_unwind(AssertUnwindSafe(|| (self.derive)(&works)));
+            self.state().line.done(rounds, started.elapsed());
+            let Ok(keys) = keys else {
+                tracing::error!(event = "panic", "a hashing thread panicked and goes on");
+                continue;
+            };
+            for (key, sender) in keys.into_iter().zip(waiting) {
+                // Nobody waits any more only if the request's thread is gone.
+                let _ = sender.send(key);
+            }
+        }
+    }
+
+    /// Waits for jobs, and leaves idle threads their share of them: two threads are done with two
+    /// jobs sooner than one is with both.
+    fn next(&self) -> Vec<Job> {
+        let mut state = self.state();
+        state.idle += 1;
+        while state.line.len() == 0 {
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let share = state.line.len().div_ceil(state.idle);
+        state.idle -= 1;
+        state.line.take(share.min(LANES))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use std::net::Ipv4Addr;
+use std::sync::mpsc::channel;
+use std::sync::{Barrier, LazyLock};
+
+use super::*;
+use crate::accounts::password::{Password, PasswordHash};
+
+fn origin(n: u32) -> Origin {
+    Origin::of(Ipv4Addr::from(n).into())
+}
+
+fn work() -> Work {
+    Work::checking(None, &Password::new("long enough"))
+}
+
+#[test]
+fn keys_come_back_to_those_who_asked_for_them() {
+    let gate = Gate::open(2, 64).unwrap();
+    thread::scope(|scope| {
+        for n in 0..10 {
+            let gate = &gate;
+            scope.spawn(move || {
+                let password = Password::new(&format!("long enough {n}"));
+                let salt = password::fresh_salt();
+                let work = Work::hashing(&password, salt);
+                let key = gate.derive(origin(n), Standing::Known, work).unwrap();
+                let hash = PasswordHash::of(salt, &key);
+                assert!(password::verify(Some(&hash), &password));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_computation_that_panics_fails_alone() {
+    static IS_FIRST: Mutex<bool> = Mutex::new(true);
+    let gate = Gate::open_with(1, 64, |works| {
+        let is_first = std::mem::take(&mut *IS_FIRST.lock().unwrap());
+        assert!(!is_first, "on purpose");
+        vec![Key::default(); works.len()]
+    });
+    let gate = gate.unwrap();
+    let derive = || gate.derive(origin(1), Standing::Known, work());
+    assert!(derive().is_err());
+    assert!(derive().is_ok());
+}
+
+#[test]
+fn what_has_come_meanwhile_is_taken_several_at_once() {
+    static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    // One thread: what comes while it works on the first is taken together.
+    let gate = Gate::open_with(1, 64, |works| {
+        BOTH.wait();
+        TAKEN.lock().unwrap().push(works.len());
+        BOTH.wait();
+        vec![Key::default(); works.len()]
+    });
+    let gate = gate.unwrap();
+    let (sender, receiver) = channel();
+    thread::scope(|scope| {
+        let ask = |n| {
+            let (gate, sender) = (&gate, sender.clone());
+            scope.spawn(move || {
+                gate.derive(origin(n), Standing::Known, work()).unwrap();
+                sender.send(()).unwrap();
+            });
+        };
+        ask(0);
+        BOTH.wait();
+        (1..6).for_each(ask);
+        while gate.shared.state().line.len() < 5 {
+            thread::yield_now();
+        }
+        BOTH.wait();
+        for _ in 0..2 {
+            BOTH.wait();
+            BOTH.wait();
+        }
+    });
+    drop(sender);
+    assert_eq!(receiver.iter().count(), 6);
+    assert_eq!(*TAKEN.lock().unwrap(), [1, LANES, 1]);
+}
+
+#[test]
+fn threads_that_are_free_share_what_waits() {
+    static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let gate = Gate::open_with(2, 64, |works| {
+        TAKEN.lock().unwrap().push(works.len());
+        BOTH.wait();
+        vec![Key::default(); works.len()]
+    });
+    let gate = gate.unwrap();
+    while gate.shared.state().idle < 2 {
+        thread::yield_now();
+    }
+    let (sender, receiver) = sync_channel(4);
+    let mut state = gate.shared.state();
+    for n in 0..4 {
+        let (who, job) = ((origin(n), Standing::Known), (work(), sender.clone()));
+        state.line.push(Duration::ZERO, who, 600_000, job).unwrap();
+    }
+    drop(state);
+    gate.shared.wake.notify_all();
+    for _ in 0..4 {
+        receiver.recv().unwrap();
+    }
+    assert_eq!(*TAKEN.lock().unwrap(), [2, 2]);
+}
