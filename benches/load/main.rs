@@ -20,6 +20,7 @@ mod crowd;
 mod glewlwyd;
 mod hyper_server;
 mod latency;
+mod logins;
 mod memory;
 mod nginx;
 mod pages;
@@ -37,11 +38,12 @@ use std::thread;
 use crate::servers::Build;
 
 /// Name and measurement of every row, in the order they run.
-const ROWS: [(&str, fn()); 7] = [
+const ROWS: [(&str, fn()); 8] = [
     ("pages", pages::run),
     ("checks", checks::run),
     ("connections", connections::run),
     ("password", password::run),
+    ("logins", logins::run),
     ("latency", latency::run),
     ("memory", memory::run),
     ("start", start::run),

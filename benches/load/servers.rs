@@ -132,6 +132,9 @@ pub(crate) struct Build {
 }
 
 impl Build {
+    /// The name of the one before.
+    pub(crate) const BEFORE: &str = "the build before";
+
     /// What the benchmark is made with.
     pub(crate) fn this() -> Self {
         Self {
@@ -145,7 +148,7 @@ impl Build {
         let path = PathBuf::from(env::var_os("BENCH_BEFORE")?);
         let path = fs::canonicalize(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         Some(Self {
-            name: "the build before",
+            name: Self::BEFORE,
             path,
         })
     }

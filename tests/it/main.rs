@@ -24,6 +24,7 @@ mod framing;
 mod harness;
 mod layers;
 mod life;
+mod line;
 mod log;
 #[cfg(feature = "long")]
 mod long;

@@ -1,13 +1,11 @@
 //! The table of outcomes, row by row: status, code and message, as a page, as JSON and as text.
 
-use std::sync::mpsc;
-use std::thread;
-
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::harness::{
-    Accept, Answer, Authenticator, PASSWORD, PATIENCE, Server, Setup, Visitor, wait_for,
+    Accept, Answer, Authenticator, PASSWORD, PATIENCE, Server, Visitor, wait_for,
 };
+use crate::line;
 
 const FORMS: [Accept; 3] = [Accept::Json, Accept::Text, Accept::Page];
 
@@ -917,46 +915,15 @@ fn what_cannot_be_saved_is_told_in_three_forms() {
     Visitor::program(&server).register("bob");
 }
 
-/// Accounts whose hashes take over a second each keep the hashing threads taken, so the short
-/// queue behind them fills up on any machine.
+/// Hashes that take over a second each fill the line on any machine.
 #[test]
 fn a_busy_server_says_so_in_three_forms() {
-    let setup = Setup::new().with(&["--no-tls", "--trusted-proxy", "127.0.0.1"]);
-    let slow = "$pbkdf2-sha256$i=10000000,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-    let user = |n: usize| {
-        (
-            format!("u{n}"),
-            json!({ "email": format!("u{n}@example.com"), "password": slow }),
-        )
-    };
-    let cores = thread::available_parallelism().unwrap().get();
-    // Each is taken to last more than a second of a core, and strangers wait for fifteen.
-    let many = 20 * cores;
-    let users: serde_json::Map<_, _> = (0..many).map(user).collect();
-    let file = json!({ "version": 1, "users": users }).to_string();
-    std::fs::write(setup.dir().join("users.json"), file).unwrap();
-    let server = setup.start();
-
-    let (sender, answers) = mpsc::channel();
-    for n in 0..many {
-        let (sender, mut wire) = (sender.clone(), server.connect());
-        let form = FORMS[n % 3];
-        let accept = ["application/json", "*/*", "text/html"][n % 3];
-        let body = format!("username=u{n}&password=12345678");
-        let request = format!(
-            "POST /login HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\
-             X-Forwarded-For: 2001:db8:{n:x}::1\r\nContent-Type: {FORM}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        );
-        thread::spawn(move || {
-            wire.send(request.as_bytes());
-            let _ = sender.send((form, wire.read_to_end()));
-        });
-    }
+    let server = line::start(Map::new());
+    let answers = line::crowd(&server, ["application/json", "*/*", "text/html"]);
     let mut wanted = FORMS.to_vec();
     while !wanted.is_empty() {
         let (form, answer) = answers.recv_timeout(PATIENCE).unwrap();
+        let form = FORMS[form];
         if !answer.starts_with("HTTP/1.1 503 ") {
             continue;
         }
