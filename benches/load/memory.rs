@@ -16,8 +16,8 @@ use crate::{glewlwyd, hyper_server, nginx, report};
 const CONNECTIONS: usize = 1000;
 /// One address alone would be refused at a hundred.
 const ADDRESSES: usize = 10;
-/// For threads to finish what they do before they wait.
-const SETTLE: Duration = Duration::from_millis(500);
+/// For threads to finish what they do, and to end if nothing comes.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// What starts a server, anew for each round.
 type Start<'a> = (&'static str, Box<dyn Fn() -> Option<Server> + 'a>);

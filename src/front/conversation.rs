@@ -52,8 +52,8 @@ impl Default for Deadlines {
     }
 }
 
-/// After how long without a request a connection moves to another thread to rest. Longer, and a crowd
-/// that comes would hold the memory of many handshakes at once.
+/// After how long without a request a connection moves to another thread to rest. Longer, and a
+/// crowd that comes would hold the memory of many handshakes at once.
 const RESTLESS: Duration = Duration::from_millis(200);
 
 /// Why a request did not arrive.

@@ -315,6 +315,40 @@ fn idle_connections_end_without_a_word() {
     assert_eq!(read_to_end(&mut used), "");
 }
 
+/// In which thread a request was answered.
+fn thread_of(stream: &mut TcpStream) -> String {
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    stream.write_all(request).unwrap();
+    read_one(stream)
+        .split("\r\n\r\n")
+        .nth(1)
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_connection_without_a_request_for_a_moment_moves_to_a_thread_of_its_own() {
+    let answer = |_: &http::Request| text(200, &format!("{:?}", thread::current().id()));
+    let running = Running::start(|_| {}, None, answer);
+    let mut stream = running.connect();
+    let first = thread_of(&mut stream);
+    let moved = (0..50).find_map(|_| {
+        thread::sleep(Duration::from_millis(300));
+        let now = thread_of(&mut stream);
+        (now != first).then_some(now)
+    });
+    assert!(moved.is_some());
+}
+
+#[test]
+fn a_connection_that_rests_ends_when_it_has_been_idle_for_long_enough_in_all() {
+    let idle = Duration::from_millis(700);
+    let running = Running::start(|options| options.deadlines.idle = idle, None, echo);
+    let begun = Instant::now();
+    assert_eq!(running.exchange(b""), "");
+    assert!(begun.elapsed() >= idle);
+}
+
 #[test]
 fn a_client_that_takes_no_answer_is_given_up() {
     let short = |options: &mut Options| options.deadlines.answer = Duration::from_millis(50);
