@@ -1,7 +1,7 @@
 //! The unit in which addresses are counted.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -18,6 +18,13 @@ impl Origin {
         })
     }
 
+    pub fn neighbourhood(self) -> Neighbourhood {
+        Neighbourhood(match self.0 {
+            IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() >> 8 << 8)),
+            IpAddr::V6(v6) => IpAddr::V6(beginning(v6, 48)),
+        })
+    }
+
     /// The /48 it is in; none for an address of IPv4.
     pub fn block(self) -> Option<Block> {
         match self.0 {
@@ -26,6 +33,11 @@ impl Origin {
         }
     }
 }
+
+/// The IPv4 /24 or IPv6 /48 that an address is in: who has many of its addresses may be one, or many
+/// who share a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Neighbourhood(IpAddr);
 
 /// An IPv6 /48: what a provider gives to a customer, or lets its customers share, 65,536 networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +86,15 @@ mod tests {
         assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
         assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
         assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    }
+
+    #[test]
+    fn neighbours_share_a_24_or_a_48() {
+        let of = |text: &str| Origin::of(text.parse().unwrap()).neighbourhood();
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.255"));
+        assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
+        assert_eq!(of("2001:db8:1::1"), of("2001:db8:1:ffff::1"));
+        assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
     }
 
     #[test]

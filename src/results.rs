@@ -42,30 +42,51 @@ impl Results {
     ///
     /// [`Busy`] if too many wait already, or it has lasted too long.
     pub fn wait_for<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Result<T, Busy> {
+        let mut seen = self.state().arrivals;
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
         let begun = Instant::now();
+        let _place = self.take_place()?;
         loop {
+            let left = LONGEST.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(Busy::until(Duration::ZERO));
+            }
+            let (state, _) = self
+                .arrived
+                .wait_timeout_while(self.state(), left, |state| state.arrivals == seen)
+                .unwrap_or_else(PoisonError::into_inner);
             // Noted before asking: what arrives meanwhile must not be waited for.
-            let seen = self.state().arrivals;
+            seen = state.arrivals;
+            drop(state);
             if let Some(answer) = ask() {
                 return Ok(answer);
             }
-            let left = LONGEST.saturating_sub(begun.elapsed());
-            let mut state = self.state();
-            if left.is_zero() || state.waiting >= self.max_waiting {
-                return Err(Busy::until(Duration::ZERO));
-            }
-            state.waiting += 1;
-            let (mut state, _) = self
-                .arrived
-                .wait_timeout_while(state, left, |state| state.arrivals == seen)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.waiting -= 1;
         }
+    }
+
+    /// One of the places of those who wait, until it is dropped.
+    fn take_place(&self) -> Result<Place<'_>, Busy> {
+        let mut state = self.state();
+        if state.waiting >= self.max_waiting {
+            return Err(Busy::until(Duration::ZERO));
+        }
+        state.waiting += 1;
+        Ok(Place(self))
     }
 
     /// A panic cannot happen while it is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Place<'a>(&'a Results);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }
 

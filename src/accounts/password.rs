@@ -45,7 +45,10 @@ pub struct Password(Zeroizing<String>);
 
 impl Password {
     pub fn new(sent: &str) -> Self {
-        Self(Zeroizing::new(sent.nfc().collect()))
+        // Three times as long at most (UAX #15, table 4): by growing it would leave pieces behind.
+        let mut password = Zeroizing::new(String::with_capacity(3 * sent.len()));
+        password.extend(sent.nfc());
+        Self(password)
     }
 
     /// How long it is, in characters.
@@ -236,6 +239,21 @@ pub fn derive(works: &[Work]) -> Vec<Key> {
         .collect();
     pbkdf2_lanes::derive(&computations, ROUNDS)
 }
+
+/// Computes a little of what a thread does at once, to see how long that takes here; how many
+/// rounds that was.
+pub fn try_out() -> u64 {
+    let computation = Computation {
+        password: b"",
+        salt: b"",
+        rounds: TRIED_OUT,
+    };
+    std::hint::black_box(pbkdf2_lanes::derive(&[computation; LANES], TRIED_OUT));
+    u64::from(TRIED_OUT) * LANES as u64
+}
+
+/// Rounds: a millisecond or two.
+const TRIED_OUT: u32 = 6_000;
 
 /// Checks a password against a hash, or against none, here and now.
 pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {

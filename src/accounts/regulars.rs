@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::accounts::Accounts;
@@ -36,8 +36,7 @@ impl Regulars {
         now: Moment,
         accounts: impl FnOnce() -> A,
     ) -> bool {
-        // A set half gathered is of use too.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let age = state.gathered.map(|then| now.steady.saturating_sub(then));
         if age.is_none_or(|age| age >= FRESH) {
             let today = now.timestamp();
@@ -53,8 +52,12 @@ impl Regulars {
 
     /// Notes that such an account has logged in from there.
     pub fn note(&self, network: Origin) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.networks.insert(network);
+        self.state().networks.insert(network);
+    }
+
+    /// A set is put in its place whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

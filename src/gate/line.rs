@@ -20,10 +20,6 @@ const LONGEST_OF_OTHERS: Duration = Duration::from_secs(15);
 /// Places that are kept for those who go first, one of so many.
 const KEPT: usize = 8;
 
-/// What a round is taken to cost before one has been measured, in picoseconds: that of a machine of
-/// 2020 which does one hash at a time.
-const FIRST_GUESS: u64 = 125_000;
-
 /// What waits, in the order in which it is served.
 pub struct Line<T> {
     waiting: Vec<Waiting<T>>,
@@ -31,7 +27,8 @@ pub struct Line<T> {
     threads: u64,
     /// Rounds that are being computed.
     at_work: u64,
-    /// What a round costs a thread, in picoseconds: the latest computations count most.
+    /// What a round costs a thread that does as many at once as it can, in picoseconds: the latest
+    /// count most.
     round: u64,
     /// The latest turn anybody has had.
     turn: usize,
@@ -50,20 +47,21 @@ struct Waiting<T> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     standing: Standing,
-    /// One later for each of the same origin that waits already, and for each [`BLOCK`] of the
-    /// same /48, so that origins take turns.
+    /// One later for each of the same origin that waits already, and for each [`BLOCK`] of its
+    /// neighbourhood, so that they take turns.
     turn: usize,
 }
 
 impl<T> Line<T> {
-    /// A line before so many threads, in which at most `most` wait.
-    pub fn new(threads: usize, most: usize) -> Self {
+    /// A line before so many threads, in which at most `most` wait. So many rounds have just taken a
+    /// thread so long.
+    pub fn new(threads: usize, most: usize, (rounds, took): (u64, Duration)) -> Self {
         Self {
             waiting: Vec::new(),
             most,
             threads: u64::try_from(threads).unwrap_or(u64::MAX).max(1),
             at_work: 0,
-            round: FIRST_GUESS,
+            round: cost(rounds, took),
             turn: 0,
         }
     }
@@ -82,15 +80,18 @@ impl<T> Line<T> {
     ) -> Result<(), Busy> {
         let (longest, places) = match standing {
             Standing::Known => (LONGEST, self.most),
-            Standing::Stranger { .. } => (LONGEST_OF_OTHERS, self.most - self.most / KEPT),
+            Standing::Stranger { .. } => (LONGEST_OF_OTHERS, self.most - self.most.div_ceil(KEPT)),
         };
-        let turn = self.turn + 1 + self.turns_taken(origin);
+        let turns_taken = self.turns_taken(origin);
+        let turn = self.turn + 1 + turns_taken;
         let claim = Claim { standing, turn };
         let (place, wait) = self.place(now, claim, rounds);
         if wait > longest {
             return Err(Busy::until(wait - longest));
         }
-        if self.waiting.len() >= places {
+        // Of what is left a network may take no more than it has: a few that take all they can leave
+        // room for newcomers.
+        if self.waiting.len() + turns_taken >= places {
             return Err(Busy::until(self.time(u64::from(rounds))));
         }
         let waiting = Waiting {
@@ -126,44 +127,38 @@ impl<T> Line<T> {
         Duration::from_nanos(rounds.saturating_mul(self.round) / self.threads / 1000)
     }
 
-    /// How many turns go to those of the same origin who wait already: who has a /48 of IPv6 to
-    /// themselves must not be 65,536 newcomers.
+    /// How many turns go to those of the same origin who wait already: who has a /24 or a /48 to
+    /// themselves must not be as many newcomers as it has addresses.
     fn turns_taken(&self, origin: Origin) -> usize {
         let owners = || self.waiting.iter().map(|one| one.origin);
         let same = owners().filter(|owner| *owner == origin).count();
-        let in_block = origin.block().map_or(0, |block| {
-            owners()
-                .filter(|owner| owner.block() == Some(block))
-                .count()
-        });
-        same.max(in_block / BLOCK as usize)
+        let near = origin.neighbourhood();
+        let near = owners().filter(|owner| owner.neighbourhood() == near);
+        same.max(near.count() / BLOCK as usize)
     }
 
-    /// Takes who comes next, and with them up to `most` in all who take as many rounds.
+    /// Takes who comes next, and those behind them, up to `most` in all, as far as they take as many
+    /// rounds.
     pub fn take(&mut self, most: usize) -> Vec<T> {
-        let Some(rounds) = self.waiting.first().map(|first| first.rounds) else {
-            return Vec::new();
-        };
-        let mut left = most;
-        let is_taken = |one: &mut Waiting<T>| {
-            let is_taken = one.rounds == rounds && left > 0;
-            left -= usize::from(is_taken);
-            is_taken
-        };
-        let taken: Vec<Waiting<T>> = self.waiting.extract_if(.., is_taken).collect();
-        for one in &taken {
+        let rounds = self.waiting.first().map(|first| first.rounds);
+        let alike = self.waiting.iter().take(most);
+        let alike = alike.take_while(|one| Some(one.rounds) == rounds).count();
+        let taken = self.waiting.drain(..alike).map(|one| {
             self.turn = self.turn.max(one.claim.turn);
             self.at_work += u64::from(one.rounds);
-        }
-        taken.into_iter().map(|one| one.what).collect()
+            one.what
+        });
+        taken.collect()
     }
 
-    /// Notes that so many rounds, which were taken at once, took a thread so long.
-    pub fn done(&mut self, rounds: u64, took: Duration) {
+    /// Notes that so many rounds, which were taken at once, have been computed, or have failed.
+    pub fn done(&mut self, rounds: u64) {
         self.at_work = self.at_work.saturating_sub(rounds);
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let round = took.saturating_mul(1000) / rounds.max(1);
-        self.round = (self.round / 4 * 3).saturating_add(round / 4).max(1);
+    }
+
+    /// Notes what rounds have cost a thread that had as many to do at once as it can.
+    pub fn measured(&mut self, rounds: u64, took: Duration) {
+        self.round = self.round / 4 * 3 + cost(rounds, took) / 4;
     }
 
     /// How many wait.
@@ -172,15 +167,25 @@ impl<T> Line<T> {
     }
 }
 
+/// Of one of so many rounds that have taken so long, in picoseconds; no more than a millisecond, so
+/// that nothing overflows.
+fn cost(rounds: u64, took: Duration) -> u64 {
+    let picoseconds = took.as_nanos() * 1000 / u128::from(rounds.max(1));
+    u64::try_from(picoseconds).map_or(MOST, |cost| cost.clamp(1, MOST))
+}
+
+const MOST: u64 = 1_000_000_000;
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
-    /// Rounds of a hash, and what they are taken to cost at first.
+    /// Rounds of a hash, and what they cost.
     const ROUNDS: u32 = 600_000;
     const COST: Duration = Duration::from_millis(75);
+    const MEASURED: (u64, Duration) = (ROUNDS as u64, COST);
     const START: Duration = Duration::from_secs(1000);
 
     fn origin(n: u32) -> Origin {
@@ -201,7 +206,7 @@ mod tests {
     }
 
     fn order_of(pushes: &[(u32, Standing)]) -> Vec<u32> {
-        let mut line = Line::new(1, 64);
+        let mut line = Line::new(1, 64, MEASURED);
         for (n, standing) in pushes {
             push(&mut line, *n, *standing).unwrap();
         }
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn who_has_waited_for_a_turn_is_not_overtaken_for_ever() {
-        let mut line = Line::new(1, 64);
+        let mut line = Line::new(1, 64, MEASURED);
         for _ in 0..3 {
             push(&mut line, 1, stranger(0)).unwrap();
         }
@@ -245,25 +250,33 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_ipv6_stands_behind_newcomers() {
-        let mut line = Line::new(1, 512);
-        let mut push = |address: String| {
-            let origin = Origin::of(address.parse().unwrap());
-            let who = (origin, stranger(0));
-            line.push(START, who, ROUNDS, address).unwrap();
-        };
-        (0..99).for_each(|n| push(format!("2001:db8:1:{n:x}::1")));
-        let newcomers = ["192.0.2.1", "2001:db8:2::1"];
-        newcomers.iter().for_each(|one| push((*one).to_owned()));
+    fn a_neighbourhood_stands_behind_newcomers() {
+        let of_48 = (0..99).map(|n| format!("2001:db8:1:{n:x}::1")).collect();
+        let of_24 = (0..99).map(|n| format!("203.0.113.{n}")).collect();
+        for crowd in [of_48, of_24] {
+            let crowd: Vec<String> = crowd;
+            let mut line = Line::new(1, 512, MEASURED);
+            let mut push = |address: &str| {
+                let origin = Origin::of(address.parse().unwrap());
+                let who = (origin, stranger(0));
+                line.push(START, who, ROUNDS, address.to_owned()).unwrap();
+            };
+            crowd.iter().for_each(|one| push(one));
+            let newcomers = ["192.0.2.1", "2001:db8:2::1"];
+            newcomers.iter().for_each(|one| push(one));
 
-        let served = line.take(64);
-        assert_eq!(served[10..12], newcomers);
+            let served = line.take(64);
+            assert_eq!(served[10..12], newcomers);
+        }
     }
 
     /// As many of them as find room, and what the next is told.
     fn fill(line: &mut Line<u32>, now: Duration, standing: Standing) -> (u32, Busy) {
         for n in 0.. {
-            let who = (origin(1000 * n), standing);
+            let who = (
+                origin(1000 * n + u32::from(standing == Standing::Known)),
+                standing,
+            );
             if let Err(busy) = line.push(now, who, ROUNDS, n) {
                 return (n, busy);
             }
@@ -273,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_would_wait_too_long_is_told_after_how_long_it_would_not() {
-        let mut line = Line::new(1, 512);
+        let mut line = Line::new(1, 512, MEASURED);
         let (strangers, _) = fill(&mut line, START, stranger(0));
         assert_eq!(strangers, 201, "those that begin within 15 s");
         let (known, busy) = fill(&mut line, START, Standing::Known);
@@ -288,13 +301,13 @@ mod tests {
         assert_eq!(waited, 267 * COST - LONGEST_OF_OTHERS);
         let served = waited.as_millis().div_ceil(COST.as_millis());
         line.take(usize::try_from(served).unwrap());
-        line.done(u64::from(ROUNDS) * 67, 67 * COST);
+        line.done(u64::from(ROUNDS) * 67);
         assert!(push(&mut line, 1, stranger(0)).is_ok());
     }
 
     #[test]
     fn whoever_comes_nobody_waits_longer_than_was_promised() {
-        let mut line = Line::new(1, 512);
+        let mut line = Line::new(1, 512, MEASURED);
         fill(&mut line, START, stranger(3));
         let (mut now, mut longest) = (START, Duration::ZERO);
         let mut left = 201;
@@ -310,7 +323,7 @@ mod tests {
                 longest = now - START;
             }
             now += COST;
-            line.done(u64::from(ROUNDS), COST);
+            line.done(u64::from(ROUNDS));
         }
         assert!(longest > LONGEST_OF_OTHERS, "{longest:?}");
         assert!(longest <= LONGEST, "{longest:?}");
@@ -318,34 +331,51 @@ mod tests {
 
     #[test]
     fn a_crowd_leaves_places_to_those_who_go_first() {
-        let mut line = Line::new(64, 512);
-        assert_eq!(fill(&mut line, START, stranger(0)).0, 448);
-        assert_eq!(fill(&mut line, START, Standing::Known).0, 64);
-        assert_eq!(line.len(), 512);
+        for (most, strangers) in [(512, 448), (7, 6), (1, 0)] {
+            let mut line = Line::new(64, most, MEASURED);
+            assert_eq!(fill(&mut line, START, stranger(0)).0, strangers);
+            let known = u32::try_from(most).unwrap() - strangers;
+            assert_eq!(fill(&mut line, START, Standing::Known).0, known);
+            assert_eq!(line.len(), most);
+        }
+    }
+
+    #[test]
+    fn networks_that_take_all_they_can_leave_places_to_newcomers() {
+        for standing in [Standing::Known, stranger(0)] {
+            let mut line = Line::new(64, 512, MEASURED);
+            for n in 0..26 * 100 {
+                let _ = push(&mut line, 1000 * (n % 26), standing);
+            }
+            let newcomers = (100..200).map(|n| 1000 * n);
+            let newcomers = newcomers.filter(|n| push(&mut line, *n, standing).is_ok());
+            assert!(newcomers.count() >= 15);
+        }
     }
 
     #[test]
     fn only_what_takes_as_long_is_taken_together() {
-        let mut line = Line::new(1, 64);
-        for (n, rounds) in [(1, 6), (2, 7), (3, 6), (4, 6), (5, 7)] {
+        let mut line = Line::new(1, 64, MEASURED);
+        for (n, rounds) in [(1, 6), (2, 6), (3, 6), (4, 7), (5, 6)] {
             let who = (origin(n), stranger(0));
             line.push(START, who, rounds, n).unwrap();
         }
-        assert_eq!(line.take(2), [1, 3]);
-        assert_eq!(line.take(4), [2, 5]);
+        assert_eq!(line.take(2), [1, 2]);
+        assert_eq!(line.take(4), [3]);
         assert_eq!(line.take(4), [4]);
+        assert_eq!(line.take(4), [5]);
         assert!(line.take(4).is_empty());
     }
 
     #[test]
     fn the_length_of_the_line_is_that_of_the_work_and_as_long_as_it_takes_here() {
-        let mut line = Line::new(2, 512);
+        let mut line = Line::new(2, 512, MEASURED);
         line.push(START, (origin(1), stranger(0)), 16 * ROUNDS, 1)
             .unwrap();
         assert_eq!(line.time(u64::from(16 * ROUNDS)), 8 * COST);
-        // A machine on which four at once take as long as one was thought to.
+        // Now four at once take as long as one did.
         for _ in 0..50 {
-            line.done(u64::from(ROUNDS) * 4, COST);
+            line.measured(u64::from(ROUNDS) * 4, COST);
         }
         let seen = line.time(u64::from(16 * ROUNDS));
         assert!(seen.abs_diff(2 * COST) < COST / 10, "{seen:?}");

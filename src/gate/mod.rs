@@ -5,7 +5,7 @@
 //! A hash costs tens of milliseconds of a core. Without the gate a burst of logins takes the
 //! machine from everybody who only wants a page; without an order in the line a crowd that guesses
 //! takes it from everybody who knows a password. A thread that is free takes several at once where
-//! several wait: together they cost it little more than one.
+//! several wait: together they take little longer than one.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,13 +82,13 @@ impl Gate {
     }
 
     fn open_with(threads: usize, most: usize, derive: Derive) -> io::Result<Self> {
+        let opened = Instant::now();
+        let rounds = password::try_out();
+        let line = Line::new(threads, most, (rounds, opened.elapsed()));
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                line: Line::new(threads, most),
-                idle: 0,
-            }),
+            state: Mutex::new(State { line, idle: 0 }),
             wake: Condvar::new(),
-            opened: Instant::now(),
+            opened,
             derive,
         });
         for number in 0..threads {
@@ -115,8 +115,13 @@ impl Gate {
             .push(now, (origin, standing), rounds, (work, sender))?;
         drop(state);
         shared.wake.notify_one();
-        // A computation that panics drops the sender.
+        // A panic drops the senders of all that were computed together.
         receiver.recv().map_err(|_| Busy::until(Duration::ZERO))
+    }
+
+    /// Whether nobody waits, so that what can be done at another time is done now.
+    pub fn is_quiet(&self) -> bool {
+        self.shared.state().line.len() == 0
     }
 }
 
@@ -135,7 +140,13 @@ impl Shared {
             let rounds = works.iter().map(|work| u64::from(work.rounds())).sum();
             let started = Instant::now();
             let keys = catch_unwind(AssertUnwindSafe(|| (self.derive)(&works)));
-            self.state().line.done(rounds, started.elapsed());
+            let mut state = self.state();
+            state.line.done(rounds);
+            // Fewer at once cost more each, and wait for nobody.
+            if keys.is_ok() && works.len() == LANES {
+                state.line.measured(rounds, started.elapsed());
+            }
+            drop(state);
             let Ok(keys) = keys else {
                 tracing::error!(event = "panic", "a hashing thread panicked and goes on");
                 continue;

@@ -32,7 +32,7 @@ fn keys_come_back_to_those_who_asked_for_them() {
 }
 
 #[test]
-fn a_computation_that_panics_fails_alone() {
+fn a_computation_that_panics_ends_no_thread() {
     static IS_FIRST: Mutex<bool> = Mutex::new(true);
     let gate = Gate::open_with(1, 64, |works| {
         let is_first = std::mem::take(&mut *IS_FIRST.lock().unwrap());

@@ -210,8 +210,9 @@ pub(super) fn note_password(
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    // Nobody is kept out for want of a stronger hash: the next login makes it again.
+    // Nobody is kept out for want of a stronger hash, or waits for it: the next login makes it.
     if proof.is_weak
+        && app.gate.is_quiet()
         && let Ok(hash) = hash(app, request, Standing::Known, &password)
     {
         let stronger = hash.id();

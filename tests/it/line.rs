@@ -15,9 +15,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const SLOW: &str =
     "$pbkdf2-sha256$i=10000000,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
 
-/// More than find room in the line: strangers wait for fifteen seconds.
+/// More than find room in the line: strangers wait for fifteen seconds, in 448 places.
 pub(crate) fn crowd_size() -> usize {
-    20 * thread::available_parallelism().unwrap().get()
+    let cores = thread::available_parallelism().unwrap().get();
+    (80 * cores).min(600)
 }
 
 /// A server that believes whoever asks where they come from, with an account for each of a crowd,

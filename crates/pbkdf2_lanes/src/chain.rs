@@ -36,30 +36,37 @@ pub(crate) struct Chain {
 impl Chain {
     /// After the first round.
     pub(crate) fn begin(password: &[u8], salt: &[u8]) -> Self {
+        let mut chain = Self {
+            inner: BEGINNING,
+            outer: BEGINNING,
+            latest: BEGINNING,
+            sum: BEGINNING,
+        };
         let mut key = Zeroizing::new([0; BLOCK]);
         if password.len() <= BLOCK {
             key[..password.len()].copy_from_slice(password);
         } else {
-            let hashed = Zeroizing::new(finish(BEGINNING, 0, &[password]));
-            key[..32].copy_from_slice(&*bytes(&hashed));
+            finish(&mut chain.sum, 0, &[password]);
+            write(&chain.sum, &mut key[..32]);
         }
-        let mut chain = Self {
-            inner: after(&key, 0x36),
-            outer: after(&key, 0x5c),
-            latest: [0; 8],
-            sum: [0; 8],
-        };
+        turn_over(&mut key, 0x36);
+        compress(&mut chain.inner, &*key);
+        turn_over(&mut key, 0x36 ^ 0x5c);
+        compress(&mut chain.outer, &*key);
         // The number of the output's block, of which there is one.
         let number = 1_u32.to_be_bytes();
-        let inside = Zeroizing::new(finish(chain.inner, BLOCK, &[salt, &number]));
-        chain.latest = finish(chain.outer, BLOCK, &[&*bytes(&inside)]);
+        chain.sum = chain.inner;
+        finish(&mut chain.sum, BLOCK, &[salt, &number]);
+        write(&chain.sum, &mut key[..32]);
+        chain.latest = chain.outer;
+        finish(&mut chain.latest, BLOCK, &[&key[..32]]);
         chain.sum = chain.latest;
         chain
     }
 
-    /// What PBKDF2 gives after the rounds so far.
-    pub(crate) fn key(&self) -> Key {
-        bytes(&self.sum)
+    /// Writes what PBKDF2 gives after the rounds so far.
+    pub(crate) fn write_key(&self, key: &mut Key) {
+        write(&self.sum, &mut **key);
     }
 }
 
@@ -76,17 +83,21 @@ impl Drop for Chain {
     }
 }
 
-/// The state after a block of the key, each byte of it with these bits turned over.
-fn after(key: &[u8; BLOCK], bits: u8) -> [u32; 8] {
-    let block = Zeroizing::new(key.map(|byte| byte ^ bits));
-    let mut state = BEGINNING;
-    compress256(&mut state, &[GenericArray::from(*block)]);
-    state
+/// Turns these bits of each byte over.
+fn turn_over(block: &mut [u8; BLOCK], bits: u8) {
+    block.iter_mut().for_each(|byte| *byte ^= bits);
 }
 
-/// The state after these bytes and the padding (FIPS 180-4, section 5.1.1), where `before` bytes
-/// have gone in already.
-fn finish(mut state: [u32; 8], before: usize, parts: &[&[u8]]) -> [u32; 8] {
+/// Takes whole blocks into a state.
+fn compress(state: &mut [u32; 8], blocks: &[u8]) {
+    for block in blocks.chunks_exact(BLOCK) {
+        compress256(state, std::slice::from_ref(GenericArray::from_slice(block)));
+    }
+}
+
+/// Takes these bytes and the padding (FIPS 180-4, section 5.1.1) into a state, into which `before`
+/// bytes have gone already.
+fn finish(state: &mut [u32; 8], before: usize, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let room = (length + 9).next_multiple_of(BLOCK);
     // Of its final size from the start: it leaves nothing behind by growing.
@@ -96,20 +107,12 @@ fn finish(mut state: [u32; 8], before: usize, parts: &[&[u8]]) -> [u32; 8] {
     padded.resize(room - 8, 0);
     let bits = 8 * (before as u64 + length as u64);
     padded.extend_from_slice(&bits.to_be_bytes());
-    for block in padded.chunks_exact(BLOCK) {
-        compress256(
-            &mut state,
-            std::slice::from_ref(GenericArray::from_slice(block)),
-        );
-    }
-    state
+    compress(state, &padded);
 }
 
-/// A state as bytes.
-fn bytes(state: &[u32; 8]) -> Key {
-    let mut bytes = Key::default();
+/// Writes a state as bytes.
+fn write(state: &[u32; 8], bytes: &mut [u8]) {
     for (four, word) in bytes.chunks_exact_mut(4).zip(state) {
         four.copy_from_slice(&word.to_be_bytes());
     }
-    bytes
 }

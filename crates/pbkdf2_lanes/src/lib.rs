@@ -7,14 +7,16 @@
 //! # Constant time
 //!
 //! No branch, no index and no instruction of varying time depends on a password, a salt, or anything
-//! computed from them: the rounds are additions, shifts and the SHA instructions, all in registers
-//! and in places on the stack that are fixed. What shows is how long passwords and salts are, in
-//! blocks of 64 bytes, and how many rounds are asked for.
+//! computed from them: the rounds are additions, exclusive ors, shifts, shuffles and the SHA
+//! instructions, on registers and on places in memory that are fixed. What shows is how long
+//! passwords and salts are, and how many rounds are asked for. Comparing keys with `==` is not
+//! constant in time.
 //!
 //! # Wiping
 //!
-//! What is left in memory when a computation ends, or unwinds, is overwritten. The registers and
-//! the places of the stack to which the compiler moves them while the rounds last are not.
+//! What a computation has put into memory is overwritten when it ends, or unwinds. Registers are
+//! not, nor the places of the stack to which the compiler moves them and what it copies on the way
+//! from one function to the next; nor what the `pbkdf2` crate leaves, where that computes.
 //!
 //! ```
 //! use pbkdf2_lanes::{Computation, derive};
@@ -54,59 +56,90 @@ pub struct Computation<'a> {
 
 /// Carries out computations, [`LANES`] at a time; the keys in their order.
 ///
-/// Each of those that are done together takes as many rounds as the longest of all, and at least so
-/// many: what is left over after its own it does for nothing, so that the time it takes does not
-/// tell which it was.
+/// Each takes as many rounds as the longest of all, and at least so many: what is left over after
+/// its own it does for nothing, so that the time it takes does not tell which it was.
 pub fn derive(computations: &[Computation<'_>], at_least: u32) -> Vec<Key> {
-    let longest = computations.iter().map(|one| one.rounds).max().unwrap_or(0);
-    let total = longest.max(at_least).max(1);
-    computations
-        .chunks(LANES)
-        .flat_map(|some| {
-            if has_sha() {
-                side_by_side(some, total)
-            } else {
-                one_by_one(some, total)
-            }
+    if has_sha() {
+        in_fours(computations, at_least, |some, total, keys| {
+            side_by_side(some, total, keys, advance);
         })
-        .collect()
+    } else {
+        in_fours(computations, at_least, |some, total, keys| {
+            one_by_one(some, total, keys, compute);
+        })
+    }
 }
 
-/// As [`derive`] up to [`LANES`] computations, where [`has_sha`].
-fn side_by_side(computations: &[Computation<'_>], total: u32) -> Vec<Key> {
-    let mut chains: Vec<Chain> = computations
-        .iter()
-        .map(|one| Chain::begin(one.password, one.salt))
-        .collect();
-    let mut keys: Vec<Key> = chains.iter().map(Chain::key).collect();
-    let mut done = 1;
-    while done < total {
-        let next = computations.iter().map(|one| one.rounds);
-        let next = next.filter(|rounds| *rounds > done).min().unwrap_or(total);
-        advance(&mut chains, next - done);
-        done = next;
-        for ((key, chain), one) in keys.iter_mut().zip(&chains).zip(computations) {
-            if one.rounds == done {
-                *key = chain.key();
-            }
-        }
+/// Has computations carried out, [`LANES`] at a time, of so many rounds each.
+fn in_fours(
+    computations: &[Computation<'_>],
+    at_least: u32,
+    carry_out: impl Fn(&[Computation<'_>], u32, &mut [Key]),
+) -> Vec<Key> {
+    let longest = computations.iter().map(|one| one.rounds).max().unwrap_or(0);
+    let total = longest.max(at_least).max(1);
+    // Written in place: a vector that grows leaves copies behind.
+    let mut keys = vec![Key::default(); computations.len()];
+    for (some, keys) in computations.chunks(LANES).zip(keys.chunks_mut(LANES)) {
+        carry_out(some, total, keys);
     }
     keys
 }
 
-/// The same on any processor, one after the other.
-fn one_by_one(computations: &[Computation<'_>], total: u32) -> Vec<Key> {
-    let computed = |one: &Computation<'_>| {
-        let rounds = one.rounds.max(1);
-        let (mut key, mut unused) = (Key::default(), Key::default());
-        pbkdf2_hmac::<Sha256>(one.password, one.salt, rounds, &mut *key);
-        if total > rounds {
-            pbkdf2_hmac::<Sha256>(one.password, one.salt, total - rounds, &mut *unused);
+/// Carries out up to [`LANES`] computations, for which `advance` takes their chains further.
+fn side_by_side(
+    computations: &[Computation<'_>],
+    total: u32,
+    keys: &mut [Key],
+    mut advance: impl FnMut(&mut [Chain], u32),
+) {
+    let mut chains: Vec<Chain> = Vec::with_capacity(computations.len());
+    chains.extend(
+        computations
+            .iter()
+            .map(|one| Chain::begin(one.password, one.salt)),
+    );
+    // The beginning of a chain is its first round.
+    let mut done = 1;
+    loop {
+        for ((key, chain), one) in keys.iter_mut().zip(&chains).zip(computations) {
+            if one.rounds.max(1) == done {
+                chain.write_key(key);
+            }
+        }
+        if done == total {
+            return;
+        }
+        let next = computations.iter().map(|one| one.rounds);
+        let next = next.filter(|rounds| *rounds > done).min().unwrap_or(total);
+        advance(&mut chains, next - done);
+        done = next;
+    }
+}
+
+/// The same on any processor: `compute` does one after the other.
+fn one_by_one(
+    computations: &[Computation<'_>],
+    total: u32,
+    keys: &mut [Key],
+    mut compute: impl FnMut(&Computation<'_>, &mut Key),
+) {
+    for (one, key) in computations.iter().zip(keys) {
+        compute(one, key);
+        let rest = Computation {
+            rounds: total - one.rounds.max(1),
+            ..*one
+        };
+        if rest.rounds > 0 {
+            let mut unused = Key::default();
+            compute(&rest, &mut unused);
             std::hint::black_box(&unused);
         }
-        key
-    };
-    computations.iter().map(computed).collect()
+    }
+}
+
+fn compute(one: &Computation<'_>, key: &mut Key) {
+    pbkdf2_hmac::<Sha256>(one.password, one.salt, one.rounds, &mut **key);
 }
 
 /// Whether the processor has what [`advance`] needs.

@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any};
 use proptest::proptest;
@@ -8,11 +10,21 @@ type Way = fn(&[Computation<'_>], u32) -> Vec<Key>;
 
 /// Both ways that are there.
 fn ways() -> Vec<Way> {
-    let mut ways: Vec<Way> = vec![one_by_one];
+    let portable: Way = |computations, at_least| {
+        in_fours(computations, at_least, |some, total, keys| {
+            one_by_one(some, total, keys, compute);
+        })
+    };
+    let extended: Way = |computations, at_least| {
+        in_fours(computations, at_least, |some, total, keys| {
+            side_by_side(some, total, keys, advance);
+        })
+    };
     if has_sha() {
-        ways.push(side_by_side);
+        vec![portable, extended]
+    } else {
+        vec![portable]
     }
-    ways
 }
 
 fn hex(key: &Key) -> String {
@@ -100,16 +112,16 @@ fn it_gives_the_published_vectors() {
 }
 
 /// Around the ends of blocks of 64 bytes, with and without what is added to a message.
-const EDGES: [usize; 16] = [
-    0, 1, 31, 32, 51, 52, 55, 56, 59, 60, 63, 64, 65, 119, 128, 1000,
+const EDGES: [usize; 17] = [
+    0, 1, 31, 32, 51, 52, 55, 56, 59, 60, 63, 64, 65, 119, 128, 1000, 10_000,
 ];
 
 #[test]
 fn passwords_and_salts_may_have_any_length() {
-    let bytes: Vec<u8> = (0..1000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let bytes: Vec<u8> = (0..10_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     for password in EDGES {
         for salt in EDGES {
-            let one = computation(&bytes[..password], &bytes[1000 - salt..], 3);
+            let one = computation(&bytes[..password], &bytes[10_000 - salt..], 3);
             for way in ways() {
                 assert_eq!(way(&[one], 3)[0], expected(&one), "{password} {salt}");
             }
@@ -126,6 +138,35 @@ fn rounds_that_are_done_for_nothing_change_nothing() {
             let keys = way(&computations, total);
             let all: Vec<Key> = computations.iter().map(expected).collect();
             assert!(keys == all, "{total}");
+        }
+    }
+}
+
+/// Time is what cannot be tested; the rounds that take it can.
+#[test]
+fn all_take_as_many_rounds_whichever_they_are() {
+    let computations = [1, 5, 600, 0].map(|rounds| computation(b"password", b"salt", rounds));
+    for (at_least, total) in [(0, 600), (600, 600), (1000, 1000)] {
+        let totals = RefCell::new(Vec::new());
+        in_fours(&computations.repeat(2), at_least, |some, total, _| {
+            totals.borrow_mut().push((some.len(), total));
+        });
+        assert_eq!(*totals.borrow(), [(4, total); 2]);
+
+        let mut keys = vec![Key::default(); 4];
+        let mut taken = 1;
+        side_by_side(&computations, total, &mut keys, |chains, rounds| {
+            assert_eq!(chains.len(), 4);
+            taken += rounds;
+        });
+        assert_eq!(taken, total);
+        for one in &computations {
+            let mut taken = 0;
+            let one = std::slice::from_ref(one);
+            one_by_one(one, total, &mut keys, |one, _| {
+                taken += one.rounds.max(1);
+            });
+            assert_eq!(taken, total);
         }
     }
 }
