@@ -324,6 +324,7 @@ mod tests {
             }
             now += COST;
             line.done(u64::from(ROUNDS));
+            assert!(now - START < 2 * LONGEST, "{left} of them still wait");
         }
         assert!(longest > LONGEST_OF_OTHERS, "{longest:?}");
         assert!(longest <= LONGEST, "{longest:?}");

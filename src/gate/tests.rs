@@ -105,7 +105,8 @@ fn threads_that_are_free_share_what_waits() {
     drop(state);
     gate.shared.wake.notify_all();
     for _ in 0..4 {
-        receiver.recv().unwrap();
+        // One thread that took all of them would wait for the other for ever.
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
     }
     assert_eq!(*TAKEN.lock().unwrap(), [2, 2]);
 }
