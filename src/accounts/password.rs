@@ -1,7 +1,7 @@
 //! Passwords: which may be chosen, and the hash that proves one.
 //!
 //! PBKDF2-HMAC-SHA256 in PHC strings, `$pbkdf2-sha256$i=600000,l=32$SALT$HASH`. One check costs
-//! about 75 ms of a core; `gate` decides where and when.
+//! some 50 ms of a core; `gate` decides where and when.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub const ROUNDS: u32 = 600_000;
 /// Bytes of the output of a new hash: as many as one computation gives.
 const LENGTH: usize = 32;
 
-/// Most rounds a hash from the file may ask for: over a second of work, and a typing error beyond.
+/// Most rounds a hash from the file may ask for: about a second of work, and a typing error beyond.
 pub const MAX_ROUNDS: u32 = 10_000_000;
 
 /// Shortest password, in characters; enough because a second factor is compulsory (NIST SP

@@ -12,7 +12,7 @@ use crate::gate::Busy;
 use crate::origin::Origin;
 
 /// How long anybody waits at most for their hash to begin, as far as that can be told.
-pub const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// The same for all who do not go first, so that those who do find room at any time.
 const LONGEST_OF_OTHERS: Duration = Duration::from_secs(15);
@@ -167,14 +167,14 @@ impl<T> Line<T> {
     }
 }
 
-/// Of one of so many rounds that have taken so long, in picoseconds; no more than a millisecond, so
-/// that nothing overflows.
+/// The cost of one of so many rounds that have taken so long, in picoseconds, up to [`MOST_COST`].
 fn cost(rounds: u64, took: Duration) -> u64 {
     let picoseconds = took.as_nanos() * 1000 / u128::from(rounds.max(1));
-    u64::try_from(picoseconds).map_or(MOST, |cost| cost.clamp(1, MOST))
+    u64::try_from(picoseconds).map_or(MOST_COST, |cost| cost.clamp(1, MOST_COST))
 }
 
-const MOST: u64 = 1_000_000_000;
+/// A millisecond: what a full line costs does not overflow.
+const MOST_COST: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use crate::harness::{PATIENCE, Server, Setup, Visitor, Wire};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A hash that takes over a second of a core.
+/// A hash that takes about a second of a core.
 const SLOW: &str =
     "$pbkdf2-sha256$i=10000000,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
 

@@ -915,7 +915,7 @@ fn what_cannot_be_saved_is_told_in_three_forms() {
     Visitor::program(&server).register("bob");
 }
 
-/// Hashes that take over a second each fill the line on any machine.
+/// Hashes that take about a second each fill the line on any machine.
 #[test]
 fn a_busy_server_says_so_in_three_forms() {
     let server = line::start(Map::new());

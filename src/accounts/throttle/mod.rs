@@ -49,7 +49,7 @@ pub enum Target {
 /// How good a claim somebody has to what is scarce; the lesser is the better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Has passed both factors, here or in this browser before.
+    /// Has passed both factors, here or in this browser before, or comes from where accounts log in.
     Known,
     /// Comes from an address with so many failures of late.
     Stranger { failures: usize },
