@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::harness::{PATIENCE, Setup, provider};
+use crate::harness::{PATIENCE, Setup, free_port, provider};
 
 /// What is wrong with a site.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -479,9 +479,7 @@ fn an_application_on_this_machine_is_judged_by_where_it_listens() {
 #[test]
 fn a_port_on_which_nothing_listens_is_no_pass() {
     let site = Site::with(Fault::None);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
+    let port = free_port().to_string();
     let (connect, ca) = (format!("127.0.0.1:{}", site.port), site.ca());
     let told = ["--connect", &connect, "--ca", &ca, "--upstream-port", &port];
 
@@ -661,9 +659,7 @@ fn an_application_that_does_not_answer_is_no_session_refused() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_told_from_one_that_is_not_trusted() {
-    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = refusing.local_addr().unwrap().to_string();
-    drop(refusing);
+    let closed = format!("127.0.0.1:{}", free_port());
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let clear = plain.local_addr().unwrap().to_string();
     thread::spawn(move || {

@@ -4,10 +4,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use serde_json::{Map, Value, json};
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
-use crate::harness::{PATIENCE, Server, Setup, Visitor, Wire};
+use crate::harness::{PATIENCE, Server, Setup, Visitor, Wire, from_now};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -64,9 +62,7 @@ pub(crate) fn crowd(server: &Server, accept: [&'static str; 3]) -> Receiver<(usi
 
 #[test]
 fn a_line_that_is_full_of_strangers_has_room_for_where_accounts_log_in() {
-    let then = OffsetDateTime::now_utc() - Duration::days(29);
-    let then = then.replace_nanosecond(0).unwrap();
-    let network = json!({ "network": "192.0.2.1", "last_login": then.format(&Rfc3339).unwrap() });
+    let network = json!({ "network": "192.0.2.1", "last_login": from_now(-29 * 24 * 3600) });
     let alice = json!({
         "email": "alice@example.com",
         "password": SLOW,

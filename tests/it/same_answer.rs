@@ -1,7 +1,7 @@
 //! Who asks about somebody learns nothing: not whether there is such a user, and not what state the
 //! account is in.
 
-use crate::harness::{Accept, Answer, Server, Setup, Visitor, wait_for};
+use crate::harness::{Accept, Answer, Server, Setup, Visitor, free_port, wait_for};
 
 #[test]
 fn an_unknown_name_is_answered_as_a_known_one() {
@@ -62,9 +62,7 @@ fn a_disabled_account_and_an_old_hash_are_answered_as_an_unknown_name() {
 
 #[test]
 fn a_mail_server_that_is_gone_shows_in_no_answer() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("smtp://{}?tls=none", gone.local_addr().unwrap());
-    drop(gone);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", free_port());
     let server = Server::start_with(&["--smtp", &url]);
     let visitor = Visitor::program(&server);
     visitor.register("alice");

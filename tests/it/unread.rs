@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{PASSWORD, PATIENCE, Server, Setup, Visitor, wait_for};
+use crate::harness::{PASSWORD, PATIENCE, Server, Setup, Visitor, free_port, wait_for};
 
 /// Has some events logged, by one who is refused.
 fn be_refused(server: &Server, times: usize) {
@@ -159,17 +159,14 @@ fn a_standard_output_that_nobody_reads_keeps_nobody_waiting() {
             _ => Stdio::from(File::options().write(true).open("/dev/full").unwrap()),
         };
         // A port of our own: nobody tells us which one it took.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let setup = Setup::new().with(&["--no-tls", "--compat", "--listen", &port.to_string()]);
+        let address = format!("127.0.0.1:{}", free_port());
+        let setup = Setup::new().with(&["--no-tls", "--compat", "--listen", &address]);
         let mut child = setup.command().stdout(out).stderr(log).spawn().unwrap();
         drop(log_reader);
 
         let answer = |request: &str| {
             wait_for("an answer", || {
-                let mut socket = std::net::TcpStream::connect(port).ok()?;
+                let mut socket = std::net::TcpStream::connect(&address).ok()?;
                 socket.set_read_timeout(Some(PATIENCE)).unwrap();
                 std::io::Write::write_all(&mut socket, request.as_bytes()).ok()?;
                 let mut answer = String::new();

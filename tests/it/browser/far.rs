@@ -1,13 +1,11 @@
 //! What reaches beyond a form of ours: where it says it comes from, where it leads back to, what a
 //! log-out leaves alone, and what a browser fetches without being asked.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 use url::form_urlencoded;
 
 use crate::browser::stranger::Stranger;
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor};
+use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor, free_port};
 
 fn password_step(browser: &Browser) {
     browser.fill("Username", "alice");
@@ -26,12 +24,10 @@ fn log_in(browser: &Browser, phone: &Authenticator) {
 /// To a site without TLS Chromium says nothing but `Origin`, as older browsers do to every site.
 #[test]
 fn a_browser_that_says_only_its_origin_says_ours() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let port = free_port();
     let (listen, url) = (
-        address.to_string(),
-        format!("http://login.test:{}", address.port()),
+        format!("127.0.0.1:{port}"),
+        format!("http://login.test:{port}"),
     );
     let setup = Setup::new().with(&["--no-tls", "--listen", &listen, "--public-url", &url]);
     let server = setup.start();

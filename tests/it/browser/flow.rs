@@ -1,17 +1,12 @@
 //! What comes between: going back, a second window, a restart, cookies that are not kept. Each ends
 //! in a page that explains, and a way on.
 
-use std::net::TcpListener;
-
 use crate::browser::person::codes_on_page;
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor};
+use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor, free_port};
 
-/// A server that comes back at the same address. Nobody else is given the port meanwhile: the
-/// system hands out others first.
+/// A server that comes back at the same address.
 fn lasting() -> Setup {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    Setup::new().with(&["--listen", &address])
+    Setup::new().with(&["--listen", &format!("127.0.0.1:{}", free_port())])
 }
 
 fn password_step(browser: &Browser, path: &str) {

@@ -1,8 +1,10 @@
 //! A server of its own for every test, and visitors to send to it.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -41,6 +43,23 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         }
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port of this machine that nobody listens at, and that nobody else is given.
+///
+/// One that the system gave and that was let go of is given to another test in the next moment; and
+/// some proxies share the port with whoever listens there. So each is given once, and from below
+/// those that the system gives.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Tests of another checkout may run beside these.
+    let first = 10_000 + u16::try_from(std::process::id() % 100).unwrap() * 200;
+    loop {
+        let port = first + GIVEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
     }
 }
 

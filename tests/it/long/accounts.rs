@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PASSWORD, Server, Setup, Visitor};
+use crate::harness::{PASSWORD, Server, Setup, Visitor, free_port};
 use crate::one_account::{many_at_once_make_one, mixed_case};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -195,10 +195,7 @@ fn converse(mut socket: &TcpStream, slow: Duration, verdict: &str) -> Option<()>
 fn the_time_of_a_recovery_tells_nothing_whatever_the_mail_server_does() {
     let mut noise = Noise(8);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let closed = free_port();
     for (what, port) in [
         (
             "a good mail server",

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, PATIENCE, Server, Setup, Visitor, Wire, provider, read, wait_for};
+use crate::harness::{
+    Answer, PATIENCE, Server, Setup, Visitor, Wire, free_port, provider, read, wait_for,
+};
 use crate::proxies::Application;
 use crate::proxies::h2::Stream;
 
@@ -121,7 +123,7 @@ impl Deployment {
         edit: impl Fn(&str, String) -> String,
     ) -> Self {
         let application = Application::start();
-        // A port that was free a moment ago may be taken by now.
+        // A port that was free a moment ago may be taken by another program by now.
         for _ in 0..5 {
             let port = free_port();
             let server = auth_user(port);
@@ -260,11 +262,6 @@ impl Drop for Deployment {
             eprintln!("--- proxy log ---\n{}---", read(self.dir.path(), "log"));
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn auth_user(port: u16) -> Server {
