@@ -77,10 +77,8 @@ fn changes(store: &Store, accounts: usize) -> u64 {
                         return;
                     }
                     let name = format!("user{}", n % accounts);
-                    let changed = store.update(move |all| {
-                        all.change(&name, |account| {
-                            account.created = Created::At(Timestamp(n as u64));
-                        })
+                    let changed = store.change(&name, move |person| {
+                        person.account_mut().created = Created::At(Timestamp(n as u64));
                     });
                     changed.unwrap().unwrap();
                     made.fetch_add(1, Ordering::Relaxed);

@@ -38,6 +38,8 @@ pub mod accounts;
 
 pub mod http;
 
+pub mod durable;
+
 pub mod rights;
 
 pub mod log;

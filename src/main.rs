@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::thread;
@@ -19,6 +19,7 @@ use auth_user::clock::Clock;
 use auth_user::commands;
 use auth_user::config::{self, Config, Refused, Smtp, Told, default_issuer};
 use auth_user::cookies::Cookies;
+use auth_user::durable::directory_of;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
 use auth_user::front::tls::{Files, Tls};
@@ -33,7 +34,7 @@ use auth_user::redirect::Targets;
 use auth_user::reply::{Outcome, Presenter, SOON};
 use auth_user::results::Results;
 use auth_user::server;
-use auth_user::store::{OpenError, Store};
+use auth_user::store::{OpenError, Rules, Store};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use url::Url;
@@ -142,6 +143,7 @@ fn run(config: Config) -> Result<bool, Problem> {
         .then(|| Script::new(script_template(), out.clone()));
 
     let limits = config.session_limits;
+    let rules = Rules::open(directory_of(&config.users), &clock)?;
     let store = Arc::new(Store::open(&config.users, limits, Arc::clone(&clock))?);
     let tls = config
         .tls
@@ -168,6 +170,7 @@ fn run(config: Config) -> Result<bool, Problem> {
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(&public_url)));
     let app = Arc::new(App {
         store: Arc::clone(&store),
+        access: rules,
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
         regulars: Regulars::default(),
@@ -250,13 +253,6 @@ fn host(url: &Url) -> String {
     url.host_str().unwrap_or("localhost").to_owned()
 }
 
-fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 fn smtp_url(smtp: &Smtp) -> Result<SmtpUrl, Problem> {
     match smtp {
         Smtp::Url(url) => Ok(url.clone()),
@@ -328,7 +324,7 @@ fn logo(directory: &Path) -> Option<String> {
 fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter {
     let site = Site {
         issuer: issuer.to_owned(),
-        logo: logo(&directory_of(&config.users)),
+        logo: logo(directory_of(&config.users)),
         registration_open: config.registration_open,
     };
     // A browser that was told to insist could not be talked into our own certificate again.

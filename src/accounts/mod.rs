@@ -4,9 +4,7 @@
 //! copy, saved, and only then shown to anybody.
 
 use std::collections::HashMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -25,6 +23,7 @@ pub mod names;
 pub mod networks;
 pub mod password;
 pub mod pending;
+pub mod person;
 pub mod regulars;
 pub mod session;
 pub mod throttle;
@@ -150,18 +149,6 @@ pub struct Accounts {
     by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
-    /// How to undo what has been done since an attempt began; none outside of one.
-    undo: Option<Vec<Undo>>,
-}
-
-/// What takes one change back.
-#[derive(Clone)]
-enum Undo {
-    Add,
-    /// The account as it was.
-    Change(Arc<Account>),
-    /// The account, and where it stood.
-    Remove(usize, Arc<Account>),
 }
 
 impl Accounts {
@@ -200,8 +187,11 @@ impl Accounts {
         if let Some(taken) = self.taken(&account.username, &account.email) {
             return Err(taken);
         }
-        self.put(self.by_name.len(), Arc::new(account));
-        self.note(Undo::Add);
+        let name: Arc<str> = names::key(&account.username).into();
+        Arc::make_mut(&mut self.by_email)
+            .insert(names::key(&account.email).into(), Arc::clone(&name));
+        self.by_name.insert(name, Arc::new(account));
+        self.revision += 1;
         Ok(())
     }
 
@@ -212,72 +202,27 @@ impl Accounts {
         username: &str,
         change: impl FnOnce(&mut Account) -> T,
     ) -> Option<T> {
-        let account = self.by_name.get_mut(names::key(username).as_ref())?;
-        let before = Arc::clone(account);
-        // On a copy, since `before` shares it: if this panics, nothing has happened.
-        let mut changed = Account::clone(account);
-        let result = change(&mut changed);
-        *account = Arc::new(changed);
-        self.note(Undo::Change(before));
+        let mut account = Account::clone(self.find(username)?);
+        let result = change(&mut account);
+        self.replace(Arc::new(account));
         Some(result)
+    }
+
+    /// Puts an account in the place of the one with its name, whose e-mail it must have. Nothing
+    /// happens if there is none.
+    pub fn replace(&mut self, account: Arc<Account>) {
+        if let Some(place) = self.by_name.get_mut(names::key(&account.username).as_ref()) {
+            *place = account;
+            self.revision += 1;
+        }
     }
 
     /// Removes an account; the others keep their order.
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
-        let (index, _, account) = self
-            .by_name
-            .shift_remove_full(names::key(username).as_ref())?;
+        let account = self.by_name.shift_remove(names::key(username).as_ref())?;
         Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_ref());
-        self.note(Undo::Remove(index, Arc::clone(&account)));
-        Some(account)
-    }
-
-    /// Carries out a change made of several steps, or nothing of it if it panics.
-    ///
-    /// # Errors
-    ///
-    /// What it panicked with.
-    pub fn attempt<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> thread::Result<T> {
-        let revision = self.revision;
-        self.undo = Some(Vec::new());
-        let result = panic::catch_unwind(AssertUnwindSafe(|| change(self)));
-        let undo = self.undo.take().unwrap_or_default();
-        if result.is_err() {
-            for step in undo.into_iter().rev() {
-                self.take_back(step);
-            }
-            self.revision = revision;
-        }
-        result
-    }
-
-    fn take_back(&mut self, step: Undo) {
-        match step {
-            Undo::Add => {
-                let added = self.by_name.last().map(|(name, _)| Arc::clone(name));
-                added.map(|name| self.remove(&name));
-            }
-            Undo::Change(before) => {
-                if let Some(account) = self.by_name.get_mut(names::key(&before.username).as_ref()) {
-                    *account = before;
-                }
-            }
-            Undo::Remove(index, account) => self.put(index, account),
-        }
-    }
-
-    fn put(&mut self, index: usize, account: Arc<Account>) {
-        let name: Arc<str> = names::key(&account.username).into();
-        Arc::make_mut(&mut self.by_email)
-            .insert(names::key(&account.email).into(), Arc::clone(&name));
-        self.by_name.shift_insert(index, name, account);
-    }
-
-    fn note(&mut self, step: Undo) {
         self.revision += 1;
-        if let Some(undo) = &mut self.undo {
-            undo.push(step);
-        }
+        Some(account)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {

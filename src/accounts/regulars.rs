@@ -2,12 +2,11 @@
 //! a crowd of strangers is not to stand before those for whom the place is.
 
 use std::collections::HashSet;
-use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::accounts::Accounts;
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::origin::Origin;
 
 /// How long what was found in the accounts is taken to be so: to go through ten thousand of them
@@ -27,24 +26,31 @@ struct State {
     gathered: Option<Duration>,
 }
 
-impl Regulars {
-    /// Whether an account, older than a day or made by an operator, has logged in from there of
+impl Accounts {
+    /// The networks from which accounts, older than a day or made by an operator, have logged in of
     /// late ([`Account::regular_networks`](super::Account::regular_networks)).
-    pub fn has<A: Deref<Target = Accounts>>(
+    pub fn regular_networks(&self, now: Timestamp) -> HashSet<Origin> {
+        self.iter()
+            .flat_map(|account| account.regular_networks(now))
+            .collect()
+    }
+}
+
+impl Regulars {
+    /// Whether it is one of [`Accounts::regular_networks`], which `gather` gives; if it cannot,
+    /// what it last gave counts.
+    pub fn has(
         &self,
         network: Origin,
         now: Moment,
-        accounts: impl FnOnce() -> A,
+        gather: impl FnOnce(Timestamp) -> Option<HashSet<Origin>>,
     ) -> bool {
         let mut state = self.state();
         let age = state.gathered.map(|then| now.steady.saturating_sub(then));
-        if age.is_none_or(|age| age >= FRESH) {
-            let today = now.timestamp();
-            let accounts = accounts();
-            let networks = accounts.iter();
-            state.networks = networks
-                .flat_map(|account| account.regular_networks(today))
-                .collect();
+        if age.is_none_or(|age| age >= FRESH)
+            && let Some(networks) = gather(now.timestamp())
+        {
+            state.networks = networks;
             state.gathered = Some(now.steady);
         }
         state.networks.contains(&network)
@@ -67,7 +73,6 @@ mod tests {
     use crate::accounts::Account;
     use crate::accounts::kept::Created;
     use crate::accounts::password::PasswordHash;
-    use crate::clock::Timestamp;
 
     const DAY: u64 = 24 * 3600;
     const NOW: u64 = 1_800_000_000;
@@ -117,7 +122,8 @@ mod tests {
             account("day-old", NOW - DAY, &[(5, NOW)]),
         ]);
         let regulars = Regulars::default();
-        let has = |n| regulars.has(network(n), at(NOW), || &accounts);
+        let gather = |now| Some(accounts.regular_networks(now));
+        let has = |n| regulars.has(network(n), at(NOW), gather);
         assert_eq!(
             [1, 2, 3, 4, 5, 6].map(has),
             [true, false, true, false, true, false]
@@ -127,11 +133,20 @@ mod tests {
     #[test]
     fn a_login_counts_at_once_and_an_edit_after_a_minute() {
         let regulars = Regulars::default();
-        let (none, one) = (all(vec![]), all(vec![account("alice", 0, &[(1, NOW)])]));
-        assert!(!regulars.has(network(1), at(NOW), || &none));
-        assert!(!regulars.has(network(1), at(NOW + 59), || &one));
-        assert!(regulars.has(network(1), at(NOW + 60), || &one));
+        let one = all(vec![account("alice", 0, &[(1, NOW)])]);
+        let one = |now| Some(one.regular_networks(now));
+        assert!(!regulars.has(network(1), at(NOW), |_| Some(HashSet::new())));
+        assert!(!regulars.has(network(1), at(NOW + 59), one));
+        assert!(regulars.has(network(1), at(NOW + 60), one));
         regulars.note(network(2));
-        assert!(regulars.has(network(2), at(NOW + 60), || &one));
+        assert!(regulars.has(network(2), at(NOW + 60), one));
+    }
+
+    #[test]
+    fn what_cannot_be_gathered_anew_goes_on_counting() {
+        let regulars = Regulars::default();
+        let one = all(vec![account("alice", 0, &[(1, NOW)])]);
+        assert!(regulars.has(network(1), at(NOW), |now| Some(one.regular_networks(now))));
+        assert!(regulars.has(network(1), at(NOW + 60), |_| None));
     }
 }

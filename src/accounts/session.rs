@@ -150,27 +150,31 @@ impl Sessions {
             .filter(move |session| names::is_same(&session.username, username))
     }
 
-    /// Adds a session that is not handed out yet and may never be, so that no other has to go for
-    /// it: [`Sessions::make_room`] is for when it is.
-    pub fn add(&mut self, session: Session) {
-        // On a disk that fails for long, those that were never handed out must not become many.
-        self.keep_most_used(&session.username, 2 * MAX_PER_ACCOUNT - 1);
-        self.by_id.insert(session.id, Arc::new(session));
+    /// Adds a session. Those of an account never become many, though each is saved before what
+    /// earns it and may be left behind on a disk that fails.
+    pub fn add(&mut self, session: Arc<Session>) {
+        let over = self.least_used(&session.username, 2 * MAX_PER_ACCOUNT - 1);
+        self.end(&over);
+        self.by_id.insert(session.id, session);
         self.revision += 1;
     }
 
-    /// Ends the account's least used sessions if it has too many.
-    pub fn make_room(&mut self, username: &str) {
-        self.keep_most_used(username, MAX_PER_ACCOUNT);
-    }
-
-    fn keep_most_used(&mut self, username: &str, max: usize) {
-        let mut of_account: Vec<Arc<Session>> = self.of(username).cloned().collect();
+    /// The ids of an account's least used sessions, so many that `max` are left.
+    pub fn least_used(&self, username: &str, max: usize) -> Vec<Digest> {
+        let mut of_account: Vec<&Arc<Session>> = self.of(username).collect();
         of_account.sort_by_key(|session| session.last_seen());
         let over = of_account.len().saturating_sub(max);
-        for session in of_account.iter().take(over) {
-            self.by_id.shift_remove(&session.id);
-            self.revision += 1;
+        of_account
+            .iter()
+            .take(over)
+            .map(|session| session.id)
+            .collect()
+    }
+
+    /// Ends the sessions with these ids, those of them that there are.
+    pub fn end(&mut self, ids: &[Digest]) {
+        if ids.iter().any(|id| self.by_id.contains_key(id)) {
+            self.retain(|session| !ids.contains(&session.id));
         }
     }
 
@@ -296,25 +300,24 @@ mod tests {
     fn the_least_used_session_makes_room() {
         let mut sessions = Sessions::default();
         for n in 0..MAX_PER_ACCOUNT {
-            sessions.add(session("alice", &n.to_string(), 1000 + n as u64));
+            sessions.add(session("alice", &n.to_string(), 1000 + n as u64).into());
         }
         sessions
             .find(Digest::of("0"))
             .unwrap()
             .seen(Timestamp(5000));
-        sessions.add(session("Alice", "new", 6000));
+        assert!(sessions.least_used("alice", MAX_PER_ACCOUNT).is_empty());
+        sessions.add(session("Alice", "new", 6000).into());
         assert_eq!(sessions.of("alice").count(), MAX_PER_ACCOUNT + 1);
-        sessions.make_room("alice");
-        assert_eq!(sessions.of("alice").count(), MAX_PER_ACCOUNT);
-        assert!(sessions.find(Digest::of("0")).is_some());
-        assert!(sessions.find(Digest::of("1")).is_none());
+        let least_used = sessions.least_used("alice", MAX_PER_ACCOUNT);
+        assert!(least_used == [Digest::of("1")]);
     }
 
     #[test]
     fn sessions_that_are_never_handed_out_do_not_become_many() {
         let mut sessions = Sessions::default();
         for n in 0..5 * MAX_PER_ACCOUNT {
-            sessions.add(session("alice", &n.to_string(), 1000 + n as u64));
+            sessions.add(session("alice", &n.to_string(), 1000 + n as u64).into());
         }
         assert_eq!(sessions.len(), 2 * MAX_PER_ACCOUNT);
     }

@@ -1,11 +1,12 @@
 //! Hands out a proxy's configuration: prints it, or writes it where nothing of others is lost.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
 
 use crate::accounts::token::Digest;
+use crate::durable::Draft;
 use crate::proxy_config::{Application, File};
 
 /// Prints a configuration, each file after its name if there are several.
@@ -40,12 +41,15 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
         let own = Permissions::from_mode(0o700);
         fs::set_permissions(dir, own).map_err(|error| cannot(dir, error))?;
     }
-    let mut drafts = Vec::new();
+    let mut new = Vec::new();
     for file in files {
         let path = dir.join(&file.name);
         match fs::read(&path) {
             Ok(old) if old == file.text.as_bytes() => {}
-            Ok(old) if replaces(file, &old, applications) => drafts.push(Draft::of(file, path)),
+            Ok(old) if replaces(file, &old, applications) => {
+                // Where a link stands, what it leads to is replaced, not the link.
+                new.push((fs::canonicalize(&path).unwrap_or(path), &file.text));
+            }
             Ok(_) => {
                 return Err(format!(
                     "{path:?} was changed, or is about applications that are not named here: nothing \
@@ -53,9 +57,7 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
                      file away"
                 ));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                drafts.push(Draft::of(file, path));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new.push((path, &file.text)),
             Err(error) => {
                 return Err(format!(
                     "cannot read {path:?}: {error}: nothing was written"
@@ -64,69 +66,40 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
         }
     }
     // A disk that is full is noticed before anything is replaced.
-    drafts
-        .iter()
-        .try_for_each(|draft| draft.write().map_err(|error| cannot(&draft.path, error)))?;
-    drafts.iter().try_for_each(|draft| {
+    let mut drafts = Vec::new();
+    for (path, text) in new {
+        let draft = write_draft(&path, text).map_err(|error| cannot(&path, error))?;
+        drafts.push((path, draft));
+    }
+    for (path, draft) in drafts {
         draft
-            .put_in_place()
-            .map_err(|error| cannot(&draft.path, error))
-    })
+            .put(&path)
+            .map_err(|error| cannot(&path, error.into()))?;
+    }
+    Ok(())
 }
 
 fn replaces(file: &File, old: &[u8], applications: &[Application]) -> bool {
     std::str::from_utf8(old).is_ok_and(|old| file.may_replace(old, applications))
 }
 
-/// A file that is written beside its place first.
-struct Draft<'a> {
-    text: &'a str,
-    path: PathBuf,
-    beside: PathBuf,
-}
-
-impl<'a> Draft<'a> {
-    fn of(file: &'a File, path: PathBuf) -> Self {
-        // Where a link stands, what it leads to is replaced, not the link.
-        let path = fs::canonicalize(&path).unwrap_or(path);
-        let beside = path.with_file_name(format!(".auth_user.{}", std::process::id()));
-        let beside = beside.with_extension(Digest::of(&file.name).short());
-        Self {
-            text: &file.text,
-            path,
-            beside,
-        }
+/// Writes beside its place what is to become a file: for its owner alone, since whoever may change
+/// a proxy's configuration may pass the check. One that was handed over to the proxy stays so.
+fn write_draft(path: &Path, text: &str) -> io::Result<Draft> {
+    let beside = format!(
+        ".auth_user.{}.{}",
+        std::process::id(),
+        Digest::of(&path.to_string_lossy()).short()
+    );
+    let beside = path.with_file_name(beside);
+    let draft = Draft::create(beside.clone(), 0o600)?;
+    if let Ok(old) = fs::metadata(path) {
+        // Only root may hand a file over; anybody else has it as their own.
+        let _ = chown(&beside, Some(old.uid()), Some(old.gid()));
+        let mode = Permissions::from_mode(old.mode() & 0o777);
+        draft.file().set_permissions(mode)?;
     }
-
-    /// For its owner alone, whatever the umask: whoever may change a proxy's configuration may pass
-    /// the check. One that was handed over to the proxy stays so.
-    fn write(&self) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.beside)?;
-        let mode = match fs::metadata(&self.path) {
-            Ok(old) => {
-                // Only root may hand a file over; who is not has it as their own.
-                let _ = chown(&self.beside, Some(old.uid()), Some(old.gid()));
-                old.mode() & 0o777
-            }
-            Err(_) => 0o600,
-        };
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(self.text.as_bytes())?;
-        file.sync_all()
-    }
-
-    fn put_in_place(&self) -> io::Result<()> {
-        fs::rename(&self.beside, &self.path)
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        // There is none any more once it is in its place.
-        let _ = fs::remove_file(&self.beside);
-    }
+    draft.file().write_all(text.as_bytes())?;
+    draft.sync()?;
+    Ok(draft)
 }

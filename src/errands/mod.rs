@@ -283,11 +283,8 @@ impl Runner {
         let now = now.timestamp();
         // If that panics, or cannot be saved, it is tried again later.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| {
-            while !self.store.accounts().never_enrolled(now).is_empty() {
-                let removed = self
-                    .store
-                    .update(move |accounts| accounts.remove_never_enrolled(now));
-                let removed = removed.unwrap_or_default();
+            loop {
+                let removed = self.store.remove_unclaimed(now).unwrap_or_default();
                 if removed.is_empty() {
                     break;
                 }
@@ -345,7 +342,9 @@ impl Runner {
     /// share of mails. What cannot be written is neither kept nor counted: there is a place for the
     /// mail before, and what was kept is taken back if it cannot be filled.
     fn new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
-        let found = self.store.resolve(name);
+        let Ok(found) = self.store.account(name) else {
+            return not_written("-", &"the accounts cannot be read");
+        };
         // Never what was typed: it may be a password.
         let user = found.as_ref().map_or("-", |account| &account.username);
         let log = |result| tracing::info!(event = "new_password", user, result);
@@ -390,17 +389,17 @@ impl Runner {
     fn change<T: Send + 'static>(
         &self,
         account: &Account,
-        change: impl FnOnce(&mut Account) -> T + Send + 'static,
+        change: impl Fn(&mut Account) -> T + Send + 'static,
     ) -> Option<T> {
-        let (username, email) = (account.username.clone(), account.email.clone());
-        let changed = self.store.update(move |accounts| {
-            let account = accounts.find(&username)?;
+        let email = account.email.clone();
+        let changed = self.store.change(&account.username, move |person| {
+            let account = person.account();
             if account.disabled || account.email != email {
                 return None;
             }
-            accounts.change(&username, change)
+            Some(change(person.account_mut()))
         });
-        changed.ok().flatten()
+        changed.ok().flatten().flatten()
     }
 }
 

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::accounts::devices::Device;
-use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::form::Form;
 use crate::handlers::code::about_code;
-use crate::handlers::grounds::{Grounds, gone, sweep};
+use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, known_device, require_login};
 use crate::http::Request;
 use crate::pages::{
     AccountForm, AccountView, BrowserView, Page, Problem, SessionView, agent_label,
 };
 use crate::reply::{Outcome, Refusal, Reply};
+use crate::store::Unavailable;
 
 /// `GET /account`: who I am, my sessions, my recovery codes left.
 pub(super) fn account(app: &App, request: &Request) -> Answer {
@@ -33,12 +33,14 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     });
     let notice = notice.map(|outcome| outcome.message().into_owned());
 
-    let page = account_page(app, request, &me, notice, None);
-    Ok(Reply::from(Outcome::Account(as_json(app, request, &me))).showing(page))
+    let sessions = sessions(app, request, &me)?;
+    let page = account_page(app, request, &me, &sessions, notice, None);
+    let json = as_json(app, request, &me, &sessions);
+    Ok(Reply::from(Outcome::Account(json)).showing(page))
 }
 
-fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
-    let sessions: Vec<Value> = sessions(app, request, me)
+fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>]) -> Value {
+    let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| {
             json!({
@@ -73,16 +75,13 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn) -> Value {
 }
 
 /// My sessions that still last, the current one first, then the most recent.
-fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Vec<Arc<Session>> {
-    let (all, now) = (app.store.sessions(), request.received.timestamp());
-    let mine = all.of(&me.account.username);
-    let mut sessions: Vec<_> = mine
-        .filter(|session| session.is_of(&me.account))
-        .filter(|session| !session.is_over(app.session_limits, now))
-        .cloned()
-        .collect();
+fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Result<Vec<Arc<Session>>, Unavailable> {
+    let now = request.received.timestamp();
+    let mut sessions = app.store.sessions_of(&me.account.username)?;
+    sessions.retain(|session| session.is_of(&me.account));
+    sessions.retain(|session| !session.is_over(app.session_limits, now));
     sessions.sort_by_key(|session| (session.id != me.session.id, Reverse(session.last_seen())));
-    sessions
+    Ok(sessions)
 }
 
 /// The browsers that know me, the one that logged in last first.
@@ -100,10 +99,10 @@ fn account_page(
     app: &App,
     request: &Request,
     me: &LoggedIn,
+    sessions: &[Arc<Session>],
     notice: Option<String>,
     problem: Option<(AccountForm, Problem)>,
 ) -> Page {
-    let sessions = sessions(app, request, me);
     let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -142,7 +141,9 @@ pub(super) fn on_account_page<'a>(
     move |refusal| {
         refusal.about(&me.account.username).beside(|problem| {
             let problem = about_code(request, problem).near("current_password");
-            account_page(app, request, me, None, Some((form, problem)))
+            // The problem is worth more than the list.
+            let sessions = sessions(app, request, me).unwrap_or_default();
+            account_page(app, request, me, &sessions, None, Some((form, problem)))
         })
     }
 }
@@ -173,28 +174,26 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
 
 /// Ends all sessions and half-done log-ins but this one, and forgets all browsers but this one.
 fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
-    let grounds = Grounds::session(app, me);
+    let grounds = Grounds::session(me);
     let known = known_device(app, request, Some(&me.account));
     let (own, username) = (me.session.id, me.account.username.clone());
-    let ended = app.store.update(move |accounts| {
-        grounds.hold(accounts.find(&username).map(AsRef::as_ref))?;
-        accounts.change(&username, |account| account.end_others(own, known));
+    let ended = app.store.change(&username, move |person| {
+        grounds.hold(Some(person))?;
+        person.account_mut().end_others(own, known);
         Ok(())
     })?;
-    ended.map_err(gone)?;
-    sweep(app, &me.account);
-    Ok(())
+    ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }
 
 /// Ends the session with this short id, if it is of the account.
 fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
-    let (own, name) = (me.session.id, names::key(&me.account.username).into_owned());
-    let ended = app.store.update_sessions(move |sessions| {
-        let own = sessions.find(own);
-        own.ok_or(Outcome::LoginRequired)?;
-        sessions
-            .retain(|session| session.id.short() != which || names::key(&session.username) != name);
+    let own = me.session.id;
+    let ended = app.store.change(&me.account.username, move |person| {
+        if !person.has_session(own) {
+            return Err(Outcome::LoginRequired);
+        }
+        person.end_sessions_that(|session| session.id.short() == which);
         Ok(())
     })?;
-    ended.map_err(gone)
+    ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }

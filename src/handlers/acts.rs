@@ -3,14 +3,14 @@
 use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingMove;
+use crate::accounts::person::Person;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
-use crate::accounts::{Account, Accounts};
 use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::account::on_account_page;
 use crate::handlers::code::tell_of_recovery_code;
-use crate::handlers::grounds::{Grounds, sweep};
+use crate::handlers::grounds::Grounds;
 use crate::handlers::login::check_password;
 use crate::handlers::tries::{Begun, Code};
 use crate::handlers::{
@@ -47,7 +47,7 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
 
 fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
     let act = confirm_both(app, request, me)?;
-    let (_, codes) = act.judge(Account::new_recovery_codes)?;
+    let (_, codes) = act.judge(|person| person.account_mut().new_recovery_codes())?;
     app.errands.notify(
         &me.account,
         &Notice::RecoveryCodesReplaced,
@@ -144,10 +144,13 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
     let code = code(request, me, Tried::New, device);
-    let grounds = Grounds::session(app, me);
+    let grounds = Grounds::session(me);
     let judged = code.begin(app, request)?.judge(
-        move |account| grounds.hold(account),
-        move |account| account.move_to_secret(&secret, &typed, device, now),
+        move |person| grounds.hold(person),
+        move |person| {
+            let account = person.account_mut();
+            account.move_to_secret(&secret, &typed, device, now)
+        },
     )?;
     judged.map_err(Outcome::from)?;
     app.pending.forget_account(&me.account.username);
@@ -166,9 +169,8 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 }
 
 fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    confirm_both(app, request, me)?.judge_and_remove()?;
+    confirm_both(app, request, me)?.judge(|person| person.remove())?;
     app.pending.forget_account(&me.account.username);
-    sweep(app, &me.account);
     app.errands
         .notify(&me.account, &Notice::AccountDeleted, request.received);
 
@@ -199,7 +201,7 @@ fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Ac
     let code = code(request, me, Tried::Own(typed.clone()), device);
     Ok(Act {
         begun: code.begin(app, request)?,
-        grounds: Grounds::password(app, me, &proof),
+        grounds: Grounds::password(me, &proof),
         typed,
         device,
         now: request.received,
@@ -210,23 +212,7 @@ impl Act<'_> {
     /// What the code was, which is used up, and what `change` gave.
     fn judge<T: Send + 'static>(
         self,
-        change: impl FnOnce(&mut Account) -> T + Send + 'static,
-    ) -> Result<(Accepted, T), Refusal> {
-        self.judge_and(change, |_, _| ())
-    }
-
-    /// The act that ends the account.
-    fn judge_and_remove(self) -> Result<(), Refusal> {
-        let remove = |accounts: &mut Accounts, username: &str| {
-            accounts.remove(username);
-        };
-        self.judge_and(|_| (), remove).map(|_| ())
-    }
-
-    fn judge_and<T: Send + 'static>(
-        self,
-        change: impl FnOnce(&mut Account) -> T + Send + 'static,
-        and: fn(&mut Accounts, &str),
+        change: impl Fn(&mut Person<'_>) -> T + Send + 'static,
     ) -> Result<(Accepted, T), Refusal> {
         let Self {
             begun,
@@ -235,13 +221,12 @@ impl Act<'_> {
             device,
             now,
         } = self;
-        let judged = begun.judge_and(
-            move |account| grounds.hold(account),
-            move |account| {
-                let accepted = account.accept_code(&typed, device, now)?;
-                Ok((accepted, change(account)))
+        let judged = begun.judge(
+            move |person| grounds.hold(person),
+            move |person| {
+                let accepted = person.account_mut().accept_code(&typed, device, now)?;
+                Ok((accepted, change(person)))
             },
-            and,
         )?;
         judged.map_err(|why| Outcome::from(why).into())
     }

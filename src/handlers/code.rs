@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::accounts::devices::Device;
 use crate::accounts::login::{Accepted, CodeRefused, Tried, is_recovery_code};
 use crate::accounts::pending::PendingLogin;
+use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::entry::{agent, enter};
+use crate::handlers::entry::{Entry, agent};
 use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{
     Answer, App, check_name, known_device, logged_in, rd_field, secret_field, typed, typed_rd,
@@ -97,7 +98,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
         Method::Post => typed_rd(app, request),
         _ => rd_field(app, &Form::of_query(request)).unwrap_or_default(),
     };
-    if let Some(me) = logged_in(app, request) {
+    if let Ok(Some(me)) = logged_in(app, request) {
         let username = me.account.username.clone();
         let onward = if sent.is_empty() {
             "/account".to_owned()
@@ -147,13 +148,14 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     let typed = secret_field(&form)?;
     if let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? {
         check_name(&name)?;
-        let named = app.store.resolve(&name);
+        let named = app.store.account(&name)?;
         if !named.is_some_and(|account| names::is_same(&account.username, &login.username)) {
             return Err(Outcome::BadField("username", "is not the one that logs in").into());
         }
     }
 
-    let (known, new) = device_of(app, request, &login.username);
+    let account = app.store.account(&login.username)?;
+    let (known, new) = device_of(app, request, account.as_deref());
     let code = Code {
         username: login.username.clone(),
         tried: match login.enrolling {
@@ -174,20 +176,24 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     };
     let is_still = still_waits(app, request, cookie, login);
     let refused = |why| refused(app, cookie, why);
-    let (accepted, reply) = if login.mailed.is_some() {
-        let begun = code.begin(app, request)?;
-        let judged = begun.judge(is_still, move |account| step.judge(account))?;
-        let (accepted, codes) = judged.map_err(refused)?;
-        let reply = must_choose(app, request, cookie, &login.username, codes)?;
-        (accepted, reply)
-    } else {
-        let step = Arc::new(step);
-        let judge = move |account: &mut Account| step.judge(account);
-        let judged = enter(app, request, &code, is_still, judge)?;
-        let ((accepted, codes), prepared) = judged.map_err(refused)?;
-        app.pending.finish(cookie);
-        let cookies = prepared.hand_out(app, request, &login.username, new);
-        (accepted, complete(login, codes).with_cookies(cookies))
+    // After a mailed password this browser still has to choose one.
+    let entry = login.mailed.is_none().then(|| Entry::new(app, request));
+    let start = entry.as_ref().map(Entry::start);
+    let judged = code.begin(app, request)?.judge(is_still, move |person| {
+        let passed = step.judge(person.account_mut())?;
+        if let Some(start) = &start {
+            start.begin(person);
+        }
+        Ok(passed)
+    })?;
+    let (accepted, codes) = judged.map_err(refused)?;
+    let reply = match entry {
+        None => must_choose(app, request, cookie, &login.username, codes)?,
+        Some(entry) => {
+            app.pending.finish(cookie);
+            let cookies = entry.hand_out(app, request, &login.username, new);
+            complete(login, codes).with_cookies(cookies)
+        }
     };
     Ok(match accepted {
         Accepted::Code => reply,
@@ -208,11 +214,11 @@ fn still_waits(
     request: &Request,
     cookie: &str,
     login: &PendingLogin,
-) -> impl Fn(Option<&Account>) -> Result<(), Outcome> + Clone + use<> {
+) -> impl Fn(Option<&Person<'_>>) -> Result<(), Outcome> + use<> {
     let (pending, login) = (Arc::clone(&app.pending), login.clone());
     let (cookie, now) = (cookie.to_owned(), request.received.timestamp());
-    move |account| {
-        let is_same = account.is_some_and(|account| login.is_for(account));
+    move |person| {
+        let is_same = person.is_some_and(|person| login.is_for(person.account()));
         let waits = is_same && pending.login(&cookie, now).is_some();
         waits.then_some(()).ok_or(Outcome::NoPendingLogin)
     }
@@ -220,7 +226,7 @@ fn still_waits(
 
 /// Tells the owner that one of their recovery codes was used, and how many are left.
 pub(super) fn tell_of_recovery_code(app: &App, request: &Request, username: &str, left: usize) {
-    if let Some(account) = app.store.resolve(username) {
+    if let Ok(Some(account)) = app.store.account(username) {
         let notice = Notice::RecoveryCodeUsed { left };
         app.errands.notify(&account, &notice, request.received);
     }
@@ -239,10 +245,9 @@ fn complete(login: &PendingLogin, codes: Vec<String>) -> Reply {
 pub(super) fn device_of(
     app: &App,
     request: &Request,
-    username: &str,
+    account: Option<&Account>,
 ) -> (Option<Digest>, Option<String>) {
-    let account = app.store.resolve(username);
-    let known = known_device(app, request, account.as_deref());
+    let known = known_device(app, request, account);
     (known, known.is_none().then(token::cookie))
 }
 
@@ -282,7 +287,6 @@ impl Step {
                 (accepted, Vec::new())
             }
         };
-        // After a mailed password this browser still has to choose one.
         if self.login.mailed.is_none() {
             account.logged_in(self.known, self.network, self.now.timestamp());
             if let Some(device) = &self.new {

@@ -10,11 +10,12 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::Secret;
 use crate::form::Form;
 use crate::handlers::sent_twice::sent_form;
+use crate::handlers::sessions::Presented;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
     Answer, App, LoggedIn, denied, derive, hash, is_cross_site, is_rd_too_long, known_device,
     logged_in, login_password_field, name_field, rd_field, rd_of, sessions, target, typed,
-    typed_rd,
+    typed_rd, use_session,
 };
 use crate::http::{Method, Request};
 use crate::pages::{self, Page};
@@ -24,8 +25,10 @@ use crate::reply::{Outcome, Refusal, Reply};
 pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     let rd = rd_field(app, &query).unwrap_or_default();
-    if let Some(me) = logged_in(app, request) {
-        return logged_in_already(app, &me, &query, rd);
+    // The page is for everybody, also where nobody can tell who asks.
+    let presented = use_session(app, request).unwrap_or(Presented::Nobodys);
+    if let Presented::Of(me) = &presented {
+        return logged_in_already(app, me, &query, rd);
     }
 
     let text = |field| query.optional(field, names::MAX_USERNAME).ok().flatten();
@@ -50,7 +53,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
             problem: None,
         })
     };
-    if sessions::are_two(app, request) {
+    if matches!(presented, Presented::Two) {
         let said = format!("{} {}", Outcome::TwoSessions.message(), sessions::ADVICE);
         let cookies = app.cookies.forget_sessions(&request.path);
         return Ok(page(Some(said)).with_cookies(cookies));
@@ -84,7 +87,7 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
     let username = me.account.username.clone();
     let by_proxy = query.has("rm");
     let notice = match app.targets.elsewhere(&rd) {
-        Some((host, path)) if !app.store.access().admits(&host, &path, &me.account.groups) => {
+        Some((host, path)) if !app.access.get().admits(&host, &path, &me.account.groups) => {
             return Ok(denied(app, &me.account, host));
         }
         Some((host, _)) if by_proxy => Some(format!(
@@ -138,7 +141,7 @@ fn first_step(app: &App, request: &Request) -> Answer {
     let username = proof.username.clone();
     let (enrolled, mailed) = (proof.enrolled, proof.mailed);
     let password_id = note_password(app, request, proof, password)?;
-    let account = app.store.resolve(&username);
+    let account = app.store.account(&username)?;
     let account = account.ok_or(Outcome::WrongCredentials)?;
     let basis = Basis {
         password_id,
@@ -172,7 +175,7 @@ pub(super) fn check_password(
     password: &Password,
 ) -> Result<Option<Authenticated>, Refusal> {
     let now = request.received.timestamp();
-    let found = app.store.resolve(name);
+    let found = app.store.account(name)?;
     if let Some(proof) = authenticate_mailed(found.as_deref(), password, now) {
         return Ok(Some(proof));
     }
@@ -202,8 +205,8 @@ pub(super) fn note_password(
 ) -> Result<Digest, Refusal> {
     let (username, id) = (proof.username, proof.password_id);
     if let Some(digest) = proof.mailed {
-        let used = app.store.update(move |accounts| {
-            accounts.change(&username, |account| account.use_mailed_password(digest))
+        let used = app.store.change(&username, move |person| {
+            person.account_mut().use_mailed_password(digest)
         })?;
         return match used {
             Some(true) => Ok(id),
@@ -216,15 +219,13 @@ pub(super) fn note_password(
         && let Ok(hash) = hash(app, request, Standing::Known, &password)
     {
         let stronger = hash.id();
-        let replaced = app.store.update(move |accounts| {
-            accounts.change(&username, |account| {
-                // Unless it was changed in the meantime.
-                let same = account.password.id() == id;
-                if same {
-                    account.password = hash;
-                }
-                same
-            })
+        let replaced = app.store.change(&username, move |person| {
+            // Unless it was changed in the meantime.
+            let same = person.account().password.id() == id;
+            if same {
+                person.account_mut().password = hash.clone();
+            }
+            same
         });
         if let Ok(Some(true)) = replaced {
             return Ok(stronger);
@@ -253,7 +254,8 @@ fn nobody_asked(request: &Request) -> bool {
 
 /// The page with the button that logs out.
 fn logout_page(app: &App, request: &Request) -> Answer {
-    let username = logged_in(app, request).map(|me| me.account.username.clone());
+    let me = logged_in(app, request)?;
+    let username = me.map(|me| me.account.username.clone());
     Ok(Reply::page(Page::LogoutQuestion { username }))
 }
 
@@ -263,13 +265,11 @@ pub(super) fn logout(app: &App, request: &Request) -> Answer {
 }
 
 fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
-    let me = logged_in(app, request);
+    let me = logged_in(app, request)?;
     // All of them: one that was planted beside one's own must not keep that alive.
     let ids: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
     if !ids.is_empty() {
-        app.store.update_sessions(move |sessions| {
-            sessions.retain(|session| !ids.contains(&session.id))
-        })?;
+        app.store.end_sessions(ids)?;
     }
     if let Some(cookie) = app.cookies.login(request) {
         app.pending.finish(cookie);

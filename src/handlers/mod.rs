@@ -27,7 +27,7 @@ use crate::pages::{Page, Way};
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::results::Results;
-use crate::store::Store;
+use crate::store::{Rules, Store, Unavailable};
 
 mod account;
 mod acts;
@@ -44,6 +44,8 @@ mod sessions;
 mod tries;
 mod visitor;
 
+use sessions::Presented;
+
 pub use journal::Journal;
 pub use script::Script;
 pub use sent_twice::SentTwice;
@@ -54,6 +56,7 @@ const MAX_SECRET: usize = 64;
 /// What the handlers work with.
 pub struct App {
     pub store: Arc<Store>,
+    pub access: Rules,
     pub gate: Gate,
     pub throttle: Throttle,
     pub regulars: Regulars,
@@ -87,11 +90,11 @@ pub fn answer(app: &App, request: &Request) -> Response {
 /// type their password into the field above it.
 fn account_of(app: &App, reply: &Reply) -> Option<String> {
     let named = reply.user.as_deref()?;
-    match (app.store.resolve(named), &reply.outcome) {
-        (Some(account), _) => Some(account.username.clone()),
+    match (app.store.account(named), &reply.outcome) {
+        (Ok(Some(account)), _) => Some(account.username.clone()),
         // There was one until now.
-        (None, Outcome::AccountDeleted) => Some(named.to_owned()),
-        (None, _) => None,
+        (Ok(None), Outcome::AccountDeleted) => Some(named.to_owned()),
+        (Ok(None) | Err(_), _) => None,
     }
 }
 
@@ -335,8 +338,8 @@ fn hash(
 /// who are known.
 fn derive(app: &App, request: &Request, standing: Standing, work: Work) -> Result<Key, Refusal> {
     let origin = Origin::of(request.client);
-    let accounts = || app.store.accounts();
-    let is_regular = || app.regulars.has(origin, request.received, accounts);
+    let gather = |now| app.store.regular_networks(now).ok();
+    let is_regular = || app.regulars.has(origin, request.received, gather);
     let standing = match standing {
         Standing::Stranger { .. } if is_regular() => Standing::Known,
         standing => standing,
@@ -350,31 +353,33 @@ struct LoggedIn {
     account: Arc<Account>,
 }
 
-/// Who sends this request, by the session's cookie.
-fn logged_in(app: &App, request: &Request) -> Option<LoggedIn> {
-    let me = session_of(app, request)?;
-    if request.method != Method::Head {
+/// Whose session this request has, which counts as a use of it.
+fn use_session(app: &App, request: &Request) -> Result<Presented, Unavailable> {
+    let presented = sessions::presented(app, request)?;
+    if let Presented::Of(me) = &presented
+        && request.method != Method::Head
+    {
         me.session.seen(request.received.timestamp());
     }
-    Some(me)
+    Ok(presented)
 }
 
-/// As [`logged_in`], without noting that the session was used.
-fn session_of(app: &App, request: &Request) -> Option<LoggedIn> {
-    let mut presented = sessions::presented(app, request);
-    let me = presented.next()?;
-    presented.next().is_none().then_some(me)
-}
-
-/// As [`logged_in`], or the refusal that sends a browser to log in and back to `back`.
-fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
-    logged_in(app, request).ok_or_else(|| {
-        let login = format!("/login?rd={back}");
-        if sessions::are_two(app, request) {
-            return sessions::two(app, &request.path, &login);
-        }
-        Refusal::from(Outcome::LoginRequired).then_to(login)
+/// As [`use_session`], where only one that is somebody's counts.
+fn logged_in(app: &App, request: &Request) -> Result<Option<LoggedIn>, Unavailable> {
+    Ok(match use_session(app, request)? {
+        Presented::Of(me) => Some(me),
+        Presented::Nobodys | Presented::Two => None,
     })
+}
+
+/// As [`use_session`], or the refusal that sends a browser to log in and back to `back`.
+fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, Refusal> {
+    let login = format!("/login?rd={back}");
+    match use_session(app, request)? {
+        Presented::Of(me) => Ok(me),
+        Presented::Two => Err(sessions::two(app, &request.path, &login)),
+        Presented::Nobodys => Err(Refusal::from(Outcome::LoginRequired).then_to(login)),
+    }
 }
 
 /// The page for one whom the rules do not let in at a host.

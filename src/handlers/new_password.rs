@@ -5,14 +5,13 @@ use std::sync::Arc;
 use crate::accounts::Account;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
-use crate::accounts::session::Basis;
+use crate::accounts::person::Person;
 use crate::accounts::throttle::Standing;
-use crate::accounts::token::Digest;
 use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::acts::confirm;
 use crate::handlers::code::{device_of, new_device};
-use crate::handlers::entry::prepare;
+use crate::handlers::entry::Entry;
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{
     Answer, App, LoggedIn, hash, known_device, new_password_field, password_field, require_login,
@@ -21,7 +20,7 @@ use crate::http::Request;
 use crate::mail::Notice;
 use crate::origin::Origin;
 use crate::pages::{Page, Problem};
-use crate::reply::{Outcome, Refusal, Reply, SOON};
+use crate::reply::{Outcome, Refusal, Reply};
 
 /// A login by mailed password that waits for a new password.
 fn pending_choice(app: &App, request: &Request) -> Option<PendingChoice> {
@@ -91,20 +90,11 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
 
     let proof = confirm(app, request, me, current)?;
     let new = hash(app, request, Standing::Known, &new)?;
-    let (grounds, account) = (Grounds::password(app, me, &proof), &me.account);
+    let (grounds, account) = (Grounds::password(me, &proof), &me.account);
     let known = known_device(app, request, Some(account));
-    let id = new.id();
-    let is_still = move |account: Option<&Account>| grounds.hold(account);
-    let cookies = save(
-        app,
-        request,
-        (account, id),
-        None,
-        is_still,
-        move |account| {
-            account.change_password(new, known);
-        },
-    )?;
+    let is_still = move |person: &Person<'_>| grounds.hold(Some(person));
+    let change = move |account: &mut Account| account.change_password(new.clone(), known);
+    let cookies = save(app, request, account, None, is_still, change)?;
 
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to("/account?notice=password_changed")
@@ -117,7 +107,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
     let new = new_password_field(&form, "new_password")?;
     let account = app
         .store
-        .resolve(&choice.username)
+        .account(&choice.username)?
         .filter(|account| choice.is_for(account));
     let account = account.ok_or(Outcome::NoPendingLogin)?;
     refuse_easy(app, &new, &account)?;
@@ -129,18 +119,18 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
     }
 
     let new = hash(app, request, Standing::Known, &new)?;
-    let (known, fresh) = device_of(app, request, &choice.username);
+    let (known, fresh) = device_of(app, request, Some(&account));
     let (network, now) = (Origin::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
-    let (id, is_still) = (new.id(), still_to_choose(app, request, &choice));
-    let whose = (account.as_ref(), id);
-    let cookies = save(app, request, whose, fresh, is_still, move |account| {
-        account.change_password(new, known);
+    let is_still = still_to_choose(app, request, &choice);
+    let change = move |account: &mut Account| {
+        account.change_password(new.clone(), known);
         account.logged_in(known, network, now);
-        if let Some(device) = remembered {
-            account.remember_device(device, now);
+        if let Some(device) = &remembered {
+            account.remember_device(device.clone(), now);
         }
-    })?;
+    };
+    let cookies = save(app, request, &account, fresh, is_still, change)?;
 
     let onward = if choice.rd.is_empty() {
         "/account"
@@ -165,14 +155,14 @@ fn still_to_choose(
     app: &App,
     request: &Request,
     choice: &PendingChoice,
-) -> impl FnOnce(Option<&Account>) -> Result<(), Outcome> + use<> {
+) -> impl Fn(&Person<'_>) -> Result<(), Outcome> + use<> {
     let (pending, choice) = (Arc::clone(&app.pending), choice.clone());
     let cookie = app.cookies.login(request).map(str::to_owned);
     let now = request.received.timestamp();
-    move |account| {
-        let is_same = account.is_some_and(|account| choice.is_for(account));
-        let waits = cookie.is_some_and(|cookie| pending.choice(&cookie, now).is_some());
-        (is_same && waits)
+    move |person| {
+        let waits = |cookie: &String| pending.choice(cookie, now).is_some();
+        let waits = cookie.as_ref().is_some_and(waits);
+        (waits && choice.is_for(person.account()))
             .then_some(())
             .ok_or(Outcome::NoPendingLogin)
     }
@@ -183,35 +173,24 @@ fn still_to_choose(
 fn save(
     app: &App,
     request: &Request,
-    (account, new): (&Account, Digest),
+    account: &Account,
     device: Option<String>,
-    is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
-    change: impl FnOnce(&mut Account) + Send + 'static,
+    is_still: impl Fn(&Person<'_>) -> Result<(), Outcome> + Send + 'static,
+    change: impl Fn(&mut Account) + Send + 'static,
 ) -> Result<Vec<String>, Refusal> {
-    let basis = Basis {
-        password_id: new,
-        ..account.basis()
-    };
-    let prepared = prepare(app, request, (&account.username, basis))?;
-    let username = account.username.clone();
-    let saved = app.store.update(move |accounts| {
-        let account = accounts.find(&username).map(AsRef::as_ref);
-        is_still(account)?;
-        // All sessions but the one that asks were ended this moment: the new one would be too.
-        if account.is_some_and(|account| account.generation != basis.generation) {
-            return Err(Outcome::Busy(SOON));
-        }
-        accounts.change(&username, change);
+    let username = &account.username;
+    let entry = Entry::new(app, request);
+    let start = entry.start();
+    let saved = app.store.change(username, move |person| {
+        is_still(person)?;
+        change(person.account_mut());
+        start.begin(person);
         Ok(())
-    });
-    if !matches!(saved, Ok(Ok(()))) {
-        prepared.give_up(app);
-        saved?.map_err(gone)?;
-        return Err(Outcome::NotSaved.into());
-    }
+    })?;
+    saved.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)?;
 
-    app.pending.forget_account(&account.username);
-    let (username, now) = (&account.username, request.received);
-    app.errands.notify(account, &Notice::PasswordChanged, now);
-    Ok(prepared.hand_out(app, request, username, device))
+    app.pending.forget_account(username);
+    let notice = Notice::PasswordChanged;
+    app.errands.notify(account, &notice, request.received);
+    Ok(entry.hand_out(app, request, username, device))
 }

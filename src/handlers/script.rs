@@ -3,17 +3,18 @@
 //! Hashing, limits, headers and the file on disk are the product's.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use data_encoding::BASE32;
 
 use crate::accounts::login::Tried;
 use crate::accounts::password::Password;
+use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::entry::enter;
+use crate::handlers::entry::Entry;
 use crate::handlers::login::{check_password, note_password};
 use crate::handlers::sent_twice::sent_form;
 use crate::handlers::tries::{Code, Judged};
@@ -83,7 +84,7 @@ fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     let password = login_password_field(&form)?;
 
     let Some(proof) = check_password(app, request, &name, &password)? else {
-        let unknown = app.store.resolve(&name).is_none();
+        let unknown = app.store.account(&name)?.is_none();
         return Err(script_says(if unknown {
             "User is not found."
         } else {
@@ -127,21 +128,27 @@ fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
         network: Origin::of(request.client),
         now: request.received,
     };
-    let is_still = |account: Option<&Account>| {
-        let is_there = account.is_some_and(|account| !account.disabled);
+    let is_still = |person: Option<&Person<'_>>| {
+        let is_there = person.is_some_and(|person| !person.account().disabled);
         is_there.then_some(()).ok_or(Outcome::WrongCode)
     };
-    let step = Arc::new(step);
-    let judge = move |account: &mut Account| step.judge(account);
-    let judged = enter(app, request, &code, is_still, judge);
+    let entry = Entry::new(app, request);
+    let start = entry.start();
+    let begun = code.begin(app, request);
+    let judged = begun.and_then(|begun| {
+        begun.judge(is_still, move |person| {
+            let username = step.judge(person.account_mut())?;
+            start.begin(person);
+            Ok(username)
+        })
+    });
     // What was not looked at, or not saved, is not used up.
     if !matches!(judged, Ok(Ok(_))) {
         key.map(|key| script.printed().insert(names::key(&name).into_owned(), key));
     }
     let judged = judged.map_err(|refusal| refusal.about(&name))?;
-    let (username, prepared) =
-        judged.map_err(|why| Refusal::from(Outcome::from(why)).about(&name))?;
-    let cookies = prepared.hand_out(app, request, &username, None);
+    let username = judged.map_err(|why| Refusal::from(Outcome::from(why)).about(&name))?;
+    let cookies = entry.hand_out(app, request, &username, None);
     let reply = Reply::from(Outcome::LoginComplete(Vec::new()));
     Ok(reply
         .then_to("/account")
@@ -186,7 +193,7 @@ fn recover(app: &App, request: &Request) -> Answer {
     // Here nothing is sent; the answer is what there would be too many of.
     let counted = app.throttle.recovery(request.client, now);
     counted.map_err(Outcome::Throttled)?;
-    let found = app.store.resolve(&name);
+    let found = app.store.account(&name)?;
     let account = found.ok_or_else(|| script_says("User is not found."))?;
     let new: String = token::random::<8>()
         .iter()
@@ -194,9 +201,9 @@ fn recover(app: &App, request: &Request) -> Answer {
         .collect();
     let standing = app.throttle.standing(request.client);
     let hashed = hash(app, request, standing, &Password::new(&new))?;
-    let username = account.username.clone();
-    app.store.update(move |accounts| {
-        accounts.change(&username, |account| account.change_password(hashed, None))
+    app.store.change(&account.username, move |person| {
+        let account = person.account_mut();
+        account.change_password(hashed.clone(), None);
     })?;
 
     let text = format!("your new password: {new}");

@@ -4,33 +4,57 @@
 //! is no session does not count. Of two that are, nobody can tell which the browser was given here.
 
 use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
 use crate::handlers::{App, LoggedIn};
 use crate::http::Request;
 use crate::pages::{Page, Way};
 use crate::reply::{Outcome, Refusal};
+use crate::store::Unavailable;
 
-/// The sessions that the request's cookies name and that are not over.
-pub(super) fn presented<'a>(
-    app: &'a App,
-    request: &'a Request,
-) -> impl Iterator<Item = LoggedIn> + 'a {
-    let now = request.received.timestamp();
-    app.cookies.sessions(request).filter_map(move |cookie| {
-        let session = app.store.session(Digest::of(cookie))?;
-        if session.is_over(app.session_limits, now) {
-            return None;
-        }
-        // Read anew each time, so that an account deleted or disabled is out at once.
-        let account = app
-            .store
-            .resolve(&session.username)
-            .filter(|account| !account.disabled && session.is_of(account))?;
-        Some(LoggedIn { session, account })
-    })
+/// Whose session a request has.
+pub(super) enum Presented {
+    Nobodys,
+    Of(LoggedIn),
+    /// Two that last.
+    Two,
 }
 
-pub(super) fn are_two(app: &App, request: &Request) -> bool {
-    presented(app, request).nth(1).is_some()
+/// Looks at the sessions that the request's cookies name and that are not over.
+///
+/// # Errors
+///
+/// When they cannot be read now.
+pub(super) fn presented(app: &App, request: &Request) -> Result<Presented, Unavailable> {
+    let now = request.received.timestamp();
+    let mut found = Presented::Nobodys;
+    for cookie in app.cookies.sessions(request) {
+        let Some(me) = lasting(app, Digest::of(cookie), now)? else {
+            continue;
+        };
+        if matches!(found, Presented::Of(_)) {
+            return Ok(Presented::Two);
+        }
+        found = Presented::Of(me);
+    }
+    Ok(found)
+}
+
+/// The session with this id and its account, if it lasts. Read anew each time, so that an account
+/// deleted or disabled is out at once.
+///
+/// # Errors
+///
+/// When it cannot be read now.
+pub(super) fn lasting(
+    app: &App,
+    id: Digest,
+    now: Timestamp,
+) -> Result<Option<LoggedIn>, Unavailable> {
+    let found = app.store.who(id)?;
+    let lasts = found.filter(|(session, account)| {
+        !session.is_over(app.session_limits, now) && !account.disabled && session.is_of(account)
+    });
+    Ok(lasts.map(|(session, account)| LoggedIn { session, account }))
 }
 
 /// The refusal of two sessions at once. Neither is ended, or whoever planted one could log its

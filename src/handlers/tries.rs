@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use crate::accounts::Account;
 use crate::accounts::login::{CodeRefused, Tried, is_recovery_code};
+use crate::accounts::person::Person;
 use crate::accounts::throttle::{Attempt, CodeFrom, TooEarly};
 use crate::accounts::token::Digest;
-use crate::accounts::{Account, Accounts};
 use crate::clock::Moment;
 use crate::handlers::App;
 use crate::handlers::grounds::gone;
@@ -86,16 +87,17 @@ impl Code {
             }
             Err(why) => why,
         };
-        let accounts = app.store.accounts();
-        let account = accounts.find(&self.username);
-        Err(match account.and_then(|account| self.is_stopped(account)) {
-            Some(CodeRefused::RecoveryCodeNeeded) => Outcome::RecoveryCodeNeeded.into(),
-            Some(CodeRefused::TooEarly(wait)) => {
-                let both = self.begin_after(app, request, Some(wait));
-                both.err().unwrap_or(why)
-            }
-            Some(CodeRefused::Wrong | CodeRefused::WrongMeanwhile) | None => why,
-        })
+        let account = app.store.account(&self.username)?;
+        Err(
+            match account.and_then(|account| self.is_stopped(&account)) {
+                Some(CodeRefused::RecoveryCodeNeeded) => Outcome::RecoveryCodeNeeded.into(),
+                Some(CodeRefused::TooEarly(wait)) => {
+                    let both = self.begin_after(app, request, Some(wait));
+                    both.err().unwrap_or(why)
+                }
+                Some(CodeRefused::Wrong | CodeRefused::WrongMeanwhile) | None => why,
+            },
+        )
     }
 
     fn begin_after<'a>(
@@ -123,11 +125,6 @@ pub(super) struct Begun<'a> {
 pub(super) type Judged<T> = Result<T, CodeRefused>;
 
 impl Begun<'_> {
-    /// Ends it as if it had not been.
-    pub(super) fn forgive(self) {
-        decide(self.app, self.attempt, false);
-    }
-
     /// Has the code judged by `change` and the judgement saved, if there `is_still` reason to; only
     /// a wrong one stays counted against its network. Tells the owner if it is the one too many,
     /// and a password had to come first.
@@ -137,46 +134,30 @@ impl Begun<'_> {
     /// If there is no reason left, or it could not be saved; then it is not counted.
     pub(super) fn judge<T: Send + 'static>(
         self,
-        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
-        change: impl FnOnce(&mut Account) -> Judged<T> + Send + 'static,
-    ) -> Result<Judged<T>, Refusal> {
-        self.judge_and(is_still, change, |_, _| ())
-    }
-
-    /// As [`Begun::judge`], and for a right one `and` is done in the same save, to the account of
-    /// this name.
-    pub(super) fn judge_and<T: Send + 'static>(
-        self,
-        is_still: impl FnOnce(Option<&Account>) -> Result<(), Outcome> + Send + 'static,
-        change: impl FnOnce(&mut Account) -> Judged<T> + Send + 'static,
-        and: fn(&mut Accounts, &str),
+        is_still: impl Fn(Option<&Person<'_>>) -> Result<(), Outcome> + Send + 'static,
+        change: impl Fn(&mut Person<'_>) -> Judged<T> + Send + 'static,
     ) -> Result<Judged<T>, Refusal> {
         let Self { app, code, attempt } = self;
         let (username, now) = (code.username.clone(), code.now);
-        let judged = app.store.update(move |accounts: &mut Accounts| {
-            let account = accounts.find(&code.username);
-            is_still(account.map(AsRef::as_ref))?;
+        let if_gone = is_still(None).err().unwrap_or(Outcome::LoginRequired);
+        let judged = app.store.change(&username, move |person| {
+            is_still(Some(person))?;
             // Looked at before the change, so that an attempt made too early costs no save.
-            if let Some(why) = account.and_then(|account| code.is_stopped(account)) {
+            if let Some(why) = code.is_stopped(person.account()) {
                 return Ok((Err(why), false));
             }
-            let judged = accounts.change(&code.username, |account| {
-                let judged = change(account);
-                let is_told = matches!(judged, Err(CodeRefused::Wrong)) && code.is_told(account);
-                (judged, is_told)
-            });
-            let judged = judged.ok_or(Outcome::LoginRequired)?;
-            if judged.0.is_ok() {
-                and(accounts, &code.username);
-            }
-            Ok(judged)
+            let judged = change(person);
+            let is_wrong = matches!(judged, Err(CodeRefused::Wrong));
+            let is_told = is_wrong && code.is_told(person.account());
+            Ok((judged, is_told))
         });
+        let judged = judged.map(|judged| judged.unwrap_or(Err(if_gone)));
         let is_wrong = matches!(judged, Ok(Ok((Err(CodeRefused::Wrong), _))));
         decide(app, attempt, is_wrong);
         let (judged, is_told) = judged?.map_err(gone)?;
         if is_told
             && app.script.is_none()
-            && let Some(account) = app.store.resolve(&username)
+            && let Ok(Some(account)) = app.store.account(&username)
         {
             app.errands.notify(&account, &Notice::PasswordKnown, now);
         }

@@ -40,12 +40,14 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
         .ok()
         .flatten();
     let rd = onward.and_then(|onward| app.targets.allow(&onward));
+    // The page is for everybody, also where nobody can tell who asks.
+    let me = logged_in(app, request).unwrap_or_default();
     Ok(Reply::page(Page::Register {
         username,
         email,
         rd: rd.unwrap_or_default(),
         form: token::cookie(),
-        me: logged_in(app, request).map(|me| me.account.username.clone()),
+        me: me.map(|me| me.account.username.clone()),
         problem: None,
     }))
 }
@@ -97,14 +99,14 @@ fn add_account(app: &App, request: &Request) -> Answer {
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    if let Some(taken) = app.store.accounts().taken(&username, &email) {
+    if let Some(taken) = app.store.taken(&username, &email)? {
         return Err(is_taken(taken));
     }
     let add = || -> Result<Result<(), Taken>, Refusal> {
         let standing = app.throttle.standing(request.client);
         let hashed = hash(app, request, standing, &new)?;
         let account = Account::new(&username, &email, hashed, now.timestamp());
-        Ok(app.store.update(move |accounts| accounts.add(account))?)
+        Ok(app.store.add(account)?)
     };
     // What was not looked at, or could not be saved, is none of the hour's.
     let added = add().inspect_err(|_| {

@@ -8,9 +8,7 @@
 use std::fmt::{self, Display};
 use std::fs::{self, Permissions};
 use std::io::{self, Error, ErrorKind, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use rand::rngs::SysRng;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::durable::{self, Failure, sync_directory_of};
 use crate::log;
 use crate::rights;
 
@@ -111,8 +110,7 @@ impl Outbox {
         let text = letter::compose(&self.from, mail, &id)?;
         let draft = self.dir.join(format!(".{id}{DRAFT}"));
         Ok(Draft {
-            file: make_draft(&draft)?,
-            draft,
+            draft: durable::Draft::create(draft, 0o600)?,
             // In a listing the oldest comes first.
             path: self.dir.join(format!("{:010}-{id}.eml", mail.at.wall)),
             text,
@@ -125,14 +123,16 @@ impl Outbox {
     ///
     /// Whatever the disk says; then nothing was posted. One that is there, and could not be made to
     /// survive a power cut, was.
-    pub fn send(&self, mut draft: Draft) -> io::Result<PathBuf> {
-        draft.file.write_all(&draft.text)?;
-        // Synced before it is renamed, or a power cut could leave the new name on an empty file.
-        draft.file.sync_all()?;
-        let path = draft.path.clone();
-        fs::rename(&draft.draft, &path)?;
-        if let Err(error) = sync_parent(&path) {
-            warn!(file = log::path(&path), %error, "a mail might not survive a power cut");
+    pub fn send(&self, draft: Draft) -> io::Result<PathBuf> {
+        let Draft { draft, path, text } = draft;
+        draft.file().write_all(&text)?;
+        draft.sync()?;
+        match draft.put(&path) {
+            Ok(_) => {}
+            Err(Failure::Before(error)) => return Err(error),
+            Err(Failure::After(error)) => {
+                warn!(file = log::path(&path), %error, "a mail might not survive a power cut");
+            }
         }
 
         match &self.courier {
@@ -161,17 +161,9 @@ impl Outbox {
 ///
 /// No `Debug`: the text may hold a password.
 pub struct Draft {
-    file: fs::File,
-    draft: PathBuf,
+    draft: durable::Draft,
     path: PathBuf,
     text: Vec<u8>,
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // There is none once it is posted. One that cannot be removed goes at a later start.
-        let _ = fs::remove_file(&self.draft);
-    }
 }
 
 /// Why the outbox could not be opened, for the operator.
@@ -206,7 +198,7 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {
             fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-            sync_parent(dir)
+            sync_directory_of(dir)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match dir.is_dir() {
             true => Ok(()),
@@ -217,30 +209,6 @@ fn make_directory(dir: &Path) -> io::Result<()> {
         },
         Err(error) => Err(error),
     }
-}
-
-fn make_draft(draft: &Path) -> io::Result<fs::File> {
-    let file = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
-    // A strict umask takes bits away that the owner needs.
-    if let Err(error) = file.set_permissions(Permissions::from_mode(0o600)) {
-        // If even this fails, a later start removes it.
-        let _ = fs::remove_file(draft);
-        return Err(error);
-    }
-    Ok(file)
-}
-
-/// Makes a new, a renamed or a removed name in the directory of `path` survive a power cut.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::File::open(parent)?.sync_all()
 }
 
 /// Mails hold passwords: the directory and what is in it are the owner's alone.

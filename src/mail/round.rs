@@ -22,12 +22,13 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::durable::{self, sync_directory_of};
 use crate::log;
 use crate::mail::courier::{Bell, Schedule};
+use crate::mail::has_ending;
 use crate::mail::letter;
 use crate::mail::smtp::{Refusal, Session};
 use crate::mail::smtp_url::SmtpUrl;
-use crate::mail::{has_ending, sync_parent};
 
 /// What is remembered between rounds. A restart forgets it, and so tries every mail at once.
 pub(super) struct Rounds {
@@ -261,7 +262,7 @@ impl Rounds {
     }
 
     fn remove(&mut self, path: &Path) {
-        match fs::remove_file(path).and_then(|()| sync_parent(path)) {
+        match fs::remove_file(path).and_then(|()| sync_directory_of(path)) {
             Ok(()) => info!(file = log::path(path), "a mail was sent"),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
@@ -274,7 +275,7 @@ impl Rounds {
     fn set_aside(&mut self, path: &Path, reason: &str) {
         let mut aside = path.as_os_str().to_owned();
         aside.push(SET_ASIDE);
-        match fs::rename(path, &aside).and_then(|()| sync_parent(path)) {
+        match durable::rename(path, Path::new(&aside)).map_err(io::Error::from) {
             Ok(()) => error!(
                 file = log::path(Path::new(&aside)),
                 reason, "a mail cannot be sent and was set aside"

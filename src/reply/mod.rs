@@ -3,7 +3,7 @@
 use crate::form::FormError;
 use crate::gate::Busy;
 use crate::pages::{Page, Problem, Way};
-use crate::store::NotSaved;
+use crate::store::{NotSaved, Unavailable};
 
 mod advice;
 mod outcome;
@@ -261,12 +261,26 @@ impl From<Busy> for Refusal {
     }
 }
 
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Self {
+        Self(Box::new(reply))
+    }
+}
+
+/// What cannot be read now can be in a moment.
+impl From<Unavailable> for Refusal {
+    fn from(_: Unavailable) -> Self {
+        Outcome::Busy(SOON).into()
+    }
+}
+
 /// The store has logged the cause.
 impl From<NotSaved> for Refusal {
     fn from(why: NotSaved) -> Self {
-        match why.is_unreadable() {
-            true => Outcome::AccountsUnreadable,
-            false => Outcome::NotSaved,
+        match why {
+            why if why.is_unknown() => Outcome::MaybeSaved,
+            why if why.is_unreadable() => Outcome::AccountsUnreadable,
+            _ => Outcome::NotSaved,
         }
         .into()
     }

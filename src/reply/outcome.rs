@@ -62,6 +62,8 @@ pub enum Outcome {
     /// With the recovery codes, if this login enrolled.
     LoginComplete(Vec<String>),
     LoginRequired,
+    /// Nobody knows whether it was saved.
+    MaybeSaved,
     /// With the methods the path takes.
     MethodNotAllowed(&'static str),
     NewPasswordSent,
@@ -145,7 +147,11 @@ impl Outcome {
             Self::PasswordCommon | Self::PasswordTooShort => 422,
             Self::Throttled(_) => 429,
             Self::Internal => 500,
-            Self::AccountsUnreadable | Self::Busy(_) | Self::NotSaved | Self::Unhealthy(_) => 503,
+            Self::AccountsUnreadable
+            | Self::Busy(_)
+            | Self::MaybeSaved
+            | Self::NotSaved
+            | Self::Unhealthy(_) => 503,
             _ => 200,
         }
     }
@@ -171,6 +177,7 @@ impl Outcome {
             Self::LoggedOutByGet | Self::LoggedOutByPost => "logged_out",
             Self::LoginComplete(_) => "login_complete",
             Self::LoginRequired | Self::SentToLogin { .. } | Self::TwoSessions => "login_required",
+            Self::MaybeSaved => "unknown",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::NewPasswordSent => "new_password_sent",
             Self::NoPendingLogin => "no_pending_login",
@@ -207,6 +214,7 @@ impl Outcome {
             self,
             Self::Internal
                 | Self::AccountsUnreadable
+                | Self::MaybeSaved
                 | Self::NotSaved
                 | Self::WrongCode
                 | Self::WrongCredentials
@@ -270,6 +278,9 @@ impl Outcome {
             Self::LoggedOutByPost => "You have successfully exited the program.",
             Self::LoginComplete(_) => "Login completed successfully.",
             Self::LoginRequired | Self::SentToLogin { .. } => "Log in first.",
+            Self::MaybeSaved => {
+                "It is not known whether the change was saved. Look before you try again."
+            }
             Self::MethodNotAllowed(_) => "This page does not take that method.",
             Self::NewPasswordSent => {
                 "If that user exists, a new password has been sent to its email address."
@@ -377,7 +388,9 @@ impl Outcome {
 
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::AccountsUnreadable | Self::NotSaved | Self::Unhealthy(_) => Some(seconds(SOON)),
+            Self::AccountsUnreadable | Self::MaybeSaved | Self::NotSaved | Self::Unhealthy(_) => {
+                Some(seconds(SOON))
+            }
             Self::Busy(wait) | Self::Throttled(wait) => Some(seconds(*wait)),
             _ => None,
         }

@@ -2,12 +2,60 @@
 
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 
 use crate::access::Access;
-use crate::store::document::Content;
-use crate::store::error::Damage;
+use crate::clock::Clock;
+use crate::store::document::{Content, Document, Published};
+use crate::store::error::{Damage, OpenError};
+use crate::store::files::LOOK;
 use crate::store::json;
+
+/// The rules about access, in the operator's file beside the accounts, and the thread that looks
+/// whether it has changed.
+pub struct Rules {
+    published: Published<Access>,
+    /// Dropped, it ends the thread.
+    _end: Sender<()>,
+}
+
+impl Rules {
+    /// Reads the rules in this folder; without a file whoever is logged in may enter.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used just as it is.
+    pub fn open(directory: &Path, clock: &Arc<Clock>) -> Result<Self, OpenError> {
+        let path = directory.join("access.toml");
+        let hint = "mend the rules; without the file everybody who is logged in may enter";
+        let mut document = Document::<Access>::open(&path, clock)
+            .map_err(|damage| OpenError::new(&path, damage, hint))?;
+        let published = document.published();
+        let (end, ended) = mpsc::channel();
+        thread::Builder::new()
+            .name("access".to_owned())
+            .spawn(move || {
+                while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    // Even closing a file can panic, in std; the next look must find somebody here.
+                    let _ = panic::catch_unwind(AssertUnwindSafe(|| document.look()));
+                    while document.next_news().is_some() {}
+                }
+            })
+            .map_err(|error| OpenError::no_thread(&path, &error))?;
+        Ok(Self {
+            published,
+            _end: end,
+        })
+    }
+
+    /// The rules as they were last good.
+    pub fn get(&self) -> Arc<Access> {
+        self.published.get()
+    }
+}
 
 impl Content for Access {
     type Format = ();
@@ -34,13 +82,5 @@ impl Content for Access {
 
     fn write(&self, (): &mut (), _: &mut dyn Write) -> io::Result<()> {
         Err(io::Error::other("access rules are the operator's to write"))
-    }
-
-    fn revision(&self) -> u64 {
-        0
-    }
-
-    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
-        panic::catch_unwind(AssertUnwindSafe(|| change(self)))
     }
 }

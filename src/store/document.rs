@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
+use crate::durable::Failure;
 use crate::log;
 use crate::store::error::{Damage, NotSaved};
-use crate::store::flat_file::{Failure, FlatFile, Found, Identity};
+use crate::store::flat_file::{FlatFile, Found, Identity};
 use crate::store::lock::Lock;
 
 /// What a file holds.
@@ -57,9 +57,6 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
 
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Differs before and after a change that has to be saved before it is answered.
-    fn revision(&self) -> u64;
-
     /// Differs if there is anything new that may be saved at leisure.
     fn touches(&self) -> u64 {
         0
@@ -67,9 +64,6 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
 
     /// Takes over what memory knows better than the file that was just read.
     fn inherit(&self, _before: &Self) {}
-
-    /// Carries out the change, or nothing of it if it panics.
-    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R>;
 }
 
 /// The content as it is on disk, for everybody to read without waiting for a save.
@@ -452,14 +446,6 @@ mod tests {
 
         fn write(&self, (): &mut (), out: &mut dyn Write) -> io::Result<()> {
             out.write_all(self.0.as_bytes())
-        }
-
-        fn revision(&self) -> u64 {
-            0
-        }
-
-        fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
-            Ok(change(self))
         }
     }
 

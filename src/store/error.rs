@@ -21,12 +21,26 @@ pub struct OpenError {
     hint: &'static str,
 }
 
-/// Why a change was refused; nothing of it is kept. For the log, not for a visitor.
+/// Why a change was not saved. For the log, not for a visitor.
 #[derive(Clone, Debug)]
 pub struct NotSaved {
     said: Arc<str>,
-    unreadable: bool,
+    kind: Kind,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Nothing of it is kept.
+    Refused,
+    /// So it is until an operator mends the file.
+    Unreadable,
+    /// It may have been saved, or may still be.
+    Unknown,
+}
+
+/// That nothing can be read for the moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Unavailable;
 
 /// What is wrong with a file's content.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,21 +108,35 @@ impl NotSaved {
     pub(super) fn new(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self {
             said: format!("cannot save {path:?}: {reason}").into(),
-            unreadable: false,
+            kind: Kind::Refused,
         }
     }
 
     /// As long as the file cannot be read.
     pub(super) fn unreadable(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self {
-            unreadable: true,
+            kind: Kind::Unreadable,
             ..Self::new(path, reason)
         }
     }
 
+    /// When the answer was lost. Files always answer.
+    #[cfg(test)]
+    pub(super) fn unknown() -> Self {
+        Self {
+            kind: Kind::Unknown,
+            ..Self::new(Path::new("memory"), &"the answer was lost")
+        }
+    }
+
+    /// Whether the change may have been saved after all; else nothing of it is kept.
+    pub fn is_unknown(&self) -> bool {
+        self.kind == Kind::Unknown
+    }
+
     /// Whether it is so until an operator mends the file.
     pub fn is_unreadable(&self) -> bool {
-        self.unreadable
+        self.kind == Kind::Unreadable
     }
 }
 

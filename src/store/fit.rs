@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::accounts::token;
-use crate::store::flat_file::{directory_of, real_path, sibling};
+use crate::durable::directory_of;
+use crate::store::flat_file::{real_path, sibling};
 use crate::store::lock;
 
 /// What a save could not do, with which file, and why.

@@ -5,13 +5,14 @@
 //! in the file is not known here.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::durable::{Draft, Failure, directory_of};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
@@ -49,14 +50,6 @@ pub(super) struct Identity {
 pub(super) struct Found {
     pub(super) bytes: Vec<u8>,
     version: Version,
-}
-
-/// A save that failed, and on which side of the rename.
-pub(super) enum Failure {
-    /// The old file is there, untouched.
-    Before(io::Error),
-    /// The new file is there, and may or may not survive a power cut.
-    After(io::Error),
 }
 
 impl FlatFile {
@@ -157,51 +150,33 @@ impl FlatFile {
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let target = self.real_path().map_err(Failure::Before)?;
-        let draft = sibling(&target, ".new");
-        // Opened first: it must not fail for want of a descriptor once the file is renamed.
-        let directory = File::open(directory_of(&target)).map_err(Failure::Before)?;
-        let file = self
-            .write_draft(&draft, write)
-            .and_then(|file| {
-                // An editor does not ask for the lock; this leaves it the blink before the rename.
-                if !self.is_known(self.look()?) {
-                    return Err(io::Error::other("was changed by another program meanwhile"));
-                }
-                fs::rename(&draft, &target)?;
-                Ok(file)
-            })
-            .map_err(|error| {
-                // If even this fails, the next save removes it.
-                let _ = fs::remove_file(&draft);
-                Failure::Before(error)
-            })?;
-        // Renaming sets the time of change, so this can only be asked now.
-        let identity = Identity::of(&file.metadata().map_err(Failure::After)?);
-        self.known = Some(Version { file, identity });
-        (self.sync)(&directory).map_err(Failure::After)
+        let draft = self.draft(&target, write).map_err(Failure::Before)?;
+        let file = draft.file().try_clone().map_err(Failure::Before)?;
+        let put = draft.put(&target);
+        if !matches!(put, Err(Failure::Before(_))) {
+            // Renaming sets the time of change, so this can only be asked now.
+            let identity = Identity::of(&file.metadata().map_err(Failure::After)?);
+            self.known = Some(Version { file, identity });
+        }
+        put.map(drop)
     }
 
-    fn write_draft(
+    fn draft(
         &self,
-        draft: &Path,
+        target: &Path,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<File> {
-        // What a killed process left behind, or somebody else's link. If it cannot be removed, the
-        // next call says so.
-        let _ = fs::remove_file(draft);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(draft)?;
-        // The umask may have taken some of that away.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, file);
+    ) -> io::Result<Draft> {
+        let mut draft = Draft::create_anew(sibling(target, ".new"), 0o600)?;
+        draft.sync = self.sync;
+        let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, draft.file());
         write(&mut buffer)?;
-        let file = buffer.into_inner()?;
-        // Synced before it is renamed, or a power cut could leave the name on an empty file.
-        (self.sync)(&file)?;
-        Ok(file)
+        buffer.into_inner()?;
+        draft.sync()?;
+        // An editor does not ask for the lock; this leaves it the blink before the rename.
+        if !self.is_known(self.look()?) {
+            return Err(io::Error::other("was changed by another program meanwhile"));
+        }
+        Ok(draft)
     }
 
     /// Moves the file out of the way, to `NAME.damaged` or, so as not to lose what is there
@@ -249,15 +224,6 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
-    }
-}
-
-/// The directory a file is in; the current one for a bare name.
-pub(super) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) => Path::new("."),
-        None => path,
     }
 }
 

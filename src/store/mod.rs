@@ -1,31 +1,38 @@
 //! What outlives the process: accounts and sessions; and the operator's rules about access.
 //!
-//! Reading is done from memory, which holds what is on disk and nothing else, and waits for no
+//! Accounts and sessions are asked for by key, and asking may fail; one change of an account and its
+//! sessions is one save. So where they are kept shows nowhere else. Here it is two files. Reading is
+//! done from memory, which holds what is on disk and nothing else, and waits for no
 //! save. A change is answered when it is on disk, or it has not happened. Both also hold when
 //! somebody else changes the files: an editor, or another process like this one.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::access::Access;
 use crate::accounts::edits::Edited;
+use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, DRIFT, Timestamp};
+use crate::durable::directory_of;
+use crate::origin::Origin;
 
 mod access_toml;
 mod document;
+mod draft;
 mod error;
+mod files;
 mod fit;
 mod flat_file;
 mod json;
-mod keeper;
 mod lock;
+#[cfg(test)]
+mod memory;
 mod near_misses;
 mod sessions_json;
 #[cfg(test)]
@@ -33,28 +40,39 @@ mod tests;
 mod told;
 mod users_json;
 
-use document::{Content, Document, News, Published};
+use document::{Content, Document, News};
+use draft::Draft;
 use error::Damage;
-use flat_file::directory_of;
-use keeper::{Chores, Hear, Keeper, Prompt};
+use files::{Chores, Files, Hear};
+#[cfg(test)]
+use memory::Memory;
 use sessions_json::SessionsJson;
 use told::Listener;
 use users_json::UsersJson;
 
-pub use error::{NotSaved, OpenError};
+pub use access_toml::Rules;
+pub use error::{NotSaved, OpenError, Unavailable};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash forgets no more than that.
 const CHORES: Duration = Duration::from_secs(60);
 
-/// Accounts and sessions, in memory and on disk.
+/// Accounts and their sessions. One is asked for by name or cookie, and changed as a whole.
 ///
 /// No `Debug`: it holds everybody's keys.
 pub struct Store {
-    accounts: Keeper<Accounts>,
-    sessions: Keeper<Sessions>,
-    access: Keeper<Access>,
+    kept: Kept,
     listener: Arc<Listener>,
+}
+
+/// A session and the account of its name.
+pub type Who = (Arc<Session>, Arc<Account>);
+
+/// Where they are.
+enum Kept {
+    Files(Files),
+    #[cfg(test)]
+    Memory(Memory),
 }
 
 impl Store {
@@ -73,50 +91,47 @@ impl Store {
             return Err(OpenError::new(users, damage, "make that directory first"));
         }
         let path = users.with_file_name("sessions.json");
-        let (accounts, access) = try_out_beside([users, &path], || {
+        let accounts = try_out_beside([users, &path], || {
             let hint = match users.is_dir() {
                 true => "that is a folder: name the file in it, which need not be there yet",
                 false => "mend the file, or put back a copy",
             };
-            let accounts = Document::<Accounts>::open(users, &clock)
-                .map_err(|damage| OpenError::new(users, damage, hint))?;
-            let path = directory.join("access.toml");
-            let hint = "mend the rules; without the file everybody who is logged in may enter";
-            let access = Document::<Access>::open(&path, &clock)
-                .map_err(|damage| OpenError::new(&path, damage, hint))?;
-            Ok((accounts, access))
+            Document::<Accounts>::open(users, &clock)
+                .map_err(|damage| OpenError::new(users, damage, hint))
         })?;
         // Last: a damaged one is moved away, and so far nothing has been touched.
         let sessions = Document::<Sessions>::open(&path, &clock)
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
 
-        let known = accounts.published();
-        let listener = Arc::new(Listener::default());
+        let known = accounts.published().get();
         let now = clock.now().timestamp();
         sessions.amend(|sessions| {
             drop_from_the_future(sessions, now);
-            drop_dead(sessions, &known.get(), limits, now);
+            prune(sessions, &known, limits, now);
         });
+        let listener = Arc::new(Listener::default());
+        let hear = hear_accounts(&accounts, &listener);
         let chores = Chores {
             every: CHORES,
-            chore: Box::new(move |sessions| {
-                drop_dead(sessions, &known.get(), limits, clock.now().timestamp());
+            prune: Box::new(move |sessions, accounts| {
+                prune(sessions, accounts, limits, clock.now().timestamp());
             }),
         };
-        let no_thread = |error: io::Error| OpenError::no_thread(users, &error);
-        let access = Keeper::start(access, None, Box::new(|_| ())).map_err(no_thread)?;
-        let sessions =
-            Keeper::start(sessions, Some(chores), Box::new(|_| ())).map_err(no_thread)?;
-        // What the start has found to be over leaves the file now.
-        sessions.prompt().prompt();
-        let hear = hear_accounts(&accounts, &listener, sessions.prompt());
-        let accounts = Keeper::start(accounts, None, hear).map_err(no_thread)?;
+        let files = Files::start(accounts, sessions, chores, hear)
+            .map_err(|error| OpenError::no_thread(users, &error))?;
         Ok(Self {
-            accounts,
-            sessions,
-            access,
+            kept: Kept::Files(files),
             listener,
         })
+    }
+
+    /// One that forgets.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            kept: Kept::Memory(Memory::default()),
+            listener: Arc::default(),
+        }
     }
 
     /// Has somebody told of what operators do to the accounts, and of what was told before. On the
@@ -128,105 +143,159 @@ impl Store {
     /// Whether the accounts cannot be read, so that no change to them can be saved until an
     /// operator mends the file.
     pub fn is_unreadable(&self) -> bool {
-        self.accounts.is_unreadable()
+        match &self.kept {
+            Kept::Files(files) => files.is_unreadable(),
+            #[cfg(test)]
+            Kept::Memory(_) => false,
+        }
     }
 
-    /// All accounts as they are on disk.
-    pub fn accounts(&self) -> Arc<Accounts> {
-        self.accounts.get()
+    /// The session whose cookie has this digest, which may be over, and the account of its name.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read now.
+    pub fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        // First the session: an account that changes meanwhile ends it.
+        let Some(session) = self.sessions()?.find(id).cloned() else {
+            return Ok(None);
+        };
+        let account = self.accounts()?.find(&session.username).cloned();
+        Ok(account.map(|account| (session, account)))
     }
 
     /// The account with this username or e-mail.
-    pub fn resolve(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts().resolve(name).cloned()
-    }
-
-    /// All sessions as they are on disk, save that they may have been used since.
-    pub fn sessions(&self) -> Arc<Sessions> {
-        self.sessions.get()
-    }
-
-    /// The session whose cookie has this digest; it may be over.
-    pub fn session(&self, id: Digest) -> Option<Arc<Session>> {
-        self.sessions().find(id).cloned()
-    }
-
-    /// For a change of the accounts to look at the sessions in the moment of its save.
-    pub fn live_sessions(&self) -> LiveSessions {
-        LiveSessions(self.sessions.published())
-    }
-
-    /// The rules about access as they were last good.
-    pub fn access(&self) -> Arc<Access> {
-        self.access.get()
-    }
-
-    /// Makes one change to the accounts and returns what `change` does once it is on disk.
     ///
-    /// The change must be quick, since others wait for it, and must not call the store.
+    /// # Errors
+    ///
+    /// When it cannot be read now.
+    pub fn account(&self, name: &str) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.resolve(name).cloned())
+    }
+
+    /// What of a new account's name and e-mail somebody has already, the name first.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read now.
+    pub fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, Unavailable> {
+        Ok(self.accounts()?.taken(username, email))
+    }
+
+    /// The sessions of an account, oldest first; some may be over.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read now.
+    pub fn sessions_of(&self, username: &str) -> Result<Vec<Arc<Session>>, Unavailable> {
+        Ok(self.sessions()?.of(username).cloned().collect())
+    }
+
+    /// [`Accounts::regular_networks`].
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read now.
+    pub fn regular_networks(&self, now: Timestamp) -> Result<HashSet<Origin>, Unavailable> {
+        Ok(self.accounts()?.regular_networks(now))
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; and within, if its name or e-mail belongs to another.
+    pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
+        self.update(move |draft| draft.add(account.clone()))
+    }
+
+    /// Changes one account and its sessions, and returns what `change` does once all of it is
+    /// saved. None if there is no such account.
+    ///
+    /// `change` may run more than once, and the last time counts: it must be quick, must not call
+    /// the store, and must leave what is outside of it alone.
     ///
     /// # Errors
     ///
     /// If it could not be saved, or panicked: then it has not happened, unless the disk failed at
     /// the very last step, in which case everybody sees it, as they would after a restart.
-    pub fn update<R: Send + 'static>(
+    pub fn change<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Accounts) -> R + Send + 'static,
-    ) -> Result<R, NotSaved> {
-        self.accounts.update(change)
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
+    ) -> Result<Option<R>, NotSaved> {
+        let username = username.to_owned();
+        self.update(move |draft| draft.change(&username, &change))
     }
 
-    /// As [`Store::update`], for the sessions.
+    /// Ends the sessions with these ids, whosever they are.
     ///
     /// # Errors
     ///
-    /// As [`Store::update`].
-    pub fn update_sessions<R: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Sessions) -> R + Send + 'static,
-    ) -> Result<R, NotSaved> {
-        self.sessions.update(change)
+    /// As [`Store::change`].
+    pub fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
+        self.update(move |draft| draft.end_sessions(&ids))
     }
 
-    /// Saves what is still to be saved and ends the store's threads, within `patience`; later
+    /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a
+    /// time. The names of those removed now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn remove_unclaimed(&self, now: Timestamp) -> Result<Vec<String>, NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.never_enrolled(now).is_empty()) {
+            return Ok(Vec::new());
+        }
+        self.update(move |draft| draft.remove_unclaimed(now))
+    }
+
+    /// Saves what is still to be saved and ends the store's thread, within `patience`; later
     /// changes are refused, reading goes on. False if something was not saved. Dropping the store
     /// does the same, however long it takes.
     pub fn close(&self, patience: Duration) -> bool {
-        self.accounts.tell_to_close();
-        self.sessions.tell_to_close();
-        self.access.tell_to_close();
-        let end = Instant::now().checked_add(patience);
-        let left = || {
-            end.map_or(patience, |end| {
-                end.saturating_duration_since(Instant::now())
-            })
-        };
-        let accounts = self.accounts.wait_closed(left());
-        let sessions = self.sessions.wait_closed(left());
-        accounts && sessions
+        match &self.kept {
+            Kept::Files(files) => files.close(patience),
+            #[cfg(test)]
+            Kept::Memory(_) => true,
+        }
+    }
+
+    fn accounts(&self) -> Result<Arc<Accounts>, Unavailable> {
+        match &self.kept {
+            Kept::Files(files) => Ok(files.accounts()),
+            #[cfg(test)]
+            Kept::Memory(memory) => memory.read().map(|base| base.accounts),
+        }
+    }
+
+    fn sessions(&self) -> Result<Arc<Sessions>, Unavailable> {
+        match &self.kept {
+            Kept::Files(files) => Ok(files.sessions()),
+            #[cfg(test)]
+            Kept::Memory(memory) => memory.read().map(|base| base.sessions),
+        }
+    }
+
+    fn update<R: Send + 'static>(
+        &self,
+        change: impl Fn(&mut Draft) -> R + Send + 'static,
+    ) -> Result<R, NotSaved> {
+        match &self.kept {
+            Kept::Files(files) => files.update(change),
+            #[cfg(test)]
+            Kept::Memory(memory) => memory.update(change),
+        }
     }
 }
 
-/// The sessions as they are on disk at each moment.
-pub struct LiveSessions(Published<Sessions>);
-
-impl LiveSessions {
-    /// Whether there is a session with this id; it may be over.
-    pub fn has(&self, id: Digest) -> bool {
-        self.0.get().find(id).is_some()
-    }
-}
-
-/// What the news of the accounts lead to: dead sessions leave their file, and people are told.
-fn hear_accounts(
-    document: &Document<Accounts>,
-    listener: &Arc<Listener>,
-    sessions: Prompt<Sessions>,
-) -> Hear<Accounts> {
+/// What the news of the accounts lead to: people are told.
+fn hear_accounts(document: &Document<Accounts>, listener: &Arc<Listener>) -> Hear {
     let (published, listener) = (document.published(), Arc::clone(listener));
     let file = document.path().display().to_string();
     Box::new(move |news| match news {
-        News::TakenUp => sessions.prompt(),
+        News::TakenUp => {}
         News::Edited(edited) => {
             let user = &edited.account.username;
             let was = edited.name_before.as_deref();
@@ -309,14 +378,6 @@ impl Content for Accounts {
     fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
         format.write(self, out)
     }
-
-    fn revision(&self) -> u64 {
-        Self::revision(self)
-    }
-
-    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
-        Self::attempt(self, change)
-    }
 }
 
 impl Content for Sessions {
@@ -336,10 +397,6 @@ impl Content for Sessions {
         format.write(self, out)
     }
 
-    fn revision(&self) -> u64 {
-        Self::revision(self)
-    }
-
     /// The time of last use only ever grows, so the sum does with any of them.
     fn touches(&self) -> u64 {
         self.iter()
@@ -354,13 +411,6 @@ impl Content for Sessions {
             }
         }
     }
-
-    fn attempt<R>(&mut self, change: impl FnOnce(&mut Self) -> R) -> thread::Result<R> {
-        let mut changed = self.clone();
-        let result = panic::catch_unwind(AssertUnwindSafe(|| change(&mut changed)))?;
-        *self = changed;
-        Ok(result)
-    }
 }
 
 /// Drops sessions made while the clock was wrong: they would not end when they should.
@@ -370,8 +420,8 @@ fn drop_from_the_future(sessions: &mut Sessions, now: Timestamp) {
 }
 
 /// Drops sessions that are over, those of accounts that are gone, and those begun under another
-/// password than the present one, which is perhaps just being saved if they are young.
-fn drop_dead(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Timestamp) {
+/// password than the present one, which another process is perhaps just saving if they are young.
+fn prune(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Timestamp) {
     sessions.retain(|session| {
         let account = accounts.find(&session.username);
         let young = now.since(session.created) < CHORES;

@@ -5,9 +5,8 @@
 //! pair finishes what a crash between the two renames left undone.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -16,6 +15,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+use crate::durable::{self, Draft, directory_of};
 use crate::front::StartError;
 use crate::front::tls::{Files, pair};
 use crate::log;
@@ -57,7 +57,7 @@ pub fn renew(files: &Files, wall: u64) -> io::Result<()> {
     let key = KeyPair::from_pem(&pem).map_err(io::Error::other)?;
     let certificate = sign(&key, &files.host, wall)?;
     let draft = write_draft(&files.certificate, &certificate)?;
-    rename(&draft, &files.certificate)
+    Ok(durable::rename(&draft, &files.certificate)?)
 }
 
 /// What to say of a renewal that failed.
@@ -84,7 +84,7 @@ fn exists(path: &Path) -> bool {
 /// Two servers started at once in one directory make one pair. Where locks are not to be had, as
 /// on some network file systems, the matching of the pair still notices.
 fn lock(path: &Path) -> Option<File> {
-    let directory = File::open(directory(path)).ok()?;
+    let directory = File::open(directory_of(path)).ok()?;
     directory.lock().ok()?;
     Some(directory)
 }
@@ -94,8 +94,8 @@ fn make(files: &Files, wall: u64) -> io::Result<()> {
     let certificate = sign(&key, &files.host, wall)?;
     let certificate_draft = write_draft(&files.certificate, &certificate)?;
     let key_draft = write_draft(&files.key, &key.serialize_pem())?;
-    rename(&key_draft, &files.key)?;
-    rename(&certificate_draft, &files.certificate)?;
+    durable::rename(&key_draft, &files.key)?;
+    durable::rename(&certificate_draft, &files.certificate)?;
     if let Ok(pair) = pair::load(files) {
         tracing::info!(
             file = log::path(&files.certificate),
@@ -108,7 +108,7 @@ fn make(files: &Files, wall: u64) -> io::Result<()> {
 
 /// Completes a first run that crashed between its two renames.
 fn finish(certificate: &Path) -> bool {
-    rename(&draft_of(certificate), certificate).is_ok()
+    durable::rename(&draft_of(certificate), certificate).is_ok()
 }
 
 fn sign(key: &KeyPair, host: &str, wall: u64) -> io::Result<String> {
@@ -157,33 +157,10 @@ fn draft_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes beside `path` what is to become it.
+/// Writes beside `path` what is to become it. It stays there, for a start after a crash.
 fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
-    let draft = draft_of(path);
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    // A strange umask may have taken rights from us as well.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(draft)
-}
-
-fn rename(draft: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(draft, path)?;
-    File::open(directory(path))?.sync_all()
-}
-
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
+    let draft = Draft::create_anew(draft_of(path), 0o600)?;
+    draft.file().write_all(text.as_bytes())?;
+    draft.sync()?;
+    Ok(draft.leave())
 }

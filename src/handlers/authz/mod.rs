@@ -9,11 +9,12 @@ mod reader;
 
 use crate::accounts::Account;
 use crate::handlers::authz::asked::{Asked, Unfit};
-use crate::handlers::{Answer, App, denied, session_of, sessions};
+use crate::handlers::sessions::{self, Presented};
+use crate::handlers::{Answer, App, denied};
 use crate::http::{FOREIGN_FIELD, Request};
 use crate::pages::{Page, Way};
 use crate::redirect;
-use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply};
+use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
 
 /// How a path is asked by, if it is one that proxies ask.
 pub(super) fn dialect(path: &str) -> Option<Dialect> {
@@ -32,12 +33,16 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
     {
         return Err(not_the_visitors(app, why));
     }
-    let access = app.store.access();
+    let access = app.access.get();
     let two_readings = |host: &str, path: &str| access.two_readings(host, path);
     let asked = Asked::read(request, dialect, &app.targets, &two_readings)
         .map_err(|unfit| unanswerable(app, dialect, unfit))?;
 
-    let me = session_of(app, request).ok_or_else(|| nobody(app, request, dialect, &asked))?;
+    let me = match sessions::presented(app, request).map_err(|_| busy(app, request))? {
+        Presented::Of(me) => me,
+        Presented::Nobodys => return Err(to_login(app, request, dialect, &asked)),
+        Presented::Two => return Err(two(app, request, dialect, &asked)),
+    };
     // By whatever method the proxy asks: one that asks by HEAD guards visitors who are there.
     me.session.seen(request.received.timestamp());
 
@@ -80,11 +85,8 @@ fn unanswerable(app: &App, dialect: Dialect, unfit: Unfit) -> Refusal {
     Outcome::BadTarget(dialect, why).into()
 }
 
-/// The answer to who is nobody to us: without a session, or with two that cannot both be theirs.
-fn nobody(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
-    if !sessions::are_two(app, request) {
-        return to_login(app, request, dialect, asked);
-    }
+/// The answer to two sessions, which cannot both be the visitor's.
+fn two(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
     let refusal = sessions::two(app, asked.target.path(), &login_url(app, asked));
     if dialect == Dialect::AuthRequest || asked.by_original_url || !reader::can_follow(request) {
         return refusal.pointing_to(login_url(app, asked));
@@ -159,6 +161,11 @@ pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
         }
         _ => Reply::from(Outcome::LoginRequired).pointing_to(format!("{}/login", app.public_url)),
     }
+}
+
+/// The answer when nobody can tell now who it is.
+fn busy(app: &App, request: &Request) -> Refusal {
+    refusal(app, Outcome::Busy(SOON), &request.path).into()
 }
 
 /// The status of a request that did not arrive in time (RFC 9110, section 15.5.9).

@@ -7,7 +7,6 @@
 //! wiped then.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -17,10 +16,12 @@ use crate::accounts::token::{Digest, DigestKey};
 use crate::as_typed;
 use crate::clock::Timestamp;
 use crate::form::{Form, FormError};
-use crate::handlers::{Answer, App, rd_of, session_of};
+use crate::handlers::sessions::{Presented, lasting, presented};
+use crate::handlers::{Answer, App, rd_of};
 use crate::http::{Method, Request};
 use crate::origin::Origin;
 use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
+use crate::store::Unavailable;
 
 use table::{Begun, Crowded, Table};
 
@@ -265,7 +266,10 @@ impl RestsOn {
             (_, Outcome::Registered) => Some(Self::Account),
             (Browser::Session, Outcome::AccountDeleted) => Some(Self::Nothing),
             (Browser::Session, Outcome::SessionsEnded) => ends_own.then_some(Self::Nothing),
-            (Browser::Session, _) => Some(Self::Session(session_of(app, request)?.session.id)),
+            (Browser::Session, _) => match presented(app, request) {
+                Ok(Presented::Of(me)) => Some(Self::Session(me.session.id)),
+                Ok(Presented::Nobodys | Presented::Two) | Err(Unavailable) => None,
+            },
             _ if app.cookies.given_login(reply.cookies()).is_some() => Some(Self::Login),
             _ => Some(Self::Nothing),
         }
@@ -291,7 +295,7 @@ impl Kept {
             RestsOn::Nothing => true,
             RestsOn::Account => {
                 let name = self.reply.user.as_deref();
-                name.is_some_and(|name| app.store.resolve(name).is_some())
+                name.is_some_and(|name| matches!(app.store.account(name), Ok(Some(_))))
             }
             RestsOn::Login => {
                 let login = app.cookies.given_login(self.reply.cookies());
@@ -301,8 +305,8 @@ impl Kept {
                 })
             }
             RestsOn::Session(id) => {
-                let account = account_of_session(app, id, now);
-                account.is_some_and(|account| self.still_opens(app, (id, &account), now))
+                let me = lasting(app, id, now).ok().flatten();
+                me.is_some_and(|me| self.still_opens(app, (id, &me.account), now))
             }
         }
     }
@@ -319,14 +323,6 @@ impl Kept {
         let is_left = |code: &String| left.iter().any(|digest| digest.matches(code));
         codes.is_empty() || codes.iter().any(is_left)
     }
-}
-
-/// The account of a session that lasts.
-fn account_of_session(app: &App, id: Digest, now: Timestamp) -> Option<Arc<Account>> {
-    let session = app.store.session(id);
-    let session = session.filter(|own| !own.is_over(app.session_limits, now))?;
-    let account = app.store.resolve(&session.username)?;
-    (!account.disabled && session.is_of(&account)).then_some(account)
 }
 
 /// The answers of the last minute, and the forms that are worked on.

@@ -1,0 +1,108 @@
+//! One account and its sessions, as a change finds and leaves them.
+
+use std::sync::Arc;
+
+use crate::accounts::Account;
+use crate::accounts::session::{MAX_PER_ACCOUNT, Session, Sessions};
+use crate::accounts::token::Digest;
+
+/// An account, its sessions, and what a change makes of both: all of it is saved, or nothing.
+///
+/// No `Debug`: it holds the key of the second factor.
+pub struct Person<'a> {
+    before: &'a Arc<Account>,
+    account: Arc<Account>,
+    sessions: &'a Sessions,
+    begun: Vec<Session>,
+    ended: Vec<Digest>,
+    removed: bool,
+}
+
+/// What a change has made of a person.
+pub struct Changed {
+    pub account: Fate,
+    /// Sessions to be saved before the account is: what they were earned with is used up by that.
+    pub begun: Vec<Arc<Session>>,
+    /// Ids of sessions that are over once the account is saved; some may be of other accounts.
+    pub ended: Vec<Digest>,
+}
+
+/// What becomes of an account.
+pub enum Fate {
+    Stays,
+    Changes(Arc<Account>),
+    Goes,
+}
+
+impl<'a> Person<'a> {
+    /// `sessions` holds those of the account, and perhaps others.
+    pub fn new(account: &'a Arc<Account>, sessions: &'a Sessions) -> Self {
+        Self {
+            before: account,
+            account: Arc::clone(account),
+            sessions,
+            begun: Vec::new(),
+            ended: Vec::new(),
+            removed: false,
+        }
+    }
+
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The account to be changed, all but its name and e-mail. Asked for, it will be saved.
+    pub fn account_mut(&mut self) -> &mut Account {
+        Arc::make_mut(&mut self.account)
+    }
+
+    /// Whether there is a session with this id when the change begins; it may be over.
+    pub fn has_session(&self, id: Digest) -> bool {
+        self.sessions.find(id).is_some()
+    }
+
+    /// Begins a session, for which the least used one goes if there are too many.
+    pub fn begin_session(&mut self, session: Session) {
+        self.begun.push(session);
+        let left = MAX_PER_ACCOUNT.saturating_sub(self.begun.len());
+        let over = self.sessions.least_used(&self.account.username, left);
+        self.ended.extend(over);
+    }
+
+    /// Ends the sessions with these ids, also those of others: a browser may have had one.
+    pub fn end_sessions(&mut self, ids: &[Digest]) {
+        self.ended.extend(ids);
+    }
+
+    /// Ends the account's sessions that this is true of.
+    pub fn end_sessions_that(&mut self, which: impl Fn(&Session) -> bool) {
+        let all = self.sessions.of(&self.account.username);
+        let over = all.filter(|session| which(session));
+        self.ended.extend(over.map(|session| session.id));
+    }
+
+    /// Ends the account and all its sessions.
+    pub fn remove(&mut self) {
+        self.removed = true;
+    }
+
+    /// What it has come to. A session ends with what it rested on.
+    pub fn changed(mut self) -> Changed {
+        let stays = Arc::ptr_eq(self.before, &self.account);
+        let (before, after) = (self.before, Arc::clone(&self.account));
+        if self.removed {
+            self.end_sessions_that(|_| true);
+        } else if !stays {
+            self.end_sessions_that(|session| session.is_of(before) && !session.is_of(&after));
+        }
+        Changed {
+            account: match (self.removed, stays) {
+                (true, _) => Fate::Goes,
+                (false, true) => Fate::Stays,
+                (false, false) => Fate::Changes(after),
+            },
+            begun: self.begun.into_iter().map(Arc::new).collect(),
+            ended: self.ended,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Files that are there whole or not at all, whatever is killed or unplugged: written beside their
+//! place, synced, renamed into it, and the new name synced too.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What is to become a file. Dropped before, it is gone.
+///
+/// No `Debug`: keys and passwords are written to it.
+pub struct Draft {
+    file: File,
+    scrap: Scrap,
+    /// `File::sync_all`; tests put a failing disk in its place.
+    pub sync: fn(&File) -> io::Result<()>,
+}
+
+/// The path of a draft, where nothing is left once this is dropped.
+struct Scrap(PathBuf);
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        // There is none once it is in its place. One that cannot be removed is in nobody's way for
+        // long: the next one replaces it, or a start.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Why a file was not put in its place, and on which side of the rename.
+pub enum Failure {
+    /// What was there is there, untouched.
+    Before(io::Error),
+    /// The new file is there, and may or may not survive a power cut.
+    After(io::Error),
+}
+
+impl Draft {
+    /// Begins one at this path, where nothing may be, in the folder of what it is to become. It has
+    /// exactly this mode, whatever the umask.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub fn create(path: PathBuf, mode: u32) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
+        let draft = Self {
+            file,
+            scrap: Scrap(path),
+            sync: File::sync_all,
+        };
+        // The umask may have taken some of that away.
+        let permissions = Permissions::from_mode(mode);
+        draft.file.set_permissions(permissions)?;
+        Ok(draft)
+    }
+
+    /// As [`Draft::create`], in place of what a killed process left, or of somebody else's link.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub fn create_anew(path: PathBuf, mode: u32) -> io::Result<Self> {
+        // If it cannot be removed, the next call says so.
+        let _ = fs::remove_file(&path);
+        Self::create(path, mode)
+    }
+
+    /// The file, to be written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Has what was written survive a power cut, so that its name cannot end up on an empty file.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub fn sync(&self) -> io::Result<()> {
+        (self.sync)(&self.file)
+    }
+
+    /// Leaves it where it is, to be renamed later, by another process perhaps. Where that is.
+    pub fn leave(mut self) -> PathBuf {
+        std::mem::take(&mut self.scrap.0)
+    }
+
+    /// Puts what was synced in the place of whatever is at `target`.
+    ///
+    /// # Errors
+    ///
+    /// Says whether it is there all the same.
+    pub fn put(self, target: &Path) -> Result<File, Failure> {
+        put(&self.scrap.0, target, self.sync)?;
+        Ok(self.file)
+    }
+}
+
+/// Renames a file within its folder, for good.
+///
+/// # Errors
+///
+/// Says whether it has its new name all the same.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    put(from, to, File::sync_all)
+}
+
+fn put(from: &Path, to: &Path, sync: fn(&File) -> io::Result<()>) -> Result<(), Failure> {
+    // Opened first: it must not fail for want of a descriptor once the file is renamed.
+    let directory = File::open(directory_of(to)).map_err(Failure::Before)?;
+    fs::rename(from, to).map_err(Failure::Before)?;
+    sync(&directory).map_err(Failure::After)
+}
+
+/// Makes a new or a removed name in the directory of `path` survive a power cut.
+///
+/// # Errors
+///
+/// Whatever the disk says.
+pub fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// The directory a file is in; the current one for a bare name.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Before(error) | Failure::After(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    fn put_text(directory: &Path, text: &str) -> Result<File, Failure> {
+        let draft = Draft::create_anew(directory.join("draft"), 0o600).map_err(Failure::Before)?;
+        draft.file().write_all(text.as_bytes()).unwrap();
+        draft.sync().map_err(Failure::Before)?;
+        draft.put(&directory.join("file"))
+    }
+
+    #[test]
+    fn a_draft_takes_the_place_of_a_file_and_leaves_none_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        for text in ["one", "two"] {
+            assert!(put_text(directory.path(), text).is_ok());
+            let file = directory.path().join("file");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+            assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_draft_that_is_dropped_is_gone_and_the_file_untouched() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(put_text(directory.path(), "one").is_ok());
+
+        let draft = Draft::create(directory.path().join("draft"), 0o600).unwrap();
+        draft.file().write_all(b"two").unwrap();
+        drop(draft);
+
+        let file = directory.path().join("file");
+        assert_eq!(fs::read_to_string(file).unwrap(), "one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn neither_a_left_draft_nor_a_link_is_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let precious = directory.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        symlink(&precious, directory.path().join("draft")).unwrap();
+
+        assert!(Draft::create(directory.path().join("draft"), 0o600).is_err());
+        assert!(put_text(directory.path(), "one").is_ok());
+
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_synced_is_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut draft = Draft::create(directory.path().join("draft"), 0o600).unwrap();
+        draft.sync = |_| Err(io::Error::other("bad sector"));
+        assert!(draft.sync().is_err());
+        let file = directory.path().join("file");
+        assert!(matches!(draft.put(&file), Err(Failure::After(_))));
+        assert!(file.exists());
+    }
+}

@@ -1,0 +1,149 @@
+//! What a batch of changes makes of accounts and sessions, before any of it is saved.
+
+use std::sync::Arc;
+
+use crate::accounts::person::{Changed, Fate, Person};
+use crate::accounts::session::{Session, Sessions};
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, Accounts, Taken};
+use crate::clock::Timestamp;
+
+/// Accounts and sessions as the changes so far leave them.
+pub(super) struct Draft {
+    pub(super) base: Base,
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) sessions: Arc<Sessions>,
+    /// New sessions, in the order in which they began.
+    begun: Vec<Arc<Session>>,
+    /// How many times sessions were ended.
+    pub(super) ends: usize,
+}
+
+/// What a draft was begun from.
+#[derive(Clone)]
+pub(super) struct Base {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) sessions: Arc<Sessions>,
+}
+
+/// What a change has touched.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) struct Touched {
+    pub(super) accounts: bool,
+    pub(super) begins: bool,
+    pub(super) ends: bool,
+}
+
+impl Base {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.accounts, &other.accounts) && Arc::ptr_eq(&self.sessions, &other.sessions)
+    }
+}
+
+impl Draft {
+    pub(super) fn of(base: Base) -> Self {
+        Self {
+            accounts: Arc::clone(&base.accounts),
+            sessions: Arc::clone(&base.sessions),
+            base,
+            begun: Vec::new(),
+            ends: 0,
+        }
+    }
+
+    /// Adds an account at the end.
+    ///
+    /// # Errors
+    ///
+    /// If its name or e-mail belongs to another; then nothing is changed.
+    pub(super) fn add(&mut self, account: Account) -> Result<(), Taken> {
+        // Looked at first: to change them they are all copied.
+        match self.accounts.taken(&account.username, &account.email) {
+            Some(taken) => Err(taken),
+            None => Arc::make_mut(&mut self.accounts).add(account),
+        }
+    }
+
+    /// None if there is no such account. If `change` panics, nothing has happened.
+    pub(super) fn change<R>(
+        &mut self,
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R,
+    ) -> Option<R> {
+        let mut person = Person::new(self.accounts.find(username)?, &self.sessions);
+        let result = change(&mut person);
+        let Changed {
+            account,
+            begun,
+            ended,
+        } = person.changed();
+        match account {
+            Fate::Stays => {}
+            Fate::Changes(account) => Arc::make_mut(&mut self.accounts).replace(account),
+            Fate::Goes => {
+                Arc::make_mut(&mut self.accounts).remove(username);
+            }
+        }
+        begun.into_iter().for_each(|session| self.begin(session));
+        self.end_sessions(&ended);
+        Some(result)
+    }
+
+    pub(super) fn begin(&mut self, session: Arc<Session>) {
+        Arc::make_mut(&mut self.sessions).add(Arc::clone(&session));
+        self.begun.push(session);
+    }
+
+    pub(super) fn end_sessions(&mut self, ids: &[Digest]) {
+        if ids.iter().any(|id| self.sessions.find(*id).is_some()) {
+            self.end_with(|sessions, _| sessions.end(ids));
+        }
+    }
+
+    /// Ends sessions by whatever this does.
+    pub(super) fn end_with(&mut self, end: impl Fn(&mut Sessions, &Accounts)) {
+        let before = self.sessions.revision();
+        end(Arc::make_mut(&mut self.sessions), &self.accounts);
+        if self.sessions.revision() != before {
+            self.ends += 1;
+        }
+    }
+
+    /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a
+    /// time. Nobody has a session of one.
+    pub(super) fn remove_unclaimed(&mut self, now: Timestamp) -> Vec<String> {
+        Arc::make_mut(&mut self.accounts).remove_never_enrolled(now)
+    }
+
+    /// The sessions with those that have begun, and with those that have ended; none if none began.
+    pub(super) fn begun(&self) -> Option<Arc<Sessions>> {
+        if self.begun.is_empty() {
+            return None;
+        }
+        let mut sessions = Sessions::clone(&self.base.sessions);
+        for session in &self.begun {
+            sessions.add(Arc::clone(session));
+        }
+        Some(sessions.into())
+    }
+
+    pub(super) fn changes_accounts(&self) -> bool {
+        self.accounts.revision() != self.base.accounts.revision()
+    }
+
+    pub(super) fn changes_sessions(&self) -> bool {
+        self.sessions.revision() != self.base.sessions.revision()
+    }
+
+    /// What `make` touches.
+    pub(super) fn note<R>(&mut self, make: impl FnOnce(&mut Self) -> R) -> (R, Touched) {
+        let before = (self.accounts.revision(), self.begun.len(), self.ends);
+        let made = make(self);
+        let touched = Touched {
+            accounts: self.accounts.revision() != before.0,
+            begins: self.begun.len() != before.1,
+            ends: self.ends != before.2,
+        };
+        (made, touched)
+    }
+}
