@@ -14,6 +14,15 @@ use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{FlatFile, Found, Identity};
 use crate::store::lock::Lock;
 
+/// How long a save waits for another process to finish its own, before the change is refused. A
+/// save takes a tenth of a second at most; one that takes this long belongs to a stopped process,
+/// or to an operator's script.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+fn held() -> io::Error {
+    io::Error::other("another process holds its lock")
+}
+
 /// What a file holds.
 pub(super) trait Content: Clone + Default + Send + Sync + 'static {
     /// What is kept of the file beside the content, to write it.
@@ -162,7 +171,7 @@ impl<T: Content> Document<T> {
         };
         match document.load() {
             Err(_) if T::REPLACED_WHEN_DAMAGED => {
-                let lock = document.file.lock()?;
+                let lock = document.file.lock(LOCK_PATIENCE)?.ok_or_else(held)?;
                 // Another process may have replaced it since.
                 if let Err(damage) = document.load() {
                     document.make_room(&damage, &lock)?;
@@ -221,10 +230,13 @@ impl<T: Content> Document<T> {
         let _ = self.catch_up();
     }
 
-    /// Waits for its turn to save, and takes up what others saved before.
-    pub(super) fn begin(&mut self) -> Result<Lock, NotSaved> {
-        let lock = self.file.lock();
-        let lock = lock.map_err(|error| self.fail(&error))?;
+    /// Waits for its turn to save, and takes up what others saved before. None if it has not come
+    /// after `patience`; then it is waited for until [`Document::give_up`].
+    pub(super) fn begin(&mut self, patience: Duration) -> Result<Option<Lock>, NotSaved> {
+        let lock = self.file.lock(patience);
+        let Some(lock) = lock.map_err(|error| self.fail(&error))? else {
+            return Ok(None);
+        };
         let mut agreed = self.catch_up();
         if let Err(damage) = &agreed
             && T::REPLACED_WHEN_DAMAGED
@@ -232,9 +244,19 @@ impl<T: Content> Document<T> {
             agreed = self.make_room(damage, &lock);
         }
         match agreed {
-            Ok(()) => Ok(lock),
+            Ok(()) => Ok(Some(lock)),
             Err(damage) => Err(NotSaved::unreadable(self.file.path(), &damage)),
         }
+    }
+
+    /// Wants its turn no more for now.
+    pub(super) fn give_up(&mut self) {
+        self.file.give_up();
+    }
+
+    /// What is said of changes whose turn has not come within [`LOCK_PATIENCE`].
+    pub(super) fn held(&mut self) -> NotSaved {
+        self.fail(&held())
     }
 
     /// Saves the content if it differs from what is published, and publishes it.
@@ -499,7 +521,7 @@ mod tests {
     }
 
     fn save(document: &mut Document<Line>, text: &str) -> Result<(), NotSaved> {
-        let lock = document.begin()?;
+        let lock = document.begin(LOCK_PATIENCE)?.unwrap();
         document.save(Line(text.to_owned()), &lock)
     }
 

@@ -34,12 +34,6 @@ pub(super) struct Touched {
     pub(super) ends: bool,
 }
 
-impl Base {
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.accounts, &other.accounts) && Arc::ptr_eq(&self.sessions, &other.sessions)
-    }
-}
-
 impl Draft {
     pub(super) fn of(base: Base) -> Self {
         Self {

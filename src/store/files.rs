@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
+use crate::accounts::token::Digest;
 use crate::log;
-use crate::store::document::{Document, News, Published};
+use crate::store::document::{Document, LOCK_PATIENCE, News, Published};
 use crate::store::draft::{Base, Draft, Touched};
 use crate::store::error::NotSaved;
 use crate::store::lock::Lock;
@@ -31,6 +32,9 @@ const OWED_RETRY: Duration = Duration::from_secs(1);
 
 /// Most news told between two looks at the file.
 const NEWS_AT_ONCE: usize = 32;
+
+/// How long one waits at once for other processes; what needs no turn is done in between.
+const TURN: Duration = Duration::from_millis(20);
 
 /// A save from which it pays to wait for more changes; measured with 32 writers.
 const LONG_SAVE: Duration = Duration::from_millis(10);
@@ -60,8 +64,17 @@ pub(super) type Prune = dyn Fn(&mut Sessions, &Accounts) + Send;
 pub(super) type Hear = Box<dyn FnMut(News<Accounts>) + Send>;
 
 enum Message {
-    Change(Box<dyn Change>),
+    Change(Asked),
     Close,
+}
+
+/// A change that is asked for.
+struct Asked {
+    change: Box<dyn Change>,
+    /// Whether it is of sessions alone, so that the accounts may be in whatever state.
+    of_sessions: bool,
+    /// Until when it waits for other processes to let it be saved.
+    until: Instant,
 }
 
 /// A change on its way through the thread.
@@ -131,9 +144,11 @@ impl Files {
         let worker = Worker {
             accounts,
             sessions,
+            aside: Vec::new(),
             batch: 0,
             save: Duration::ZERO,
-            chores_at: Instant::now() + chores.every,
+            // What the start has found to be over leaves the file now.
+            chores_at: Instant::now(),
             chores,
             owed_at: Instant::now(),
             looks_at: Instant::now(),
@@ -166,26 +181,37 @@ impl Files {
         &self,
         change: impl Fn(&mut Draft) -> R + Send + 'static,
     ) -> Result<R, NotSaved> {
-        self.ask(change)
-            .recv()
-            .unwrap_or_else(|_| Err(self.closed.clone()))
+        let answered = self.ask(change, false);
+        answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
+    }
+
+    /// Ends the sessions with these ids and waits until that is on disk.
+    pub(super) fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
+        let answered = self.ask(move |draft| draft.end_sessions(&ids), true);
+        answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
     }
 
     /// Where the result will be; nothing comes if the thread has ended.
     fn ask<R: Send + 'static>(
         &self,
         change: impl Fn(&mut Draft) -> R + Send + 'static,
+        of_sessions: bool,
     ) -> Receiver<Result<R, NotSaved>> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let change = Message::Change(Box::new(Waiting {
+        let change = Box::new(Waiting {
             change,
             result: None,
             touched: Touched::default(),
             answer,
             panicked: self.panicked.clone(),
-        }));
+        });
+        let asked = Asked {
+            change,
+            of_sessions,
+            until: Instant::now() + LOCK_PATIENCE,
+        };
         // Of a thread that has ended, the answer is that there is none.
-        let _ = self.queue.send(change);
+        let _ = self.queue.send(Message::Change(asked));
         answered
     }
 
@@ -215,6 +241,8 @@ struct Worker {
     sessions: Document<Sessions>,
     chores: Chores,
     chores_at: Instant,
+    /// Changes that wait for other processes.
+    aside: Vec<Asked>,
     /// How many changes the last save was for.
     batch: usize,
     /// How long it took.
@@ -231,6 +259,24 @@ struct Worker {
 struct Locks {
     accounts: Option<Result<Lock, NotSaved>>,
     sessions: Option<Result<Lock, NotSaved>>,
+}
+
+/// A file that only one process saves at a time.
+#[derive(Clone, Copy, PartialEq)]
+enum Held {
+    Accounts,
+    Sessions,
+}
+
+impl Asked {
+    /// Whether it has to wait for this file, so far as is known before it is made, and after.
+    fn needs(&self, file: Held) -> bool {
+        let touched = self.change.touched();
+        match file {
+            Held::Accounts => !self.of_sessions,
+            Held::Sessions => self.of_sessions || touched.begins || touched.ends,
+        }
+    }
 }
 
 /// What is to be saved beside the changes.
@@ -269,12 +315,18 @@ impl Failed {
     }
 }
 
+fn answer(batch: Vec<Asked>, saved: &Result<(), NotSaved>) {
+    for asked in batch {
+        asked.change.answer(saved.clone());
+    }
+}
+
 impl Worker {
     /// Whether the last save went well, if there was one.
     fn run(mut self, messages: &Receiver<Message>) -> bool {
         let mut closing = false;
         let mut saved = true;
-        while !closing {
+        while !closing || !self.aside.is_empty() {
             let batch = self.gather(messages, &mut closing);
             // Whatever went wrong there, the next change must find somebody at work. Nothing is
             // published half done, so there is nothing to put right.
@@ -293,9 +345,12 @@ impl Worker {
     /// Those who were answered together come back one by one. Taking the first alone would let
     /// the others wait for a whole save, so it waits for as many again, for a fraction of one.
     /// That pays for large files only: being woken by each of them costs as much as a short save.
-    fn gather(&mut self, messages: &Receiver<Message>, closing: &mut bool) -> Vec<Box<dyn Change>> {
-        let mut batch = Vec::new();
-        let mut wait = LOOK;
+    fn gather(&mut self, messages: &Receiver<Message>, closing: &mut bool) -> Vec<Asked> {
+        let mut batch = std::mem::take(&mut self.aside);
+        let mut wait = match batch.is_empty() {
+            true => LOOK,
+            false => Duration::ZERO,
+        };
         let mut end = Instant::now() + wait;
         while !*closing {
             match messages.recv_timeout(wait) {
@@ -316,7 +371,7 @@ impl Worker {
     }
 
     /// Whether nothing is left to save.
-    fn round(&mut self, batch: Vec<Box<dyn Change>>, closing: bool) -> bool {
+    fn round(&mut self, batch: Vec<Asked>, closing: bool) -> bool {
         let due = closing || Instant::now() >= self.chores_at;
         let prune = due && self.has_chores();
         let idle = batch.is_empty() && !prune;
@@ -342,39 +397,68 @@ impl Worker {
     }
 
     /// Makes the changes one after another, saves them together and answers them. Those that cannot
-    /// be saved are refused, and the others made again without them: one may have seen what another
-    /// did before it. False if something could not be saved.
-    fn make_and_save(&mut self, mut batch: Vec<Box<dyn Change>>, prune: bool) -> bool {
+    /// be saved are refused, those that another process keeps from it are set aside, and the others
+    /// made again without them: one may have seen what another did before it. False if something
+    /// could not be saved.
+    fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool) -> bool {
         let owed = self.accounts.is_owed();
         let mut chore = Chore { owed, prune };
         let mut locks = Locks::default();
         let mut good = true;
         loop {
+            if let Err(held) = self.lock(&batch, chore, &mut locks) {
+                (chore.owed, chore.prune) = (false, false);
+                batch = self.set_aside(batch, held);
+                continue;
+            }
+            // Perhaps only since what others saved was taken up.
+            chore.owed |= good && self.accounts.is_owed() && locks.accounts.is_some();
             let draft = self.make(&mut batch, chore);
-            self.lock(&draft, chore, &mut locks);
-            if !draft.base.is_same(&self.base()) {
-                // Another process had saved something before it was our turn.
-                chore.owed |= self.accounts.is_owed();
+            if draft.changes_sessions() && locks.sessions.is_none() {
+                // What they are is known when it is our turn.
                 continue;
             }
             let Err(failed) = self.save(draft, chore, &locks) else {
-                batch.into_iter().for_each(|change| change.answer(Ok(())));
+                answer(batch, &Ok(()));
                 return good;
             };
             good = false;
             (chore.owed, chore.prune) = (false, false);
-            let (refused, others): (Vec<_>, Vec<_>) = batch
+            let (refused, others) = batch
                 .into_iter()
-                .partition(|change| failed.concerns(change.touched()));
-            for change in refused {
-                change.answer(Err(failed.why().clone()));
-            }
+                .partition(|asked| failed.concerns(asked.change.touched()));
+            answer(refused, &Err(failed.why().clone()));
             batch = others;
             if matches!(failed, Failed::Ends(_)) {
-                batch.into_iter().for_each(|change| change.answer(Ok(())));
+                answer(batch, &Ok(()));
                 return false;
             }
         }
+    }
+
+    /// Sets aside what waits for another process, and refuses what has waited for long enough. What
+    /// is left.
+    fn set_aside(&mut self, batch: Vec<Asked>, held: Held) -> Vec<Asked> {
+        let (mut waits, others): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|asked| asked.needs(held));
+        let now = Instant::now();
+        let over: Vec<_> = waits.extract_if(.., |asked| asked.until <= now).collect();
+        if waits.is_empty() {
+            // Or it would come to nobody, and be kept from others.
+            match held {
+                Held::Accounts => self.accounts.give_up(),
+                Held::Sessions => self.sessions.give_up(),
+            }
+        }
+        if !over.is_empty() {
+            let why = match held {
+                Held::Accounts => self.accounts.held(),
+                Held::Sessions => self.sessions.held(),
+            };
+            answer(over, &Err(why));
+        }
+        self.aside.extend(waits);
+        others
     }
 
     fn base(&self) -> Base {
@@ -384,10 +468,10 @@ impl Worker {
         }
     }
 
-    fn make(&self, batch: &mut [Box<dyn Change>], chore: Chore) -> Draft {
+    fn make(&self, batch: &mut [Asked], chore: Chore) -> Draft {
         let mut draft = Draft::of(self.base());
-        for change in batch {
-            change.make(&mut draft);
+        for asked in batch {
+            asked.change.make(&mut draft);
         }
         if chore.prune {
             draft.end_with(&self.chores.prune);
@@ -395,14 +479,22 @@ impl Worker {
         draft
     }
 
-    /// Takes the locks that are needed to save the draft, and what others saved before.
-    fn lock(&mut self, draft: &Draft, chore: Chore, locks: &mut Locks) {
-        if (draft.changes_accounts() || chore.owed) && locks.accounts.is_none() {
-            locks.accounts = Some(self.accounts.begin());
+    /// Takes the locks that are needed, and takes up what others saved before.
+    ///
+    /// # Errors
+    ///
+    /// Which file another process holds.
+    fn lock(&mut self, batch: &[Asked], chore: Chore, locks: &mut Locks) -> Result<(), Held> {
+        let needed = |file| batch.iter().any(|asked| asked.needs(file));
+        if (chore.owed || needed(Held::Accounts)) && locks.accounts.is_none() {
+            let lock = self.accounts.begin(TURN).transpose();
+            locks.accounts = Some(lock.ok_or(Held::Accounts)?);
         }
-        if (draft.changes_sessions() || chore.prune) && locks.sessions.is_none() {
-            locks.sessions = Some(self.sessions.begin());
+        if (chore.prune || needed(Held::Sessions)) && locks.sessions.is_none() {
+            let lock = self.sessions.begin(TURN).transpose();
+            locks.sessions = Some(lock.ok_or(Held::Sessions)?);
         }
+        Ok(())
     }
 
     fn save(&mut self, draft: Draft, chore: Chore, locks: &Locks) -> Result<(), Failed> {
@@ -483,7 +575,6 @@ mod tests {
     use crate::accounts::Account;
     use crate::accounts::password::PasswordHash;
     use crate::accounts::session::Session;
-    use crate::accounts::token::Digest;
     use crate::clock::{Clock, Timestamp};
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -537,6 +628,14 @@ mod tests {
         Session::new(Digest::of(id), owner, address, "curl", Timestamp(1000))
     }
 
+    /// Asks for a change and goes on.
+    fn ask<R: Send + 'static>(
+        files: &Files,
+        change: impl Fn(&mut Draft) -> R + Send + 'static,
+    ) -> Receiver<Result<R, NotSaved>> {
+        files.ask(change, false)
+    }
+
     /// What a login does: something of the account is used up, and a session begins.
     fn log_in(id: &'static str) -> impl Fn(&mut Draft) -> Option<()> + Send {
         move |draft| {
@@ -552,23 +651,23 @@ mod tests {
     fn changes_that_wait_together_share_one_save() {
         let place = Place::new();
         let files = place.files(LONG);
-        let (release, released) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
 
-        let first = files.ask(move |draft| {
+        let first = ask(&files, move |draft| {
             draft.begin(Arc::new(session("first")));
             let _ = released.lock().unwrap().recv();
         });
         let others: Vec<_> = (0..10)
             .map(|n| {
                 let path = place.path("sessions.json");
-                files.ask(move |draft| {
+                ask(&files, move |draft| {
                     draft.begin(Arc::new(session(&n.to_string())));
                     fs::metadata(&path).map(|metadata| metadata.ino()).ok()
                 })
             })
             .collect();
-        release.send(()).unwrap();
+        drop(release);
 
         assert!(first.recv().unwrap().is_ok());
         let mut seen: Vec<_> = others
@@ -668,11 +767,14 @@ mod tests {
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
 
-        let waits = files.ask(move |_| released.lock().unwrap().recv().is_ok());
-        let refused =
-            files.ask(|draft| draft.change("alice", |person| person.account_mut().disabled = true));
-        let sees = files.ask(|draft| draft.accounts.find("alice").unwrap().disabled);
-        let ends = files.ask(|draft| draft.end_sessions(&[Digest::of("one")]));
+        let waits = ask(&files, move |_| released.lock().unwrap().recv().is_ok());
+        let refused = ask(&files, |draft| {
+            draft.change("alice", |person| person.account_mut().disabled = true)
+        });
+        let sees = ask(&files, |draft| {
+            draft.accounts.find("alice").unwrap().disabled
+        });
+        let ends = ask(&files, |draft| draft.end_sessions(&[Digest::of("one")]));
         drop(release);
 
         waits.recv().unwrap().unwrap();

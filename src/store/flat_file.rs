@@ -9,6 +9,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -57,7 +58,7 @@ impl FlatFile {
         Self {
             path: path.to_owned(),
             known: None,
-            turn: Turn::new(),
+            turn: Turn::default(),
             sync: File::sync_all,
         }
     }
@@ -130,13 +131,20 @@ impl FlatFile {
         self.known = Some(found.version);
     }
 
-    /// Waits for its turn among all processes that save this file.
+    /// Waits for its turn among all processes that save this file. None if it has not come after
+    /// `patience`, and is waited for still.
     ///
     /// # Errors
     ///
-    /// If it does not come within seconds, or the system refuses.
-    pub(super) fn lock(&mut self) -> io::Result<Lock> {
-        self.turn.take(&sibling(&self.real_path()?, ".lock"))
+    /// If the system refuses.
+    pub(super) fn lock(&mut self, patience: Duration) -> io::Result<Option<Lock>> {
+        let path = sibling(&self.real_path()?, ".lock");
+        self.turn.take(&path, patience)
+    }
+
+    /// Wants its turn no more for now.
+    pub(super) fn give_up(&mut self) {
+        self.turn.give_up();
     }
 
     /// Puts a new file with mode 0600 in place of the known one, durably. The caller holds the
@@ -379,7 +387,7 @@ mod tests {
         symlink("../file", nested.join("link")).unwrap();
 
         let mut link = FlatFile::new(&nested.join("link"));
-        drop(link.lock().unwrap());
+        drop(link.lock(Duration::ZERO).unwrap().unwrap());
 
         assert_eq!(fs::read_dir(&nested).unwrap().count(), 1);
         assert!(directory.path().join("file.lock").exists());

@@ -14,11 +14,6 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-/// How long a save waits for another process to finish its own, before the change is refused. A
-/// save takes a tenth of a second at most; one that takes this long belongs to a stopped process,
-/// or to an operator's script.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Keeps other processes from saving until it is dropped.
 pub(super) struct Lock {
     file: File,
@@ -32,45 +27,42 @@ impl Drop for Lock {
 }
 
 /// This process's place in the line for one lock.
+#[derive(Default)]
 pub(super) struct Turn {
-    /// A thread that still waits after a save gave up on it: the next save need not go to the end
-    /// of the line.
+    /// A thread that waits for it.
     waiting: Option<Arc<Waiting>>,
-    /// [`PATIENCE`], but for tests.
-    patience: Duration,
 }
 
 impl Turn {
-    pub(super) fn new() -> Self {
-        Self {
-            waiting: None,
-            patience: PATIENCE,
-        }
-    }
-
-    /// Waits for the lock on the file at this path, which is made if it is not there.
+    /// Waits for the lock on the file at this path, which is made if it is not there. None if it
+    /// has not come after `patience`: then it is waited for still, so that asking again is not
+    /// going to the end of the line.
     ///
     /// # Errors
     ///
-    /// If another process keeps it for longer than [`PATIENCE`], or the system refuses. A lock that
-    /// comes later, and nobody waits for, is let go at once.
-    pub(super) fn take(&mut self, path: &Path) -> io::Result<Lock> {
+    /// If the system refuses.
+    pub(super) fn take(&mut self, path: &Path, patience: Duration) -> io::Result<Option<Lock>> {
         let waiting = match self.waiting.take().filter(|waiting| waiting.is_joined()) {
             Some(waiting) => waiting,
             None => {
                 let file = open(path)?;
                 if file.try_lock().is_ok() {
-                    return Ok(Lock { file });
+                    return Ok(Some(Lock { file }));
                 }
                 Waiting::begin(file)?
             }
         };
-        match waiting.await_for(self.patience) {
-            Some(lock) => lock,
-            None => {
-                self.waiting = Some(waiting);
-                Err(io::Error::other("another process holds its lock"))
-            }
+        let come = waiting.await_for(patience).transpose();
+        if matches!(come, Ok(None)) {
+            self.waiting = Some(waiting);
+        }
+        come
+    }
+
+    /// Wants the lock no more for now. One that comes is let go at once.
+    pub(super) fn give_up(&mut self) {
+        if let Some(waiting) = &self.waiting {
+            waiting.give_up();
         }
     }
 }
@@ -115,21 +107,26 @@ impl Waiting {
         Ok(waiting)
     }
 
-    /// Waits on, if the thread still does.
+    /// Waits on, if the thread still does or has the lock.
     fn is_joined(&self) -> bool {
         let mut state = self.state();
-        state.wanted = !state.over;
+        state.wanted = !state.over || state.lock.is_some();
         state.wanted
     }
 
-    /// The lock, or none if it has not come by then and is not wanted any more.
+    /// The lock, or none if it has not come by then.
     fn await_for(&self, patience: Duration) -> Option<io::Result<Lock>> {
         let (mut state, _) = self
             .come
             .wait_timeout_while(self.state(), patience, |state| state.lock.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        state.wanted = false;
         state.lock.take()
+    }
+
+    fn give_up(&self) {
+        let mut state = self.state();
+        state.wanted = false;
+        state.lock = None;
     }
 
     /// Nothing is done under this lock that could panic half way.
@@ -176,45 +173,62 @@ mod tests {
         (directory, path)
     }
 
-    fn impatient() -> Turn {
-        Turn {
-            waiting: None,
-            patience: Duration::ZERO,
-        }
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn take(turn: &mut Turn, path: &Path, patience: Duration) -> Option<Lock> {
+        turn.take(path, patience).unwrap()
     }
 
     #[test]
     fn only_one_at_a_time_has_the_lock() {
         let (_directory, path) = place();
-        let mut other = impatient();
+        let mut other = Turn::default();
 
-        let lock = Turn::new().take(&path).unwrap();
-        assert!(other.take(&path).is_err());
-        assert!(other.take(&path).is_err());
+        let lock = take(&mut Turn::default(), &path, LONG).unwrap();
+        assert!(take(&mut other, &path, Duration::ZERO).is_none());
+        assert!(take(&mut other, &path, Duration::ZERO).is_none());
 
         drop(lock);
-        other.patience = PATIENCE;
-        assert!(other.take(&path).is_ok());
+        assert!(take(&mut other, &path, LONG).is_some());
     }
 
     #[test]
-    fn a_lock_that_comes_too_late_is_let_go_at_once() {
+    fn one_who_asks_again_has_kept_their_place_in_the_line() {
         let (_directory, path) = place();
-        let mut late = impatient();
-        let lock = Turn::new().take(&path).unwrap();
-        assert!(late.take(&path).is_err());
+        let mut first = Turn::default();
+        let lock = take(&mut Turn::default(), &path, LONG).unwrap();
+        assert!(take(&mut first, &path, Duration::ZERO).is_none());
+
+        drop(lock);
+        let waiting = Arc::clone(first.waiting.as_ref().unwrap());
+        while !waiting.state().over {
+            thread::yield_now();
+        }
+
+        let mut second = Turn::default();
+        assert!(take(&mut second, &path, Duration::ZERO).is_none());
+        drop(take(&mut first, &path, Duration::ZERO).unwrap());
+        assert!(take(&mut second, &path, LONG).is_some());
+    }
+
+    #[test]
+    fn a_lock_that_comes_when_it_is_not_wanted_any_more_is_let_go_at_once() {
+        let (_directory, path) = place();
+        let mut late = Turn::default();
+        let lock = take(&mut Turn::default(), &path, LONG).unwrap();
+        assert!(take(&mut late, &path, Duration::ZERO).is_none());
+        late.give_up();
 
         drop(lock);
 
         // It is whoever's who asks, before it came to the one who gave up and does nothing, and
         // after.
-        assert!(Turn::new().take(&path).is_ok());
+        assert!(take(&mut Turn::default(), &path, LONG).is_some());
         let waiting = Arc::clone(late.waiting.as_ref().unwrap());
         while !waiting.state().over {
             thread::yield_now();
         }
-        assert!(Turn::new().take(&path).is_ok());
-        late.patience = PATIENCE;
-        assert!(late.take(&path).is_ok());
+        assert!(take(&mut Turn::default(), &path, LONG).is_some());
+        assert!(take(&mut late, &path, LONG).is_some());
     }
 }

@@ -31,8 +31,6 @@ mod fit;
 mod flat_file;
 mod json;
 mod lock;
-#[cfg(test)]
-mod memory;
 mod near_misses;
 mod sessions_json;
 #[cfg(test)]
@@ -44,9 +42,9 @@ use document::{Content, Document, News};
 use draft::Draft;
 use error::Damage;
 use files::{Chores, Files, Hear};
-#[cfg(test)]
-use memory::Memory;
 use sessions_json::SessionsJson;
+#[cfg(test)]
+use tests::memory::Memory;
 use told::Listener;
 use users_json::UsersJson;
 
@@ -234,7 +232,11 @@ impl Store {
     ///
     /// As [`Store::change`].
     pub fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
-        self.update(move |draft| draft.end_sessions(&ids))
+        match &self.kept {
+            Kept::Files(files) => files.end_sessions(ids),
+            #[cfg(test)]
+            Kept::Memory(memory) => memory.update(|draft| draft.end_sessions(&ids)),
+        }
     }
 
     /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a

@@ -84,6 +84,7 @@ fn every_outside_thing_has_one_owner() {
             &[
                 "commands",
                 "doctor/machine",
+                "durable",
                 "store",
                 "mail",
                 "front",

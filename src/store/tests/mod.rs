@@ -1,4 +1,5 @@
 mod interface;
+pub(super) mod memory;
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};

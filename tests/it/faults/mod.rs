@@ -119,7 +119,7 @@ fn a_directory_that_cannot_be_synced_leaves_memory_and_disk_agreed() {
         nth: 2,
         fault: Fault::Error("EIO"),
     };
-    let tracer = Tracer::inject(&server, Thread::Users, &injection);
+    let tracer = Tracer::inject(&server, Thread::Store, &injection);
 
     let answer = register(&visitor, "alice");
 

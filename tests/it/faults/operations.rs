@@ -30,8 +30,8 @@ pub(crate) struct Operation {
     pub(crate) between: Option<&'static [&'static str]>,
 }
 
-const USERS: &str = "users.json";
-const SESSIONS: &str = "sessions.json";
+pub(crate) const USERS: &str = "users.json";
+pub(crate) const SESSIONS: &str = "sessions.json";
 
 const OLD: &str = "the old password works";
 const NEW: &str = "the new password works";
@@ -148,7 +148,8 @@ pub(crate) const ALL: &[Operation] = &[
     },
     Operation {
         name: "choose a password after a mailed one",
-        saves: &[SESSIONS, USERS],
+        // Last the sessions go that the old password had.
+        saves: &[SESSIONS, USERS, SESSIONS],
         prepare: Cast::use_mail,
         act: |cast| {
             let form = [("new_password", NEW_PASSWORD)];
@@ -163,7 +164,7 @@ pub(crate) const ALL: &[Operation] = &[
     },
     Operation {
         name: "change the password",
-        // Last the session goes that the browser had before.
+        // Last the sessions go that the old password had.
         saves: &[SESSIONS, USERS, SESSIONS],
         prepare: |cast| cast.stranger = cast.alice.reading(Accept::Json),
         act: |cast| {

@@ -38,26 +38,21 @@ pub(crate) struct Injection {
 /// The threads that reach the disk once the program runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Thread {
-    Users,
-    Sessions,
+    Store,
     Errands,
 }
 
 impl Thread {
     fn id(self, server: &Server) -> String {
-        let (name, count, nth) = match self {
-            Self::Users => ("store", 3, 2),
-            Self::Sessions => ("store", 3, 1),
-            Self::Errands => ("errands", 1, 0),
+        let name = match self {
+            Self::Store => "store",
+            Self::Errands => "errands",
         };
         // A thread has its name a moment after it has begun.
-        let mut found = wait_for(name, || {
+        wait_for(name, || {
             let found = named(name, server);
-            (found.len() == count).then_some(found)
-        });
-        // The accounts are started last, after the rules and the sessions.
-        found.sort_unstable();
-        found[nth].to_string()
+            (found.len() == 1).then(|| found[0].to_string())
+        })
     }
 }
 

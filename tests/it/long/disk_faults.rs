@@ -5,7 +5,7 @@ use crate::faults::operations::{ALL, Operation};
 use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
 use crate::faults::world::Cast;
 
-const THREADS: [Thread; 3] = [Thread::Users, Thread::Sessions, Thread::Errands];
+const THREADS: [Thread; 2] = [Thread::Store, Thread::Errands];
 
 /// One fault after the other, at the first call of a kind, the second, and so on until there is
 /// none left to be hit; how many there were.

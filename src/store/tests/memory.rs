@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::store::draft::{Base, Draft};
 use crate::store::error::{NotSaved, Unavailable};
 
-pub(super) struct Memory {
+pub(in crate::store) struct Memory {
     kept: Mutex<Base>,
     /// Nothing can be read or changed.
-    pub(super) away: AtomicBool,
+    pub(in crate::store) away: AtomicBool,
     /// Changes are made, and nobody hears of it.
-    pub(super) silent: AtomicBool,
+    pub(in crate::store) silent: AtomicBool,
 }
 
 impl Default for Memory {
@@ -34,14 +34,17 @@ impl Default for Memory {
 }
 
 impl Memory {
-    pub(super) fn read(&self) -> Result<Base, Unavailable> {
+    pub(in crate::store) fn read(&self) -> Result<Base, Unavailable> {
         match self.away.load(Ordering::Relaxed) {
             true => Err(Unavailable),
             false => Ok(self.kept().clone()),
         }
     }
 
-    pub(super) fn update<R>(&self, change: impl Fn(&mut Draft) -> R) -> Result<R, NotSaved> {
+    pub(in crate::store) fn update<R>(
+        &self,
+        change: impl Fn(&mut Draft) -> R,
+    ) -> Result<R, NotSaved> {
         let not_saved = |why: &str| NotSaved::new(Path::new("memory"), &why);
         if self.away.load(Ordering::Relaxed) {
             return Err(not_saved("away"));
