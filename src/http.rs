@@ -1,5 +1,6 @@
 //! A request and a response as the rest of the program sees them: complete, bounded, no socket.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -118,7 +119,7 @@ impl Request {
 pub struct Response {
     pub status: u16,
     /// All fields but `Content-Length`, `Date` and `Connection`.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
 }
 
@@ -245,7 +246,7 @@ mod tests {
     fn a_response_is_framed_with_its_length_and_date() {
         let response = Response {
             status: 200,
-            headers: vec![("A", "b".to_owned())],
+            headers: vec![("A", "b".into())],
             body: b"hi".to_vec(),
         };
         let head = "HTTP/1.1 200 OK\r\nA: b\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\n";

@@ -331,7 +331,7 @@ impl Conversation {
             let base = self.shared.options.public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);
             response.status = 308;
-            response.headers.push(("Location", location));
+            response.headers.push(("Location", location.into()));
         }
         self.send_last(wire, response, request.head.method != "HEAD");
     }

@@ -48,7 +48,7 @@ impl Running {
                 refuse: Box::new(|refusal, accept, _| {
                     let body = format!("{}|{}", refusal.code(), accept.unwrap_or("-"));
                     let mut response = text(refusal.status(), &body);
-                    let forever = ("Strict-Transport-Security", "max-age=1".to_owned());
+                    let forever = ("Strict-Transport-Security", "max-age=1".into());
                     response.headers.push(forever);
                     response
                 }),

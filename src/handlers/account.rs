@@ -11,7 +11,7 @@ use crate::accounts::token::Digest;
 use crate::form::Form;
 use crate::handlers::code::about_code;
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{Answer, App, LoggedIn, known_device, require_login};
+use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
 use crate::http::Request;
 use crate::pages::{
     AccountForm, AccountView, BrowserView, Page, Problem, SessionView, agent_label,
@@ -131,29 +131,30 @@ fn account_page(
     })
 }
 
-/// Shows a refusal on the account page, beside the form it came from.
-pub(super) fn on_account_page<'a>(
-    app: &'a App,
-    request: &'a Request,
-    me: &'a LoggedIn,
+/// Shows a refusal on the account page, beside the form it came from, if one is still logged in.
+pub(super) fn account_again(
+    app: &App,
+    request: &Request,
+    refusal: Refusal,
     form: AccountForm,
-) -> impl FnOnce(Refusal) -> Refusal + 'a {
-    move |refusal| {
-        refusal.about(&me.account.username).beside(|problem| {
-            let problem = about_code(request, problem).near("current_password");
-            // The problem is worth more than the list.
-            let sessions = sessions(app, request, me).unwrap_or_default();
-            account_page(app, request, me, &sessions, None, Some((form, problem)))
-        })
-    }
+) -> Refusal {
+    let Ok(Some(me)) = logged_in(app, request) else {
+        return refusal;
+    };
+    refusal.about(&me.account.username).beside(|problem| {
+        let problem = about_code(request, problem).near("current_password");
+        // The problem is worth more than the list.
+        let sessions = sessions(app, request, &me).unwrap_or_default();
+        account_page(app, request, &me, &sessions, None, Some((form, problem)))
+    })
 }
 
 /// `POST /account/sessions/end`: ends one session, or all but this one.
 pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let form = Form::of_body(request).and_then(|form| form.required("session", 64));
-    let which = form
-        .map_err(|error| on_account_page(app, request, &me, AccountForm::Sessions)(error.into()))?;
+    let which =
+        form.map_err(|error| account_again(app, request, error.into(), AccountForm::Sessions))?;
 
     let ends_own = *which == me.session.id.short();
     let ended = match which.as_str() {

@@ -8,7 +8,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::clock::Moment;
 use crate::form::Form;
-use crate::handlers::account::on_account_page;
+use crate::handlers::account::account_again;
 use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::grounds::Grounds;
 use crate::handlers::login::check_password;
@@ -34,19 +34,25 @@ pub(super) fn confirm(
     Ok(proof.ok_or(Outcome::WrongPassword)?)
 }
 
+/// The account page again, with what is wrong beside this form.
+pub(super) fn recovery_codes_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    account_again(app, request, refusal, AccountForm::RecoveryCodes)
+}
+
+/// As [`recovery_codes_again`].
+pub(super) fn move_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    account_again(app, request, refusal, AccountForm::Move)
+}
+
+/// As [`recovery_codes_again`].
+pub(super) fn delete_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    account_again(app, request, refusal, AccountForm::Delete)
+}
+
 /// `POST /account/recovery_codes`: ten new recovery codes; the old ones die.
 pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    replace_recovery_codes(app, request, &me).map_err(on_account_page(
-        app,
-        request,
-        &me,
-        AccountForm::RecoveryCodes,
-    ))
-}
-
-fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let act = confirm_both(app, request, me)?;
+    let act = confirm_both(app, request, &me)?;
     let (_, codes) = act.judge(|person| person.account_mut().new_recovery_codes())?;
     app.errands.notify(
         &me.account,
@@ -67,11 +73,7 @@ fn replace_recovery_codes(app: &App, request: &Request, me: &LoggedIn) -> Answer
 /// `POST /account/totp`: a new key, which replaces the old one once a code of it has come.
 pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    new_secret(app, request, &me).map_err(on_account_page(app, request, &me, AccountForm::Move))
-}
-
-fn new_secret(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let accepted = confirm_both(app, request, me)?.judge(|_| ())?;
+    let accepted = confirm_both(app, request, &me)?.judge(|_| ())?;
     if let (Accepted::RecoveryCode { left }, ()) = accepted {
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
@@ -165,11 +167,7 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 /// `POST /account/delete`: deletes the account and all its sessions.
 pub(super) fn delete(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    remove(app, request, &me).map_err(on_account_page(app, request, &me, AccountForm::Delete))
-}
-
-fn remove(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    confirm_both(app, request, me)?.judge(|person| person.remove())?;
+    confirm_both(app, request, &me)?.judge(|person| person.remove())?;
     app.pending.forget_account(&me.account.username);
     app.errands
         .notify(&me.account, &Notice::AccountDeleted, request.received);

@@ -115,22 +115,21 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
     }))
 }
 
-/// `POST /login`: a right password earns the page that asks for the code.
-pub(super) fn login(app: &App, request: &Request) -> Answer {
-    first_step(app, request).map_err(|refusal| {
-        let username = typed(request, "username");
-        let rd = typed_rd(app, request);
-        refusal.about(&username).beside(|problem| Page::Login {
-            username,
-            rd,
-            form: sent_form(request),
-            notice: None,
-            problem: Some(problem.near("password")),
-        })
+/// The login page again, with what is wrong.
+pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let username = typed(request, "username");
+    let rd = typed_rd(app, request);
+    refusal.about(&username).beside(|problem| Page::Login {
+        username,
+        rd,
+        form: sent_form(request),
+        notice: None,
+        problem: Some(problem.near("password")),
     })
 }
 
-fn first_step(app: &App, request: &Request) -> Answer {
+/// `POST /login`: a right password earns the page that asks for the code.
+pub(super) fn login(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
     let password = login_password_field(&form)?;

@@ -23,7 +23,7 @@ use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
 use crate::origin::Origin;
-use crate::pages::{Page, Way};
+use crate::pages::Page;
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::results::Results;
@@ -38,6 +38,7 @@ mod grounds;
 mod journal;
 mod login;
 mod new_password;
+mod routes;
 mod script;
 mod sent_twice;
 mod sessions;
@@ -117,79 +118,15 @@ fn route(app: &App, request: &Request) -> Answer {
     if request.method == Post && is_cross_site(app, request) {
         return Err(Outcome::CrossSite.into());
     }
-    sent_twice::answer_once(app, request, dispatch)
-}
-
-/// The whole site: every path the server answers is a line here.
-fn dispatch(app: &App, request: &Request) -> Answer {
-    use Method::{Get, Head, Post};
-    match (request.method, request.path.as_str(), &app.script) {
-        (Get | Head, "/", _) => visitor::first_page(app, request),
-        (Get | Head, "/login", _) => login::login_page(app, request),
-        (Get | Head, "/forgot_password", _) => visitor::forgot_password_page(app, request),
-        (Get | Head, "/secret_key", _) => code::secret_key_page(app, request),
-        (Get | Head, "/logout", _) => login::logout_by_get(app, request),
-        (Get | Head, "/account", _) => account::account(app, request),
-        (Get | Head, "/account/password", _) => new_password::password_page(app, request),
-        (Get | Head, "/healthz", _) => Ok(health(app)),
-        // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
-        (Get | Head, "/.well-known/change-password", _) => {
-            Ok(Reply::see_other("/account/password".to_owned()))
-        }
-        (Post, "/register", _) => visitor::register(app, request),
-        (Post, "/login", Some(script)) => script::login(app, script, request),
-        (Post, "/login", None) => login::login(app, request),
-        (Post, "/secret_key", Some(script)) => script::secret_key(app, script, request),
-        (Post, "/secret_key", None) => code::secret_key(app, request),
-        (Post, "/forgot_password", Some(_)) => script::forgot_password(app, request),
-        (Post, "/forgot_password", None) => visitor::forgot_password(app, request),
-        (Post, "/logout", _) => login::logout(app, request),
-        (Post, "/account/password", _) => new_password::change_password(app, request),
-        (Post, "/account/recovery_codes", _) => acts::new_recovery_codes(app, request),
-        (Post, "/account/totp", _) => acts::begin_move(app, request),
-        (Post, "/account/totp/confirm", _) => acts::confirm_move(app, request),
-        (Post, "/account/sessions/end", _) => account::end_sessions(app, request),
-        (Post, "/account/delete", _) => acts::delete(app, request),
-        (_, path, _) => Err(not_so(app, path)),
-    }
+    sent_twice::answer_once(app, request, routes::dispatch)
 }
 
 /// `GET /healthz`: whether changes can be saved, in a word. Waits for nothing.
-fn health(app: &App) -> Reply {
-    match app.store.is_unreadable() {
+fn health(app: &App, _: &Request) -> Answer {
+    Ok(match app.store.is_unreadable() {
         true => Outcome::Unhealthy("users_file").into(),
         false => Outcome::Healthy.into(),
-    }
-}
-
-/// The refusal of a request that no route takes, with the way to the form somebody wanted who
-/// typed where it is sent.
-fn not_so(app: &App, path: &str) -> Refusal {
-    let outcome = other(path);
-    let wanted = match path {
-        "/register" if app.registration_open => Way::new("/", "Create an account"),
-        _ => Way::new("/account", "Your account"),
-    };
-    Refusal::from(outcome).leading_to(wanted)
-}
-
-/// The outcome for a path that does not take the request's method, or does not exist.
-fn other(path: &str) -> Outcome {
-    match path {
-        "/" | "/account" | "/healthz" | "/.well-known/change-password" => {
-            Outcome::MethodNotAllowed("GET, HEAD")
-        }
-        "/login" | "/forgot_password" | "/secret_key" | "/logout" | "/account/password" => {
-            Outcome::MethodNotAllowed("GET, HEAD, POST")
-        }
-        "/register"
-        | "/account/recovery_codes"
-        | "/account/totp"
-        | "/account/totp/confirm"
-        | "/account/sessions/end"
-        | "/account/delete" => Outcome::MethodNotAllowed("POST"),
-        _ => Outcome::NotFound,
-    }
+    })
 }
 
 /// Whether a page of another site made the browser send this. Requests without either field come

@@ -74,11 +74,8 @@ impl Script {
 }
 
 /// `POST /login`: a right password prints a key and earns the page that asks for it.
-pub(super) fn login(app: &App, script: &Script, request: &Request) -> Answer {
-    first_step(app, script, request).map_err(|refusal| beside_login(refusal, request))
-}
-
-fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
+pub(super) fn login(app: &App, request: &Request) -> Answer {
+    let script = of(app)?;
     let form = Form::of_body(request)?;
     let name = name_field(&form)?;
     let password = login_password_field(&form)?;
@@ -99,14 +96,14 @@ fn first_step(app: &App, script: &Script, request: &Request) -> Answer {
     Ok(Reply::from(Outcome::ScriptPage(page)).about(&username))
 }
 
-/// `POST /secret_key`: the printed key, once, or a code of the authenticator.
-pub(super) fn secret_key(app: &App, script: &Script, request: &Request) -> Answer {
-    // The page for the key has no place for a problem.
-    second_step(app, script, request)
-        .map_err(|refusal| refusal.leading_to(Way::new("/login", "Log in")))
+/// The way on: the page for the key has no place for a problem.
+pub(super) fn secret_key_again(_: &App, _: &Request, refusal: Refusal) -> Refusal {
+    refusal.leading_to(Way::new("/login", "Log in"))
 }
 
-fn second_step(app: &App, script: &Script, request: &Request) -> Answer {
+/// `POST /secret_key`: the printed key, once, or a code of the authenticator.
+pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
+    let script = of(app)?;
     let form = Form::of_body(request)?;
     let typed = secret_field(&form)?.to_string();
     let name = name_field(&form)?;
@@ -173,20 +170,19 @@ impl Step {
     }
 }
 
-/// `POST /forgot_password`: a new password, at once and in the answer.
-pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
-    recover(app, request).map_err(|refusal| {
-        let username = typed(request, "username");
-        refusal.beside(|problem| Page::Forgot {
-            username,
-            rd: String::new(),
-            form: sent_form(request),
-            problem: Some(problem.near("username")),
-        })
+/// The recovery page again, with what is wrong.
+pub(super) fn forgot_password_again(_: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let username = typed(request, "username");
+    refusal.beside(|problem| Page::Forgot {
+        username,
+        rd: String::new(),
+        form: sent_form(request),
+        problem: Some(problem.near("username")),
     })
 }
 
-fn recover(app: &App, request: &Request) -> Answer {
+/// `POST /forgot_password`: a new password, at once and in the answer.
+pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let name = name_field(&Form::of_body(request)?)?;
 
     let now = request.received.steady;
@@ -212,8 +208,8 @@ fn recover(app: &App, request: &Request) -> Answer {
         .about(&account.username))
 }
 
-/// Shows a browser the login page again.
-fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
+/// The login page again, with what is wrong.
+pub(super) fn login_again(_: &App, request: &Request, refusal: Refusal) -> Refusal {
     let username = typed(request, "username");
     refusal.beside(|problem| Page::Login {
         username,
@@ -222,6 +218,11 @@ fn beside_login(refusal: Refusal, request: &Request) -> Refusal {
         notice: None,
         problem: Some(problem.near("password")),
     })
+}
+
+/// What is kept for the script's answers. Its rows are taken only where there is such a thing.
+fn of(app: &App) -> Result<&Script, Refusal> {
+    Ok(app.script.as_ref().ok_or(Outcome::NotFound)?)
 }
 
 fn script_says(text: &str) -> Refusal {

@@ -154,7 +154,10 @@ impl Begun<'_> {
         let judged = judged.map(|judged| judged.unwrap_or(Err(if_gone)));
         let is_wrong = matches!(judged, Ok(Ok((Err(CodeRefused::Wrong), _))));
         decide(app, attempt, is_wrong);
-        let (judged, is_told) = judged?.map_err(gone)?;
+        let judged = judged
+            .map_err(Refusal::from)
+            .and_then(|judged| judged.map_err(gone));
+        let (judged, is_told) = judged.map_err(|refusal| refusal.about(&username))?;
         if is_told
             && app.script.is_none()
             && let Ok(Some(account)) = app.store.account(&username)

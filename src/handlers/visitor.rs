@@ -52,25 +52,25 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
     }))
 }
 
-/// `POST /register`: makes an account.
-pub(super) fn register(app: &App, request: &Request) -> Answer {
-    add_account(app, request).map_err(|refusal| {
-        if !app.registration_open {
-            return refusal.leading_to(Way::new("/login", "Log in"));
-        }
-        let (username, email) = (typed(request, "username"), typed(request, "email"));
-        refusal.beside(|problem| Page::Register {
-            username,
-            email,
-            rd: typed_rd(app, request),
-            form: sent_form(request),
-            me: None,
-            problem: Some(problem),
-        })
+/// The registration page again, with what is wrong; or the way to the login where strangers cannot
+/// register.
+pub(super) fn register_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    if !app.registration_open {
+        return refusal.leading_to(Way::new("/login", "Log in"));
+    }
+    let (username, email) = (typed(request, "username"), typed(request, "email"));
+    refusal.beside(|problem| Page::Register {
+        username,
+        email,
+        rd: typed_rd(app, request),
+        form: sent_form(request),
+        me: None,
+        problem: Some(problem),
     })
 }
 
-fn add_account(app: &App, request: &Request) -> Answer {
+/// `POST /register`: makes an account.
+pub(super) fn register(app: &App, request: &Request) -> Answer {
     if !app.registration_open {
         return Err(Outcome::RegistrationClosed.into());
     }
@@ -146,19 +146,20 @@ pub(super) fn forgot_password_page(app: &App, request: &Request) -> Answer {
     }))
 }
 
+/// The recovery page again, with what is wrong.
+pub(super) fn forgot_password_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let username = typed(request, "username");
+    refusal.beside(|problem| Page::Forgot {
+        username,
+        rd: typed_rd(app, request),
+        form: sent_form(request),
+        problem: Some(problem.near("username")),
+    })
+}
+
 /// `POST /forgot_password`: has a new password mailed. Nothing changes; the answer tells nothing.
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
-    let show = |refusal: Refusal| {
-        let username = typed(request, "username");
-        refusal.beside(|problem| Page::Forgot {
-            username,
-            rd: typed_rd(app, request),
-            form: sent_form(request),
-            problem: Some(problem.near("username")),
-        })
-    };
-    let name = Form::of_body(request).and_then(|form| name_field(&form));
-    let name = name.map_err(|error| show(error.into()))?;
+    let name = name_field(&Form::of_body(request)?)?;
 
     let reply = Reply::from(Outcome::NewPasswordSent)
         .then_to(pages::with_rd(

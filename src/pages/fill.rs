@@ -33,17 +33,18 @@ impl Begun {
     /// Fills the holes that have a value; the others stay. Each value must have a hole.
     pub fn with(template: &'static str, values: &Values<'_>) -> Self {
         let mut begun: Vec<Piece<'static>> = Vec::new();
+        let mut filled = String::new();
         for piece in pieces(template) {
-            let filled = match &piece {
-                Piece::Hole(name) => values.html_of(name),
-                Piece::Literal(text) => Some(text.as_ref().into()),
-            };
-            match (filled, begun.last_mut()) {
-                (Some(text), Some(Piece::Literal(before))) => before.to_mut().push_str(&text),
-                (Some(text), _) => begun.push(Piece::Literal(text.into_owned().into())),
-                (None, _) => begun.push(piece),
+            match piece {
+                Piece::Literal(text) => filled.push_str(&text),
+                Piece::Hole(name) if values.find(name).is_some() => values.put(name, &mut filled),
+                Piece::Hole(_) => {
+                    let before = std::mem::take(&mut filled);
+                    begun.extend([Piece::Literal(before.into()), piece]);
+                }
             }
         }
+        begun.push(Piece::Literal(filled.into()));
         Self(begun)
     }
 
@@ -55,11 +56,17 @@ impl Begun {
 
 fn fill_pieces(pieces: &[Piece<'_>], values: &Values<'_>) -> Html {
     debug_assert_eq!(unmatched(pieces, values), Vec::<String>::new());
-    let mut out = String::new();
+    let literals = pieces.iter().map(|piece| match piece {
+        Piece::Literal(text) => text.len(),
+        Piece::Hole(_) => 0,
+    });
+    // Escaping makes a text longer; most have nothing to escape.
+    let length = literals.sum::<usize>() + values.length();
+    let mut out = String::with_capacity(length);
     for piece in pieces {
         match piece {
             Piece::Literal(text) => out.push_str(text),
-            Piece::Hole(name) => out.push_str(&values.html_of(name).unwrap_or_default()),
+            Piece::Hole(name) => values.put(name, &mut out),
         }
     }
     Html(out)
@@ -68,6 +75,11 @@ fn fill_pieces(pieces: &[Piece<'_>], values: &Values<'_>) -> Html {
 /// Text as it may stand between tags and within a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    escape_to(&mut out, text);
+    out
+}
+
+fn escape_to(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
@@ -78,7 +90,6 @@ pub fn escape(text: &str) -> String {
             _ => out.push(c),
         }
     }
-    out
 }
 
 impl Html {
@@ -119,12 +130,22 @@ impl<'a> Values<'a> {
         self
     }
 
-    /// What goes into this hole, as it stands in the page.
-    fn html_of(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.find(name).map(|value| match value {
-            Value::Text(text) => escape(text).into(),
-            Value::Html(html) => html.0.as_str().into(),
-        })
+    /// How long all of them are together, in bytes.
+    fn length(&self) -> usize {
+        let length = |value: &Value<'_>| match value {
+            Value::Text(text) => text.len(),
+            Value::Html(html) => html.0.len(),
+        };
+        self.0.iter().map(|(_, value)| length(value)).sum()
+    }
+
+    /// Adds what goes into this hole to a page; nothing if it has no value.
+    fn put(&self, name: &str, out: &mut String) {
+        match self.find(name) {
+            Some(Value::Text(text)) => escape_to(out, text),
+            Some(Value::Html(html)) => out.push_str(&html.0),
+            None => {}
+        }
     }
 
     fn find(&self, name: &str) -> Option<&Value<'a>> {

@@ -1,14 +1,16 @@
 //! The form an answer takes: a page, JSON or text, by what the client asked for, with the header
 //! fields that every answer carries.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::http::{Request, Response, quality};
 use crate::pages::{self, Page, Renderer, Site, Way};
 use crate::reply::{Identity, Outcome, Reply};
 
-/// Two years (Mozilla's server-side TLS guidelines, 5.7).
-const STRICT_TRANSPORT_SECURITY: &str = "max-age=63072000";
+/// For how long browsers insist on TLS (Mozilla's server-side TLS guidelines, 5.7).
+const TWO_YEARS: &str = "max-age=63072000";
 
 /// How this server answers.
 pub struct Presenter {
@@ -82,7 +84,7 @@ impl Presenter {
         let (status, content_type, body) = match form {
             Form::Page if reply.location.is_some() => {
                 let location = reply.location.clone().unwrap_or_default();
-                headers.push(("Location", location));
+                headers.push(("Location", location.into()));
                 (303, "text/plain; charset=utf-8", String::new())
             }
             Form::Page => (
@@ -101,7 +103,7 @@ impl Presenter {
                 outcome.text(),
             ),
         };
-        headers.push(("Content-Type", content_type.to_owned()));
+        headers.push(("Content-Type", content_type.into()));
         Response {
             status,
             headers,
@@ -118,7 +120,7 @@ impl Presenter {
         } else {
             ("text/html; charset=utf-8", self.html(reply))
         };
-        headers.push(("Content-type", content_type.to_owned()));
+        headers.push(("Content-type", content_type.into()));
         Response {
             status: 200,
             headers,
@@ -141,75 +143,65 @@ impl Presenter {
     }
 
     /// The fields every answer carries, and those of this one.
-    fn headers(&self, reply: &Reply) -> Vec<(&'static str, String)> {
-        let mut headers = vec![
-            (
-                "Content-Security-Policy",
-                self.content_security_policy.clone(),
-            ),
-            ("X-Content-Type-Options", "nosniff".to_owned()),
+    fn headers(&self, reply: &Reply) -> Vec<Field> {
+        let policy = self.content_security_policy.clone();
+        let mut headers: Vec<Field> = vec![
+            ("Content-Security-Policy", policy.into()),
+            ("X-Content-Type-Options", "nosniff".into()),
             // Without one, old browsers send `Origin: null` with our own forms.
-            ("Referrer-Policy", "same-origin".to_owned()),
-            ("Cross-Origin-Opener-Policy", "same-origin".to_owned()),
-            ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
-            ("Cache-Control", "no-store".to_owned()),
+            ("Referrer-Policy", "same-origin".into()),
+            ("Cross-Origin-Opener-Policy", "same-origin".into()),
+            ("Cross-Origin-Resource-Policy", "same-origin".into()),
+            ("Cache-Control", "no-store".into()),
         ];
         if (self.hsts)() {
-            headers.push((
-                "Strict-Transport-Security",
-                STRICT_TRANSPORT_SECURITY.to_owned(),
-            ));
+            headers.push(("Strict-Transport-Security", TWO_YEARS.into()));
         }
         if let Outcome::MethodNotAllowed(allow) = reply.outcome {
-            headers.push(("Allow", allow.to_owned()));
+            headers.push(("Allow", allow.into()));
         }
         if let Some(seconds) = reply.outcome.retry_after() {
-            headers.push(("Retry-After", seconds.to_string()));
+            headers.push(("Retry-After", seconds.to_string().into()));
         }
         if let Some(location) = &reply.pointer {
-            headers.push(("Location", location.clone()));
+            headers.push(("Location", location.clone().into()));
         }
         if let Some(identity) = &reply.identity {
             headers.extend(identity_fields(identity));
-            let cookies = identity
-                .cookies
-                .as_ref()
-                .filter(|cookies| !cookies.is_empty());
-            headers.extend(cookies.map(|cookies| ("Cookie", cookies.clone())));
+            let cookies = identity.cookies.iter().filter(|all| !all.is_empty());
+            headers.extend(cookies.map(|all| ("Cookie", all.clone().into())));
         }
         if reply.clear_site_data {
             // Not `"cookies"`: those of every host beside ours would go too, and the one by which
             // this browser is known.
-            headers.push(("Clear-Site-Data", "\"storage\"".to_owned()));
+            headers.push(("Clear-Site-Data", "\"storage\"".into()));
         }
-        headers.extend(
-            reply
-                .cookies
-                .iter()
-                .map(|cookie| ("Set-Cookie", cookie.clone())),
-        );
+        let cookies = reply.cookies.iter();
+        headers.extend(cookies.map(|cookie| ("Set-Cookie", cookie.clone().into())));
         headers
     }
 }
 
+/// A header field.
+type Field = (&'static str, Cow<'static, str>);
+
 /// What an application is told of the visitor. None of it is ever empty: a proxy might then let the
 /// client's own field through (Caddy before 2.11.2 did).
-fn identity_fields(identity: &Identity) -> [(&'static str, String); 4] {
+fn identity_fields(identity: &Identity) -> [Field; 4] {
     let groups: Vec<String> = identity
         .groups
         .iter()
         .map(|group| field_value(group, IN_A_LIST))
         .filter(|group| !group.is_empty())
         .collect();
-    let groups = if groups.is_empty() {
-        NO_GROUP.to_owned()
-    } else {
-        groups.join(",")
+    let groups = match groups.is_empty() {
+        true => NO_GROUP.into(),
+        false => groups.join(",").into(),
     };
     [
-        ("Remote-User", field_value(&identity.user, ALONE)),
-        ("Remote-Email", field_value(&identity.email, ALONE)),
-        ("Remote-Name", field_value(&identity.name, ALONE)),
+        ("Remote-User", field_value(&identity.user, ALONE).into()),
+        ("Remote-Email", field_value(&identity.email, ALONE).into()),
+        ("Remote-Name", field_value(&identity.name, ALONE).into()),
         ("Remote-Groups", groups),
     ]
 }

@@ -347,10 +347,8 @@ impl Worker {
     /// That pays for large files only: being woken by each of them costs as much as a short save.
     fn gather(&mut self, messages: &Receiver<Message>, closing: &mut bool) -> Vec<Asked> {
         let mut batch = std::mem::take(&mut self.aside);
-        let mut wait = match batch.is_empty() {
-            true => LOOK,
-            false => Duration::ZERO,
-        };
+        let due = !batch.is_empty() || Instant::now() >= self.chores_at;
+        let mut wait = if due { Duration::ZERO } else { LOOK };
         let mut end = Instant::now() + wait;
         while !*closing {
             match messages.recv_timeout(wait) {

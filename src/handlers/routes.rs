@@ -1,0 +1,159 @@
+//! The whole site: every path the server answers is a row here.
+
+use crate::handlers::{
+    Answer, App, account, acts, code, health, login, new_password, script, visitor,
+};
+use crate::http::{Method, Request};
+use crate::pages::Way;
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// What answers a request.
+type Handler = fn(&App, &Request) -> Answer;
+
+/// Shows a browser whose form was refused where to go on, mostly the form again.
+type Again = fn(&App, &Request, Refusal) -> Refusal;
+
+/// A path, and what is done there.
+struct Route {
+    path: &'static str,
+    get: Option<Handler>,
+    post: Option<(Handler, Again)>,
+}
+
+const fn get(path: &'static str, get: Handler) -> Route {
+    Route {
+        path,
+        get: Some(get),
+        post: None,
+    }
+}
+
+const fn post(path: &'static str, post: Handler, again: Again) -> Route {
+    Route {
+        path,
+        get: None,
+        post: Some((post, again)),
+    }
+}
+
+const fn both(path: &'static str, get: Handler, post: Handler, again: Again) -> Route {
+    Route {
+        path,
+        get: Some(get),
+        post: Some((post, again)),
+    }
+}
+
+/// For handlers that say by themselves what is shown.
+fn as_said(_: &App, _: &Request, refusal: Refusal) -> Refusal {
+    refusal
+}
+
+const ROUTES: &[Route] = &[
+    get("/", visitor::first_page),
+    post("/register", visitor::register, visitor::register_again),
+    both(
+        "/login",
+        login::login_page,
+        login::login,
+        login::login_again,
+    ),
+    both(
+        "/forgot_password",
+        visitor::forgot_password_page,
+        visitor::forgot_password,
+        visitor::forgot_password_again,
+    ),
+    both(
+        "/secret_key",
+        code::secret_key_page,
+        code::secret_key,
+        as_said,
+    ),
+    both("/logout", login::logout_by_get, login::logout, as_said),
+    get("/account", account::account),
+    both(
+        "/account/password",
+        new_password::password_page,
+        new_password::change_password,
+        as_said,
+    ),
+    post(
+        "/account/recovery_codes",
+        acts::new_recovery_codes,
+        acts::recovery_codes_again,
+    ),
+    post("/account/totp", acts::begin_move, acts::move_again),
+    post("/account/totp/confirm", acts::confirm_move, as_said),
+    post("/account/sessions/end", account::end_sessions, as_said),
+    post("/account/delete", acts::delete, acts::delete_again),
+    get("/healthz", health),
+    // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
+    get("/.well-known/change-password", |_, _| {
+        Ok(Reply::see_other("/account/password".to_owned()))
+    }),
+];
+
+/// What takes the place of forms where the server answers as the original script does.
+const SCRIPT: &[Route] = &[
+    post("/login", script::login, script::login_again),
+    post("/secret_key", script::secret_key, script::secret_key_again),
+    post(
+        "/forgot_password",
+        script::forgot_password,
+        script::forgot_password_again,
+    ),
+];
+
+/// Answers a request by its row.
+pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
+    let path = request.path.as_str();
+    let Some(route) = find(ROUTES, path) else {
+        return Err(not_so(app, path, Outcome::NotFound));
+    };
+    let instead = app.script.as_ref().and_then(|_| find(SCRIPT, path)?.post);
+    match (request.method, route.get, instead.or(route.post)) {
+        (Method::Get | Method::Head, Some(get), _) => get(app, request),
+        (Method::Post, _, Some((post, again))) => {
+            post(app, request).map_err(|refusal| again(app, request, refusal))
+        }
+        _ => {
+            let methods = match (route.get, route.post) {
+                (Some(_), Some(_)) => "GET, HEAD, POST",
+                (Some(_), None) => "GET, HEAD",
+                (None, _) => "POST",
+            };
+            Err(not_so(app, path, Outcome::MethodNotAllowed(methods)))
+        }
+    }
+}
+
+fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {
+    routes.iter().find(|route| route.path == path)
+}
+
+/// The refusal of a request that no row takes, with the way to the form somebody wanted who typed
+/// the address that it is sent to.
+fn not_so(app: &App, path: &str, outcome: Outcome) -> Refusal {
+    let wanted = match path {
+        "/register" if app.registration_open => Way::new("/", "Create an account"),
+        _ => Way::new("/account", "Your account"),
+    };
+    Refusal::from(outcome).leading_to(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_one_row_and_the_script_takes_the_place_of_forms_that_there_are() {
+        for (n, route) in ROUTES.iter().enumerate() {
+            assert!(find(&ROUTES[..n], route.path).is_none(), "{}", route.path);
+        }
+        for route in SCRIPT {
+            let usual = find(ROUTES, route.path).unwrap();
+            assert!(usual.post.is_some(), "{}", route.path);
+        }
+    }
+}
