@@ -22,7 +22,7 @@ use auth_user::cookies::Cookies;
 use auth_user::durable::directory_of;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
-use auth_user::front::tls::{Files, Tls};
+use auth_user::front::tls::{self, Tls};
 use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
 use auth_user::gate::{self, Gate};
 use auth_user::handlers::{self, App, Journal, Script, SentTwice};
@@ -136,72 +136,20 @@ fn run(config: Config) -> Result<bool, Problem> {
         .public_url
         .clone()
         .map_or_else(|| local_url(address), Ok)?;
-    let delivery = config.smtp.as_ref().map(smtp_url).transpose()?;
     let out = Lines::start(io::stdout(), None).map_err(Problem::no_threads)?;
-    let script = config
-        .compat
-        .then(|| Script::new(script_template(), out.clone()));
-
-    let limits = config.session_limits;
-    let rules = Rules::open(directory_of(&config.users), &clock)?;
-    let store = Arc::new(Store::open(&config.users, limits, Arc::clone(&clock))?);
-    let tls = config
-        .tls
-        .then(|| open_tls(&config, &public_url, &clock))
-        .transpose()?;
-    let outbox_dir = directory_of(&config.users).join("outbox");
-    let outbox = Arc::new(Outbox::open(
-        outbox_dir,
-        config.mail_from.clone(),
-        delivery,
-    )?);
-
-    let origin = public_url.origin().ascii_serialization();
-    let errands = Errands::open(
-        Arc::clone(&store),
-        Arc::clone(&outbox),
-        origin.clone(),
-        Arc::clone(&clock),
-    )
-    .map_err(Problem::no_threads)?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let waiting = gate::MOST_WAITING.min(room.connections / 2);
-    let issuer = config.issuer.clone();
-    let issuer = issuer.unwrap_or_else(|| default_issuer(&host(&public_url)));
-    let app = Arc::new(App {
-        store: Arc::clone(&store),
-        access: rules,
-        gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
-        throttle: Throttle::new(config.registrations_per_hour),
-        regulars: Regulars::default(),
-        results: Results::new(room.connections / 4),
-        pending: Arc::new(Pending::new()),
-        errands,
-        journal: Journal::default(),
-        presenter: presenter(&config, &issuer, tls.clone()),
-        cookies: Cookies::new(config.cookie_domain.as_deref()),
-        targets: Targets::new(public_url.clone(), config.cookie_domain.clone()),
-        public_url: origin.clone(),
-        issuer,
-        session_limits: limits,
-        registration_open: config.registration_open,
-        sent_twice: {
-            let clock = Arc::clone(&clock);
-            SentTwice::open(move || clock.now().steady).map_err(Problem::no_threads)?
-        },
-        script,
-    });
+    let files = Files::open(&config, &public_url, &clock)?;
+    let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
+    let app = Arc::new(open_app(&config, &public_url, files, &room, &clock, &out)?);
 
     let relay = Relay::open(room.inner)?;
-    let options = Options::new(origin, config.trusted_proxies.clone(), room);
-    let refuse = refuser(&app);
+    let origin = app.public_url.clone();
     let parts = Parts {
-        options,
+        options: Options::new(origin, config.trusted_proxies.clone(), room),
         tls,
         relay,
         site: site(&app),
-        refuse,
-        clock: Arc::clone(&clock),
+        refuse: refuser(&app),
+        clock,
     };
     let front = Front::new(listener, parts).map_err(Problem::no_threads)?;
     let front = Arc::new(front);
@@ -212,6 +160,78 @@ fn run(config: Config) -> Result<bool, Problem> {
     front.serve();
     let left = || END.saturating_sub(front.since_stop()).max(LAST_MOMENT);
     Ok(close(&app, &outbox, left))
+}
+
+/// What lies on the disk.
+struct Files {
+    rules: Rules,
+    store: Arc<Store>,
+    tls: Option<Arc<Tls>>,
+    outbox: Arc<Outbox>,
+}
+
+impl Files {
+    fn open(config: &Config, public_url: &Url, clock: &Arc<Clock>) -> Result<Self, Problem> {
+        let delivery = config.smtp.as_ref().map(smtp_url).transpose()?;
+        let directory = directory_of(&config.users);
+        let rules = Rules::open(directory, clock)?;
+        let limits = config.session_limits;
+        let store = Store::open(&config.users, limits, Arc::clone(clock))?;
+        let tls = config
+            .tls
+            .then(|| open_tls(config, public_url, clock))
+            .transpose()?;
+        // Last, since it may send at once.
+        let from = config.mail_from.clone();
+        let outbox = Outbox::open(directory.join("outbox"), from, delivery)?;
+        Ok(Self {
+            rules,
+            store: Arc::new(store),
+            tls,
+            outbox: Arc::new(outbox),
+        })
+    }
+}
+
+/// What the handlers work with.
+fn open_app(
+    config: &Config,
+    public_url: &Url,
+    files: Files,
+    room: &Room,
+    clock: &Arc<Clock>,
+    out: &Lines,
+) -> Result<App, Problem> {
+    let origin = public_url.origin().ascii_serialization();
+    let issuer = config.issuer.clone();
+    let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
+    let store = Arc::clone(&files.store);
+    let errands = Errands::open(store, files.outbox, origin.clone(), Arc::clone(clock));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let waiting = gate::MOST_WAITING.min(room.connections / 2);
+    let steady = Arc::clone(clock);
+    let sent_twice = SentTwice::open(move || steady.now().steady);
+    let script = || Script::new(script_template(), out.clone());
+    Ok(App {
+        store: files.store,
+        access: files.rules,
+        gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
+        throttle: Throttle::new(config.registrations_per_hour),
+        regulars: Regulars::default(),
+        results: Results::new(room.connections / 4),
+        pending: Arc::new(Pending::new()),
+        errands: errands.map_err(Problem::no_threads)?,
+        journal: Journal::default(),
+        presenter: presenter(config, &issuer, files.tls),
+        cookies: Cookies::new(config.cookie_domain.as_deref()),
+        targets: Targets::new(public_url.clone(), config.cookie_domain.clone()),
+        public_url: origin,
+        issuer,
+        session_limits: config.session_limits,
+        registration_open: config.registration_open,
+        sent_twice: sent_twice.map_err(Problem::no_threads)?,
+        script: config.compat.then(script),
+    })
 }
 
 /// Closes what keeps something, each within the time that is `left`. False if something was lost.
@@ -268,7 +288,7 @@ fn smtp_url(smtp: &Smtp) -> Result<SmtpUrl, Problem> {
 }
 
 fn open_tls(config: &Config, public_url: &Url, clock: &Clock) -> Result<Arc<Tls>, Problem> {
-    let files = Files {
+    let files = tls::Files {
         certificate: config.cert.clone(),
         key: config.key.clone(),
         host: host(public_url),

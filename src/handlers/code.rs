@@ -146,26 +146,11 @@ fn begin_again(rd: &str) -> Page {
 fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
     let form = Form::of_body(request)?;
     let typed = secret_field(&form)?;
-    if let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? {
-        check_name(&name)?;
-        let named = app.store.account(&name)?;
-        if !named.is_some_and(|account| names::is_same(&account.username, &login.username)) {
-            return Err(Outcome::BadField("username", "is not the one that logs in").into());
-        }
-    }
+    check_named(app, &form, login)?;
 
     let account = app.store.account(&login.username)?;
     let (known, new) = device_of(app, request, account.as_deref());
-    let code = Code {
-        username: login.username.clone(),
-        tried: match login.enrolling {
-            Some(_) => Tried::New,
-            None => Tried::Own(typed.to_string()),
-        },
-        known,
-        after_mail: login.mailed.is_some(),
-        now: request.received,
-    };
+    let code = tried(request, login, &typed, known);
     let step = Step {
         login: login.clone(),
         typed: typed.to_string(),
@@ -195,17 +180,41 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
             complete(login, codes).with_cookies(cookies)
         }
     };
-    Ok(match accepted {
-        Accepted::Code => reply,
-        Accepted::RecoveryCode { left } => {
-            tell_of_recovery_code(app, request, &login.username, left);
-            let result = match login.mailed {
-                Some(_) => "password_change_required_by_recovery_code",
-                None => "login_by_recovery_code",
-            };
-            reply.noted_as(result)
-        }
-    })
+    let Accepted::RecoveryCode { left } = accepted else {
+        return Ok(reply);
+    };
+    tell_of_recovery_code(app, request, &login.username, left);
+    Ok(reply.noted_as(match login.mailed {
+        Some(_) => "password_change_required_by_recovery_code",
+        None => "login_by_recovery_code",
+    }))
+}
+
+/// The code as it is counted and judged.
+fn tried(request: &Request, login: &PendingLogin, typed: &str, known: Option<Digest>) -> Code {
+    Code {
+        username: login.username.clone(),
+        tried: match login.enrolling {
+            Some(_) => Tried::New,
+            None => Tried::Own(typed.to_owned()),
+        },
+        known,
+        after_mail: login.mailed.is_some(),
+        now: request.received,
+    }
+}
+
+/// Whether a name in the form, if there is one, is of the account that logs in.
+fn check_named(app: &App, form: &Form<'_>, login: &PendingLogin) -> Result<(), Refusal> {
+    let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? else {
+        return Ok(());
+    };
+    check_name(&name)?;
+    let named = app.store.account(&name)?;
+    if named.is_some_and(|account| names::is_same(&account.username, &login.username)) {
+        return Ok(());
+    }
+    Err(Outcome::BadField("username", "is not the one that logs in").into())
 }
 
 /// Whether the log-in still waits for its code, and for the account it began with.

@@ -125,15 +125,11 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
         network: Origin::of(request.client),
         now: request.received,
     };
-    let is_still = |person: Option<&Person<'_>>| {
-        let is_there = person.is_some_and(|person| !person.account().disabled);
-        is_there.then_some(()).ok_or(Outcome::WrongCode)
-    };
     let entry = Entry::new(app, request);
     let start = entry.start();
     let begun = code.begin(app, request);
     let judged = begun.and_then(|begun| {
-        begun.judge(is_still, move |person| {
+        begun.judge(is_enabled, move |person| {
             let username = step.judge(person.account_mut())?;
             start.begin(person);
             Ok(username)
@@ -151,6 +147,11 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
         .then_to("/account")
         .with_cookies(cookies)
         .about(&username))
+}
+
+fn is_enabled(person: Option<&Person<'_>>) -> Result<(), Outcome> {
+    let is_enabled = person.is_some_and(|person| !person.account().disabled);
+    is_enabled.then_some(()).ok_or(Outcome::WrongCode)
 }
 
 /// The second step as a change of the account.

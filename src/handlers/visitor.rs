@@ -1,5 +1,6 @@
 //! Routes for anyone: register, and ask for a new password.
 
+use crate::accounts::password::Password;
 use crate::accounts::{Account, Taken, names, token};
 use crate::as_typed;
 use crate::form::{Form, FormError};
@@ -74,24 +75,13 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     if !app.registration_open {
         return Err(Outcome::RegistrationClosed.into());
     }
-    let form = Form::of_body(request)?;
-    check_form_field(&form)?;
-    let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
-    let username = username.to_string();
-    let email = form.required_as("email", as_typed::email, usize::MAX)?;
-    if email.len() > names::MAX_EMAIL {
-        return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
-    }
-    password_field(&form, "password")?;
-    if !names::is_username(&username) {
-        let alphabet =
-            "may hold letters, digits and . _ - + only and begins with a letter or digit";
-        return Err(Outcome::BadField("username", alphabet).into());
-    }
-    let email =
-        names::parse_email(&email).ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
-    let new = new_password_field(&form, "password")?;
-    if app.script.is_none() && new.is_easy_to_guess(&username, &email) {
+    let wanted = Registration::read(&Form::of_body(request)?)?;
+    let Registration {
+        username,
+        email,
+        password,
+    } = &wanted;
+    if app.script.is_none() && password.is_easy_to_guess(username, email) {
         return Err(Outcome::PasswordCommon.into());
     }
     let now = request.received;
@@ -99,17 +89,11 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    if let Some(taken) = app.store.taken(&username, &email)? {
+    if let Some(taken) = app.store.taken(username, email)? {
         return Err(is_taken(taken));
     }
-    let add = || -> Result<Result<(), Taken>, Refusal> {
-        let standing = app.throttle.standing(request.client);
-        let hashed = hash(app, request, standing, &new)?;
-        let account = Account::new(&username, &email, hashed, now.timestamp());
-        Ok(app.store.add(account)?)
-    };
-    // What was not looked at, or could not be saved, is none of the hour's.
-    let added = add().inspect_err(|_| {
+    // What was not looked at, or could not be saved, does not count for the hour.
+    let added = add(app, request, &wanted).inspect_err(|_| {
         app.throttle
             .forgive_registration(request.client, now.steady)
     })?;
@@ -119,7 +103,47 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     let login = pages::with_rd(&login, &typed_rd(app, request));
     Ok(Reply::from(Outcome::Registered)
         .then_to(login)
-        .about(&username))
+        .about(username))
+}
+
+fn add(app: &App, request: &Request, wanted: &Registration) -> Result<Result<(), Taken>, Refusal> {
+    let standing = app.throttle.standing(request.client);
+    let hashed = hash(app, request, standing, &wanted.password)?;
+    let now = request.received.timestamp();
+    let account = Account::new(&wanted.username, &wanted.email, hashed, now);
+    Ok(app.store.add(account)?)
+}
+
+/// The form of a registration. No `Debug`: it holds a password.
+struct Registration {
+    username: String,
+    email: String,
+    password: Password,
+}
+
+impl Registration {
+    fn read(form: &Form<'_>) -> Result<Self, Refusal> {
+        check_form_field(form)?;
+        let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
+        let email = form.required_as("email", as_typed::email, usize::MAX)?;
+        if email.len() > names::MAX_EMAIL {
+            return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
+        }
+        // That it is there is said before what is wrong with the others.
+        password_field(form, "password")?;
+        if !names::is_username(&username) {
+            let alphabet =
+                "may hold letters, digits and . _ - + only and begins with a letter or digit";
+            return Err(Outcome::BadField("username", alphabet).into());
+        }
+        let email = names::parse_email(&email)
+            .ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
+        Ok(Self {
+            username: username.to_string(),
+            email,
+            password: new_password_field(form, "password")?,
+        })
+    }
 }
 
 fn is_taken(taken: Taken) -> Refusal {

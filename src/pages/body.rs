@@ -183,38 +183,9 @@ fn enrol(
     problem: Option<&Problem>,
 ) -> Html {
     let values = if moving {
-        Values::new()
-            .text("step", "")
-            .text("heading", "Set up your new authenticator")
-            .text(
-                "intro",
-                "Add the new key to an app and confirm it with a code. Until then the old \
-                 authenticator keeps working; after that only the new one does. This key is good \
-                 for five minutes.",
-            )
-            .html("action", [fixed(" action=\"/account/totp/confirm\"")])
-            .text("next", "Then the new authenticator replaces the old one.")
-            .text("rd", "")
-            .html("back", [link("/account", "Keep the old authenticator")])
+        moving_to_new_key()
     } else {
-        Values::new()
-            .text("step", "Step 2 of 2")
-            .text("heading", "Set up your authenticator")
-            .text(
-                "intro",
-                "Do this once: connect an app on your phone. From then on you log in with your \
-                 password and a code from that app. This key is good for five minutes; after \
-                 that, log in again for a new one.",
-            )
-            // It is shown where it is sent, and without an address of its own it keeps what stands
-            // behind `#` there.
-            .html("action", [])
-            .text(
-                "next",
-                "Then you are logged in, and shown recovery codes to keep.",
-            )
-            .text("rd", short(rd))
-            .html("back", [link(&with_rd("/login", short(rd)), "Start again")])
+        first_key(rd)
     };
     let qr = qr::draw(otpauth);
     let key_hint = match qr {
@@ -230,6 +201,45 @@ fn enrol(
         // The keyboard goes to the code only after a wrong one: it would scroll the key away.
         .form(&["secret"], problem, None);
     fill(include_str!("../../static/enrol.html"), &values)
+}
+
+/// What an enrolment says that replaces another authenticator.
+fn moving_to_new_key<'a>() -> Values<'a> {
+    Values::new()
+        .text("step", "")
+        .text("heading", "Set up your new authenticator")
+        .text(
+            "intro",
+            "Add the new key to an app and confirm it with a code. Until then the old \
+                 authenticator keeps working; after that only the new one does. This key is good \
+                 for five minutes.",
+        )
+        .html("action", [fixed(" action=\"/account/totp/confirm\"")])
+        .text("next", "Then the new authenticator replaces the old one.")
+        .text("rd", "")
+        .html("back", [link("/account", "Keep the old authenticator")])
+}
+
+/// What the enrolment of a first log-in says.
+fn first_key(rd: &str) -> Values<'_> {
+    Values::new()
+        .text("step", "Step 2 of 2")
+        .text("heading", "Set up your authenticator")
+        .text(
+            "intro",
+            "Do this once: connect an app on your phone. From then on you log in with your \
+                 password and a code from that app. This key is good for five minutes; after \
+                 that, log in again for a new one.",
+        )
+        // It is shown where it is sent, and without an address of its own it keeps what stands
+        // behind `#` there.
+        .html("action", [])
+        .text(
+            "next",
+            "Then you are logged in, and shown recovery codes to keep.",
+        )
+        .text("rd", short(rd))
+        .html("back", [link(&with_rd("/login", short(rd)), "Start again")])
 }
 
 /// The key in groups that are easy to type from. The gaps between them are only looks: what is

@@ -83,75 +83,60 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
     let holes = holes(proxy, wanted);
     Ok(match proxy {
         Proxy::Nginx => nginx(wanted, &holes),
-        Proxy::Caddy => vec![whole(
-            wanted,
-            "Caddyfile",
-            &with_plain(include_str!("../../static/proxy/Caddyfile"), proxy, wanted),
-            &[
-                ("apps", include_str!("../../static/proxy/Caddyfile_app")),
-                (
-                    "redirects",
-                    "http://{app} {\n    redir https://{app}{http.request.uri} 301\n}\n",
-                ),
-            ],
-            &holes,
-        )],
-        Proxy::Haproxy => vec![
-            File::new(
-                "auth_user.lua",
-                "--",
-                &fill(include_str!("../../static/proxy/auth_user.lua"), &holes),
-            ),
-            whole(
-                wanted,
-                "haproxy.cfg",
-                &with_plain(
-                    include_str!("../../static/proxy/haproxy.cfg"),
-                    proxy,
-                    wanted,
-                ),
-                &[
-                    (
-                        "hosts",
-                        "    acl for_app req.fhdr(host),field(1,:),lower -m str {app}\n",
-                    ),
-                    (
-                        "redirects",
-                        "    http-request redirect prefix https://{app} code 301 if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
-                    ),
-                    (
-                        "backends",
-                        "    use_backend {app} if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
-                    ),
-                    ("apps", include_str!("../../static/proxy/haproxy_app.cfg")),
-                ],
-                &holes,
-            ),
-        ],
-        Proxy::Traefik => vec![
-            File::new(
-                "traefik.yml",
-                "#",
-                &fill(include_str!("../../static/proxy/traefik.yml"), &holes),
-            ),
-            whole(
-                wanted,
-                "dynamic.yml",
-                include_str!("../../static/proxy/traefik_dynamic.yml"),
-                &[
-                    (
-                        "routers",
-                        include_str!("../../static/proxy/traefik_router.yml"),
-                    ),
-                    (
-                        "services",
-                        include_str!("../../static/proxy/traefik_service.yml"),
-                    ),
-                ],
-                &holes,
-            ),
-        ],
+        Proxy::Caddy => vec![caddy(wanted, &holes)],
+        Proxy::Haproxy => haproxy(wanted, &holes),
+        Proxy::Traefik => traefik(wanted, &holes),
     })
+}
+
+fn caddy(wanted: &Wanted, holes: &Holes) -> File {
+    let template = include_str!("../../static/proxy/Caddyfile");
+    let template = with_plain(template, Proxy::Caddy, wanted);
+    let parts = [
+        ("apps", include_str!("../../static/proxy/Caddyfile_app")),
+        (
+            "redirects",
+            "http://{app} {\n    redir https://{app}{http.request.uri} 301\n}\n",
+        ),
+    ];
+    whole(wanted, "Caddyfile", &template, &parts, holes)
+}
+
+fn haproxy(wanted: &Wanted, holes: &Holes) -> Vec<File> {
+    let lua = fill(include_str!("../../static/proxy/auth_user.lua"), holes);
+    let template = include_str!("../../static/proxy/haproxy.cfg");
+    let template = with_plain(template, Proxy::Haproxy, wanted);
+    let parts = [
+        (
+            "hosts",
+            "    acl for_app req.fhdr(host),field(1,:),lower -m str {app}\n",
+        ),
+        (
+            "redirects",
+            "    http-request redirect prefix https://{app} code 301 if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
+        ),
+        (
+            "backends",
+            "    use_backend {app} if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
+        ),
+        ("apps", include_str!("../../static/proxy/haproxy_app.cfg")),
+    ];
+    vec![
+        File::new("auth_user.lua", "--", &lua),
+        whole(wanted, "haproxy.cfg", &template, &parts, holes),
+    ]
+}
+
+fn traefik(wanted: &Wanted, holes: &Holes) -> Vec<File> {
+    let fixed = fill(include_str!("../../static/proxy/traefik.yml"), holes);
+    let template = include_str!("../../static/proxy/traefik_dynamic.yml");
+    let router = include_str!("../../static/proxy/traefik_router.yml");
+    let service = include_str!("../../static/proxy/traefik_service.yml");
+    let parts = [("routers", router), ("services", service)];
+    vec![
+        File::new("traefik.yml", "#", &fixed),
+        whole(wanted, "dynamic.yml", template, &parts, holes),
+    ]
 }
 
 /// A file about all applications: its `{name}`s are filled by `parts`, once for each.
