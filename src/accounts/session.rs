@@ -9,11 +9,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
-use crate::accounts::{Account, names};
-use crate::clock::Timestamp;
+use crate::accounts::{Account, Accounts, names};
+use crate::clock::{DRIFT, Timestamp};
 
 /// Most sessions of one account; the one unused longest makes room.
 pub const MAX_PER_ACCOUNT: usize = 50;
+
+/// How long a session may be on disk before the account that has earned it.
+const SETTLES: Duration = Duration::from_secs(60);
 
 /// How long sessions last.
 #[derive(Clone, Copy)]
@@ -187,6 +190,25 @@ impl Sessions {
             self.revision += 1;
         }
         ended
+    }
+
+    /// Ends sessions made while the clock was wrong: they would not end when they should.
+    pub fn drop_from_the_future(&mut self, now: Timestamp) {
+        let latest = now.plus(DRIFT);
+        self.retain(|session| session.created <= latest && session.last_seen() <= latest);
+    }
+
+    /// Ends sessions that are over, those of accounts that are gone, and those begun under another
+    /// password than the present one, which another process may be just saving if they are young.
+    pub fn prune(&mut self, accounts: &Accounts, limits: Limits, now: Timestamp) {
+        self.retain(|session| {
+            let account = accounts.find(&session.username);
+            let young = now.since(session.created) < SETTLES;
+            // Generations only grow, so this one is not just being saved.
+            let is_over = |account: &Account| session.basis.generation < account.generation;
+            let may_be = |account| session.is_of(account) || (young && !is_over(account));
+            !session.is_over(limits, now) && account.is_some_and(|account| may_be(account))
+        });
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {

@@ -4,10 +4,9 @@
 //! Whether a user exists, and what disk and mail server do, must show neither in an answer nor in
 //! its time; so the asking and the doing are two threads.
 
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -20,12 +19,10 @@ use crate::origin::Origin;
 use crate::store::{Store, Told};
 
 mod limits;
+mod queue;
 
 use limits::{Counted, Limits};
-
-/// Most errands of a kind that wait: a burst of requests, no more than a disk works off in seconds.
-/// Those of one kind never keep the other out.
-const MAX_WAITING: usize = 128;
+use queue::{EndSignal, Queue};
 
 /// Members of it are told of what only the people who run the site can mend.
 const ADMINISTRATORS: &str = "admins";
@@ -182,82 +179,6 @@ impl Errands {
     /// Runs what waits and ends, for as long as `patience` at most; whether it has ended then.
     pub fn close(&self, patience: Duration) -> bool {
         self.queue.close(patience)
-    }
-}
-
-/// What waits to be done.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    errands: VecDeque<Errand>,
-    closed: bool,
-    ended: bool,
-}
-
-impl Queue {
-    fn add(&self, errand: Errand) {
-        let mut waiting = self.lock();
-        let alike = |other: &&Errand| other.is_notice() == errand.is_notice();
-        if waiting.closed || waiting.errands.iter().filter(alike).count() >= MAX_WAITING {
-            drop(waiting);
-            tracing::error!(
-                event = "mail",
-                result = "dropped",
-                "too many mails wait to be written"
-            );
-            return;
-        }
-        waiting.errands.push_back(errand);
-        drop(waiting);
-        self.changed.notify_all();
-    }
-
-    /// The next errand, if there is one within `patience`.
-    fn next(&self, patience: Duration) -> Option<Errand> {
-        let (mut waiting, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), patience, |waiting| {
-                waiting.errands.is_empty() && !waiting.closed
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        waiting.errands.pop_front()
-    }
-
-    /// Whether nothing waits and nothing more will.
-    fn is_over(&self) -> bool {
-        let waiting = self.lock();
-        waiting.closed && waiting.errands.is_empty()
-    }
-
-    fn close(&self, patience: Duration) -> bool {
-        let mut waiting = self.lock();
-        waiting.closed = true;
-        self.changed.notify_all();
-        let (waiting, _) = self
-            .changed
-            .wait_timeout_while(waiting, patience, |waiting| !waiting.ended)
-            .unwrap_or_else(PoisonError::into_inner);
-        waiting.ended
-    }
-
-    /// Each change is complete in itself, so a panic cannot leave one half done.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells that the thread has ended, also if it panicked.
-struct EndSignal(Arc<Queue>);
-
-impl Drop for EndSignal {
-    fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.changed.notify_all();
     }
 }
 

@@ -9,7 +9,7 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,8 @@ use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
 use crate::accounts::token::Digest;
 use crate::log;
-use crate::store::document::{Document, LOCK_PATIENCE, News, Published};
+use crate::store::asked::{Asked, Held, answer};
+use crate::store::document::{Document, News, Published};
 use crate::store::draft::{Base, Draft, Touched};
 use crate::store::error::NotSaved;
 use crate::store::lock::Lock;
@@ -66,58 +67,6 @@ pub(super) type Hear = Box<dyn FnMut(News<Accounts>) + Send>;
 enum Message {
     Change(Asked),
     Close,
-}
-
-/// A change that is asked for.
-struct Asked {
-    change: Box<dyn Change>,
-    /// Whether it is of sessions alone, so that the accounts may be in whatever state.
-    of_sessions: bool,
-    /// Until when it waits for other processes to let it be saved.
-    until: Instant,
-}
-
-/// A change on its way through the thread.
-trait Change: Send {
-    /// Makes it, again if what was made before could not be saved.
-    fn make(&mut self, draft: &mut Draft);
-
-    fn touched(&self) -> Touched;
-
-    fn answer(self: Box<Self>, saved: Result<(), NotSaved>);
-}
-
-struct Waiting<F, R> {
-    change: F,
-    result: Option<R>,
-    touched: Touched,
-    answer: SyncSender<Result<R, NotSaved>>,
-    panicked: NotSaved,
-}
-
-impl<R: Send, F: Fn(&mut Draft) -> R + Send> Change for Waiting<F, R> {
-    fn make(&mut self, draft: &mut Draft) {
-        let change = AssertUnwindSafe(|draft: &mut Draft| (self.change)(draft));
-        // One that panics has changed nothing and has no result.
-        let (result, touched) =
-            draft.note(|draft| panic::catch_unwind(AssertUnwindSafe(|| change(draft))));
-        (self.result, self.touched) = (result.ok(), touched);
-    }
-
-    fn touched(&self) -> Touched {
-        self.touched
-    }
-
-    fn answer(self: Box<Self>, saved: Result<(), NotSaved>) {
-        let Self {
-            result,
-            answer,
-            panicked,
-            ..
-        } = *self;
-        // Nobody may be waiting any more; the change is made all the same.
-        let _ = answer.send(saved.and_then(|()| result.ok_or(panicked)));
-    }
 }
 
 impl Files {
@@ -197,19 +146,7 @@ impl Files {
         change: impl Fn(&mut Draft) -> R + Send + 'static,
         of_sessions: bool,
     ) -> Receiver<Result<R, NotSaved>> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let change = Box::new(Waiting {
-            change,
-            result: None,
-            touched: Touched::default(),
-            answer,
-            panicked: self.panicked.clone(),
-        });
-        let asked = Asked {
-            change,
-            of_sessions,
-            until: Instant::now() + LOCK_PATIENCE,
-        };
+        let (asked, answered) = Asked::new(change, of_sessions, self.panicked.clone());
         // Of a thread that has ended, the answer is that there is none.
         let _ = self.queue.send(Message::Change(asked));
         answered
@@ -261,24 +198,6 @@ struct Locks {
     sessions: Option<Result<Lock, NotSaved>>,
 }
 
-/// A file that only one process saves at a time.
-#[derive(Clone, Copy, PartialEq)]
-enum Held {
-    Accounts,
-    Sessions,
-}
-
-impl Asked {
-    /// Whether it has to wait for this file, so far as is known before it is made, and after.
-    fn needs(&self, file: Held) -> bool {
-        let touched = self.change.touched();
-        match file {
-            Held::Accounts => !self.of_sessions,
-            Held::Sessions => self.of_sessions || touched.begins || touched.ends,
-        }
-    }
-}
-
 /// What is to be saved beside the changes.
 #[derive(Clone, Copy)]
 struct Chore {
@@ -312,12 +231,6 @@ impl Failed {
         match self {
             Self::Accounts(why) | Self::Sessions(why) | Self::Ends(why) => why,
         }
-    }
-}
-
-fn answer(batch: Vec<Asked>, saved: &Result<(), NotSaved>) {
-    for asked in batch {
-        asked.change.answer(saved.clone());
     }
 }
 

@@ -7,22 +7,21 @@
 //! somebody else changes the files: an editor, or another process like this one.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::accounts::edits::Edited;
 use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
-use crate::clock::{Clock, DRIFT, Timestamp};
+use crate::clock::{Clock, Timestamp};
 use crate::durable::directory_of;
 use crate::origin::Origin;
 
 mod access_toml;
+mod asked;
 mod document;
 mod draft;
 mod error;
@@ -38,15 +37,13 @@ mod tests;
 mod told;
 mod users_json;
 
-use document::{Content, Document, News};
+use document::{Document, News};
 use draft::Draft;
 use error::Damage;
 use files::{Chores, Files, Hear};
-use sessions_json::SessionsJson;
 #[cfg(test)]
 use tests::memory::Memory;
 use told::Listener;
-use users_json::UsersJson;
 
 pub use access_toml::Rules;
 pub use error::{NotSaved, OpenError, Unavailable};
@@ -104,15 +101,15 @@ impl Store {
         let known = accounts.published().get();
         let now = clock.now().timestamp();
         sessions.amend(|sessions| {
-            drop_from_the_future(sessions, now);
-            prune(sessions, &known, limits, now);
+            sessions.drop_from_the_future(now);
+            sessions.prune(&known, limits, now);
         });
         let listener = Arc::new(Listener::default());
         let hear = hear_accounts(&accounts, &listener);
         let chores = Chores {
             every: CHORES,
             prune: Box::new(move |sessions, accounts| {
-                prune(sessions, accounts, limits, clock.now().timestamp());
+                sessions.prune(accounts, limits, clock.now().timestamp());
             }),
         };
         let files = Files::start(accounts, sessions, chores, hear)
@@ -345,91 +342,4 @@ pub fn rewrite_users(text: &[u8]) -> Result<Vec<u8>, String> {
         .write(&accounts, &mut written)
         .map_err(|error| error.to_string())?;
     Ok(written)
-}
-
-impl Content for Accounts {
-    type Format = UsersJson;
-
-    type Edited = Edited;
-
-    const NAME: &'static str = "users file";
-
-    const REPLACED_WHEN_DAMAGED: bool = false;
-
-    fn parse(bytes: &[u8]) -> Result<(Self, UsersJson), Damage> {
-        users_json::parse(bytes)
-    }
-
-    fn oddities(format: &mut UsersJson) -> Vec<String> {
-        format.take_oddities()
-    }
-
-    fn settle(
-        &mut self,
-        format: &mut UsersJson,
-        before: Option<(&Self, Timestamp)>,
-    ) -> (Vec<Edited>, bool) {
-        let revision = Self::revision(self);
-        let unsealed = format.take_unsealed();
-        // Accounts that are not sealed are, with the next save.
-        let owes = !unsealed.is_empty();
-        let edited = Self::settle(self, unsealed, before);
-        (edited, owes || Self::revision(self) != revision)
-    }
-
-    fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
-        format.write(self, out)
-    }
-}
-
-impl Content for Sessions {
-    type Format = SessionsJson;
-
-    type Edited = ();
-
-    const NAME: &'static str = "sessions file";
-
-    const REPLACED_WHEN_DAMAGED: bool = true;
-
-    fn parse(bytes: &[u8]) -> Result<(Self, SessionsJson), Damage> {
-        sessions_json::parse(bytes)
-    }
-
-    fn write(&self, format: &mut SessionsJson, out: &mut dyn Write) -> io::Result<()> {
-        format.write(self, out)
-    }
-
-    /// The time of last use only ever grows, so the sum does with any of them.
-    fn touches(&self) -> u64 {
-        self.iter()
-            .fold(0, |sum, session| sum.wrapping_add(session.last_seen().0))
-    }
-
-    /// Keeps a use that was noted since the file was written.
-    fn inherit(&self, before: &Self) {
-        for session in before.iter() {
-            if let Some(read) = self.find(session.id) {
-                read.seen(session.last_seen());
-            }
-        }
-    }
-}
-
-/// Drops sessions made while the clock was wrong: they would not end when they should.
-fn drop_from_the_future(sessions: &mut Sessions, now: Timestamp) {
-    let latest = now.plus(DRIFT);
-    sessions.retain(|session| session.created <= latest && session.last_seen() <= latest);
-}
-
-/// Drops sessions that are over, those of accounts that are gone, and those begun under another
-/// password than the present one, which another process is perhaps just saving if they are young.
-fn prune(sessions: &mut Sessions, accounts: &Accounts, limits: Limits, now: Timestamp) {
-    sessions.retain(|session| {
-        let account = accounts.find(&session.username);
-        let young = now.since(session.created) < CHORES;
-        // Generations only grow: this one is none that is just being saved.
-        let is_over = |account: &Account| session.basis.generation < account.generation;
-        !session.is_over(limits, now)
-            && account.is_some_and(|account| session.is_of(account) || (young && !is_over(account)))
-    });
 }

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::accounts::session::{Session, Sessions};
+use crate::store::document::Content;
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
 
@@ -37,6 +38,39 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Sessions, SessionsJson), Damage> {
     };
     let (sessions, top) = json::parse(bytes, top)?;
     Ok((sessions.into_iter().collect(), SessionsJson(top)))
+}
+
+impl Content for Sessions {
+    type Format = SessionsJson;
+
+    type Edited = ();
+
+    const NAME: &'static str = "sessions file";
+
+    const REPLACED_WHEN_DAMAGED: bool = true;
+
+    fn parse(bytes: &[u8]) -> Result<(Self, SessionsJson), Damage> {
+        parse(bytes)
+    }
+
+    fn write(&self, format: &mut SessionsJson, out: &mut dyn Write) -> io::Result<()> {
+        format.write(self, out)
+    }
+
+    /// The time of last use only ever grows, so the sum does with any of them.
+    fn touches(&self) -> u64 {
+        self.iter()
+            .fold(0, |sum, session| sum.wrapping_add(session.last_seen().0))
+    }
+
+    /// Keeps a use that was noted since the file was written.
+    fn inherit(&self, before: &Self) {
+        for session in before.iter() {
+            if let Some(read) = self.find(session.id) {
+                read.seen(session.last_seen());
+            }
+        }
+    }
 }
 
 impl SessionsJson {

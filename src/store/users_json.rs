@@ -11,8 +11,10 @@ use std::sync::Arc;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::accounts::edits::{Seal, Unsealed};
+use crate::accounts::edits::{Edited, Seal, Unsealed};
 use crate::accounts::{Account, Accounts, Taken, names};
+use crate::clock::Timestamp;
+use crate::store::document::Content;
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
 use crate::store::near_misses::{self, Slip};
@@ -89,6 +91,41 @@ fn with_slip(mut damage: Damage, bytes: &[u8]) -> Damage {
         }
     }
     damage
+}
+
+impl Content for Accounts {
+    type Format = UsersJson;
+
+    type Edited = Edited;
+
+    const NAME: &'static str = "users file";
+
+    const REPLACED_WHEN_DAMAGED: bool = false;
+
+    fn parse(bytes: &[u8]) -> Result<(Self, UsersJson), Damage> {
+        parse(bytes)
+    }
+
+    fn oddities(format: &mut UsersJson) -> Vec<String> {
+        format.take_oddities()
+    }
+
+    fn settle(
+        &mut self,
+        format: &mut UsersJson,
+        before: Option<(&Self, Timestamp)>,
+    ) -> (Vec<Edited>, bool) {
+        let revision = Self::revision(self);
+        let unsealed = format.take_unsealed();
+        // Accounts that are not sealed are, with the next save.
+        let owes = !unsealed.is_empty();
+        let edited = Self::settle(self, unsealed, before);
+        (edited, owes || Self::revision(self) != revision)
+    }
+
+    fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
+        format.write(self, out)
+    }
 }
 
 impl UsersJson {

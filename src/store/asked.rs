@@ -1,0 +1,109 @@
+//! Changes on their way through the store's thread.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Instant;
+
+use crate::store::document::LOCK_PATIENCE;
+use crate::store::draft::{Draft, Touched};
+use crate::store::error::NotSaved;
+
+/// A change that is asked for.
+pub(super) struct Asked {
+    pub(super) change: Box<dyn Change>,
+    /// Whether it is of sessions alone, so that the accounts may be in whatever state.
+    of_sessions: bool,
+    /// Until when it waits for other processes to let it be saved.
+    pub(super) until: Instant,
+}
+
+/// A change on its way through the thread.
+pub(super) trait Change: Send {
+    /// Makes it, again if what was made before could not be saved.
+    fn make(&mut self, draft: &mut Draft);
+
+    fn touched(&self) -> Touched;
+
+    fn answer(self: Box<Self>, saved: Result<(), NotSaved>);
+}
+
+struct Waiting<F, R> {
+    change: F,
+    result: Option<R>,
+    touched: Touched,
+    answer: SyncSender<Result<R, NotSaved>>,
+    panicked: NotSaved,
+}
+
+impl<R: Send, F: Fn(&mut Draft) -> R + Send> Change for Waiting<F, R> {
+    fn make(&mut self, draft: &mut Draft) {
+        let change = &self.change;
+        // One that panics has changed nothing and has no result.
+        let (result, touched) =
+            draft.note(|draft| panic::catch_unwind(AssertUnwindSafe(|| change(draft))));
+        (self.result, self.touched) = (result.ok(), touched);
+    }
+
+    fn touched(&self) -> Touched {
+        self.touched
+    }
+
+    fn answer(self: Box<Self>, saved: Result<(), NotSaved>) {
+        let Self {
+            result,
+            answer,
+            panicked,
+            ..
+        } = *self;
+        // Nobody may be waiting any more; the change is made all the same.
+        let _ = answer.send(saved.and_then(|()| result.ok_or(panicked)));
+    }
+}
+
+/// A file that only one process saves at a time.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Held {
+    Accounts,
+    Sessions,
+}
+
+impl Asked {
+    /// A change, and where its result will be; nothing comes if nobody makes it. `panicked` is the
+    /// answer if it does.
+    pub(super) fn new<R: Send + 'static>(
+        change: impl Fn(&mut Draft) -> R + Send + 'static,
+        of_sessions: bool,
+        panicked: NotSaved,
+    ) -> (Self, Receiver<Result<R, NotSaved>>) {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let change = Box::new(Waiting {
+            change,
+            result: None,
+            touched: Touched::default(),
+            answer,
+            panicked,
+        });
+        let asked = Self {
+            change,
+            of_sessions,
+            until: Instant::now() + LOCK_PATIENCE,
+        };
+        (asked, answered)
+    }
+
+    /// Whether it has to wait for this file, so far as is known before it is made, and after.
+    pub(super) fn needs(&self, file: Held) -> bool {
+        let touched = self.change.touched();
+        match file {
+            Held::Accounts => !self.of_sessions,
+            Held::Sessions => self.of_sessions || touched.begins || touched.ends,
+        }
+    }
+}
+
+/// Answers changes that are saved, or could not be.
+pub(super) fn answer(batch: Vec<Asked>, saved: &Result<(), NotSaved>) {
+    for asked in batch {
+        asked.change.answer(saved.clone());
+    }
+}
