@@ -11,8 +11,8 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::store::document::{Content, Document, Published};
 use crate::store::error::{Damage, OpenError};
-use crate::store::files::LOOK;
 use crate::store::json;
+use crate::store::worker::LOOK;
 
 /// The rules about access, in the operator's file beside the accounts, and the thread that looks
 /// whether it has changed.

@@ -1,44 +1,20 @@
-//! The accounts and the sessions in their two files, and the one thread that saves them. What waits
-//! together is saved together.
-//!
-//! A change of both is saved in an order in which a kill at any moment leaves nobody in who should
-//! be out, and nothing spent on a session that there is not: sessions that begin, the account that
-//! earned them, sessions that end. Until the account is saved nobody has the cookie of the new one;
-//! after it, what rested on the account as it was counts no more, whatever the other file says.
+//! The accounts and the sessions in their two files, in the hands of one thread.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
 use crate::accounts::token::Digest;
-use crate::log;
-use crate::store::asked::{Asked, Held, answer};
-use crate::store::document::{Document, News, Published};
-use crate::store::draft::{Base, Draft, Touched};
+use crate::store::asked::Asked;
+use crate::store::document::{Document, Published};
+use crate::store::draft::Draft;
 use crate::store::error::NotSaved;
-use crate::store::lock::Lock;
-
-/// How often somebody else's change is looked for. One that is damaged has to be seen twice before
-/// it is logged, and that within a second.
-pub(super) const LOOK: Duration = Duration::from_millis(250);
-
-/// How long after a failed save what edits end is tried again.
-const OWED_RETRY: Duration = Duration::from_secs(1);
-
-/// Most news told between two looks at the file.
-const NEWS_AT_ONCE: usize = 32;
-
-/// How long one waits at once for other processes; what needs no turn is done in between.
-const TURN: Duration = Duration::from_millis(20);
-
-/// A save from which it pays to wait for more changes; measured with 32 writers.
-const LONG_SAVE: Duration = Duration::from_millis(10);
+use crate::store::worker::{Chores, Hear, Message, Worker};
 
 /// Both files, in the hands of their thread.
 pub(super) struct Files {
@@ -50,23 +26,6 @@ pub(super) struct Files {
     unreadable: Arc<AtomicBool>,
     closed: NotSaved,
     panicked: NotSaved,
-}
-
-/// What is done to the sessions from time to time and at the end.
-pub(super) struct Chores {
-    pub(super) every: Duration,
-    pub(super) prune: Box<Prune>,
-}
-
-/// Ends the sessions that are over or belong to nobody.
-pub(super) type Prune = dyn Fn(&mut Sessions, &Accounts) + Send;
-
-/// What hears the news of the accounts, on their thread: it must neither wait nor ask for a change.
-pub(super) type Hear = Box<dyn FnMut(News<Accounts>) + Send>;
-
-enum Message {
-    Change(Asked),
-    Close,
 }
 
 impl Files {
@@ -90,19 +49,7 @@ impl Files {
             closed: NotSaved::new(accounts.path(), &"the store is closed"),
             panicked: NotSaved::new(accounts.path(), &"the change panicked"),
         };
-        let worker = Worker {
-            accounts,
-            sessions,
-            aside: Vec::new(),
-            batch: 0,
-            save: Duration::ZERO,
-            // What the start has found to be over leaves the file now.
-            chores_at: Instant::now(),
-            chores,
-            owed_at: Instant::now(),
-            looks_at: Instant::now(),
-            hear,
-        };
+        let worker = Worker::new(accounts, sessions, chores, hear);
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
@@ -173,312 +120,12 @@ impl Drop for Files {
     }
 }
 
-struct Worker {
-    accounts: Document<Accounts>,
-    sessions: Document<Sessions>,
-    chores: Chores,
-    chores_at: Instant,
-    /// Changes that wait for other processes.
-    aside: Vec<Asked>,
-    /// How many changes the last save was for.
-    batch: usize,
-    /// How long it took.
-    save: Duration,
-    /// When what is owed to edits may be saved: after a failure not at once.
-    owed_at: Instant,
-    /// When to look at the files though changes keep coming.
-    looks_at: Instant,
-    hear: Hear,
-}
-
-/// What keeps other processes from saving, each taken when it is needed.
-#[derive(Default)]
-struct Locks {
-    accounts: Option<Result<Lock, NotSaved>>,
-    sessions: Option<Result<Lock, NotSaved>>,
-}
-
-/// What is to be saved beside the changes.
-#[derive(Clone, Copy)]
-struct Chore {
-    /// What edits in the accounts end.
-    owed: bool,
-    /// That sessions are over, and when they were last used.
-    prune: bool,
-}
-
-/// What of a batch could not be saved.
-enum Failed {
-    Accounts(NotSaved),
-    Sessions(NotSaved),
-    /// Sessions that were to end; the accounts are saved.
-    Ends(NotSaved),
-}
-
-impl Failed {
-    /// Whether a change that has touched this is not saved. A session that was to end because of
-    /// the account counts no more in any case.
-    fn concerns(&self, touched: Touched) -> bool {
-        let of_sessions_alone = touched.ends && !touched.accounts;
-        match self {
-            Self::Accounts(_) => touched.accounts,
-            Self::Sessions(_) => touched.begins || of_sessions_alone,
-            Self::Ends(_) => of_sessions_alone,
-        }
-    }
-
-    fn why(&self) -> &NotSaved {
-        match self {
-            Self::Accounts(why) | Self::Sessions(why) | Self::Ends(why) => why,
-        }
-    }
-}
-
-impl Worker {
-    /// Whether the last save went well, if there was one.
-    fn run(mut self, messages: &Receiver<Message>) -> bool {
-        let mut closing = false;
-        let mut saved = true;
-        while !closing || !self.aside.is_empty() {
-            let batch = self.gather(messages, &mut closing);
-            // Whatever went wrong there, the next change must find somebody at work. Nothing is
-            // published half done, so there is nothing to put right.
-            let round = panic::catch_unwind(AssertUnwindSafe(|| self.round(batch, closing)));
-            saved = round.unwrap_or_else(|_| {
-                tracing::error!(file = log::path(self.accounts.path()), "a save panicked");
-                false
-            });
-            self.tell();
-        }
-        saved
-    }
-
-    /// Takes all changes that wait; none, if for a while there are none.
-    ///
-    /// Those who were answered together come back one by one. Taking the first alone would let
-    /// the others wait for a whole save, so it waits for as many again, for a fraction of one.
-    /// That pays for large files only: being woken by each of them costs as much as a short save.
-    fn gather(&mut self, messages: &Receiver<Message>, closing: &mut bool) -> Vec<Asked> {
-        let mut batch = std::mem::take(&mut self.aside);
-        let due = !batch.is_empty() || Instant::now() >= self.chores_at;
-        let mut wait = if due { Duration::ZERO } else { LOOK };
-        let mut end = Instant::now() + wait;
-        while !*closing {
-            match messages.recv_timeout(wait) {
-                Ok(Message::Change(change)) => batch.push(change),
-                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => *closing = true,
-                Err(RecvTimeoutError::Timeout) => break,
-            }
-            if batch.len() == 1 {
-                let pays = self.save >= LONG_SAVE;
-                end = Instant::now() + if pays { self.save / 16 } else { Duration::ZERO };
-            }
-            wait = match batch.len() < self.batch {
-                true => end.saturating_duration_since(Instant::now()),
-                false => Duration::ZERO,
-            };
-        }
-        batch
-    }
-
-    /// Whether nothing is left to save.
-    fn round(&mut self, batch: Vec<Asked>, closing: bool) -> bool {
-        let due = closing || Instant::now() >= self.chores_at;
-        let prune = due && self.has_chores();
-        let idle = batch.is_empty() && !prune;
-        if idle || Instant::now() >= self.looks_at {
-            self.looks_at = Instant::now() + LOOK;
-            self.accounts.look();
-            self.sessions.look();
-        }
-        if idle {
-            // At the end there is nobody left to be told: the next start sees the edit again.
-            if closing || !self.accounts.is_owed() || Instant::now() < self.owed_at {
-                return true;
-            }
-        }
-        let start = Instant::now();
-        self.batch = batch.len();
-        let saved = self.make_and_save(batch, prune);
-        if !saved {
-            self.owed_at = Instant::now() + OWED_RETRY;
-        }
-        self.save = start.elapsed();
-        saved
-    }
-
-    /// Makes the changes one after another, saves them together and answers them. Those that cannot
-    /// be saved are refused, those that another process keeps from it are set aside, and the others
-    /// made again without them: one may have seen what another did before it. False if something
-    /// could not be saved.
-    fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool) -> bool {
-        let owed = self.accounts.is_owed();
-        let mut chore = Chore { owed, prune };
-        let mut locks = Locks::default();
-        let mut good = true;
-        loop {
-            if let Err(held) = self.lock(&batch, chore, &mut locks) {
-                (chore.owed, chore.prune) = (false, false);
-                batch = self.set_aside(batch, held);
-                continue;
-            }
-            // Perhaps only since what others saved was taken up.
-            chore.owed |= good && self.accounts.is_owed() && locks.accounts.is_some();
-            let draft = self.make(&mut batch, chore);
-            if draft.changes_sessions() && locks.sessions.is_none() {
-                // What they are is known when it is our turn.
-                continue;
-            }
-            let Err(failed) = self.save(draft, chore, &locks) else {
-                answer(batch, &Ok(()));
-                return good;
-            };
-            good = false;
-            (chore.owed, chore.prune) = (false, false);
-            let (refused, others) = batch
-                .into_iter()
-                .partition(|asked| failed.concerns(asked.change.touched()));
-            answer(refused, &Err(failed.why().clone()));
-            batch = others;
-            if matches!(failed, Failed::Ends(_)) {
-                answer(batch, &Ok(()));
-                return false;
-            }
-        }
-    }
-
-    /// Sets aside what waits for another process, and refuses what has waited for long enough. What
-    /// is left.
-    fn set_aside(&mut self, batch: Vec<Asked>, held: Held) -> Vec<Asked> {
-        let (mut waits, others): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|asked| asked.needs(held));
-        let now = Instant::now();
-        let over: Vec<_> = waits.extract_if(.., |asked| asked.until <= now).collect();
-        if waits.is_empty() {
-            // Or it would come to nobody, and be kept from others.
-            match held {
-                Held::Accounts => self.accounts.give_up(),
-                Held::Sessions => self.sessions.give_up(),
-            }
-        }
-        if !over.is_empty() {
-            let why = match held {
-                Held::Accounts => self.accounts.held(),
-                Held::Sessions => self.sessions.held(),
-            };
-            answer(over, &Err(why));
-        }
-        self.aside.extend(waits);
-        others
-    }
-
-    fn base(&self) -> Base {
-        Base {
-            accounts: self.accounts.published().get(),
-            sessions: self.sessions.published().get(),
-        }
-    }
-
-    fn make(&self, batch: &mut [Asked], chore: Chore) -> Draft {
-        let mut draft = Draft::of(self.base());
-        for asked in batch {
-            asked.change.make(&mut draft);
-        }
-        if chore.prune {
-            draft.end_with(&self.chores.prune);
-        }
-        draft
-    }
-
-    /// Takes the locks that are needed, and takes up what others saved before.
-    ///
-    /// # Errors
-    ///
-    /// Which file another process holds.
-    fn lock(&mut self, batch: &[Asked], chore: Chore, locks: &mut Locks) -> Result<(), Held> {
-        let needed = |file| batch.iter().any(|asked| asked.needs(file));
-        if (chore.owed || needed(Held::Accounts)) && locks.accounts.is_none() {
-            let lock = self.accounts.begin(TURN).transpose();
-            locks.accounts = Some(lock.ok_or(Held::Accounts)?);
-        }
-        if (chore.prune || needed(Held::Sessions)) && locks.sessions.is_none() {
-            let lock = self.sessions.begin(TURN).transpose();
-            locks.sessions = Some(lock.ok_or(Held::Sessions)?);
-        }
-        Ok(())
-    }
-
-    fn save(&mut self, draft: Draft, chore: Chore, locks: &Locks) -> Result<(), Failed> {
-        let touched = chore.prune && self.sessions.is_touched(&draft.sessions);
-        if !draft.changes_accounts() && !chore.owed {
-            let changed = draft.changes_sessions() || touched;
-            let saved = changed.then(|| self.save_sessions(draft.sessions, locks));
-            return saved.unwrap_or(Ok(())).map_err(Failed::Sessions);
-        }
-        let begun = draft.begun();
-        if let Some(begun) = &begun {
-            if let Some(Err(why)) = &locks.accounts {
-                return Err(Failed::Accounts(why.clone()));
-            }
-            let saved = self.save_sessions(Arc::clone(begun), locks);
-            saved.map_err(Failed::Sessions)?;
-        }
-        if let Err(why) = self.save_accounts(draft.accounts, locks) {
-            if begun.is_some() {
-                // If this cannot be saved either, nobody has the cookies.
-                let _ = self.save_sessions(draft.base.sessions, locks);
-            }
-            return Err(Failed::Accounts(why));
-        }
-        let ended = (draft.ends > 0 || touched).then(|| self.save_sessions(draft.sessions, locks));
-        ended.unwrap_or(Ok(())).map_err(Failed::Ends)
-    }
-
-    fn save_accounts(&mut self, accounts: Arc<Accounts>, locks: &Locks) -> Result<(), NotSaved> {
-        match &locks.accounts {
-            Some(Ok(lock)) => self.accounts.save(Arc::unwrap_or_clone(accounts), lock),
-            Some(Err(why)) => Err(why.clone()),
-            None => Ok(()),
-        }
-    }
-
-    fn save_sessions(&mut self, sessions: Arc<Sessions>, locks: &Locks) -> Result<(), NotSaved> {
-        match &locks.sessions {
-            Some(Ok(lock)) => self.sessions.save(Arc::unwrap_or_clone(sessions), lock),
-            Some(Err(why)) => Err(why.clone()),
-            None => Ok(()),
-        }
-    }
-
-    /// Tells the news, not too much at once: whoever hears it has a queue that ends somewhere.
-    fn tell(&mut self) {
-        while self.sessions.next_news().is_some() {}
-        for _ in 0..NEWS_AT_ONCE {
-            let Some(news) = self.accounts.next_news() else {
-                return;
-            };
-            if matches!(news, News::TakenUp) {
-                // Sessions that an edit has ended leave their file.
-                self.chores_at = Instant::now();
-            }
-            (self.hear)(news);
-        }
-    }
-
-    /// Whether the chores, which are due, would have anything to save; if not, no file is touched.
-    fn has_chores(&mut self) -> bool {
-        self.chores_at = Instant::now() + self.chores.every;
-        let mut draft = Draft::of(self.base());
-        draft.end_with(&self.chores.prune);
-        draft.changes_sessions() || self.sessions.is_touched(&draft.sessions)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
     use std::path::PathBuf;
+    use std::time::Instant;
 
     use tempfile::TempDir;
 

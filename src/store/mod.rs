@@ -36,14 +36,16 @@ mod sessions_json;
 mod tests;
 mod told;
 mod users_json;
+mod worker;
 
 use document::{Document, News};
 use draft::Draft;
 use error::Damage;
-use files::{Chores, Files, Hear};
+use files::Files;
 #[cfg(test)]
 use tests::memory::Memory;
 use told::Listener;
+use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
 pub use error::{NotSaved, OpenError, Unavailable};
