@@ -200,7 +200,8 @@ fn run(config: Config) -> Result<bool, Problem> {
         refuse,
         clock: Arc::clone(&clock),
     };
-    let front = Arc::new(Front::new(listener, parts));
+    let front = Front::new(listener, parts).map_err(Problem::no_threads)?;
+    let front = Arc::new(front);
     front.watch_certificate().map_err(Problem::no_threads)?;
     watch_signals(&front)?;
 

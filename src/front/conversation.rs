@@ -13,7 +13,7 @@ use crate::front::refusal::Refusal;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
-use crate::front::{Shared, address, threads};
+use crate::front::{Shared, address};
 use crate::http::Response;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
@@ -52,23 +52,26 @@ impl Default for Deadlines {
     }
 }
 
-/// After how long without a request a connection moves to another thread to rest. Longer, and a
-/// crowd that comes would hold the memory of many handshakes at once.
+/// After how long without a request a connection lets go of its thread. Longer, and a crowd that
+/// comes would hold the memory of many handshakes at once; shorter, and one that is used would
+/// change threads for each request.
 const RESTLESS: Duration = Duration::from_millis(200);
 
 /// Why a request did not arrive.
 enum Missing {
     /// The client has gone, is idle for too long, or had to make room.
     Ended,
-    /// None has begun for a moment.
-    Resting,
+    /// None has begun for a moment; one may until then.
+    Resting {
+        until: Instant,
+    },
     Refused(Refusal),
 }
 
 /// What becomes of a connection after a request.
 enum Turn {
     Stays,
-    Rests,
+    Rests { until: Instant },
     Over,
 }
 
@@ -87,12 +90,12 @@ struct Conversation {
     trusted: bool,
     /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
     astray: bool,
-    /// Whether the thread has nothing behind it, so that the connection can rest in it.
-    rested: bool,
+    /// Until when the next request may begin, while none has.
+    idle_until: Option<Instant>,
     reader: Reader,
 }
 
-/// Serves a connection until it ends, here or in threads that it moves to.
+/// Serves a connection until it ends, here and, after each rest, in another thread.
 pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
     let mut socket = Socket::new(stream);
     let trusted = address::is_trusted(peer, &shared.options.trusted_proxies);
@@ -108,7 +111,7 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
         peer,
         trusted,
         astray: false,
-        rested: false,
+        idle_until: None,
         reader: Reader::new(bounds),
     };
     let Some(tls) = &shared.tls else {
@@ -126,22 +129,25 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
 }
 
 impl Conversation {
-    /// A handshake and handlers use more stack than a connection that rests, and the allocator
-    /// keeps for this thread what they freed. Both would stay for as long as the connection does,
-    /// which most of the time is idle: so it rests in a thread that has done nothing yet.
+    /// Talks until there is nothing to say for a moment, then lets go of the thread. A handshake and
+    /// handlers have used its stack, and the allocator keeps for it what they freed: both would
+    /// stay for as long as the connection does, which most of the time is idle.
     fn hold(mut self, mut wire: Box<dyn Wire + Send>) {
         loop {
             match self.take_turn(&mut *wire) {
                 Turn::Stays => {}
                 Turn::Over => return,
-                Turn::Rests => break,
+                Turn::Rests { until } => return self.rest(wire, until),
             }
         }
-        self.rested = true;
-        let peer = self.peer;
-        if let Err(error) = threads::start(move || self.hold(wire)) {
-            // Where threads have run out, the accept loop says so and makes room.
-            tracing::debug!(%peer, %error, "no thread for a connection that rests");
+    }
+
+    fn rest(self, mut wire: Box<dyn Wire + Send>, until: Instant) {
+        let (shared, peer) = (Arc::clone(&self.shared), self.peer);
+        let stream = wire.socket().stream();
+        let wake = move || self.hold(wire);
+        if let Err(error) = shared.resting.keep(stream, until, wake) {
+            tracing::debug!(%peer, %error, "a connection cannot rest");
         }
     }
 
@@ -155,12 +161,11 @@ impl Conversation {
     fn serve(&mut self, wire: &mut dyn Wire) -> Turn {
         match self.receive(wire) {
             Ok(request) => {
-                self.rested = false;
                 if self.answer(wire, &request) {
                     return Turn::Stays;
                 }
             }
-            Err(Missing::Resting) => return Turn::Rests,
+            Err(Missing::Resting { until }) => return Turn::Rests { until },
             Err(Missing::Refused(refusal)) => {
                 let target = self.reader.target();
                 self.refuse(wire, refusal, target.as_deref());
@@ -209,27 +214,24 @@ impl Conversation {
         }
     }
 
-    /// Waits until a request begins.
+    /// Waits until a request begins, for a moment.
     fn await_request(&mut self, wire: &mut dyn Wire) -> Result<(), Missing> {
-        // Said once, or it would seem to be idle only since it moved.
-        if !self.rested && !self.seat.rest() {
-            return Err(Missing::Ended);
-        }
-        let idle = self.deadlines().idle;
-        let moves = !self.rested && idle > RESTLESS;
-        let end = match self.rested {
-            true => idle.saturating_sub(RESTLESS),
-            false => idle.min(RESTLESS),
+        let now = Instant::now();
+        let until = match self.idle_until {
+            // Awake again. It has been idle since before it rested.
+            Some(until) => until,
+            None if self.seat.rest() => now + self.deadlines().idle,
+            None => return Err(Missing::Ended),
         };
-        self.set_end(wire, end);
-        if self.rested {
-            // With next to nothing on the stack: the memory for reading is touched when it is used.
-            wire.socket().peek().map_err(|_| Missing::Ended)?;
-        }
+        self.idle_until = Some(until);
+        let moment = now + RESTLESS;
+        wire.socket().until(until.min(moment));
         self.read_more(wire).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut if moves => Missing::Resting,
+            ErrorKind::TimedOut if moment < until => Missing::Resting { until },
             _ => Missing::Ended,
-        })
+        })?;
+        self.idle_until = None;
+        Ok(())
     }
 
     /// Has a request answered. True if the connection stays open.
@@ -319,7 +321,7 @@ impl Conversation {
         self.astray = true;
         let request = match self.receive(wire) {
             Ok(request) => request,
-            Err(Missing::Ended | Missing::Resting) => return,
+            Err(Missing::Ended | Missing::Resting { .. }) => return,
             Err(Missing::Refused(refusal)) => return self.refuse(wire, refusal, None),
         };
         let accept = request.head.values("accept").next();
@@ -363,7 +365,6 @@ impl Conversation {
     }
 
     /// Reads once. An end of the stream is an error: it is never where a request may end.
-    #[inline(never)]
     fn read_more(&mut self, wire: &mut dyn Wire) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
         let count = loop {

@@ -1,4 +1,5 @@
-//! Bytes from strangers end here: the accept loop, the caps, and one thread for each connection.
+//! Bytes from strangers end here: the accept loop, the caps, and a thread for each connection that
+//! is not at rest.
 //!
 //! What leaves this room is a complete request in strict form with the address it came from. It
 //! knows no user and no page; the text of its refusals is made by a function it is given.
@@ -16,6 +17,7 @@ mod patience;
 mod refusal;
 pub mod relay;
 pub mod request;
+mod resting;
 mod room;
 mod socket;
 mod threads;
@@ -37,6 +39,7 @@ pub use crate::front::conversation::Deadlines;
 use crate::front::patience::Patience;
 pub use crate::front::refusal::Refusal;
 use crate::front::relay::Relay;
+use crate::front::resting::Resting;
 pub use crate::front::room::Room;
 use crate::front::threads::Threads;
 use crate::front::tls::Tls;
@@ -117,6 +120,7 @@ struct Shared {
     clock: Arc<Clock>,
     connections: Arc<Connections>,
     threads: Arc<Threads>,
+    resting: Arc<Resting>,
     patience: Patience,
 }
 
@@ -173,10 +177,14 @@ fn remedy(address: SocketAddr, error: &io::Error) -> String {
 }
 
 impl Front {
-    pub fn new(listener: TcpListener, parts: Parts) -> Self {
+    /// # Errors
+    ///
+    /// If the system has no thread to give, or no descriptors.
+    pub fn new(listener: TcpListener, parts: Parts) -> io::Result<Self> {
+        let threads = Arc::<Threads>::default();
         let most = parts.options.connections;
         let per_address = parts.options.connections_per_address;
-        Self {
+        Ok(Self {
             listener,
             shared: Arc::new(Shared {
                 options: parts.options,
@@ -186,11 +194,12 @@ impl Front {
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),
-                threads: Arc::default(),
+                resting: Resting::start(Arc::clone(&threads))?,
+                threads,
                 patience: Patience::new(Instant::now()),
             }),
             stop: Arc::default(),
-        }
+        })
     }
 
     /// Serves until [`Front::stop`] is called, then lets requests under way finish. False if some
@@ -199,7 +208,9 @@ impl Front {
         self.accept_until_stopped();
         let connections = &self.shared.connections;
         connections.stop();
-        connections.wait_until_empty(self.shared.options.grace)
+        let finished = connections.wait_until_empty(self.shared.options.grace);
+        self.shared.resting.stop();
+        finished
     }
 
     /// Starts the thread that takes up a new certificate. Nobody waits for it at the end, or for

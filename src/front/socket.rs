@@ -35,6 +35,11 @@ impl Socket {
         }
     }
 
+    /// The connection itself, which others may watch and shut down.
+    pub fn stream(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.stream)
+    }
+
     pub fn until(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }

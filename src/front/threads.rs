@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads for connections that are new.
+/// Threads for connections that are new, or have rested.
 #[derive(Default)]
 pub struct Threads {
     state: Mutex<State>,
@@ -78,12 +78,7 @@ impl Threads {
     }
 }
 
-/// Starts a thread for this alone.
-///
-/// # Errors
-///
-/// When the system has no thread to give.
-pub fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     memory::allow_thread(STACK)?;
     thread::Builder::new()
         .name("connection".to_owned())

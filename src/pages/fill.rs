@@ -1,4 +1,4 @@
-//! The one way from text to HTML: a template from `static/`, filled once and escaped.
+//! The one way from text to HTML: a template from `static/`, filled and escaped.
 //!
 //! A hole is `{name}`, lower-case letters and underscores. CSS and patterns keep their braces as
 //! long as they do not look like that. A value is never searched for holes.
@@ -23,16 +23,43 @@ enum Value<'a> {
 /// Holes and values must match; a debug build stops where they do not, and rendering every page
 /// in a test reaches every template. In a release a hole without a value stays empty.
 pub fn fill(template: &'static str, values: &Values<'_>) -> Html {
-    debug_assert_eq!(unmatched(template, values), Vec::<String>::new());
-    let mut out = String::with_capacity(template.len().saturating_mul(2));
-    for piece in pieces(template) {
+    fill_pieces(&pieces(template), values)
+}
+
+/// A template of which some holes are filled once, for what is the same in every page.
+pub struct Begun(Vec<Piece<'static>>);
+
+impl Begun {
+    /// Fills the holes that have a value; the others stay. Each value must have a hole.
+    pub fn with(template: &'static str, values: &Values<'_>) -> Self {
+        let mut begun: Vec<Piece<'static>> = Vec::new();
+        for piece in pieces(template) {
+            let filled = match &piece {
+                Piece::Hole(name) => values.html_of(name),
+                Piece::Literal(text) => Some(text.as_ref().into()),
+            };
+            match (filled, begun.last_mut()) {
+                (Some(text), Some(Piece::Literal(before))) => before.to_mut().push_str(&text),
+                (Some(text), _) => begun.push(Piece::Literal(text.into_owned().into())),
+                (None, _) => begun.push(piece),
+            }
+        }
+        Self(begun)
+    }
+
+    /// As [`fill`], for what is left of the template.
+    pub fn fill(&self, values: &Values<'_>) -> Html {
+        fill_pieces(&self.0, values)
+    }
+}
+
+fn fill_pieces(pieces: &[Piece<'_>], values: &Values<'_>) -> Html {
+    debug_assert_eq!(unmatched(pieces, values), Vec::<String>::new());
+    let mut out = String::new();
+    for piece in pieces {
         match piece {
             Piece::Literal(text) => out.push_str(text),
-            Piece::Hole(name) => match values.find(name) {
-                Some(Value::Text(text)) => out.push_str(&escape(text)),
-                Some(Value::Html(html)) => out.push_str(&html.0),
-                None => {}
-            },
+            Piece::Hole(name) => out.push_str(&values.html_of(name).unwrap_or_default()),
         }
     }
     Html(out)
@@ -92,6 +119,14 @@ impl<'a> Values<'a> {
         self
     }
 
+    /// What goes into this hole, as it stands in the page.
+    fn html_of(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.find(name).map(|value| match value {
+            Value::Text(text) => escape(text).into(),
+            Value::Html(html) => html.0.as_str().into(),
+        })
+    }
+
     fn find(&self, name: &str) -> Option<&Value<'a>> {
         self.0
             .iter()
@@ -101,7 +136,7 @@ impl<'a> Values<'a> {
 }
 
 enum Piece<'t> {
-    Literal(&'t str),
+    Literal(Cow<'t, str>),
     Hole(&'t str),
 }
 
@@ -112,18 +147,18 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
     while let Some((before, after)) = rest.split_once('{') {
         match after.split_once('}') {
             Some((name, further)) if is_name(name) => {
-                pieces.push(Piece::Literal(before));
+                pieces.push(Piece::Literal(before.into()));
                 pieces.push(Piece::Hole(name));
                 rest = further;
             }
             _ => {
-                pieces.push(Piece::Literal(before));
-                pieces.push(Piece::Literal("{"));
+                pieces.push(Piece::Literal(before.into()));
+                pieces.push(Piece::Literal("{".into()));
                 rest = after;
             }
         }
     }
-    pieces.push(Piece::Literal(rest));
+    pieces.push(Piece::Literal(rest.into()));
     pieces
 }
 
@@ -132,11 +167,11 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Holes that have no value, and values that have no hole or share one.
-fn unmatched(template: &str, values: &Values<'_>) -> Vec<String> {
-    let holes: Vec<&str> = pieces(template)
-        .into_iter()
+fn unmatched(pieces: &[Piece<'_>], values: &Values<'_>) -> Vec<String> {
+    let holes: Vec<&str> = pieces
+        .iter()
         .filter_map(|piece| match piece {
-            Piece::Hole(name) => Some(name),
+            Piece::Hole(name) => Some(*name),
             Piece::Literal(_) => None,
         })
         .collect();
@@ -193,6 +228,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_filled_first_is_not_filled_again_and_the_rest_is_filled_later() {
+        let first = Values::new().text("site", "<{page}>");
+        let begun = Begun::with("{page}, {site} {x {page}", &first);
+
+        for page in ["{site}", "&"] {
+            let html = begun.fill(&Values::new().text("page", page)).into_string();
+            let page = escape(page);
+            assert_eq!(html, format!("{page}, &lt;{{page}}&gt; {{x {page}"));
+        }
+    }
+
+    #[test]
     fn braces_that_are_no_hole_stay() {
         let html = fill("a { b: c } [0-9]{6} {} {A} { {x", &Values::new());
 
@@ -211,7 +258,7 @@ mod tests {
         let values = Values::new().text("b", "").text("c", "").text("c", "");
 
         assert_eq!(
-            unmatched("{a}{c}", &values),
+            unmatched(&pieces("{a}{c}"), &values),
             ["no value for {a}", "no hole for b", "no hole for c"]
         );
     }

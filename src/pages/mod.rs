@@ -27,7 +27,7 @@ mod tests;
 
 pub use self::account::{AccountForm, AccountView, BrowserView, SessionView};
 pub use self::agent::agent_label;
-use self::fill::{Values, fill};
+use self::fill::{Begun, Values, fill};
 pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
 
 /// The page that asks for the code as programs know it that were written for the original script:
@@ -37,6 +37,7 @@ pub const COMPAT_CODE: &str = include_str!("../../static/compat/secret_key.html"
 const STYLE: &str = include_str!("../../static/style.css");
 
 /// What the pages say about the site as a whole.
+#[derive(Clone)]
 pub struct Site {
     pub issuer: String,
     /// The operator's, as a `data:` address.
@@ -209,29 +210,42 @@ fn with_target(path: &str, name: &str, target: &str) -> String {
     format!("{path}{mark}{name}={target}")
 }
 
-/// The whole page as HTML.
-pub fn render(site: &Site, page: &Page) -> String {
-    let prefix = if refused(page) { "Error: " } else { "" };
-    let width = match page {
-        Page::Account(_) => "wide",
-        _ => "narrow",
-    };
-    let logo = site.logo.as_ref().map(|logo| {
-        let values = Values::new().text("logo", logo.as_str());
-        fill(include_str!("../../static/parts/logo.html"), &values)
-    });
-    let values = Values::new()
-        .text(
-            "title",
-            format!("{prefix}{} - {}", title(page), site.issuer),
-        )
-        .html("style", [fill(STYLE, &Values::new())])
-        .text("width", width)
-        .text("ring", ring(page))
-        .html("logo", logo)
-        .text("issuer", site.issuer.as_str())
-        .html("main", [body::main(site, page)]);
-    fill(include_str!("../../static/layout.html"), &values).into_string()
+/// Makes pages of one site. What all of them share is rendered once; the rest is for one visitor,
+/// down to the value that each form carries.
+pub struct Renderer {
+    site: Site,
+    layout: Begun,
+}
+
+impl Renderer {
+    pub fn new(site: Site) -> Self {
+        let logo = site.logo.as_ref().map(|logo| {
+            let values = Values::new().text("logo", logo.as_str());
+            fill(include_str!("../../static/parts/logo.html"), &values)
+        });
+        let values = Values::new()
+            .html("style", [fill(STYLE, &Values::new())])
+            .html("logo", logo)
+            .text("issuer", site.issuer.as_str());
+        let layout = Begun::with(include_str!("../../static/layout.html"), &values);
+        Self { site, layout }
+    }
+
+    /// The whole page as HTML.
+    pub fn render(&self, page: &Page) -> String {
+        let prefix = if refused(page) { "Error: " } else { "" };
+        let title = format!("{prefix}{} - {}", title(page), self.site.issuer);
+        let width = match page {
+            Page::Account(_) => "wide",
+            _ => "narrow",
+        };
+        let values = Values::new()
+            .text("title", title)
+            .text("width", width)
+            .text("ring", ring(page))
+            .html("main", [body::main(&self.site, page)]);
+        self.layout.fill(&values).into_string()
+    }
 }
 
 /// The stylesheet's hash as a `style-src` source expression, `sha256-…` without quotes.

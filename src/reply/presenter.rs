@@ -4,7 +4,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::http::{Request, Response, quality};
-use crate::pages::{self, Page, Site, Way};
+use crate::pages::{self, Page, Renderer, Site, Way};
 use crate::reply::{Identity, Outcome, Reply};
 
 /// Two years (Mozilla's server-side TLS guidelines, 5.7).
@@ -12,7 +12,7 @@ const STRICT_TRANSPORT_SECURITY: &str = "max-age=63072000";
 
 /// How this server answers.
 pub struct Presenter {
-    site: Site,
+    pages: Renderer,
     content_security_policy: String,
     /// Whether browsers are told to insist on TLS.
     hsts: Box<dyn Fn() -> bool + Send + Sync>,
@@ -40,7 +40,7 @@ impl Presenter {
             targets.unwrap_or_default()
         );
         Self {
-            site,
+            pages: Renderer::new(site),
             content_security_policy,
             hsts: Box::new(hsts),
             compat,
@@ -137,7 +137,7 @@ impl Presenter {
             onward: onward.unwrap_or_else(|| Way::new("/account", "Your account")),
             else_to: Some(Way::new("/login", "Log in")),
         });
-        pages::render(&self.site, &page)
+        self.pages.render(&page)
     }
 
     /// The fields every answer carries, and those of this one.

@@ -1,7 +1,7 @@
 //! What single pages say, offer and lead to.
 
-use super::super::{Page, Site, render};
-use super::samples::{account, problem, rendered, samples, site};
+use super::super::{Page, Site};
+use super::samples::{account, problem, render, rendered, samples, site};
 use super::tags::{attribute, inputs, tags};
 
 #[test]

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{COMPAT_CODE, Page, Site, compat_code, logo_url, render, style_hash};
-use super::samples::{problem, samples, site};
+use super::super::{COMPAT_CODE, Page, Site, compat_code, logo_url, style_hash};
+use super::samples::{problem, render, samples, site};
 use super::tags::{attribute, attribute_names, inputs, tags};
 
 const LARGEST: usize = 20 * 1024;

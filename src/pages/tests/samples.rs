@@ -1,8 +1,13 @@
 //! Every page in every form it has.
 
 use super::super::{
-    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, Site, Way, render,
+    AccountForm, AccountView, BrowserView, Page, Problem, Renderer, SessionView, Site, Way,
 };
+
+/// The page as the site shows it.
+pub fn render(site: &Site, page: &Page) -> String {
+    Renderer::new(site.clone()).render(page)
+}
 
 pub fn site() -> Site {
     Site {

@@ -3,8 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::super::render;
-use super::samples::{samples, site};
+use super::samples::{render, samples, site};
 
 const JUDGE: &str = "tests/pages/node_modules/.bin/html-validate";
 
