@@ -5,9 +5,9 @@ use crate::gate::Busy;
 use crate::pages::{Page, Problem, Way};
 use crate::store::{NotSaved, Unavailable};
 
-mod advice;
 mod outcome;
 mod presenter;
+mod table;
 
 pub use outcome::{Dialect, Outcome, SOON};
 pub use presenter::Presenter;
@@ -187,12 +187,12 @@ impl Refusal {
             Outcome::LoginRequired | Outcome::NoPendingLogin | Outcome::TwoSessions
         );
         if !elsewhere && self.0.page.is_none() {
-            let text = outcome.message().into_owned();
+            let row = outcome.row();
             self.0.page = Some(page(Problem {
-                field: outcome.field(),
+                field: row.field,
                 blames: true,
-                text,
-                advice: outcome.advice(),
+                text: row.sentence.into_owned(),
+                advice: row.advice.into_owned(),
             }));
         }
         self

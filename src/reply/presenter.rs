@@ -61,7 +61,7 @@ impl Presenter {
             Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => Form::Text,
             _ => wanted(accept),
         };
-        if self.compat && reply.outcome.known_to_the_script() {
+        if self.compat && reply.outcome.row().in_script {
             self.script(reply, form)
         } else {
             self.usual(reply, form)
@@ -135,7 +135,7 @@ impl Presenter {
         let page = reply.page.unwrap_or_else(|| Page::Message {
             title: outcome.title().to_owned(),
             text: outcome.message().into_owned(),
-            advice: outcome.advice(),
+            advice: outcome.row().advice.into_owned(),
             onward: onward.unwrap_or_else(|| Way::new("/account", "Your account")),
             else_to: Some(Way::new("/login", "Log in")),
         });
