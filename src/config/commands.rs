@@ -1,4 +1,4 @@
-//! What the program does beside serving.
+//! The commands and their flags: what the program does besides serving.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -58,18 +58,18 @@ fn port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| "not a port from 1 to 65535".to_owned())
 }
 
-/// An address to connect to: no port 0, which only who listens may name.
+/// An address to connect to: port 0 only makes sense for listening.
 fn reachable(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     port(&address.port().to_string()).map(|_| address)
 }
 
 impl Doctor {
-    /// Whom to examine; the files are still to be read.
+    /// The deployment to examine, without the files, which the caller reads.
     ///
     /// # Errors
     ///
-    /// The URL is not one of an application's, in one line.
+    /// Why the URL is not one of an application, in one line.
     pub fn patient(&self) -> Result<Patient, String> {
         if self.url.scheme() != "https" {
             return Err("the doctor looks at https only".to_owned());
@@ -135,7 +135,7 @@ enum Known {
     Traefik,
 }
 
-/// An application as it was named.
+/// An application as `--app` names it.
 #[derive(Clone)]
 struct App {
     host: String,
@@ -152,7 +152,7 @@ fn app(text: &str) -> Result<App, String> {
 }
 
 impl ProxyConfig {
-    /// What is to be printed; `ipv6` says whether this machine has it.
+    /// What to print; `ipv6` says whether this machine has IPv6.
     ///
     /// # Errors
     ///
@@ -176,6 +176,7 @@ impl ProxyConfig {
         })
     }
 
+    /// The proxy that the configuration is for.
     pub fn proxy(&self) -> Proxy {
         match self.proxy {
             Known::Nginx => Proxy::Nginx,
@@ -214,7 +215,8 @@ impl ProxyConfig {
         self.apps.iter().map(application).collect()
     }
 
-    /// The domain given, or the one directly above the first application, if it can be shared in.
+    /// The domain given, or the one directly above the first application, if a session can be
+    /// shared in it.
     fn domain(&self) -> Result<String, String> {
         if let Some(domain) = &self.cookie_domain {
             return Ok(domain.clone());
