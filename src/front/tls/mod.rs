@@ -1,5 +1,5 @@
-//! TLS: the only part of the server that uses rustls. The certificate is read, served, and read
-//! again when its files change; if the new one is bad, it is refused and the old one stays.
+//! TLS: the only part of `front` that uses rustls. The certificate is read, served, and read again
+//! when its files change; if the new one is bad, it is refused and the old one stays.
 
 mod made;
 mod pair;
