@@ -1,4 +1,4 @@
-//! The commands and their flags: what the program does besides serving.
+//! The commands and their flags: everything the program does besides serving.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -33,6 +33,7 @@ struct Second {
 }
 
 impl Patience {
+    /// Nobody has been refused yet; the first second begins at `now`.
     pub fn new(now: Instant) -> Self {
         Self {
             second: Mutex::new(Second {

@@ -5,6 +5,7 @@ use super::fill::{Html, Values, fill};
 use super::form::{fixed, link, notice};
 use super::{Page, Problem, Site, Way, account, qr, register_with_rd, with_rd};
 
+/// The main part of this page.
 pub fn main(site: &Site, page: &Page) -> Html {
     match page {
         Page::Account(view) => account::main(view),

@@ -96,6 +96,7 @@ impl FromIterator<Html> for Html {
 }
 
 impl<'a> Values<'a> {
+    /// No values yet.
     pub fn new() -> Self {
         Self(Vec::new())
     }

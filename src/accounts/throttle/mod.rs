@@ -51,7 +51,7 @@ pub enum Target {
 /// How good a claim somebody has to what is scarce; the smaller one is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Has passed both factors, here or in this browser before, or comes from where accounts log in.
+    /// Has passed both factors, now or in this browser before, or comes from where accounts log in.
     Known,
     /// Comes from an address with this many recent failures.
     Stranger { failures: usize },
