@@ -9,7 +9,7 @@
 //!
 //! - [`commands`], [`config`], [`proxy_config`], [`doctor`]: what the program was told, and what it
 //!   does besides serving. They never see an account.
-//! - [`front`], [`server`]: sockets, TLS, threads and deadlines. Bytes from strangers end here. Both
+//! - [`front`], [`server`]: sockets, TLS, threads and deadlines; bytes from strangers end here. Both
 //!   know no users and no pages.
 //! - [`handlers`], [`errands`], [`cookies`], [`redirect`]: every route, and what is done after its
 //!   answer. A handler parses, decides and responds; it knows no socket, file, lock, clock or
@@ -29,7 +29,7 @@
 //! read in one way only. It passes on the fields that the site reads, with the client's address,
 //! through a private tiny_http server, and `server` receives the request in the same thread. There
 //! `handlers` finds the route, which parses its form, asks the throttle in `accounts`, has a
-//! password checked at the `gate`, and gives `store` a change as one closure. `store` runs the closure and
+//! password checked at the `gate`, and gives `store` a change as one closure. `store` runs that and
 //! saves its result before the handler goes on. `reply` turns the outcome into a response, and the
 //! thread writes it to the client. Mail is left to `errands`, for which no answer waits.
 //!

@@ -54,7 +54,7 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
             Ok(_) => {
                 return Err(format!(
                     "{path:?} was changed, or is about applications that are not named here: nothing \
-                     was written. Name all applications in one call, each by its --app, or move the \
+                     was written. Name all applications in one call, each with its --app, or move the \
                      file away"
                 ));
             }

@@ -224,7 +224,7 @@ impl ProxyConfig {
         let first = self.apps.first().map_or("", |app| app.host.as_str());
         let above = first.split_once('.').map_or("", |(_, above)| above);
         domain(above).map_err(|why| {
-            format!("the domain above {first}, {above}, is {why}; give another by --cookie-domain")
+            format!("the domain above {first}, {above}, is {why}; give one with --cookie-domain")
         })
     }
 }

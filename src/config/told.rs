@@ -273,7 +273,7 @@ fn why(error: &clap::Error) -> String {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
             format!("not one of {}", valid.join(", "))
         }
-        _ => "not a value it takes".to_owned(),
+        _ => "not one of the allowed values".to_owned(),
     }
 }
 

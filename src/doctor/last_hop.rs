@@ -68,7 +68,7 @@ impl Visit {
             if self.ask("/", fields).is_ok_and(|answer| tunnels(&answer)) {
                 return fail(
                     UPGRADE,
-                    "a stranger gets through by it; ask auth_user about upgrades, too",
+                    "a stranger gets through with an upgrade; ask auth_user about upgrades too",
                 );
             }
         }
@@ -171,7 +171,7 @@ impl Visit {
         if answer.text.contains(&canary) {
             return fail(
                 CONNECTION,
-                "a visitor's reaches the application; set that field in the proxy",
+                "a visitor's Connection reaches the application; set that field in the proxy",
             );
         }
         if !gone.is_empty() {
@@ -179,7 +179,7 @@ impl Visit {
             return fail(
                 CONNECTION,
                 format!(
-                    "a visitor's takes {names} away; set that field in the proxy before anything reads it"
+                    "a visitor's Connection takes {names} away; set that field in the proxy before anything reads it"
                 ),
             );
         }
@@ -207,7 +207,7 @@ impl Visit {
         fail(
             NAMES,
             format!(
-                "{names} reaches the application, which may read it as Remote-User; take it away"
+                "{names} reaches the application, which may read it as Remote-User; remove it in the proxy"
             ),
         )
     }

@@ -44,7 +44,7 @@ impl Guest {
             return Err(NotIn::Declined);
         }
         let url = visit.login().ok_or_else(|| {
-            NotIn::Refused("where the login is cannot be seen; say it with --public-url".to_owned())
+            NotIn::Refused("cannot tell where the login is; say so with --public-url".to_owned())
         })?;
         let login = wire_to(&url, patient, trust)?;
         let password = ask(Question::Password)?;

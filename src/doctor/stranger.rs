@@ -75,7 +75,7 @@ impl Visit {
         match finding.verdict {
             Verdict::Pass if is_broken(&self.stranger) => skip(
                 finding.what,
-                format!("everybody is answered by {}", self.stranger.status),
+                format!("everybody is answered with {}", self.stranger.status),
             ),
             _ => finding,
         }
@@ -111,7 +111,7 @@ impl Visit {
         match answer.status {
             401 | 403 => return Ok(()),
             302 | 303 => {}
-            status => return Err(format!("is answered by {status}")),
+            status => return Err(format!("is answered with {status}")),
         }
         let to = self.led_to(target, answer);
         let to = to.ok_or("is redirected to nowhere")?;
@@ -187,7 +187,7 @@ impl Visit {
             fail(
                 what,
                 format!(
-                    "{} of a stranger changes the answer; {advice}",
+                    "{} from a stranger changes the answer; {advice}",
                     believed.join(", ")
                 ),
             )
@@ -198,7 +198,7 @@ impl Visit {
         self.changes_nothing(
             "a stranger cannot say who they are",
             &["Remote-User", "Remote_User", "X-Forwarded-User"],
-            "take it away before asking auth_user",
+            "remove it before asking auth_user",
         )
     }
 
@@ -206,7 +206,7 @@ impl Visit {
         self.changes_nothing(
             "a stranger cannot say what they ask for",
             &FORWARDING,
-            "set or take it away in the question to auth_user",
+            "set or remove it in the question to auth_user",
         )
     }
 
@@ -243,7 +243,7 @@ impl Visit {
             Some(target) => fail(
                 what,
                 format!(
-                    "GET {target} is served without a login; let nothing through that auth_user answers by 400 or 403"
+                    "GET {target} is served without a login; let nothing through that auth_user answers with 400 or 403"
                 ),
             ),
         }
@@ -281,7 +281,7 @@ impl Visit {
     pub(super) fn plain_http_leads_to_https(&self) -> Finding {
         let what = "plain http leads to https only";
         if self.wire.port() != 443 {
-            return skip(what, "looked at only where https is at port 443");
+            return skip(what, "checked only where https is on port 443");
         }
         match self.wire.ask_plainly(80) {
             Ok(answer) if answer.status < 300 => fail(what, "port 80 serves; redirect it to https"),

@@ -78,7 +78,7 @@ impl Visit {
         let advice = match self.ask("/", &[session(cookie)]) {
             Ok(answer) if self.lets_in(&answer) => None,
             Ok(answer) if is_broken(&answer) => Some(format!(
-                "GET / with its session is answered by {}; see whether the application runs, and \
+                "GET / with its session is answered with {}; see whether the application runs, and \
                  listens where the proxy looks for it, and auth_user where it asks",
                 answer.status
             )),
@@ -123,7 +123,7 @@ impl Visit {
             let names = leaked.join(", ");
             return fail(
                 IDENTITY_CHECK,
-                format!("{names} reaches it; take it away before the application"),
+                format!("{names} reaches the application; remove it in the proxy"),
             );
         }
         if all.iter().any(|heard| matches!(heard, Heard::ShutOut)) {

@@ -39,7 +39,7 @@ impl Trust {
             all.push(certificate?);
         }
         if named.is_some() && all.len() == before {
-            return Err(io::Error::other("there is none in the file of --ca"));
+            return Err(io::Error::other("the file of --ca holds no certificate"));
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(all.iter().cloned());

@@ -213,7 +213,7 @@ fn cannot_open(error: io::Error) -> StartError {
 }
 
 const UNIX_SOCKETS: &str =
-    "let it use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies";
+    "let this program use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies";
 
 /// As [`tiny_http::Server::from_listener`], which panics if it gets no thread; this gives an error.
 fn server_on(listener: UnixListener) -> io::Result<tiny_http::Server> {

@@ -69,7 +69,7 @@ impl Session {
             })
         });
         by_name.ok_or_else(|| {
-            format!("{}; to trust it, add its certificate to those of this machine, or name a file with it by SSL_CERT_FILE", told(&refused))
+            format!("{}; to trust it, add its certificate to those of this machine, or set SSL_CERT_FILE to a file with it", told(&refused))
         })
     }
 

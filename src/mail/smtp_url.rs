@@ -88,7 +88,7 @@ impl std::error::Error for SmtpUrlError {}
 fn host(url: &Url) -> Result<String, SmtpUrlError> {
     match url.host() {
         Some(Host::Domain(name)) if is_name(name) => Ok(name.to_ascii_lowercase()),
-        Some(Host::Domain(_)) => Err(SmtpUrlError("the host's name is not one")),
+        Some(Host::Domain(_)) => Err(SmtpUrlError("the host's name is not valid")),
         Some(Host::Ipv4(address)) => Ok(address.to_string()),
         Some(Host::Ipv6(address)) => Ok(address.to_string()),
         None => Err(SmtpUrlError("it names no host")),

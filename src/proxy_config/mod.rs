@@ -248,7 +248,7 @@ fn check(wanted: &Wanted) -> Result<(), String> {
     for (at, host) in hosts.clone().enumerate() {
         if host == login {
             return Err(format!(
-                "{host} is the login's: it and an application need two hosts"
+                "{host} is the login's: an application needs a host of its own"
             ));
         }
         if hosts.clone().take(at).any(|other| other == host) {
