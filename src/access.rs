@@ -1,6 +1,6 @@
 //! Who may enter which application: the rules of `access.toml`, pure.
 //!
-//! Without the file, everybody who is logged in may enter. With it, nobody may whom no rule lets
+//! Without the file, everybody who is logged in may enter. With it, only those may whom a rule lets
 //! in.
 
 use std::ops::Range;

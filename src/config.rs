@@ -64,7 +64,7 @@ struct Flags {
     #[arg(long, env = "AUTH_NO_TLS")]
     no_tls: bool,
 
-    /// How visitors reach it [default: https://localhost:PORT]
+    /// How visitors reach this server [default: https://localhost:PORT]
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 

@@ -47,7 +47,7 @@ impl Fields {
     }
 }
 
-/// Undoes the encoding of forms; none if the result is not UTF-8.
+/// Undoes the encoding of forms; `None` if the result is not UTF-8.
 fn decode(encoded: &[u8]) -> Option<Zeroizing<String>> {
     let spaced: Zeroizing<Vec<u8>> = Zeroizing::new(
         encoded

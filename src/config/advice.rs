@@ -80,7 +80,8 @@ fn unknown_outside(config: &Config, told: &Told) -> Option<String> {
     })
 }
 
-/// Browsers keep no cookie that asks for TLS where there is none, except on the machine itself.
+/// Browsers do not keep a cookie that asks for TLS from a site without TLS, except on the machine
+/// itself.
 fn clear_url(config: &Config, told: &Told) -> Option<String> {
     let url = config.public_url.as_ref()?;
     let local = match url.host()? {

@@ -31,7 +31,8 @@ pub struct Doctor {
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 
-    /// Certificates to trust beside those of this machine, PEM: of an authority, or the proxy's own
+    /// Certificates to trust besides those of this machine, PEM: of an authority, or the proxy's
+    /// own
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
@@ -48,7 +49,7 @@ pub struct Doctor {
     #[arg(long, value_name = "PORT", value_parser = port)]
     upstream_port: Option<u16>,
 
-    /// Where the host is, in place of what its name says
+    /// Where to connect, instead of where the host's name leads
     #[arg(long, value_name = "ADDR:PORT", value_parser = reachable)]
     connect: Option<SocketAddr>,
 }

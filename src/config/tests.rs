@@ -140,7 +140,7 @@ fn what_is_wrong_is_said_with_an_example_by_the_name_it_was_given() {
             read_with(&[&format!("{flag}={good}")], &[]).is_ok(),
             "{flag}"
         );
-        // An empty variable is none.
+        // An empty variable counts as not set.
         if !bad.is_empty() {
             let (what, hint) = wrong_with(&[], &[(variable, bad)]);
             assert!(what.contains(variable) && !what.contains("--"), "{what}");

@@ -8,7 +8,7 @@ use url::Url;
 use crate::doctor::wire::Answer;
 use crate::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
 
-/// Fields from which some proxy or application takes what was asked for, or by whom.
+/// Fields from which some proxy or application takes what was asked for, or who asked.
 pub(super) const FORWARDING: [&str; 12] = [
     "X-Forwarded-For",
     "X-Forwarded-Host",

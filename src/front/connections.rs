@@ -1,5 +1,5 @@
-//! Who is connected: the caps, who makes room when all places are taken, and how all connections
-//! end.
+//! The open connections: their caps, which of them makes room when all places are taken, and how
+//! they all end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::front::crowd::Crowd;
 use crate::origin::Origin;
 
-/// The open connections, bounded by their caps.
+/// The table of open connections, bounded by the caps.
 pub struct Connections {
     table: Mutex<Table>,
     /// Notified when a connection has ended.

@@ -16,7 +16,7 @@ const MOST_CONNECTIONS: usize = 1024;
 const DESCRIPTORS_PER_INNER: usize = 3;
 /// Standard streams, listener, signals, certificate, store, mail and log.
 const RESERVED: usize = 24;
-/// Address space of a server, in bytes: tiny_http starts it with several threads, of which one
+/// Address space of a server, in bytes: tiny_http starts it with several threads, one of which
 /// stays.
 const MEMORY_PER_INNER: u64 = 2 << 20;
 /// Bytes of address space below which no connection would be taken: the rest is kept for more

@@ -39,7 +39,7 @@ struct Waiting<T> {
     claim: Claim,
     origin: Origin,
     rounds: u32,
-    /// When it begins at the latest, whoever else comes.
+    /// The latest time at which it begins, even if others overtake it.
     until: Duration,
     what: T,
 }

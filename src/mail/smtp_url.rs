@@ -249,7 +249,8 @@ mod tests {
     }
 
     proptest! {
-        /// Even where a character of the password ends the part of the URL that it stands in.
+        /// This holds even where a character of the password ends the part of the URL that it
+        /// stands in.
         #[test]
         fn no_error_repeats_the_password(before in "[/?#@:%\\[ ]{0,3}", after in "[/?#@:%\\] ]{0,3}") {
             let text = format!("smtp://me:{before}hunter22{after}@mail.example.com:587?tls=none");

@@ -1,5 +1,5 @@
-//! Configurations for reverse proxies that let only those through to an application whom auth_user
-//! lets in: `static/proxy/` compiled in. Writes no file.
+//! Configurations for reverse proxies that let visitors through to an application only if auth_user
+//! does: `static/proxy/` compiled in. Writes no file.
 
 mod fields;
 mod mark;

@@ -1,5 +1,5 @@
-//! Paths as well-known servers, frameworks and file systems read them: wherever one of them finds a
-//! guarded path, the rules must have found it guarded.
+//! Paths as well-known servers, frameworks and file systems read them: if any of them finds a
+//! guarded path, the rules must find it guarded too.
 
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;

@@ -53,7 +53,8 @@ fn at_one_account_five_and_96_a_day_from_each_of_up_to_five_networks() {
         let [at_once, hour, day, two_days] = from(networks);
         assert_eq!(at_once, 5 * networks);
         assert_eq!(hour, 17 * networks);
-        // The waits under a quarter of an hour, of which eight more fit into the first day.
+        // The first waits are shorter than a quarter of an hour, so eight more attempts fit into
+        // the first day.
         assert_eq!(day, (5 + A_DAY + 8) * networks);
         assert_eq!(two_days - day, A_DAY * networks);
     }
