@@ -163,7 +163,7 @@ impl Rule {
         path::is_under(path, self.letters())
     }
 
-    /// Whether some application may find it there.
+    /// Whether some application may find the path there.
     fn may_cover(&self, readings: &[Reading]) -> bool {
         let covers = |guarded: &Guarded| readings.iter().any(|r| r.is_under(&guarded.segments));
         self.path.as_ref().is_none_or(covers)

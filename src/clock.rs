@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// One moment, on two clocks: what the wall says, and time that only ever runs forward.
+/// One moment, on two clocks: the system's, and one that only ever runs forward.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
     /// Seconds since 1970 as the system's clock shows them; jumps when that clock is set.

@@ -131,7 +131,7 @@ fn read_cookie(flag: &str, path: Option<&PathBuf>) -> Result<Option<String>, Mis
     }
 }
 
-/// A file of a line or a few certificates, if one was named by this flag.
+/// The text of a small file, if this flag names one.
 fn read_small(
     flag: &str,
     path: Option<&PathBuf>,

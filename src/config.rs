@@ -184,7 +184,7 @@ pub struct Config {
     pub cert: PathBuf,
     pub key: PathBuf,
     pub tls: bool,
-    /// None means `https://localhost:PORT`, once the port is known.
+    /// `None` means `https://localhost:PORT`, once the port is known.
     pub public_url: Option<Url>,
     pub cookie_domain: Option<String>,
     pub trusted_proxies: Vec<IpNet>,

@@ -120,7 +120,7 @@ impl Request {
 /// No `Debug`: it may hold recovery codes and cookies.
 pub struct Response {
     pub status: u16,
-    /// All fields but `Content-Length`, `Date` and `Connection`.
+    /// All fields except `Content-Length`, `Date` and `Connection`.
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }

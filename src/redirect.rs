@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(targets.allow("https://example.com/"), None);
     }
 
-    /// A browser writes three bytes for one that is not ASCII.
+    /// A browser writes three bytes for each that is not ASCII.
     #[test]
     fn what_grows_too_long_by_its_rebuilding_is_ignored() {
         let rd = |letters: usize| format!("/{}", "é".repeat(letters));

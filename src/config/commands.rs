@@ -36,8 +36,8 @@ pub struct Doctor {
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// A file with the session cookie's value of a test account that may enter [default: asks for
-    /// a name, a password and a code, if standard input is a terminal]
+    /// A file with the value of the session cookie of a test account that may enter [default: asks
+    /// for a name, a password and a code, if standard input is a terminal]
     #[arg(long, value_name = "FILE")]
     pub cookie_file: Option<PathBuf>,
 

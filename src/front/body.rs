@@ -10,7 +10,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 const MAX_CHUNKED: usize = 4 * MAX_BODY;
 /// Bytes of a line with a chunk's size and extensions.
 const MAX_SIZE_LINE: usize = 256;
-/// Digits of a chunk's size; as many as an honest 64-bit writer that pads could send.
+/// The most digits of a chunk's size: as many as an honest 64-bit writer that pads could send.
 const MAX_SIZE_DIGITS: usize = 16;
 
 /// A body being read. No `Debug`: it may hold a password.

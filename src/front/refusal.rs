@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     BodyTooLarge,
-    /// All inner connections stayed taken, or the answer took too long.
+    /// tiny_http did not take the request, or the visitor's network has too many under way.
     Busy,
     ExpectationFailed,
     HeadTooLarge,

@@ -56,7 +56,7 @@ impl Threads {
         })
     }
 
-    /// Waits for a job. None if there are enough threads, or none has come for a while.
+    /// Waits for a job. `None` if enough threads wait already, or no job has come for a while.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         if state.waiting >= MOST_WAITING {

@@ -42,7 +42,7 @@ struct Shared {
     state: Mutex<State>,
     /// For the thread: there is something to do.
     wake: Condvar,
-    /// For everybody else: a line is done with.
+    /// For everybody else: a line is written or lost.
     done: Condvar,
 }
 

@@ -75,7 +75,7 @@ impl Outbox {
         Ok(Self { dir, from, courier })
     }
 
-    /// Puts a mail on disk and returns where. It waits for the disk, never for a mail server.
+    /// Puts a mail on disk and returns its path. This waits for the disk, never for a mail server.
     ///
     /// # Errors
     ///

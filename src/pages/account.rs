@@ -32,7 +32,7 @@ pub struct AccountView {
 /// One session in the list.
 #[derive(Clone)]
 pub struct SessionView {
-    /// The value of the field `session` that ends it; not the secret in the cookie.
+    /// The value of the field `session` that ends this session; not the secret in the cookie.
     pub id: String,
     pub current: bool,
     pub created: u64,

@@ -469,7 +469,8 @@ mod tests {
             let redirect = format!("redirect prefix https://{host} code 301 if {{ req.fhdr(host)");
             assert_eq!(text.matches(&redirect).count(), 1, "{host}");
         }
-        // A list of names is taken apart by the one, and led to its first name by the other.
+        // If Host is a list of names, `req.hdr` takes it apart, and `redirect scheme` redirects to
+        // the first of them.
         assert!(!text.contains("req.hdr(host)"), "{text}");
         assert!(!text.contains("redirect scheme"), "{text}");
     }

@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Access, OPENING};
 
-/// The names that lead to what is served, written as the rules write them where the server takes
-/// two spellings for one.
+/// The names that lead to what is served, written as the rules write them where the server treats
+/// two spellings as one.
 type Decoder = fn(&str) -> Vec<String>;
 
 const DECODERS: [(&str, Decoder); 16] = [

@@ -354,7 +354,8 @@ fn letters_are_compared_without_case_and_composed() {
             "/\u{1f80}",
             &["/\u{1f88}", "/\u{1f00}\u{3b9}", "/\u{1f08}\u{399}"],
         ),
-        // The marks in an order of their own: only composed first is the second one no letter.
+        // The marks are in another order: only if they are composed first does U+0345 not become a
+        // letter.
         ("/\u{1fb4}", &["/\u{3b1}\u{345}\u{301}", "/\u{3ac}\u{3b9}"]),
     ] {
         let rules = format!(

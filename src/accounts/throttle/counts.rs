@@ -263,7 +263,7 @@ impl Weight for Hourly {
     }
 }
 
-/// Accounts that have logged in from somewhere within the hour.
+/// The accounts that have logged in from one network, or one /48, within the hour.
 #[derive(Default)]
 pub struct Members {
     logins: Vec<(Digest, Duration)>,

@@ -24,7 +24,8 @@ pub struct Limit {
     pub first: Duration,
 }
 
-/// Somebody who mistypes their password, and nobody who guesses it, does so less often.
+/// Somebody who mistypes their password fails less often than this, somebody who guesses it does
+/// not.
 pub const ACCOUNT_FROM_NETWORK: Limit = Limit::of(5, 1);
 
 /// More than five networks can add up to, so that nobody can make the owner wait from five.
@@ -60,7 +61,7 @@ pub const CODES: Limit = Limit::of(5, 1);
 pub const CODES_TOLD: u32 = 20;
 
 /// Wrong codes in a row after which no code is looked at from a browser the account does not know:
-/// at three valid codes in a million they would be one chance in three thousand.
+/// with three valid codes in a million, they give one chance in three thousand.
 pub const CODES_LAST: u32 = 100;
 
 /// Wrong passwords, or wrong codes, in a row from a browser that the account knows.

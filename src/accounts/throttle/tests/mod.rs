@@ -67,7 +67,7 @@ fn the_sixth_failure_in_a_row_from_a_network_waits_and_each_one_twice_as_long() 
     let seen = waits(&throttle, account("a"), HOME, 17);
     assert_eq!(seen[..5], [0; 5]);
     assert_eq!(seen[5..], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-    // And elsewhere the owner does not notice.
+    // From elsewhere, the owner notices nothing.
     assert_eq!(fail(&throttle, account("a"), address(9), 1000), Ok(()));
 }
 
