@@ -1,6 +1,7 @@
 //! Who may enter which application: the rules of `access.toml`, pure.
 //!
-//! Without the file everybody may who is logged in. With it nobody may whom no rule lets in.
+//! Without the file, everybody who is logged in may enter. With it, only those may whom a rule lets
+//! in.
 
 use std::ops::Range;
 
@@ -12,20 +13,20 @@ mod path;
 
 use self::path::Reading;
 
-/// What stands for everybody who is logged in.
+/// The group that stands for everybody who is logged in.
 const EVERYBODY: &str = "*";
 
-/// The rules, or that there are none.
+/// The rules, if there is a file with any.
 #[derive(Clone, Default)]
 pub struct Access {
     rules: Option<Vec<Rule>>,
 }
 
-/// Why a text holds no rules.
+/// Why a text cannot be read as rules.
 #[derive(Debug, PartialEq)]
 pub struct BadRules {
     pub reason: String,
-    /// Where in the text, in bytes.
+    /// Where in the text, in bytes from its start.
     pub at: Option<usize>,
 }
 
@@ -75,7 +76,7 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong. Of a text with a mistake no rule holds.
+    /// [`BadRules`] with the first mistake. A text with a mistake gives no rules at all.
     pub fn parse(text: &str) -> Result<Self, BadRules> {
         let file: File = toml::from_str(text).map_err(|error| BadRules {
             reason: error.message().to_owned(),
@@ -94,12 +95,13 @@ impl Access {
         Ok(Self { rules: Some(rules) })
     }
 
-    /// Whether an account of these groups may have the path at the host, which is in lower case and
-    /// without a final dot.
+    /// Whether an account in these groups may open the path at the host, which is given in lower
+    /// case and without a final dot.
     ///
-    /// Applications do not agree on what a path means: whether case counts, what is decoded how
-    /// often, whether `.json` belongs to a name. A rule that covers the path to the letter decides
-    /// unless a more specific one covers it for some application; all that may decide must agree.
+    /// Applications do not agree on what a path means: whether case matters, what is decoded how
+    /// often, whether `.json` belongs to a name. The most specific rule that covers the path to the
+    /// letter decides, together with every rule at least as specific under which some application
+    /// may find the path. All of them must let the account in.
     pub fn admits(&self, host: &str, path: &str, groups: &[String]) -> bool {
         let Some(rules) = &self.rules else {
             return true;
@@ -123,8 +125,8 @@ impl Access {
             .all(|rule| rule.lets_in(groups))
     }
 
-    /// Why a path can be read in more than one way, if that matters: where no rule names a path,
-    /// all of a host is one to us.
+    /// Why a path can be read in more than one way, if that matters. It does not where no rule for
+    /// the host names a path.
     pub fn two_readings(&self, host: &str, path: &str) -> Option<&'static str> {
         let rules = self.rules.as_deref().unwrap_or_default();
         let matters = rules
@@ -156,12 +158,12 @@ impl Rule {
         (self.host.rank(), depth)
     }
 
-    /// Whether every application finds the path under this rule's.
+    /// Whether every application finds the path at or under the rule's.
     fn surely_covers(&self, path: &str) -> bool {
         path::is_under(path, self.letters())
     }
 
-    /// Whether some application may find it there.
+    /// Whether some application may find the path there.
     fn may_cover(&self, readings: &[Reading]) -> bool {
         let covers = |guarded: &Guarded| readings.iter().any(|r| r.is_under(&guarded.segments));
         self.path.as_ref().is_none_or(covers)
@@ -184,7 +186,7 @@ impl Hosts {
         }
     }
 
-    /// Greater for what says more.
+    /// Greater for the more specific.
     fn rank(&self) -> (bool, usize) {
         match self {
             Self::One(_) => (true, 0),
@@ -226,7 +228,7 @@ fn read_host(written: Spanned<String>) -> Result<Hosts, BadRules> {
     }
 }
 
-/// A path that every application reads in the same way, but for case.
+/// A path that every application reads in the same way, apart from case.
 fn read_path(written: Spanned<String>) -> Result<Guarded, BadRules> {
     let text = written.get_ref().as_str();
     let wrong = || {
@@ -245,7 +247,7 @@ fn read_path(written: Spanned<String>) -> Result<Guarded, BadRules> {
         .to_owned();
     let depth = letters.split('/').skip(1).count();
     let readings = path::readings(&letters);
-    // What is still encoded after it was decoded means one thing here and another there.
+    // A path that is still encoded after decoding means different things to different applications.
     match readings.last() {
         Some(reading) if reading.depth() == depth && readings.len() <= 2 => Ok(Guarded {
             letters,

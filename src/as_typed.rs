@@ -1,8 +1,8 @@
-//! What people do not see they typed: blanks, marks and digits of other scripts, from keyboards,
-//! apps and clipboards. One function for each kind of value that can hold none of them; limits,
-//! and whether there is anything at all, are judged on what they give.
+//! Cleans up what people typed without noticing: blanks, marks and digits of other scripts, from
+//! keyboards, apps and clipboards. There is one function for each kind of value in which none of
+//! these can be meant; whether a value is missing or too long is judged on the result.
 //!
-//! Any other password is taken to the letter: whatever stands in it may have been meant.
+//! Any other password is taken as it is: everything in it may have been meant.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, WhiteSpace};
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -18,25 +18,26 @@ pub fn email(typed: &str) -> Zeroizing<String> {
     around(typed)
 }
 
-/// A password from a mail, which is copied with what stands around it.
+/// A password from a mail, which people copy with what stands around it.
 pub fn mailed_password(typed: &str) -> Zeroizing<String> {
     around(typed)
 }
 
-/// A code of an authenticator, or a recovery code in its place: in one piece, in lower case, its
-/// digits in ASCII.
+/// A code of an authenticator, or a recovery code instead: without blanks and dashes, in lower
+/// case, with ASCII digits.
 pub fn code(typed: &str) -> Zeroizing<String> {
     let kept = typed.chars().filter(|c| !is_unseen(*c) && !is_dash(*c));
     let read = kept.flat_map(|c| digit(c).unwrap_or(c).to_lowercase());
     Zeroizing::new(read.collect())
 }
 
-/// Without blanks and invisible marks at either end. Those within stay, and make another value.
+/// Removes blanks and invisible marks at both ends. Inside a value they stay, and make it a
+/// different one.
 fn around(typed: &str) -> Zeroizing<String> {
     Zeroizing::new(typed.trim_matches(is_unseen).to_owned())
 }
 
-/// Blanks, and what shows nothing. U+FFFC stands for an object that was copied along.
+/// Blanks, and characters that show nothing. U+FFFC stands for an object that was copied along.
 fn is_unseen(c: char) -> bool {
     CodePointSetData::new::<WhiteSpace>().contains(c)
         || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
@@ -49,8 +50,9 @@ fn is_dash(c: char) -> bool {
     category(c) == GeneralCategory::DashPunctuation || c == '\u{2212}'
 }
 
-/// The ASCII digit that a decimal digit of any script stands for. Those of a script are ten in a
-/// row, from zero to nine (The Unicode Standard, section 4.6), and where scripts adjoin, tens.
+/// The ASCII digit that a decimal digit of any script stands for. Each script has its ten in a row,
+/// from zero to nine (The Unicode Standard, section 4.6); where scripts adjoin, such rows follow
+/// each other.
 fn digit(c: char) -> Option<char> {
     if !is_decimal(u32::from(c)) {
         return None;
@@ -133,7 +135,7 @@ mod tests {
             *code(" ABCD\u{2010}efgh ijkl\u{2014}2345 "),
             "abcdefghijkl2345"
         );
-        // These are no decimal digits, and none of the marks that are read away.
+        // These are neither decimal digits nor marks that are removed.
         for typed in [
             "12345\u{b2}",
             "12345\u{2465}",

@@ -8,31 +8,33 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// One moment, on two clocks: what the wall says, and time that only ever runs forward.
+/// One moment, on two clocks: the system's, and one that only ever runs forward.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
-    /// Seconds since 1970 as the system's clock shows them; jumps when somebody sets it.
+    /// Seconds since 1970 as the system's clock shows them; jumps when that clock is set.
     pub wall: u64,
-    /// Time since 1970 that never runs backward: it passes on a clock nobody can set, and follows
-    /// the wall's when that is ahead, after a suspend or a late correction. Limits and waits are
-    /// counted on this one.
+    /// Time since 1970 that never runs backward: measured on a clock that nobody can set, and moved
+    /// forward when the system's clock is ahead, after a suspend or a late correction. Limits and
+    /// waits use this one.
     pub steady: Duration,
 }
 
-/// A steady clock that starts from the system's one.
+/// A steady clock that starts at the system's time.
 pub struct Clock {
     started: Instant,
     started_at: Duration,
-    /// Milliseconds the wall's clock has gained on the one nobody can set; only ever grows.
+    /// Milliseconds by which the system's clock has been ahead of the one nobody can set; only
+    /// grows.
     gained: AtomicU64,
 }
 
-/// How far apart two clocks may be that both are right: that of a program that has run for long,
-/// and that of one just started. A time in a file that is further ahead than this was written while
-/// the clock was wrong.
+/// How far apart two steady clocks may be without either being wrong: one of a process that has run
+/// for long, and one of a process just started. A time in a file that is further ahead than this
+/// was written while the clock was wrong.
 pub const DRIFT: Duration = Duration::from_secs(60);
 
 impl Clock {
+    /// A clock that agrees with the system's at this moment.
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -41,6 +43,7 @@ impl Clock {
         }
     }
 
+    /// The current moment on both clocks.
     pub fn now(&self) -> Moment {
         self.at(since_epoch(), self.started.elapsed())
     }
@@ -69,6 +72,7 @@ impl Moment {
 }
 
 impl Timestamp {
+    /// The moment `duration` later, in whole seconds.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
@@ -103,10 +107,11 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// A moment as the files keep it where fractions of a second count: RFC 3339 with as many digits as
-/// it has.
+/// needed.
 pub mod exact {
     use super::*;
 
+    /// Writes a time since 1970.
     pub fn serialize<S: Serializer>(moment: &Duration, to: S) -> Result<S::Ok, S::Error> {
         let nanoseconds = i128::try_from(moment.as_nanos()).ok();
         let text = nanoseconds
@@ -115,6 +120,7 @@ pub mod exact {
         to.serialize_str(text.as_deref().unwrap_or("9999-12-31T23:59:59Z"))
     }
 
+    /// Reads what [`serialize`] wrote, with any number of digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let moment = read(from)?;
         let seconds = u64::try_from(moment.unix_timestamp()).unwrap_or(0);
@@ -128,8 +134,8 @@ fn read<'de, D: Deserializer<'de>>(from: D) -> Result<OffsetDateTime, D::Error> 
         .map_err(|_| de::Error::custom("not a time such as 2026-11-22T12:00:00Z"))
 }
 
-/// The system's clock. Before 1970 it reads as 1970: there is no code, session or wait to compute
-/// from it.
+/// What the system's clock shows, as time since 1970. A clock set before 1970 reads as 1970: no
+/// code, session or wait can be computed from it.
 pub fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

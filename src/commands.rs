@@ -1,4 +1,4 @@
-//! What the program does beside serving: print a proxy's configuration, examine a deployment.
+//! What the program does besides serving: print a proxy's configuration, examine a deployment.
 
 mod configuration;
 
@@ -15,8 +15,8 @@ use crate::log::complain;
 use crate::proxy_config;
 use crate::terminal::{self, Echo};
 
-/// Does what does not serve. The exit code is 0 if all is well, 2 for a wrong call, which a file
-/// that cannot be read is too, and else 1.
+/// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
+/// that cannot be read, and 1 otherwise.
 pub fn carry_out(command: &Command) -> ExitCode {
     match command {
         Command::ProxyConfig(asked) => print_configuration(asked),
@@ -24,7 +24,7 @@ pub fn carry_out(command: &Command) -> ExitCode {
     }
 }
 
-/// A wrong call: what is wrong with it, and a right one.
+/// Complains about a wrong call and shows a right one.
 fn misused(why: &str, example: &str) -> ExitCode {
     complain(why, Some(example));
     ExitCode::from(2)
@@ -84,7 +84,7 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     };
     let mut out = io::stdout().lock();
     for finding in &findings {
-        // With nobody to read it, the exit status still counts.
+        // Even if nobody can read the report, the exit status counts.
         let _ = writeln!(out, "{finding}");
     }
     if findings.iter().any(|found| found.verdict == Verdict::Fail) {
@@ -94,7 +94,7 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     }
 }
 
-/// Asks at the terminal what the doctor logs in with.
+/// Asks at the terminal for what the doctor logs in with.
 fn ask(question: Question) -> io::Result<String> {
     match question {
         Question::Name => terminal::ask("Name:", Echo::Shown),
@@ -103,7 +103,7 @@ fn ask(question: Question) -> io::Result<String> {
     }
 }
 
-/// A file that the operator named, and that does not do.
+/// A file that the operator named but that cannot be used.
 struct Missing {
     what: String,
     hint: &'static str,
@@ -131,7 +131,7 @@ fn read_cookie(flag: &str, path: Option<&PathBuf>) -> Result<Option<String>, Mis
     }
 }
 
-/// A file of a line or a few certificates, if one was named by this flag.
+/// The text of a small file, if this flag names one.
 fn read_small(
     flag: &str,
     path: Option<&PathBuf>,

@@ -64,7 +64,7 @@ struct Flags {
     #[arg(long, env = "AUTH_NO_TLS")]
     no_tls: bool,
 
-    /// How visitors reach it [default: https://localhost:PORT]
+    /// How visitors reach this server [default: https://localhost:PORT]
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 
@@ -101,7 +101,7 @@ struct Flags {
     )]
     smtp_file: Option<PathBuf>,
 
-    // No doc comment, which would take the address for a tag.
+    // No doc comment: rustdoc would take the address for a tag.
     #[arg(
         long,
         help = "The sender of mails, or \"Name <address>\"",
@@ -184,7 +184,7 @@ pub struct Config {
     pub cert: PathBuf,
     pub key: PathBuf,
     pub tls: bool,
-    /// None means `https://localhost:PORT`, once the port is known.
+    /// `None` means `https://localhost:PORT`, once the port is known.
     pub public_url: Option<Url>,
     pub cookie_domain: Option<String>,
     pub trusted_proxies: Vec<IpNet>,
@@ -196,7 +196,7 @@ pub struct Config {
     pub registrations_per_hour: u32,
     pub compat: bool,
     pub log: Format,
-    /// What of this will not work as it stands, a line each.
+    /// Which settings will not work as they stand, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -213,7 +213,7 @@ pub enum Told {
 }
 
 impl Told {
-    /// Reads the command line, program name first, and the environment behind it.
+    /// Reads the command line, program name first, and the environment for what it does not set.
     ///
     /// # Errors
     ///
@@ -252,7 +252,7 @@ impl Config {
         if flags.no_tls && !listen.ip().to_canonical().is_loopback() && !proxied {
             return Err(in_the_clear(listen, told));
         }
-        // Not a parser of the library's, whose messages repeat the value: it may hold a password.
+        // Not parsed by the library, whose messages repeat the value: it may hold a password.
         let smtp = match (flags.smtp_file, flags.smtp) {
             (Some(path), _) => Some(Smtp::File(path)),
             (None, Some(url)) => {
@@ -309,16 +309,16 @@ fn in_the_clear(listen: SocketAddr, told: &told::Told) -> Refused {
     }
 }
 
-/// The name by which authenticator apps know a site that was given none: its host, made to obey
-/// the rule for names that are given.
+/// The name that authenticator apps show for a site that was given none: its host, changed to obey
+/// the rules for given names.
 pub fn default_issuer(host: &str) -> String {
     // An IPv6 address as people write it where colons mean something else.
     let label = host.trim_matches(['[', ']']).replace(':', "-");
     label.chars().take(MAX_ISSUER).collect()
 }
 
-/// The `AUTH_*` variables among these that mean nothing to the program: typing errors, mostly. One
-/// that is empty is as one that is not set.
+/// The `AUTH_*` variables among these that mean nothing to the program: typing errors, mostly. An
+/// empty variable counts as not set.
 pub fn unknown_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let command = Flags::command();
     let known: Vec<&OsStr> = command
@@ -363,11 +363,11 @@ fn domain(text: &str) -> Result<String, String> {
     }
 }
 
-/// Networks of one flag or variable.
+/// The networks in one flag or variable.
 #[derive(Clone)]
 struct Networks(Vec<IpNet>);
 
-/// Separated by commas, blanks or both; an end comma is none too many.
+/// Separated by commas, blanks or both; a comma at the end is allowed.
 fn networks(text: &str) -> Result<Networks, String> {
     text.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|network| !network.is_empty())

@@ -9,18 +9,20 @@ const LOGIN: &str = "__Host-login";
 /// A browser that has logged in before.
 const DEVICE: &str = "__Host-device";
 
-/// Seconds a browser is remembered, from its last login: 180 days, as the server does.
+/// Seconds for which a browser keeps this cookie after its last login: as long as the server
+/// remembers the browser.
 const DEVICE_AGE: u64 = devices::LIFETIME.as_secs();
 
 /// The cookies of this server.
 pub struct Cookies {
     session: &'static str,
-    /// Ends the session's cookie: the domain it is shared with, if any.
+    /// The end of the session's cookie: the attribute that names the domain it is shared in, if
+    /// any.
     domain: String,
 }
 
 impl Cookies {
-    /// With a domain the session is shared with its sub-domains, which the `__Host-` prefix does
+    /// With a domain, the session is shared with its sub-domains, which the `__Host-` prefix does
     /// not allow (RFC 6265bis, section 4.1.3).
     pub fn new(domain: Option<&str>) -> Self {
         match domain {
@@ -35,12 +37,12 @@ impl Cookies {
         }
     }
 
-    /// Every value of the session's cookie that came: other hosts of the domain can set more.
+    /// Every session cookie that came: other hosts of the domain can add their own.
     pub fn sessions<'a>(&self, request: &'a Request) -> impl Iterator<Item = &'a str> {
         request.cookies(self.session)
     }
 
-    /// The visitor's cookies without those of the session's name, as one field.
+    /// The visitor's cookies except those with the session's name, as the value of one field.
     pub fn others(&self, request: &Request) -> String {
         let fields = request.headers.iter().filter(|(name, _)| name == "cookie");
         let pairs = fields
@@ -53,24 +55,28 @@ impl Cookies {
         kept.join("; ")
     }
 
+    /// The cookie of the login that waits for its code.
     pub fn login<'a>(&self, request: &'a Request) -> Option<&'a str> {
         request.cookie(LOGIN)
     }
 
+    /// The cookie of a browser that has logged in before.
     pub fn device<'a>(&self, request: &'a Request) -> Option<&'a str> {
         request.cookie(DEVICE)
     }
 
+    /// The `Set-Cookie` that gives the browser a session.
     pub fn set_session(&self, value: &str) -> String {
         self.domain_wide(&set(self.session, value))
     }
 
+    /// The `Set-Cookie` that takes the session from the browser.
     pub fn end_session(&self) -> String {
         self.domain_wide(&end(self.session, "/"))
     }
 
-    /// Has the browser forget every cookie of the session's name that comes with a request for this
-    /// path, in whatever way it was set.
+    /// Each `Set-Cookie` it takes to make the browser forget every session cookie that it sends
+    /// with a request for this path, however those were set.
     pub fn forget_sessions(&self, path: &str) -> Vec<String> {
         if self.domain.is_empty() {
             return vec![end(self.session, "/")];
@@ -83,11 +89,12 @@ impl Cookies {
         paths.flat_map(both).collect()
     }
 
+    /// The `Set-Cookie` that begins a login.
     pub fn set_login(&self, value: &str) -> String {
         set(LOGIN, value)
     }
 
-    /// Keeps the cookie of a log-in that is done for one minute more.
+    /// The `Set-Cookie` that keeps the cookie of a finished login for one more minute.
     pub fn keep_login(&self, value: &str) -> String {
         format!("{}; Max-Age=60", set(LOGIN, value))
     }
@@ -97,7 +104,7 @@ impl Cookies {
         given(self.session, set)
     }
 
-    /// The log-in that an answer with these cookies gives the browser.
+    /// The login that an answer with these cookies gives the browser.
     pub fn given_login<'a>(&self, set: &'a [String]) -> Option<&'a str> {
         given(LOGIN, set)
     }
@@ -107,10 +114,12 @@ impl Cookies {
         set.contains(&self.end_session())
     }
 
+    /// The `Set-Cookie` that ends a login.
     pub fn end_login(&self) -> String {
         end(LOGIN, "/")
     }
 
+    /// The `Set-Cookie` by which a browser is known at its next login.
     pub fn set_device(&self, value: &str) -> String {
         format!("{}; Max-Age={DEVICE_AGE}", set(DEVICE, value))
     }
@@ -142,17 +151,17 @@ fn end(name: &str, path: &str) -> String {
     format!("{}; Max-Age=0", set_at(name, "", path))
 }
 
-/// How deep a planted cookie is looked for: an answer has room for so many.
+/// How many folders deep planted cookies are looked for: an answer has no room for more.
 const MAX_DEPTH: usize = 3;
 
-/// The paths whose cookies come with a request for this one (RFC 6265, section 5.1.4), the first
-/// ones of them.
+/// The paths whose cookies come with a request for this path (RFC 6265, section 5.1.4), down to
+/// [`MAX_DEPTH`].
 fn covering(path: &str) -> Vec<String> {
     let mut found = vec!["/".to_owned()];
     let ends = path.match_indices('/').map(|(at, _)| at).skip(1);
     for end in ends.chain([path.len()]).take(MAX_DEPTH) {
         let folder = &path[..end];
-        // What would end the attribute cannot be named in it.
+        // A path that would end the attribute cannot be named in it.
         let plain = folder
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b';');

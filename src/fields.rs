@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
-/// Most fields of a form: ten times what any of ours has.
+/// The most fields a form may have: ten times as many as any of ours.
 pub const MAX_FIELDS: usize = 100;
 
 /// The fields as they came. No `Debug`: they hold passwords.
@@ -21,11 +21,11 @@ struct Field {
 pub struct TooMany;
 
 impl Fields {
-    /// Reads what a form sends. A field whose name is not UTF-8 has no name anybody asks for.
+    /// Reads what a form sends. A field whose name is not UTF-8 is dropped: nobody asks for it.
     ///
     /// # Errors
     ///
-    /// If there are too many, empty ones counted; then nothing is decoded.
+    /// [`TooMany`], empty fields included in the count; then nothing is decoded.
     pub fn parse(encoded: &[u8]) -> Result<Self, TooMany> {
         let pairs = || encoded.split(|byte| *byte == b'&');
         if pairs().nth(MAX_FIELDS).is_some() {
@@ -40,14 +40,14 @@ impl Fields {
         Ok(Self(pairs().filter_map(field).collect()))
     }
 
-    /// The values of a field, each none if it is not UTF-8.
+    /// The values of a field; `None` for each that is not UTF-8.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
         let named = self.0.iter().filter(move |field| *field.name == name);
         named.map(|field| field.value.as_ref().map(|value| value.as_str()))
     }
 }
 
-/// Undoes the encoding of forms; none if the result is not UTF-8.
+/// Undoes the encoding of forms; `None` if the result is not UTF-8.
 fn decode(encoded: &[u8]) -> Option<Zeroizing<String>> {
     let spaced: Zeroizing<Vec<u8>> = Zeroizing::new(
         encoded
@@ -55,7 +55,8 @@ fn decode(encoded: &[u8]) -> Option<Zeroizing<String>> {
             .map(|byte| if *byte == b'+' { b' ' } else { *byte })
             .collect(),
     );
-    // With all its room from the start: a part that is left behind by growing is not wiped.
+    // Given all its room from the start: a buffer that grows leaves a copy behind that is not
+    // wiped.
     let mut bytes = Vec::with_capacity(encoded.len());
     bytes.extend(percent_decode(&spaced));
     String::from_utf8(bytes).ok().map(Zeroizing::new)

@@ -10,9 +10,9 @@ use crate::http::Request;
 pub enum FormError {
     /// The field, and what is wrong with it.
     Field(&'static str, &'static str),
-    /// The field, and how long it may be: so many, and of what.
+    /// The field, the greatest length it may have, and the unit of that.
     TooLong(&'static str, usize, &'static str),
-    /// It has more fields than this.
+    /// The form has more fields than this.
     TooManyFields(usize),
     /// The body is not a form.
     UnsupportedType,
@@ -35,8 +35,7 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     ///
-    /// If the body says it is something else, or says nothing although there is one, or has too
-    /// many fields.
+    /// If the body is of another type, or is there but has no type, or has too many fields.
     pub fn of_body(request: &'a Request) -> Result<Self, FormError> {
         match request.header("content-type") {
             Some(value) if is_form(value) => {}
@@ -50,7 +49,7 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// The fields of a request's query; none if there are too many.
+    /// The fields of a request's query; if there are too many, it counts as empty.
     pub fn of_query(request: &'a Request) -> Self {
         let fields = Fields::parse(request.query.as_bytes());
         Self {
@@ -58,7 +57,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// A field that must be there once, with something in it, in at most `max` characters.
+    /// A field that must be there exactly once, not empty, with at most `max` characters.
     ///
     /// # Errors
     ///
@@ -67,7 +66,8 @@ impl<'a> Form<'a> {
         self.required_as(name, to_the_letter, max)
     }
 
-    /// As [`Form::required`], of what `read` makes of it (see [`as_typed`](crate::as_typed)).
+    /// As [`Form::required`], judged on what `read` makes of the value (see
+    /// [`as_typed`](crate::as_typed)).
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl<'a> Form<'a> {
             .ok_or(FormError::Field(name, "is missing"))
     }
 
-    /// A field that may be there once, in at most `max` characters.
+    /// A field that may be missing, but not repeated, with at most `max` characters.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl<'a> Form<'a> {
         self.optional_as(name, to_the_letter, max)
     }
 
-    /// As [`Form::optional`], of what `read` makes of it.
+    /// As [`Form::optional`], judged on what `read` makes of the value.
     ///
     /// # Errors
     ///

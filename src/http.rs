@@ -12,11 +12,12 @@ use time::macros::format_description;
 use crate::clock::Moment;
 use crate::fields::{Fields, TooMany};
 
-/// The field in which `front` tells the rest who the client is. It is never passed on from one.
+/// The field in which `front` tells the rest of the program the client's address. Never passed on
+/// from a client.
 pub const CLIENT_ADDRESS: &str = "auth-user-client";
 
-/// The field in which `front` tells the rest why a question carries what only the proxy that asks
-/// may say. It is never passed on from anyone.
+/// The field in which `front` tells the rest of the program why a proxy's question carries a field
+/// that only the proxy itself may set. Never passed on from anyone.
 pub const FOREIGN_FIELD: &str = "auth-user-foreign";
 
 /// A request as `front` passed it on: its framing was checked and its size bounded there.
@@ -28,19 +29,20 @@ pub struct Request {
     pub path: String,
     /// The query as sent, without the `?`; empty if there is none.
     pub query: String,
-    /// Field names in lower case, in the order they came.
+    /// Names, in lower case, and values, in the order they came.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The body's fields, once somebody has asked for them.
+    /// The body's fields, decoded at the first use.
     pub fields: OnceLock<Result<Fields, TooMany>>,
     /// The client's address, seen through trusted proxies; an IPv4-mapped one as IPv4.
     pub client: IpAddr,
     pub received: Moment,
 }
 
-/// What the head of most responses fits in.
+/// Bytes that hold the head of most responses.
 const HEAD: usize = 1024;
 
+/// The methods that the site tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
@@ -62,7 +64,7 @@ impl Method {
 }
 
 impl Request {
-    /// The first field of that name, which is given in lower case. `_` is not `-`.
+    /// The first field of this name, given in lower case. `_` and `-` are different characters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -74,34 +76,35 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// If there are too many.
+    /// [`TooMany`].
     pub fn body_fields(&self) -> Result<&Fields, TooMany> {
         let fields = self.fields.get_or_init(|| Fields::parse(&self.body));
         fields.as_ref().map_err(|too_many| *too_many)
     }
 
-    /// Whether the client takes one of these media types or ranges, by name. One that says nothing
-    /// takes none.
+    /// Whether the client's `Accept` names one of these media types or ranges. A client that sends
+    /// none accepts none of them.
     pub fn accepts_any(&self, names: &[&str]) -> bool {
         let accept = self.header("accept").unwrap_or_default();
         names.iter().any(|name| quality(accept, name) > 0.0)
     }
 
-    /// The only field of that name; none if there are more.
+    /// The field of this name; `None` if it is missing or came more than once.
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(field, _)| field == name);
         let (_, value) = values.next()?;
         values.next().is_none().then_some(value)
     }
 
-    /// The cookie of that name; none if it came more than once, since one of them was planted.
+    /// The cookie of this name; `None` if it is missing or came more than once, since then one was
+    /// planted.
     pub fn cookie(&self, name: &'static str) -> Option<&str> {
         let mut values = self.cookies(name);
         let value = values.next()?;
         values.next().is_none().then_some(value)
     }
 
-    /// All cookies of that name, whoever set them.
+    /// All cookies of this name, whoever set them.
     pub fn cookies<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
@@ -115,20 +118,21 @@ impl Request {
 
 /// A response before it is framed: `front` adds what concerns the connection.
 ///
-/// No `Debug`: recovery codes and cookies leave in it.
+/// No `Debug`: it may hold recovery codes and cookies.
 pub struct Response {
     pub status: u16,
-    /// All fields but `Content-Length`, `Date` and `Connection`.
+    /// All fields except `Content-Length`, `Date` and `Connection`.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The response as HTTP/1.1, complete but for `Connection`. Without the body for HEAD, whose
-    /// `Content-Length` is that of the GET (RFC 9110, section 9.3.2).
+    /// The response as HTTP/1.1, complete except for `Connection`. `wall` is the time for `Date`,
+    /// in seconds since 1970. A response to HEAD has no body but the `Content-Length` of the GET
+    /// (RFC 9110, section 9.3.2).
     pub fn to_bytes(&self, wall: u64, with_body: bool) -> Vec<u8> {
         let body = if with_body { &self.body[..] } else { &[] };
-        // Room for the body too, or all would be copied once more to add it.
+        // Room for the body too, or adding it would copy everything once more.
         let mut head = String::with_capacity(HEAD + body.len());
         let _ = write!(head, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
@@ -146,7 +150,8 @@ impl Response {
     }
 }
 
-/// How much a client wants a media type or range that its `Accept` names; zero if it does not.
+/// The weight that an `Accept` field gives a media type or range (RFC 9110, section 12.4.2); zero
+/// if it does not name it.
 pub fn quality(accept: &str, name: &str) -> f32 {
     accept
         .split(',')
@@ -258,7 +263,8 @@ mod tests {
     }
 
     proptest! {
-        /// However the pairs are spread and whatever stands between them: once is found, twice not.
+        /// However the pairs are spread over fields and whatever separates them, a cookie that came
+        /// once is found and one that came twice is not.
         #[test]
         fn a_cookie_is_found_if_it_came_once(
             values in prop::collection::vec(

@@ -1,9 +1,8 @@
-//! The address space, for where it is limited (`ulimit -v`, RLIMIT_AS).
+//! The process's address space, where it is limited (`ulimit -v`, RLIMIT_AS).
 //!
-//! A thread that finds no room for its own signal stack ends the process: the standard library
-//! knows no way out. So threads are not started when room gets short, rather than when there is
-//! none. The same room is what larger allocations live on, which end the process as well if they
-//! fail.
+//! If a new thread finds no room for its signal stack, the standard library aborts the process. So
+//! no thread is started once room gets short, before it runs out. Large allocations need the same
+//! room, and abort the process too if they fail.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,14 +13,14 @@ use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Room that threads leave to everything else: a save, a certificate, requests of full size.
+/// Bytes that threads leave to everything else: a save, a certificate, requests of full size.
 const KEPT_FREE: u64 = 16 << 20;
 
 /// The C library's allocator keeps up to eight heaps for each core, of 64 MiB of address space
-/// each, though it uses a few percent of that. Its first one grows as needed.
+/// each, and uses a few percent of that. One heap is enough, since it grows as needed.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
-/// The threads of tiny_http ask for no size of stack, and would get 2 MiB each.
+/// tiny_http's threads do not ask for a stack size, and would get 2 MiB each.
 const SMALL_STACKS: (&str, &str) = ("RUST_MIN_STACK", "262144");
 
 /// The limit on this process's address space in bytes, if there is one.
@@ -29,19 +28,20 @@ pub fn limit() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// Bytes of address space that are left, if they are limited. What cannot be found out counts as
-/// none left.
+/// Bytes of address space that are left; `None` if there is no limit, 0 if the use cannot be found
+/// out.
 pub fn left() -> Option<u64> {
     let limit = limit()?;
     let used = used().unwrap_or(u64::MAX);
     Some(limit.saturating_sub(used))
 }
 
-/// Whether a thread with this much stack can be started with room to spare.
+/// Checks that a thread with `stack` bytes of stack can be started with room to spare. This costs a
+/// system call, and a few more where there is a limit.
 ///
 /// # Errors
 ///
-/// Says that it cannot. Asking costs a system call, and a few more where there is a limit.
+/// `OutOfMemory` if it cannot.
 pub fn allow_thread(stack: usize) -> io::Result<()> {
     let needed = KEPT_FREE.saturating_add(u64::try_from(stack).unwrap_or(u64::MAX));
     match left() {
@@ -53,9 +53,9 @@ pub fn allow_thread(stack: usize) -> io::Result<()> {
     }
 }
 
-/// Where the address space is limited, starts this program anew, in the same process, with an
-/// allocator and threads that reserve little of it. Both can be told by their environment only, and
-/// only before they start. Returns if there is no need, or no way.
+/// Where the address space is limited, executes this program again, in the same process, with an
+/// allocator and threads that reserve little of it: both take this setting from the environment,
+/// and only when they start. Returns if that is not needed or not possible.
 pub fn reserve_less(arguments: impl IntoIterator<Item = OsString>) {
     let told = env::var_os(ONE_HEAP.0).is_some();
     if told || limit().is_none() {
@@ -69,7 +69,7 @@ pub fn reserve_less(arguments: impl IntoIterator<Item = OsString>) {
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    // If this fails we go on as we are: with fewer connections than there could be.
+    // If this fails, the program goes on as it is, with room for fewer connections.
     let _ = again.args(arguments).envs([ONE_HEAP, SMALL_STACKS]).exec();
 }
 

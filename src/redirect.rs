@@ -1,4 +1,4 @@
-//! Where a visitor may be sent after logging in: the one judge of `rd`.
+//! Where a visitor may be sent after logging in. Nothing else judges `rd`.
 
 use percent_encoding::percent_decode_str;
 use url::{Position, Url, form_urlencoded};
@@ -6,7 +6,7 @@ use url::{Position, Url, form_urlencoded};
 /// Longest `rd`, in bytes.
 pub const MAX_LENGTH: usize = 2048;
 
-/// What stands in the place of an `rd` that is longer. No browser goes there.
+/// What replaces an `rd` that is longer than that. No browser goes there.
 pub const TOO_LONG: &str = "too-long:";
 
 /// The targets this site may send its visitors to.
@@ -16,6 +16,7 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// `cookie_domain` is the domain in which the session is shared, if it is.
     pub fn new(public_url: Url, cookie_domain: Option<String>) -> Self {
         Self {
             public_url,
@@ -23,9 +24,9 @@ impl Targets {
         }
     }
 
-    /// Reads `rd` as a browser would and rebuilds it from its parts: a path of our own, or an
-    /// https URL at the cookie domain or under it. Anything else is none, and so is one that grows
-    /// too long by its rebuilding: it comes back with the form, where it would be refused.
+    /// Reads `rd` as a browser would and rebuilds it from its parts: a path of this site, or an
+    /// https URL at or under the cookie domain. `None` for anything else, and for a target that
+    /// becomes too long when rebuilt: the form would send it back here only to be refused.
     pub fn allow(&self, rd: &str) -> Option<String> {
         if rd.is_empty() || rd.len() > MAX_LENGTH {
             return None;
@@ -43,7 +44,8 @@ impl Targets {
         if is_ours && is_logout(target.path()) {
             return None;
         }
-        // A backslash is left where it means nothing to the parser, but the next reader may differ.
+        // The parser keeps a backslash that means nothing to it, but it may mean something to the
+        // next reader.
         let path = target[Position::BeforePath..].replace('\\', "%5C");
         let port = target.port();
         if is_ours && target.scheme() == self.public_url.scheme() && port == self.public_url.port()
@@ -58,14 +60,14 @@ impl Targets {
         Some(format!("https://{host}{port}{path}"))
     }
 
-    /// Host and path of an allowed target that is not ours.
+    /// Host and path of an allowed target at another site; `None` for a path of this one.
     pub fn elsewhere(&self, allowed: &str) -> Option<(String, String)> {
         let target = Url::parse(allowed).ok()?;
         Some((target.host_str()?.to_owned(), target.path().to_owned()))
     }
 
-    /// Whether a session of ours reaches this host: our own, and those that share it. Ports do not
-    /// matter to cookies.
+    /// Whether a browser sends our session to this host: our own, or one that shares the session.
+    /// Ports do not matter to cookies.
     pub fn covers(&self, host: &str) -> bool {
         self.public_url.host_str() == Some(host) || self.is_in_domain(host)
     }
@@ -79,7 +81,8 @@ impl Targets {
     }
 }
 
-/// Whether a path ends the session that a login has just begun, for the most generous reader.
+/// Whether any reader, even the most lenient, could take a path for `/logout`, which would end the
+/// session that the login has just begun.
 fn is_logout(path: &str) -> bool {
     let mut text = path.to_owned();
     for _ in 0..MAX_DECODING {
@@ -108,7 +111,7 @@ fn is_logout(path: &str) -> bool {
 /// How often a path is decoded to see what is in it. Nobody encodes nine times by mistake.
 const MAX_DECODING: usize = 8;
 
-/// A target as the value of a field in a query.
+/// Encodes a target as a value in a query.
 pub fn encode(target: &str) -> String {
     form_urlencoded::byte_serialize(target.as_bytes()).collect()
 }
@@ -152,7 +155,7 @@ mod tests {
                 "https://xn--bcher-kva.example.com/%C3%BC?%C3%BC=%C3%BC#%C3%BC",
             ),
             ("https://ａｐｐ.example。com/", "https://app.example.com/"),
-            // What stands in the query is the application's affair, also if it looks like ours.
+            // The query is the application's affair, even if it looks like ours.
             (
                 "https://app.example.com/a?rd=https://evil.test/&x=%0d%0a",
                 "https://app.example.com/a?rd=https://evil.test/&x=%0d%0a",
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!(targets.allow("https://example.com/"), None);
     }
 
-    /// A browser writes three bytes for one that is not ASCII.
+    /// A browser writes three bytes for each that is not ASCII.
     #[test]
     fn what_grows_too_long_by_its_rebuilding_is_ignored() {
         let rd = |letters: usize| format!("/{}", "é".repeat(letters));

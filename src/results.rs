@@ -1,14 +1,14 @@
-//! Where those wait whose turn depends on what others' attempts come to.
+//! Where attempts wait whose turn depends on how other attempts turn out.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::gate::Busy;
 
-/// How long one waits at most: as long as others wait for their turn, and are hashed.
+/// The longest wait: enough for the other attempts to get their turn and be hashed.
 const LONGEST: Duration = Duration::from_secs(25);
 
-/// Those who wait, a bounded number.
+/// The attempts that wait, a bounded number.
 pub struct Results {
     state: Mutex<State>,
     arrived: Condvar,
@@ -22,6 +22,7 @@ struct State {
 }
 
 impl Results {
+    /// At most `max_waiting` attempts wait at once.
     pub fn new(max_waiting: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -30,17 +31,18 @@ impl Results {
         }
     }
 
-    /// Says that an attempt is decided.
+    /// Tells those who wait that another attempt has been decided.
     pub fn arrived(&self) {
         self.state().arrivals += 1;
         self.arrived.notify_all();
     }
 
-    /// Asks until there is an answer, and again whenever an attempt is decided.
+    /// Calls `ask` at once, and again whenever an attempt has been decided, until it gives an
+    /// answer.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if too many wait already, or it has lasted too long.
+    /// [`Busy`] if too many wait already, or the wait has lasted too long.
     pub fn wait_for<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Result<T, Busy> {
         let mut seen = self.state().arrivals;
         if let Some(answer) = ask() {
@@ -57,7 +59,7 @@ impl Results {
                 .arrived
                 .wait_timeout_while(self.state(), left, |state| state.arrivals == seen)
                 .unwrap_or_else(PoisonError::into_inner);
-            // Noted before asking: what arrives meanwhile must not be waited for.
+            // Noted before asking: a result that arrives during `ask` must not be missed.
             seen = state.arrivals;
             drop(state);
             if let Some(answer) = ask() {
@@ -66,7 +68,7 @@ impl Results {
         }
     }
 
-    /// One of the places of those who wait, until it is dropped.
+    /// Takes one of the places for those who wait, which is given back when dropped.
     fn take_place(&self) -> Result<Place<'_>, Busy> {
         let mut state = self.state();
         if state.waiting >= self.max_waiting {
@@ -76,7 +78,7 @@ impl Results {
         Ok(Place(self))
     }
 
-    /// A panic cannot happen while it is held.
+    /// Nothing can panic while this lock is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

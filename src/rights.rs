@@ -1,4 +1,4 @@
-//! Files and directories that are their owner's alone, and are found open to others.
+//! Closes files and directories that are for their owner alone but are found open to others.
 
 use std::fs::{File, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -12,7 +12,7 @@ pub fn are_open(metadata: &Metadata) -> bool {
 }
 
 /// Takes the rights of the group and of others away from an open file or directory, if they have
-/// any, and says so in the log. `path` is what the operator calls it.
+/// any, and says so in the log. `path` is its name in the log.
 pub fn close(file: &File, path: &Path) {
     let Ok(metadata) = file.metadata() else {
         return;

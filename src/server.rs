@@ -1,8 +1,8 @@
-//! Between tiny_http and the handlers: what it received becomes a request of ours, and what the
-//! handlers say becomes bytes, whatever they do.
+//! Between tiny_http and the handlers: turns what tiny_http received into a request, and what the
+//! handlers return into bytes, even if one of them panics.
 //!
-//! What tiny_http reads was composed by `front`: bounded, complete, and from nobody else. It is
-//! answered by the thread that received it, and not through tiny_http.
+//! What tiny_http reads was composed by `front` and nobody else, so it is bounded and complete. The
+//! thread that receives a request also answers it; the answer does not go through tiny_http.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -13,11 +13,12 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::http::{CLIENT_ADDRESS, Method, Request, Response};
 
-/// What the log shows of a path at most.
+/// How many characters of a path the log shows.
 const SHOWN_PATH: usize = 200;
 
 /// What answers requests.
 pub struct Site {
+    /// Answers a request; may panic.
     pub answer: Box<dyn Fn(&Request) -> Response + Send + Sync>,
     /// The answer to a request whose handling panicked.
     pub failed: Box<dyn Fn(&Request) -> Response + Send + Sync>,
@@ -26,7 +27,8 @@ pub struct Site {
 impl Site {
     /// The answer as it goes over the wire.
     ///
-    /// What the handlers guard with locks recovers from a panic by itself (no lock stays poisoned).
+    /// Going on after a panic is safe: what the handlers share is behind locks that recover from it
+    /// (no lock stays poisoned).
     pub fn answer(&self, request: &Request) -> Vec<u8> {
         let attempt = |answer: &dyn Fn(&Request) -> Response| {
             catch_unwind(AssertUnwindSafe(|| answer(request)))
@@ -52,13 +54,14 @@ fn shown(path: &str) -> String {
     path.chars().take(SHOWN_PATH).collect()
 }
 
-/// Receives a request from a server with one connection, to which it was just written whole. When
-/// this returns the connection is free for the next.
+/// Receives the request that was just written, whole, to the one connection of `server`. When this
+/// returns, the connection is free for the next one.
 ///
 /// # Errors
 ///
-/// If it does not arrive within `patience`, or is none that `front` composed, which cannot happen
-/// while the socket is private. Then nothing more can be received there.
+/// If no request arrives within `patience`, or one arrives that `front` did not compose, which
+/// cannot happen while the socket is private. After an error, nothing more can be received from
+/// this server.
 pub fn receive(
     server: &tiny_http::Server,
     patience: Duration,
@@ -67,7 +70,7 @@ pub fn receive(
     let raw = server.recv_timeout(patience)?;
     let mut raw = raw.ok_or(ErrorKind::TimedOut)?;
     let request = read(&mut raw, clock.now());
-    // Dropped as it is, tiny_http would answer in its own words.
+    // If the request were simply dropped, tiny_http would send an answer of its own.
     drop(raw.into_writer());
     request
 }

@@ -4,8 +4,8 @@ use std::io::{self, BufRead as _, Write as _};
 
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
-/// The text with everything escaped that a terminal would obey: control characters, and those that
-/// break or turn lines. For whatever comes from a site, a file or a name.
+/// Escapes everything that a terminal would obey: control characters, and characters that break
+/// lines or change their direction. For any text that comes from a site, a file or a name.
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -34,12 +34,12 @@ pub enum Echo {
     Hidden,
 }
 
-/// Asks on standard error, which is not the report, and reads one line of standard input. Empty at
-/// the end of the input.
+/// Asks on standard error, since standard output is for the report, and reads one line from
+/// standard input, without its line break. Empty at the end of the input.
 ///
 /// # Errors
 ///
-/// The terminal cannot be read, or cannot be told to hide what is typed.
+/// If the terminal cannot be read, or cannot be told to hide what is typed.
 pub fn ask(question: &str, echo: Echo) -> io::Result<String> {
     let mut err = io::stderr();
     write!(err, "{question} ")?;
@@ -55,7 +55,7 @@ pub fn ask(question: &str, echo: Echo) -> io::Result<String> {
     Ok(typed.strip_suffix('\r').unwrap_or(typed).to_owned())
 }
 
-/// A terminal that shows nothing of what is typed until this is dropped.
+/// While this lives, the terminal does not show what is typed.
 struct Hidden(Termios);
 
 impl Hidden {
@@ -63,7 +63,7 @@ impl Hidden {
         let before = termios::tcgetattr(io::stdin())?;
         let mut hiding = before.clone();
         hiding.local_modes.remove(LocalModes::ECHO);
-        // Not `Flush`: what was typed ahead is meant.
+        // Not `Flush`, which would discard what was typed ahead.
         termios::tcsetattr(io::stdin(), OptionalActions::Now, &hiding)?;
         Ok(Self(before))
     }
@@ -71,7 +71,7 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // If it fails the terminal is gone.
+        // If this fails, the terminal is gone.
         let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

@@ -1,10 +1,10 @@
-//! Certificates that an operator trusts by name: the very one a server shows, instead of one that
-//! signed it.
+//! Certificates that an operator trusts by name: the one that a server shows, not one that signed
+//! it.
 //!
-//! `openssl req -x509` makes a certificate for a server and says in it that it may sign others, and
-//! the server's name only where browsers no longer look. Libraries refuse such a one from a server
-//! even where it is on the list of trusted ones. Whoever put it on that list has said whom they
-//! trust.
+//! `openssl req -x509` marks a server's certificate as one that may sign others, and puts the
+//! server's name only where browsers no longer look. Libraries refuse such a certificate from a
+//! server, even if it is on the list of trusted ones. But the operator put it on that list because
+//! they trust this very server.
 
 use rustls::client;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -22,8 +22,8 @@ pub fn of_this_machine() -> Vec<Vec<u8>> {
 }
 
 /// Whether a server's certificate (DER) is itself among the trusted ones, and valid at `now`,
-/// seconds since 1970. Whether it [`is_for`] that server, and that the server has its key, are for
-/// others to check.
+/// seconds since 1970. It is up to the caller to check that it [`is_for`] that server, and that the
+/// server has its key.
 pub fn is_named<'a>(shown: &[u8], trusted: impl IntoIterator<Item = &'a [u8]>, now: u64) -> bool {
     let listed = trusted.into_iter().any(|listed| listed == shown);
     let seconds = i64::try_from(now).unwrap_or(i64::MAX);

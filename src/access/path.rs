@@ -1,8 +1,8 @@
 //! How applications may read a path, and which paths they read differently.
 //!
 //! What browsers ask for is plain: it is decoded once, and all that is left open is whether case
-//! counts and what the end of a name is. Whoever sends dots, slashes or parameters in disguise
-//! hopes for an application that undresses them; no rule could say what that one finds.
+//! matters and where a name ends. Whoever sends disguised dots, slashes or parameters hopes for an
+//! application that decodes them; no rule could say what that application finds.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -66,17 +66,17 @@ fn plain(decoded: &[u8]) -> Result<(), Why> {
     Ok(())
 }
 
-/// The bytes decoded once, also in the way of `%u0061` if asked to; none if there is nothing to
+/// The bytes decoded once, `%u0061` included if `unicode` is set; `None` if there is nothing to
 /// decode.
 ///
 /// # Errors
 ///
-/// What comes out that would have a meaning of its own in a path.
+/// If a decoded character would have a meaning of its own in a path.
 fn decode(bytes: &[u8], unicode: bool) -> Result<Option<Vec<u8>>, Why> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((&first, behind)) = rest.split_first() {
-        // Two digits are a byte of some text, four a character.
+        // Two digits stand for a byte, four for a character.
         let found = match behind {
             _ if first != b'%' => None,
             [b'u' | b'U', tail @ ..] if unicode => escaped(tail, 4),
@@ -105,7 +105,7 @@ fn decode(bytes: &[u8], unicode: bool) -> Result<Option<Vec<u8>>, Why> {
     Ok((decoded.len() < bytes.len()).then_some(decoded))
 }
 
-/// The number in the first `digits` hex digits, and what is behind them.
+/// The number in the first `digits` hex digits, and what follows them.
 fn escaped(text: &[u8], digits: usize) -> Option<(u32, &[u8])> {
     let (number, behind) = text.split_at_checked(digits)?;
     let all_hex = number.iter().all(u8::is_ascii_hexdigit);
@@ -113,12 +113,12 @@ fn escaped(text: &[u8], digits: usize) -> Option<(u32, &[u8])> {
     Some((u32::from_str_radix(number, 16).ok()?, behind))
 }
 
-/// The names that lead to a thing, as the most generous application compares them.
+/// The names in a path, in the form in which the most lenient application compares them.
 #[derive(Clone)]
 pub struct Reading(Vec<String>);
 
 /// What a path without two readings may still mean: as it is, decoded once, or more often. The last
-/// is what is left when nothing can be decoded any more.
+/// one has nothing left to decode.
 pub fn readings(path: &str) -> Vec<Reading> {
     let mut bytes = path.as_bytes().to_vec();
     let mut found = vec![Reading::of(path)];
@@ -127,7 +127,7 @@ pub fn readings(path: &str) -> Vec<Reading> {
             break;
         };
         let text = String::from_utf8_lossy(&decoded);
-        // Decoded too early, these end the path.
+        // Where they are decoded too early, these characters end the path.
         if let Some((path, _)) = text.split_once(['?', '#']) {
             found.push(Reading::of(path));
         }
@@ -148,9 +148,9 @@ impl Reading {
         self.0.len()
     }
 
-    /// Whether it is the thing that `other` leads to, or below it. The last name also stands for
-    /// itself with an ending, `admin.json`, and any for what file systems keep beside a file,
-    /// `admin::$DATA`.
+    /// Whether this leads to the same thing as `other`, or below it. The last name of `other` also
+    /// covers names with an ending, `admin.json`, and every name covers what file systems keep
+    /// beside a file, `admin::$DATA`.
     pub fn is_under(&self, other: &Self) -> bool {
         let last = other.0.len().saturating_sub(1);
         self.0.len() >= other.0.len()
@@ -170,8 +170,8 @@ impl Reading {
     }
 }
 
-/// Whether a path is `prefix` or below it, letter by letter but for the case of hex digits; never
-/// only begins with the same letters.
+/// Whether a path is `prefix` or below it, compared letter by letter except for the case of hex
+/// digits. `/administration` is not below `/admin`.
 pub fn is_under(path: &str, prefix: &str) -> bool {
     let same = path.len() >= prefix.len() && same_letters(&path.as_bytes()[..prefix.len()], prefix);
     same && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
@@ -190,7 +190,7 @@ fn same_letters(path: &[u8], prefix: &str) -> bool {
     })
 }
 
-/// A name without what does not count: the difference of case and of composition, blanks around it,
+/// A name without what does not matter: differences of case and of composition, blanks around it,
 /// and dots at its end, which some file systems drop.
 fn key(name: &str) -> String {
     let composed: String = name.nfc().collect();
@@ -201,7 +201,7 @@ fn key(name: &str) -> String {
     upper.flat_map(fold).nfc().collect()
 }
 
-/// The full case folding of an upper-case letter, which is its lower case but for these two.
+/// The full case folding of an upper-case letter, which is its lower case except for these two.
 fn fold(upper: char) -> impl Iterator<Item = char> {
     let (first, second) = match upper {
         // Its lower case would be an i with a dot on its dot.

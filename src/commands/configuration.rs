@@ -1,4 +1,5 @@
-//! Hands out a proxy's configuration: prints it, or writes it where nothing of others is lost.
+//! Prints a proxy's configuration, or writes it to files without overwriting anything that is not
+//! ours.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
@@ -13,7 +14,7 @@ use crate::proxy_config::{Application, File};
 ///
 /// # Errors
 ///
-/// It cannot be printed, in one line.
+/// Why it cannot be printed, in one line.
 pub fn print(files: &[File]) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let mut all = || -> io::Result<()> {
@@ -28,8 +29,8 @@ pub fn print(files: &[File]) -> Result<(), String> {
     all().map_err(|error| format!("cannot print the configuration: {error}"))
 }
 
-/// Writes a configuration about `applications`: all of it, or nothing if a file that is there is
-/// about others, or is not as this program wrote it.
+/// Writes a configuration about `applications`: all of it, or nothing if an existing file is about
+/// other applications or is not as this program wrote it.
 ///
 /// # Errors
 ///
@@ -47,13 +48,13 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
         match fs::read(&path) {
             Ok(old) if old == file.text.as_bytes() => {}
             Ok(old) if replaces(file, &old, applications) => {
-                // Where a link stands, what it leads to is replaced, not the link.
+                // What a link leads to is replaced, not the link.
                 new.push((fs::canonicalize(&path).unwrap_or(path), &file.text));
             }
             Ok(_) => {
                 return Err(format!(
                     "{path:?} was changed, or is about applications that are not named here: nothing \
-                     was written. Name all applications in one call, each by its --app, or move the \
+                     was written. Name all applications in one call, each with its --app, or move the \
                      file away"
                 ));
             }
@@ -65,7 +66,7 @@ pub fn write(dir: &Path, files: &[File], applications: &[Application]) -> Result
             }
         }
     }
-    // A disk that is full is noticed before anything is replaced.
+    // All drafts come first, so that a full disk is noticed before anything is replaced.
     let mut drafts = Vec::new();
     for (path, text) in new {
         let draft = write_draft(&path, text).map_err(|error| cannot(&path, error))?;
@@ -83,8 +84,9 @@ fn replaces(file: &File, old: &[u8], applications: &[Application]) -> bool {
     std::str::from_utf8(old).is_ok_and(|old| file.may_replace(old, applications))
 }
 
-/// Writes beside its place what is to become a file: for its owner alone, since whoever may change
-/// a proxy's configuration may pass the check. One that was handed over to the proxy stays so.
+/// Writes the draft of a file beside it. A new file is for its owner alone, since whoever can
+/// change a proxy's configuration can get past the check; an existing one keeps its owner and its
+/// rights.
 fn write_draft(path: &Path, text: &str) -> io::Result<Draft> {
     let beside = format!(
         ".auth_user.{}.{}",
@@ -94,7 +96,7 @@ fn write_draft(path: &Path, text: &str) -> io::Result<Draft> {
     let beside = path.with_file_name(beside);
     let draft = Draft::create(beside.clone(), 0o600)?;
     if let Ok(old) = fs::metadata(path) {
-        // Only root may hand a file over; anybody else has it as their own.
+        // Only root may give a file away; for anybody else it becomes their own.
         let _ = chown(&beside, Some(old.uid()), Some(old.gid()));
         let mode = Permissions::from_mode(old.mode() & 0o777);
         draft.file().set_permissions(mode)?;

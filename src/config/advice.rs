@@ -1,4 +1,4 @@
-//! Half a set-up: what was told that cannot work without something that was not.
+//! Half a configuration: settings that cannot work without others that are missing.
 
 use ipnet::IpNet;
 use url::{Host, Url};
@@ -6,8 +6,8 @@ use url::{Host, Url};
 use crate::config::Config;
 use crate::config::told::Told;
 
-/// What of the configuration will not do what it was given for, a line each: first what, then what
-/// to do.
+/// Which settings will not do what they were given for, one line each: first what is wrong, then
+/// what to do.
 pub(super) fn half_done(config: &Config, told: &Told) -> Vec<String> {
     let rules = [
         forward_auth,
@@ -80,7 +80,8 @@ fn unknown_outside(config: &Config, told: &Told) -> Option<String> {
     })
 }
 
-/// Browsers keep no cookie that asks for TLS where there is none, except on the machine itself.
+/// Browsers do not keep a cookie that asks for TLS from a site without TLS, except on the machine
+/// itself.
 fn clear_url(config: &Config, told: &Told) -> Option<String> {
     let url = config.public_url.as_ref()?;
     let local = match url.host()? {
@@ -109,7 +110,7 @@ fn everybody_trusted(config: &Config, told: &Told) -> Option<String> {
     ))
 }
 
-/// What the mail server was named by.
+/// The setting that names the mail server.
 fn mail_server(told: &Told) -> &'static str {
     match told.is_given("smtp") {
         true => "--smtp",
@@ -152,7 +153,7 @@ fn endless_idle(config: &Config, told: &Told) -> Option<String> {
     })
 }
 
-/// What is missing, named as its companion was: by flag or by variable.
+/// The missing setting, named in the same way as the given one: as a flag or as a variable.
 fn sibling<'a>(told: &Told, given: &str, flag: &'a str, variable: &'a str) -> &'a str {
     if told.name(given) == given {
         flag

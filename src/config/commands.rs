@@ -1,4 +1,4 @@
-//! What the program does beside serving.
+//! The commands and their flags: everything the program does besides serving.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -31,12 +31,13 @@ pub struct Doctor {
     #[arg(long, env = "AUTH_PUBLIC_URL", value_name = "URL", value_parser = origin)]
     public_url: Option<Url>,
 
-    /// Certificates to trust beside those of this machine, PEM: of an authority, or the proxy's own
+    /// Certificates to trust besides those of this machine, PEM: of an authority, or the proxy's
+    /// own
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// A file with the session cookie's value of a test account that may enter [default: asks for
-    /// a name, a password and a code, if standard input is a terminal]
+    /// A file with the value of the session cookie of a test account that may enter [default: asks
+    /// for a name, a password and a code, if standard input is a terminal]
     #[arg(long, value_name = "FILE")]
     pub cookie_file: Option<PathBuf>,
 
@@ -48,7 +49,7 @@ pub struct Doctor {
     #[arg(long, value_name = "PORT", value_parser = port)]
     upstream_port: Option<u16>,
 
-    /// Where the host is, in place of what its name says
+    /// Where to connect, instead of where the host's name leads
     #[arg(long, value_name = "ADDR:PORT", value_parser = reachable)]
     connect: Option<SocketAddr>,
 }
@@ -58,18 +59,18 @@ fn port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| "not a port from 1 to 65535".to_owned())
 }
 
-/// An address to connect to: no port 0, which only who listens may name.
+/// An address to connect to: port 0 only makes sense for listening.
 fn reachable(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     port(&address.port().to_string()).map(|_| address)
 }
 
 impl Doctor {
-    /// Whom to examine; the files are still to be read.
+    /// The deployment to examine, without the files, which the caller reads.
     ///
     /// # Errors
     ///
-    /// The URL is not one of an application's, in one line.
+    /// Why the URL is not one of an application, in one line.
     pub fn patient(&self) -> Result<Patient, String> {
         if self.url.scheme() != "https" {
             return Err("the doctor looks at https only".to_owned());
@@ -135,7 +136,7 @@ enum Known {
     Traefik,
 }
 
-/// An application as it was named.
+/// An application as `--app` names it.
 #[derive(Clone)]
 struct App {
     host: String,
@@ -152,7 +153,7 @@ fn app(text: &str) -> Result<App, String> {
 }
 
 impl ProxyConfig {
-    /// What is to be printed; `ipv6` says whether this machine has it.
+    /// What to print; `ipv6` says whether this machine has IPv6.
     ///
     /// # Errors
     ///
@@ -176,6 +177,7 @@ impl ProxyConfig {
         })
     }
 
+    /// The proxy that the configuration is for.
     pub fn proxy(&self) -> Proxy {
         match self.proxy {
             Known::Nginx => Proxy::Nginx,
@@ -214,7 +216,8 @@ impl ProxyConfig {
         self.apps.iter().map(application).collect()
     }
 
-    /// The domain given, or the one directly above the first application, if it can be shared in.
+    /// The domain given, or the one directly above the first application, if a session can be
+    /// shared in it.
     fn domain(&self) -> Result<String, String> {
         if let Some(domain) = &self.cookie_domain {
             return Ok(domain.clone());
@@ -222,7 +225,7 @@ impl ProxyConfig {
         let first = self.apps.first().map_or("", |app| app.host.as_str());
         let above = first.split_once('.').map_or("", |(_, above)| above);
         domain(above).map_err(|why| {
-            format!("the domain above {first}, {above}, is {why}; give another by --cookie-domain")
+            format!("the domain above {first}, {above}, is {why}; give one with --cookie-domain")
         })
     }
 }

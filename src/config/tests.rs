@@ -23,7 +23,7 @@ fn read(arguments: &[&str]) -> Config {
     read_with(arguments, &[]).ok().unwrap()
 }
 
-/// What and hint of a refusal, both of them one line.
+/// What is wrong and the hint of a refusal, each of them one line.
 fn wrong_with(arguments: &[&str], variables: Variables<'_>) -> (String, String) {
     match told(arguments, variables) {
         Err(Refused::Wrong { what, hint }) => {
@@ -39,7 +39,7 @@ fn wrong(arguments: &[&str]) -> (String, String) {
     wrong_with(arguments, &[])
 }
 
-/// Each flag but those without a value, its variable, a value that does not parse, one that does.
+/// Each flag that takes a value, its variable, a value that does not parse, and one that does.
 const VALUES: [(&str, &str, &str, &str); 14] = [
     ("--listen", "AUTH_LISTEN", "nowhere", "127.0.0.1:1"),
     ("--users", "AUTH_USERS", "", "data/users.json"),
@@ -140,7 +140,7 @@ fn what_is_wrong_is_said_with_an_example_by_the_name_it_was_given() {
             read_with(&[&format!("{flag}={good}")], &[]).is_ok(),
             "{flag}"
         );
-        // An empty variable is none.
+        // An empty variable counts as not set.
         if !bad.is_empty() {
             let (what, hint) = wrong_with(&[], &[(variable, bad)]);
             assert!(what.contains(variable) && !what.contains("--"), "{what}");

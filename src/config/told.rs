@@ -10,11 +10,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-/// Longest part of a value that is shown again, in characters.
+/// How much of a value an error repeats, in characters.
 const SHOWN: usize = 100;
 
-/// A value for each flag, for the hint of a wrong one; of the commands' own flags for those that
-/// the example of a whole call does not show.
+/// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
+/// those that the example of a whole call does not show.
 pub(super) const EXAMPLES: [(&str, &str); 22] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
@@ -57,16 +57,16 @@ pub enum Refused {
     Wrong { what: String, hint: String },
 }
 
-/// What was given, and which of it by variables.
+/// What was given, and which settings came from variables.
 pub(super) struct Told {
     pub(super) matches: ArgMatches,
-    /// Flag, with its dashes, to the variable its value came from.
+    /// Maps a flag, with its dashes, to the variable that its value came from.
     variables: BTreeMap<String, String>,
 }
 
 impl Told {
-    /// Reads the flags, and for those that were not given the variables: one that is empty is as
-    /// one that is not set.
+    /// Reads the flags, and the variables for those that were not given. An empty variable counts
+    /// as not set.
     ///
     /// # Errors
     ///
@@ -115,7 +115,8 @@ impl Told {
         }
     }
 
-    /// The refusal of a value that does not parse, or goes with no other; `why` repeats no secret.
+    /// Refuses a value that does not parse, or does not go with the others; `why` must not repeat a
+    /// secret.
     pub(super) fn refuse(&self, flag: &str, why: &dyn std::fmt::Display) -> Refused {
         let name = self.name(flag);
         Refused::Wrong {
@@ -130,8 +131,8 @@ impl Told {
     }
 }
 
-/// A value as compose files, env files and Kubernetes pass it: without blanks and line breaks
-/// around it, and without one pair of quotes.
+/// Cleans a value as compose files, env files and Kubernetes pass it: removes blanks and line
+/// breaks around it, and one pair of quotes.
 pub fn clean(raw: &str) -> &str {
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let text = raw.trim_matches(blank);
@@ -152,7 +153,7 @@ fn without_variables(command: Command) -> Command {
         .mut_subcommands(without_variables)
 }
 
-/// Flag, variable and the argument that says the same, of each variable that counts.
+/// For each variable that counts: the flag, the variable, and the argument that says the same.
 fn from_variables(
     command: &Command,
     matches: &ArgMatches,
@@ -192,7 +193,7 @@ fn from_variables(
     Ok(arguments)
 }
 
-/// None if nothing is left.
+/// The cleaned value; `None` if nothing is left.
 fn cleaned(raw: &OsStr) -> Option<OsString> {
     let value = match raw.to_str() {
         Some(text) => OsString::from(clean(text)),
@@ -219,7 +220,7 @@ fn neither_yes_nor_no(name: &str, value: &OsStr) -> Refused {
 }
 
 /// The library's refusal in two lines. `variable` is where the value came from, if not a flag.
-/// `call` is what a right one looks like as a whole.
+/// `call` is an example of a right call.
 fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -242,7 +243,7 @@ fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
     Refused::Wrong { what, hint }
 }
 
-/// Two that exclude each other, the second of which is a variable.
+/// Refuses two settings that exclude each other, the second of them a variable.
 fn both(
     error: &clap::Error,
     name: &str,
@@ -272,12 +273,12 @@ fn why(error: &clap::Error) -> String {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
             format!("not one of {}", valid.join(", "))
         }
-        _ => "not a value it takes".to_owned(),
+        _ => "not one of the allowed values".to_owned(),
     }
 }
 
-/// The library's first lines say what is wrong; what is missing, or would do instead, stands in
-/// those below the first. The rest repeats the usage.
+/// The library's error in one line. Its first line says what is wrong, the lines below that what is
+/// missing or would do instead; the rest repeats the usage.
 fn in_one_line(error: &clap::Error, renamed: Option<(&str, &str)>) -> String {
     let text = error.render().to_string();
     let lines: Vec<&str> = text
@@ -293,13 +294,13 @@ fn in_one_line(error: &clap::Error, renamed: Option<(&str, &str)>) -> String {
     }
 }
 
-/// What a value looks like, quoted and cut: it may hold anything.
+/// A value for an error to repeat, quoted and cut: it may hold anything.
 fn shown(value: &str) -> String {
     let cut: String = value.chars().take(SHOWN).collect();
     format!("{cut:?}")
 }
 
-/// A right value for a flag, written as the wrong one was; none if there is none to give.
+/// A right value for a flag, written as the wrong one was; `None` if there is no example.
 fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
     let (_, value) = EXAMPLES.iter().find(|(known, _)| *known == flag)?;
     Some(match (*value, variable) {
@@ -309,7 +310,7 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
     })
 }
 
-/// What a right call looks like, of the command that was named, and for the proxy that was.
+/// An example of a right call: of the command, and for the proxy, that were named.
 fn whole_call(command: &Command, arguments: &[OsString]) -> String {
     let named = |name: &str| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());

@@ -1,5 +1,5 @@
-//! The way from the proxy to the application: whether a visitor who may enter something can send
-//! anything there but requests that were asked about.
+//! The way from the proxy to the application: whether a visitor with a session can send anything
+//! there other than requests that auth_user was asked about.
 
 use std::io;
 
@@ -12,11 +12,11 @@ const CONNECT: &str = "CONNECT and TRACE are refused";
 const CONNECTION: &str = "Connection names none of the application's fields";
 const NAMES: &str = "a field name of more than letters, digits and hyphens does not pass";
 
-/// Every character that a field name may have beside letters, digits and the hyphen (RFC 9110,
-/// section 5.6.2). Many applications make `-`, and some all of these, into `_`.
+/// Every character that a field name may have besides letters, digits and the hyphen (RFC 9110,
+/// section 5.6.2). Many applications turn `-`, and some turn all of these, into `_`.
 const ODD: &str = "_.~!#$%&'*+^`|";
 
-/// What a browser sends to open a WebSocket, by the example of RFC 6455, section 1.2.
+/// What a browser sends to open a WebSocket, from the example in RFC 6455, section 1.2.
 const WEBSOCKET: [&str; 4] = [
     "Connection: Upgrade",
     "Upgrade: websocket",
@@ -24,10 +24,10 @@ const WEBSOCKET: [&str; 4] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
-/// Settings of HTTP/2 as a field has them.
+/// The value of an `HTTP2-Settings` field.
 const SETTINGS: &str = "AAMAAABkAAQAAP__";
 
-/// What a proxy says to the application in place of the visitor.
+/// Fields that a proxy sets for the application, in place of the visitor's.
 const OURS: [&str; 7] = [
     "Remote-User",
     "Remote-Groups",
@@ -39,7 +39,8 @@ const OURS: [&str; 7] = [
 ];
 
 impl Visit {
-    /// With a session, or with why there is none: then only a way for strangers can be found.
+    /// Makes these checks with a session, or with the reason why there is none: then only a hole
+    /// for strangers can be found.
     pub(super) fn last_hop(&self, cookie: Result<&str, &str>) -> [Finding; 4] {
         let of_visitors = |check: &dyn Fn(&str) -> Finding, what| match cookie {
             Ok(cookie) => check(cookie),
@@ -53,7 +54,8 @@ impl Visit {
         ]
     }
 
-    /// Asks for `/` as a visitor with these fields, and one that an echo shows.
+    /// Asks for `/` as a visitor, with these fields and one more that shows whether the application
+    /// echoes what it is sent.
     pub(super) fn visit_with(&self, cookie: &str, fields: &[String]) -> io::Result<Answer> {
         let own = [session(cookie), format!("X-Doctor: {}", self.control())];
         self.ask("/", &[&own, fields].concat())
@@ -66,7 +68,7 @@ impl Visit {
             if self.ask("/", fields).is_ok_and(|answer| tunnels(&answer)) {
                 return fail(
                     UPGRADE,
-                    "a stranger gets through by it; ask auth_user about upgrades, too",
+                    "a stranger gets through with an upgrade; ask auth_user about upgrades too",
                 );
             }
         }
@@ -76,7 +78,7 @@ impl Visit {
         };
         let mut shown = true;
         for fields in upgrades {
-            // A connection that ends opens nothing.
+            // A connection that breaks has opened nothing.
             let Ok(answer) = self.visit_with(cookie, &fields) else {
                 continue;
             };
@@ -94,9 +96,9 @@ impl Visit {
         self.seen(UPGRADE, shown)
     }
 
-    /// Ways to ask for another protocol than WebSocket. HTTP/2 in clear (RFC 7540, section 3.2) is
-    /// the tunnel that application servers speak; a protocol that nobody speaks shows whether the
-    /// field arrives.
+    /// Ways to ask for a protocol other than WebSocket. HTTP/2 in the clear (RFC 7540, section 3.2)
+    /// is one that application servers speak, and opens a tunnel; a protocol that nobody speaks
+    /// shows whether the field arrives.
     fn upgrades(&self) -> [Vec<String>; 5] {
         let unknown = self.canary(0);
         let settings = format!("HTTP2-Settings: {SETTINGS}");
@@ -169,7 +171,7 @@ impl Visit {
         if answer.text.contains(&canary) {
             return fail(
                 CONNECTION,
-                "a visitor's reaches the application; set that field in the proxy",
+                "a visitor's Connection reaches the application; set that field in the proxy",
             );
         }
         if !gone.is_empty() {
@@ -177,7 +179,7 @@ impl Visit {
             return fail(
                 CONNECTION,
                 format!(
-                    "a visitor's takes {names} away; set that field in the proxy before anything reads it"
+                    "a visitor's Connection takes {names} away; set that field in the proxy before anything reads it"
                 ),
             );
         }
@@ -205,7 +207,7 @@ impl Visit {
         fail(
             NAMES,
             format!(
-                "{names} reaches the application, which may read it as Remote-User; take it away"
+                "{names} reaches the application, which may read it as Remote-User; remove it in the proxy"
             ),
         )
     }

@@ -1,4 +1,4 @@
-//! Logging in at the login that guards the application, as a program does, and out again.
+//! Logs in at the login that guards the application, as a program does, and out again.
 
 use std::io;
 
@@ -44,7 +44,7 @@ impl Guest {
             return Err(NotIn::Declined);
         }
         let url = visit.login().ok_or_else(|| {
-            NotIn::Refused("where the login is cannot be seen; say it with --public-url".to_owned())
+            NotIn::Refused("cannot tell where the login is; say so with --public-url".to_owned())
         })?;
         let login = wire_to(&url, patient, trust)?;
         let password = ask(Question::Password)?;
@@ -67,7 +67,7 @@ impl Guest {
         Ok(Self { login, cookie })
     }
 
-    /// Ends the session; whether the login says so.
+    /// Ends the session; true if the login confirms it.
     pub(super) fn log_out(&self) -> bool {
         let answer = post(&self.login, "/logout", &[session(&self.cookie)], &[]);
         answer.is_ok_and(|answer| answer.status == 200)
@@ -99,7 +99,7 @@ fn post(
     })
 }
 
-/// The login's own words, or what came in their place.
+/// The login's own words, or the status if it gave none.
 fn refused(answer: &Answer) -> NotIn {
     let words = said(answer, "message").unwrap_or_else(|| format!("status {}", answer.status));
     NotIn::Refused(format!("the login answers: {words}"))

@@ -15,14 +15,14 @@ pub(super) enum Listens {
     Nowhere,
     /// On loopback only.
     Locally,
-    /// Where others reach it, for instance here.
+    /// Where others can reach it; one such address.
     Openly(IpAddr),
 }
 
 ///
 /// # Errors
 ///
-/// This machine does not tell.
+/// If this machine does not tell.
 pub(super) fn listens(port: u16) -> io::Result<Listens> {
     let mut addresses = Vec::new();
     for path in TABLES {
@@ -41,7 +41,8 @@ pub(super) fn listens(port: u16) -> io::Result<Listens> {
     })
 }
 
-/// The addresses a port listens on, by one such table. Unspecified stands for all of them.
+/// The addresses on which a port listens, according to one table. The unspecified address stands
+/// for all.
 fn listening(table: &str, port: u16) -> Vec<IpAddr> {
     let of_line = |line: &str| {
         let mut columns = line.split_whitespace().skip(1);

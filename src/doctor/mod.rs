@@ -1,9 +1,9 @@
-//! Attacks one's own deployment through its proxy, as a stranger and as a visitor could, and says
-//! what to change. Some ninety requests that change nothing, to the application's host and, for a
-//! login, to the login's.
+//! Attacks the operator's own deployment through its proxy, as a stranger or a visitor could, and
+//! says what to change. Sends some ninety requests that change nothing to the application's host
+//! and, to log in, to the login's.
 //!
-//! It sees what the proxy answers, and what the application received only if the application shows
-//! it. What cannot be seen is said to be skipped, never to be well.
+//! The doctor sees what the proxy answers, but sees what the application received only if the
+//! application shows that. A check that cannot be made is reported as skipped, never as passed.
 
 mod last_hop;
 mod login;
@@ -24,28 +24,28 @@ use crate::doctor::login::Guest;
 use crate::doctor::wire::{Answer, Sent, Trust, Wire};
 use crate::terminal;
 
-/// What is examined, and what is known of it.
+/// What is examined, and what is known about it.
 ///
 /// No `Debug`: the cookies are keys to an account.
 pub struct Patient {
-    /// As it stands in a URL, with brackets around an IPv6 address.
+    /// As in a URL, with brackets around an IPv6 address.
     pub host: String,
     pub port: u16,
-    /// Where the login is. None: where the application's `/` leads.
+    /// Where the login is; if `None`, where the application's `/` leads.
     pub public_url: Option<Url>,
-    /// Where the host is, if not where its name says; the login too, if it has the same port.
+    /// Where the host is, if not where its name leads; for the login too, if it has the same port.
     pub connect: Option<SocketAddr>,
-    /// Certificates to trust beside those of this machine, PEM.
+    /// Certificates to trust besides those of this machine, PEM.
     pub trusted: Option<Vec<u8>>,
     /// The session of a test account.
     pub cookie: Option<String>,
     /// A session that its owner has logged out.
     pub old_cookie: Option<String>,
-    /// Where the application listens, if the proxy is on the same machine.
+    /// The port on which the application listens, if the proxy is on the same machine.
     pub upstream_port: Option<u16>,
 }
 
-/// What is asked of whoever runs this, to log in with.
+/// What the doctor asks for to log in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Question {
     Name,
@@ -53,9 +53,10 @@ pub enum Question {
     Code,
 }
 
-/// Asks a question and gives what was typed; an empty name is for not logging in.
+/// Asks a question and gives what was typed; an empty name means not to log in.
 pub type Ask<'a> = &'a mut dyn FnMut(Question) -> io::Result<String>;
 
+/// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
     Pass,
@@ -71,7 +72,7 @@ pub struct Finding {
 }
 
 impl fmt::Display for Finding {
-    /// Safe for a terminal, whatever a site sent.
+    /// The line is safe for a terminal, whatever the site sent.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self.verdict {
             Verdict::Pass => "pass",
@@ -86,8 +87,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Makes all checks; `now` is asked once, for the seconds since 1970. `ask` is None where nobody
-/// can be asked; without a cookie the checks that need a session are then skipped.
+/// Makes all checks. `now` gives the seconds since 1970 and is called once. `ask` is `None` where
+/// nobody can be asked; then, without a cookie, the checks that need a session are skipped.
 ///
 /// # Errors
 ///
@@ -127,7 +128,7 @@ pub fn examine(
     Ok(findings)
 }
 
-/// The way to the host, and what it answers to a stranger.
+/// The way to the host, and what a stranger is answered there.
 fn reach(patient: &Patient, trust: &Trust) -> Result<(Wire, Answer), NotExamined> {
     let host = &patient.host;
     let wire = Wire::to(host, patient.port, patient.connect, trust);
@@ -145,7 +146,7 @@ const UNKNOWN: &str = "see whether the name is right; --connect ADDR:PORT says w
 pub struct NotExamined {
     pub what: String,
     pub hint: String,
-    /// Whether it is the call that is wrong, and not the site.
+    /// Whether the call is wrong, not the site.
     pub is_wrong_call: bool,
 }
 
@@ -175,23 +176,23 @@ impl NotExamined {
     }
 }
 
-/// Why the checks with a session are skipped where standard input is no terminal.
+/// Why the checks with a session are skipped where standard input is not a terminal.
 const NO_COOKIE: &str = "run this at a terminal, where it can ask for a name, a password and a code, or give the session of a test account with --cookie-file";
 
 /// One examination.
 struct Visit {
     wire: Wire,
-    /// How somebody without a session is turned away, which everything else is measured by.
+    /// How somebody without a session is turned away; all other answers are compared with this.
     stranger: Answer,
-    /// Where the login is, if that was said.
+    /// Where the login is, if the operator said so.
     public_url: Option<Url>,
-    /// In every value sent, to know it again.
+    /// Part of every value sent, to recognize it again.
     mark: String,
 }
 
 impl Visit {
-    /// Whether what was named is no application but the login that guards them: as it was said, or
-    /// by what only the login has.
+    /// Whether the host is the login itself instead of an application: because the operator said
+    /// so, or by something that only the login has.
     fn is_the_login(&self) -> bool {
         if let Some(login) = &self.public_url {
             return self.is_here(login);
@@ -225,12 +226,13 @@ impl Visit {
         format!("{}x{at}x", self.mark)
     }
 
-    /// Whether somebody is let in, as far as that can be told: differently from a stranger.
+    /// Whether somebody is let in, as far as that can be told: they are answered differently from a
+    /// stranger.
     fn lets_in(&self, answer: &Answer) -> bool {
         !answer.is_like(&self.stranger) && !matches!(answer.status, 400 | 401 | 403 | 500..)
     }
 
-    /// Logs in by name, password and code, looks at everything a visitor can see, and logs out.
+    /// Logs in with name, password and code, makes every check that needs a session, and logs out.
     fn as_a_guest(&self, patient: &Patient, trust: &Trust, ask: Ask<'_>) -> Vec<Finding> {
         let guest = Guest::log_in(self, patient, trust, ask);
         let cookie = guest.as_ref().map(|guest| guest.cookie.as_str());
@@ -261,7 +263,8 @@ fn get<'a>(target: &'a str, host: &'a str, fields: &'a [String]) -> Sent<'a> {
     }
 }
 
-/// The value of a session cookie as a file has it: with its name or without.
+/// The value of a session cookie from the text of a file, which may have the cookie's name before
+/// it.
 pub fn cookie(text: &str) -> String {
     let text = text.trim();
     let value = text.strip_prefix("__Secure-session=").unwrap_or(text);

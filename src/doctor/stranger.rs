@@ -1,5 +1,5 @@
-//! What a stranger can see: whether they are turned away whatever they send, and how the proxy
-//! presents itself.
+//! What a stranger can see: whether they are turned away whatever they send, and what the proxy
+//! shows of itself.
 
 use time::PrimitiveDateTime;
 use time::macros::format_description;
@@ -8,7 +8,7 @@ use url::Url;
 use crate::doctor::wire::Answer;
 use crate::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
 
-/// Fields that some proxy or application takes for what was asked for, and by whom.
+/// Fields from which some proxy or application takes what was asked for, or who asked.
 pub(super) const FORWARDING: [&str; 12] = [
     "X-Forwarded-For",
     "X-Forwarded-Host",
@@ -24,8 +24,8 @@ pub(super) const FORWARDING: [&str; 12] = [
     "Forwarded",
 ];
 
-/// What a browser would not send, or what servers read in more than one way: `.` and `..` in
-/// several spellings, an empty segment, and what ends a path early.
+/// Targets that a browser would not send, or that servers read in more than one way: `.` and `..`
+/// in several spellings, an empty segment, and characters that end a path early.
 const MALFORMED: [&str; 12] = [
     "/a/../b",
     "/%2e%2e/b",
@@ -41,9 +41,10 @@ const MALFORMED: [&str; 12] = [
     "/a/%252e%252e/b",
 ];
 
-/// Versions with a hole that lets strangers in or stops the proxy, by how `Server` names them: from
-/// the first with it up to, but not with, the first without. Distributions mend older holes than
-/// these under an old number, so the table holds only what no distribution in service has.
+/// Versions with a hole that lets strangers in or stops the proxy, as the `Server` field names
+/// them: from the first version with the hole up to, but not including, the first without.
+/// Distributions fix older holes without changing the version, so the table holds only versions
+/// that no supported distribution has.
 const HOLES: [(&str, [u32; 3], [u32; 3], &str); 2] = [
     ("nginx/", [0, 6, 18], [1, 20, 1], "CVE-2021-23017"),
     ("Caddy/", [2, 10, 0], [2, 11, 2], "GHSA-7r4p-vjf4-gxv4"),
@@ -52,7 +53,7 @@ const HOLES: [(&str, [u32; 3], [u32; 3], &str); 2] = [
 /// Seconds that clocks may differ by: one step of a one-time code.
 const MAX_DIFFERENCE: u64 = 30;
 
-/// A year, below which browsers' lists do not take a site.
+/// A year, in seconds: the preload lists of browsers take no site with less.
 const MIN_HSTS: u64 = 31_536_000;
 
 impl Visit {
@@ -69,24 +70,24 @@ impl Visit {
         findings.map(|finding| self.if_it_works(finding)).into()
     }
 
-    /// A finding, but no pass by a site that answers nobody.
+    /// The finding, but a site that answers nobody does not pass.
     pub(super) fn if_it_works(&self, finding: Finding) -> Finding {
         match finding.verdict {
             Verdict::Pass if is_broken(&self.stranger) => skip(
                 finding.what,
-                format!("everybody is answered by {}", self.stranger.status),
+                format!("everybody is answered with {}", self.stranger.status),
             ),
             _ => finding,
         }
     }
 
-    /// Whether a URL leads to the host that is examined.
+    /// Whether a URL leads to the host under examination.
     pub(super) fn is_here(&self, url: &Url) -> bool {
         let here = Url::parse(&self.address("/"));
         here.is_ok_and(|here| here.origin() == url.origin())
     }
 
-    /// Where the login is: as told, or where `/` leads.
+    /// Where the login is: as the operator said, or where `/` leads.
     pub(super) fn login(&self) -> Option<Url> {
         let told = self.public_url.clone();
         told.or_else(|| self.led_to("/", &self.stranger))
@@ -99,18 +100,18 @@ impl Visit {
         asked.join(answer.field("location")?).ok()
     }
 
-    /// The whole address of a target, as a browser shows it.
+    /// The full URL of a target, as a browser shows it.
     fn address(&self, target: &str) -> String {
         format!("https://{}{target}", self.wire.authority())
     }
 
-    /// Whether a stranger who asked for `target` was turned away, or sent to the login and will be
-    /// brought back to just there. Else what happened instead.
+    /// Whether a stranger who asked for `target` was turned away, or sent to the login in such a
+    /// way that they come back to exactly there. The error says what happened instead.
     fn turned_away(&self, target: &str, answer: &Answer) -> Result<(), String> {
         match answer.status {
             401 | 403 => return Ok(()),
             302 | 303 => {}
-            status => return Err(format!("is answered by {status}")),
+            status => return Err(format!("is answered with {status}")),
         }
         let to = self.led_to(target, answer);
         let to = to.ok_or("is redirected to nowhere")?;
@@ -140,7 +141,7 @@ impl Visit {
         }
     }
 
-    /// One path that nobody can have made an exception for, and the one that `/` leads to.
+    /// Checks a path that nobody can have made an exception for, and the one that `/` leads to.
     fn every_path_is_guarded(&self) -> Finding {
         let what = "every other path leads a stranger to the login too";
         let mut targets = vec![format!("/{0}/{0}/{0}", self.mark)];
@@ -164,9 +165,10 @@ impl Visit {
         pass(what)
     }
 
-    /// Sends fields as a stranger, who must be turned away just as without them.
+    /// Sends fields as a stranger, who must be turned away exactly as without them.
     fn changes_nothing(&self, what: &'static str, names: &[&str], advice: &str) -> Finding {
-        // One by one where one could hide another: a refusal for the first is a refusal.
+        // One by one, since one could hide another: the refusal of one would look like a refusal of
+        // all.
         let mut believed = Vec::new();
         for name in names {
             let value = match *name {
@@ -185,7 +187,7 @@ impl Visit {
             fail(
                 what,
                 format!(
-                    "{} of a stranger changes the answer; {advice}",
+                    "{} from a stranger changes the answer; {advice}",
                     believed.join(", ")
                 ),
             )
@@ -196,7 +198,7 @@ impl Visit {
         self.changes_nothing(
             "a stranger cannot say who they are",
             &["Remote-User", "Remote_User", "X-Forwarded-User"],
-            "take it away before asking auth_user",
+            "remove it before asking auth_user",
         )
     }
 
@@ -204,7 +206,7 @@ impl Visit {
         self.changes_nothing(
             "a stranger cannot say what they ask for",
             &FORWARDING,
-            "set or take it away in the question to auth_user",
+            "set or remove it in the question to auth_user",
         )
     }
 
@@ -241,7 +243,7 @@ impl Visit {
             Some(target) => fail(
                 what,
                 format!(
-                    "GET {target} is served without a login; let nothing through that auth_user answers by 400 or 403"
+                    "GET {target} is served without a login; let nothing through that auth_user answers with 400 or 403"
                 ),
             ),
         }
@@ -279,7 +281,7 @@ impl Visit {
     pub(super) fn plain_http_leads_to_https(&self) -> Finding {
         let what = "plain http leads to https only";
         if self.wire.port() != 443 {
-            return skip(what, "looked at only where https is at port 443");
+            return skip(what, "checked only where https is on port 443");
         }
         match self.wire.ask_plainly(80) {
             Ok(answer) if answer.status < 300 => fail(what, "port 80 serves; redirect it to https"),
@@ -359,7 +361,7 @@ impl Visit {
 /// What to do about a stranger who gets in.
 const ASK: &str = "ask auth_user before the application, for every path";
 
-/// What to do about an answer to a stranger that is no way to the login.
+/// What to do about an answer that does not lead a stranger to the login.
 fn remedy(answer: &Answer) -> &'static str {
     if is_broken(answer) {
         "the proxy gets no answer from auth_user: see whether it runs, and listens where the proxy \
@@ -369,12 +371,13 @@ fn remedy(answer: &Answer) -> &'static str {
     }
 }
 
-/// Whether a proxy says that something behind it fails: it neither lets in nor keeps out.
+/// Whether the proxy says that something behind it fails: then it neither lets anybody in nor keeps
+/// anybody out.
 pub(super) fn is_broken(answer: &Answer) -> bool {
     answer.status >= 500
 }
 
-/// The three numbers a version begins with.
+/// The three numbers at the beginning of a version.
 fn version(text: &str) -> Option<[u32; 3]> {
     let text = text.split(' ').next()?;
     let mut numbers = text.split('.').map(|number| number.parse().ok());

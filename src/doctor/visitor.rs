@@ -4,7 +4,7 @@ use crate::doctor::machine::{self, Listens};
 use crate::doctor::stranger::{FORWARDING, is_broken};
 use crate::doctor::{Finding, Visit, fail, pass, session, skip};
 
-/// Fields that some application takes for who the visitor is.
+/// Fields from which some application takes who the visitor is.
 const IDENTITY: [&str; 14] = [
     "Remote-User",
     "Remote-Groups",
@@ -22,39 +22,39 @@ const IDENTITY: [&str; 14] = [
     "X-WebAuth-User",
 ];
 
-/// How names begin that applications take for who the visitor is.
+/// The beginnings of field names from which applications take who the visitor is.
 const BEGINNINGS: [&str; 4] = ["Remote-", "X-Auth-", "X-Remote-", "X-WebAuth-"];
 
-/// Dots that no proxy can make into something harmless, in each place of a path: who asks about
-/// less than the whole of it lets one through.
+/// Dot segments in each place of a path, in forms that no proxy makes harmless: a proxy that asks
+/// about less than the whole path lets one through.
 const DOTS: [&str; 5] = ["/a/../b", "/%2e%2e/b", "/a/%2E./b", "/./a/b", "/a/b/."];
 
 pub(super) const NOT_SHOWN: &str =
     "the application does not show what it is sent; put an echo application behind the same proxy";
 
-/// Why the others are skipped where the account was tried.
+/// Why the other checks are skipped when the account was tried.
 pub(super) const NOT_IN: &str = "the test account does not get in";
 
-/// The check that all the others here rest on.
+/// The check on which all the others here depend.
 pub(super) const ENTRY: &str = "the test account gets in";
 
-/// What may be wrong with a session that is refused.
+/// What to look at if a session is refused.
 const REFUSED: &str = "its session is refused; is it fresh, the whole value of the cookie, and may the account enter?";
 
-/// The others.
+/// The other checks.
 const IDENTITY_CHECK: &str = "the application gets no identity from the visitor";
 const SESSION_CHECK: &str = "the application does not get the session";
 const TARGETS_CHECK: &str = "a visitor gets nothing by malformed targets";
 
-/// What the application hears of what a visitor says.
+/// Which of a visitor's fields the application receives.
 enum Heard {
     /// These names.
     Names(Vec<String>),
-    /// It does not show what it hears.
+    /// The application does not show what it receives.
     Hidden,
-    /// The request was refused for it.
+    /// The request was refused because of the fields.
     Refusal,
-    /// Whoever may enter is a stranger by it.
+    /// The fields turned a visitor who may enter into a stranger.
     ShutOut,
 }
 
@@ -69,7 +69,7 @@ impl Heard {
 }
 
 impl Visit {
-    /// Looks at everything with this session, or says why there is none.
+    /// Makes all checks with this session, or says why there is none.
     pub(super) fn as_a_visitor(&self, cookie: Result<&str, &str>) -> Vec<Finding> {
         let cookie = match cookie {
             Ok(cookie) => cookie,
@@ -78,7 +78,7 @@ impl Visit {
         let advice = match self.ask("/", &[session(cookie)]) {
             Ok(answer) if self.lets_in(&answer) => None,
             Ok(answer) if is_broken(&answer) => Some(format!(
-                "GET / with its session is answered by {}; see whether the application runs, and \
+                "GET / with its session is answered with {}; see whether the application runs, and \
                  listens where the proxy looks for it, and auth_user where it asks",
                 answer.status
             )),
@@ -96,7 +96,7 @@ impl Visit {
         findings
     }
 
-    /// What can be said where nobody gets in, for the reason that `entry` has.
+    /// The findings where nobody gets in; `entry` says why that is.
     pub(super) fn unvisited(&self, entry: Finding, why: &str) -> Vec<Finding> {
         let others = [IDENTITY_CHECK, SESSION_CHECK, TARGETS_CHECK];
         let mut findings = vec![entry];
@@ -105,11 +105,11 @@ impl Visit {
         findings
     }
 
-    /// What the visitor says of themselves and of the request.
+    /// Checks the fields by which a visitor says who they are and what they ask for.
     fn identity_is_taken_away(&self, cookie: &str) -> Finding {
         let known = IDENTITY.into_iter().chain(FORWARDING).map(str::to_owned);
         let known: Vec<String> = known.collect();
-        // One by one, as the refusal of one would hide the others.
+        // One by one, since the refusal of one would hide the others.
         let mut alone = BEGINNINGS.map(|begin| format!("{begin}Doctor")).to_vec();
         let mut all = Vec::new();
         match self.heard(cookie, &known) {
@@ -123,7 +123,7 @@ impl Visit {
             let names = leaked.join(", ");
             return fail(
                 IDENTITY_CHECK,
-                format!("{names} reaches it; take it away before the application"),
+                format!("{names} reaches the application; remove it in the proxy"),
             );
         }
         if all.iter().any(|heard| matches!(heard, Heard::ShutOut)) {
@@ -134,7 +134,7 @@ impl Visit {
         self.seen(IDENTITY_CHECK, !hidden)
     }
 
-    /// What becomes of fields of these names that a visitor sends.
+    /// What happens to fields with these names that a visitor sends.
     fn heard(&self, cookie: &str, names: &[String]) -> Heard {
         let fields: Vec<String> = names
             .iter()
@@ -158,7 +158,7 @@ impl Visit {
         }
     }
 
-    /// The session in the shapes in which applications find it among other cookies.
+    /// Sends the session in every form in which applications find it among other cookies.
     fn session_is_kept(&self, cookie: &str) -> Finding {
         let named = format!("__Secure-session={cookie}");
         let mut shown = true;
@@ -182,7 +182,7 @@ impl Visit {
         self.seen(SESSION_CHECK, shown)
     }
 
-    /// A pass if the application shows what it is sent, and what was looked for was not there.
+    /// A pass if the application shows what it is sent; what was looked for was not there.
     pub(super) fn seen(&self, what: &'static str, shown: bool) -> Finding {
         if shown {
             pass(what)
@@ -191,7 +191,7 @@ impl Visit {
         }
     }
 
-    /// What an application that shows its fields shows.
+    /// A value that an application that shows its fields will show.
     pub(super) fn control(&self) -> String {
         format!("{}control", self.mark)
     }
@@ -220,7 +220,8 @@ impl Visit {
                 "say where it listens with --upstream-port, on this machine or from another",
             );
         };
-        // On this machine everything is in reach; what counts is where the port listens.
+        // From this machine itself every port can be reached; what counts is on which address it
+        // listens.
         let open = if self.wire.leads_here() {
             match machine::listens(port) {
                 Ok(Listens::Openly(address)) => Some(address),

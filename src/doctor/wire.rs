@@ -1,5 +1,5 @@
-//! One request, byte by byte, over a connection of its own. Within a time limit, and no more of the
-//! answer than is looked at.
+//! Sends one request, byte for byte, over a connection of its own, within a time limit, and reads
+//! no more of the answer than is needed.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of an answer is read: more than any page that shows a request.
 const MAX_ANSWER: usize = 256 * 1024;
 
-/// What the doctor takes for the other side: this machine's roots, and what the operator names.
+/// Which certificates the doctor trusts: this machine's roots, and those that the operator names.
 #[derive(Clone)]
 pub(super) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
     /// # Errors
     ///
-    /// `named` is not PEM, or has no certificate in it.
+    /// If `named` is not PEM, or has no certificate in it, or there is nothing to trust.
     pub(super) fn new(named: Option<&[u8]>) -> io::Result<Self> {
         let machine = trust::of_this_machine();
         let mut all: Vec<_> = machine.into_iter().map(CertificateDer::from).collect();
@@ -39,7 +39,7 @@ impl Trust {
             all.push(certificate?);
         }
         if named.is_some() && all.len() == before {
-            return Err(io::Error::other("there is none in the file of --ca"));
+            return Err(io::Error::other("the file of --ca holds no certificate"));
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(all.iter().cloned());
@@ -60,7 +60,7 @@ impl Trust {
     }
 }
 
-/// Trusts what a root has signed, and a certificate that is on the list itself.
+/// Trusts what a root has signed, and a certificate that is itself on the list.
 #[derive(Debug)]
 struct ByNameToo {
     by_signature: Arc<WebPkiServerVerifier>,
@@ -116,7 +116,7 @@ impl ServerCertVerifier for ByNameToo {
 
 /// The way to one host.
 pub(super) struct Wire {
-    /// As it stands in a URL, with brackets around an IPv6 address.
+    /// As in a URL, with brackets around an IPv6 address.
     host: String,
     port: u16,
     address: SocketAddr,
@@ -129,9 +129,9 @@ pub(super) struct Sent<'a> {
     pub(super) target: &'a str,
     /// What the `Host` field says.
     pub(super) host: &'a str,
-    /// Whole fields, sent as they are. `Accept` and `Connection` replace the usual ones.
+    /// Whole field lines, sent as they are. An `Accept` or a `Connection` replaces the usual one.
     pub(super) fields: &'a [String],
-    /// A form.
+    /// A form, or nothing.
     pub(super) body: &'a str,
 }
 
@@ -144,7 +144,7 @@ pub(super) struct Answer {
 impl Wire {
     /// # Errors
     ///
-    /// The host has no address.
+    /// If the host has no address.
     pub(super) fn to(
         host: &str,
         port: u16,
@@ -216,7 +216,7 @@ impl Wire {
         }
     }
 
-    /// A GET of `/` without TLS, at another port.
+    /// Sends a GET of `/` without TLS, to another port.
     pub(super) fn ask_plainly(&self, port: u16) -> io::Result<Answer> {
         let socket = connect(SocketAddr::new(self.address.ip(), port))?;
         let limit = socket.try_clone()?;
@@ -230,12 +230,12 @@ impl Wire {
         exchange(socket, &limit, &sent)
     }
 
-    /// Whether anything takes connections at another port.
+    /// Whether anything accepts connections on another port.
     pub(super) fn is_open(&self, port: u16) -> bool {
         connect(SocketAddr::new(self.address.ip(), port)).is_ok()
     }
 
-    /// Whether the host leads to this very machine: only its own addresses can be bound here.
+    /// Whether the host is this very machine: only its own addresses can be bound here.
     pub(super) fn leads_here(&self) -> bool {
         UdpSocket::bind(SocketAddr::new(self.address.ip(), 0)).is_ok()
     }
@@ -285,7 +285,7 @@ impl Answer {
             .map_or("", |(_, body)| body)
     }
 
-    /// Whether something was served: an empty yes gives nothing away.
+    /// Whether something was served: an empty 2xx gives nothing away.
     pub(super) fn serves(&self) -> bool {
         (200..300).contains(&self.status) && !self.body().trim().is_empty()
     }
@@ -295,8 +295,8 @@ impl Answer {
         self.status == other.status && self.field("location") == other.field("location")
     }
 
-    /// Whether it has come to its end, so far as its head tells. A switch of protocols is one, and
-    /// so is a tunnel.
+    /// Whether the answer is complete, as far as its head tells. A switch of protocols or a tunnel
+    /// ends with the head.
     fn is_whole(&self, method: &str) -> bool {
         let Some((_, body)) = self.text.split_once("\r\n\r\n") else {
             return false;
@@ -314,7 +314,7 @@ impl Answer {
     }
 }
 
-/// A host without the brackets of an IPv6 address, as names are looked up and certificates say it.
+/// A host without the brackets of an IPv6 address, as for looking it up and in certificates.
 fn bare(host: &str) -> &str {
     let inner = host
         .strip_prefix('[')
@@ -324,7 +324,7 @@ fn bare(host: &str) -> &str {
         .unwrap_or(host)
 }
 
-/// Whether it is the certificate that was refused.
+/// Whether the error is that the certificate was refused.
 fn is_mistrust(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(Error::InvalidCertificate(_)))
@@ -355,7 +355,7 @@ fn exchange(
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => bytes.extend_from_slice(piece.get(..length).unwrap_or_default()),
-            // What came before is an answer, however the connection ended.
+            // Whatever came before is an answer, however the connection ended.
             Err(_) if !bytes.is_empty() => break,
             Err(error) => return Err(error),
         }

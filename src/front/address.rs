@@ -1,4 +1,4 @@
-//! Who a client is: the peer of the connection, or whom a trusted proxy names.
+//! Who a client is: the peer of the connection, or the address that a trusted proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,9 +10,9 @@ pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&peer))
 }
 
-/// The client behind trusted proxies: `forwarded` (all `X-Forwarded-For` fields, in order) walked
-/// from right to left for as long as the address that wrote an entry is trusted. What is not an
-/// address ends the walk, and the last good one counts. IPv4-mapped addresses come out as IPv4.
+/// The client behind trusted proxies: `forwarded` (all `X-Forwarded-For` fields, in order) read
+/// from right to left for as long as the address that wrote an entry is trusted. An entry that is
+/// not an address ends this, and the last good one counts. IPv4-mapped addresses come out as IPv4.
 pub fn client<'a>(
     peer: IpAddr,
     forwarded: impl Iterator<Item = &'a [u8]>,
@@ -107,7 +107,8 @@ mod tests {
     }
 
     proptest! {
-        /// Only trusted peers are listened to, and they can name nobody that is not written there.
+        /// Only trusted peers are believed, and the client is always the peer or one of the
+        /// entries.
         #[test]
         fn nobody_is_made_up(
             peer in prop::sample::select(vec!["10.0.0.1", "192.0.2.1", "2001:db8::1"]),

@@ -1,16 +1,16 @@
-//! The body of a request, put together as its bytes come; chunks are undone here.
+//! The body of a request, put together as its bytes come, with chunked coding undone.
 
 use crate::front::head::Framing;
 use crate::front::lines::Lines;
 use crate::front::refusal::Refusal;
 
-/// Decoded size of a body. The largest form of the site has a few KiB.
+/// The largest decoded body, in bytes. The largest form of the site has a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;
-/// Bytes a chunked body may take on the wire, so that tiny chunks cost a client more than us.
+/// Bytes that a chunked body may have on the wire, so that tiny chunks cost a client more than us.
 const MAX_CHUNKED: usize = 4 * MAX_BODY;
-/// A chunk's size and its extensions.
+/// Bytes of a line with a chunk's size and extensions.
 const MAX_SIZE_LINE: usize = 256;
-/// Digits of a chunk's size; as many as an honest 64-bit writer that pads could send.
+/// The most digits of a chunk's size: as many as an honest 64-bit writer that pads could send.
 const MAX_SIZE_DIGITS: usize = 16;
 
 /// A body being read. No `Debug`: it may hold a password.
@@ -21,7 +21,7 @@ pub struct Body {
 }
 
 enum State {
-    /// So many bytes of a body of known length are missing.
+    /// How many bytes of a body of known length are missing.
     Counted(usize),
     Size(Vec<u8>),
     Chunk(usize),
@@ -32,6 +32,7 @@ enum State {
 }
 
 impl Body {
+    /// A body whose end is found like this.
     pub fn new(framing: Framing) -> Self {
         Self {
             decoded: Vec::new(),
@@ -44,7 +45,8 @@ impl Body {
         }
     }
 
-    /// Takes what belongs to the body from the front of `bytes` and says how much that was.
+    /// Takes what belongs to the body from the front of `bytes` and gives the number of bytes
+    /// taken.
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let mut taken = 0;
         while !self.is_done() && taken < bytes.len() {
@@ -59,10 +61,12 @@ impl Body {
         Ok(taken)
     }
 
+    /// Whether the end of the body has come.
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }
 
+    /// The decoded body.
     pub fn into_bytes(self) -> Vec<u8> {
         self.decoded
     }
@@ -128,7 +132,7 @@ impl Body {
     }
 }
 
-/// Adds a byte to the line with a chunk's size; gives the size once the line has ended.
+/// Adds a byte to the line with a chunk's size; gives the size when the line ends.
 fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Refusal> {
     let after_cr = line.last() == Some(&b'\r');
     match byte {
@@ -144,8 +148,9 @@ fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Refusal
     Ok(None)
 }
 
-/// Hex digits, then nothing or `;` and extensions, which mean nothing to us (RFC 9112, section
-/// 7.1.1). No space before the `;`: some readers take what follows it for the next line.
+/// Reads hex digits, then nothing, or `;` and extensions, which mean nothing to us (RFC 9112,
+/// section 7.1.1). A space before the `;` is refused: some readers take what follows it for the
+/// next line.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let end = line
         .iter()
@@ -159,7 +164,8 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     usize::try_from(size).map_err(|_| Refusal::BodyTooLarge)
 }
 
-/// Trailers must be fields; then they are dropped, since merging them is how they do harm.
+/// Checks that trailers are fields. They are then dropped, since they do harm when they are merged
+/// with the head.
 fn check_trailers(section: &[u8]) -> Result<(), Refusal> {
     let mut slots = [httparse::EMPTY_HEADER; 32];
     match httparse::parse_headers(section, &mut slots) {

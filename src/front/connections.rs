@@ -1,4 +1,5 @@
-//! Who is connected: the caps, who makes room when all is taken, and the end of all.
+//! The open connections: their caps, which of them makes room when all places are taken, and how
+//! they all end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::front::crowd::Crowd;
 use crate::origin::Origin;
 
-/// The open connections. Bounded by its caps.
+/// The table of open connections, bounded by the caps.
 pub struct Connections {
     table: Mutex<Table>,
-    /// Told when a connection has ended.
+    /// Notified when a connection has ended.
     ended: Condvar,
     most: usize,
 }
@@ -28,7 +29,7 @@ struct Table {
 
 struct Entry {
     stream: Arc<TcpStream>,
-    /// None for a trusted proxy, which speaks for many.
+    /// `None` for a trusted proxy, which speaks for many.
     network: Option<Origin>,
     state: Mutex<State>,
     closed: Condvar,
@@ -36,13 +37,13 @@ struct Entry {
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    /// Shut down from outside.
+    /// Shut down from outside its thread.
     Closed,
     /// Before the first request: TLS is being spoken.
     Greeting(Instant),
-    /// Nothing of the next request has come since then.
+    /// Since then, nothing of the next request has come.
     Idle(Instant),
-    /// A request is coming in, or its answer going out, at the visitor's pace.
+    /// Since then, a request is coming in, or its answer going out, at the visitor's pace.
     Waiting(Instant),
     Working,
 }
@@ -65,7 +66,7 @@ impl State {
     }
 }
 
-/// One connection's place; given back when dropped.
+/// The place of one connection; given back when dropped.
 pub struct Seat {
     connections: Arc<Connections>,
     id: u64,
@@ -79,7 +80,7 @@ pub struct Visit {
 }
 
 impl Connections {
-    /// So many at most in all, and so many from one network.
+    /// At most `most` in all, and `most_per_network` from one network.
     pub fn new(most: usize, most_per_network: usize) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table {
@@ -94,8 +95,9 @@ impl Connections {
         })
     }
 
-    /// A place for a connection; none if the server is stopping, if all of its network's have
-    /// requests under way, or if all there are wait for us and not for their visitors.
+    /// A place for a connection, for which another one may have to close. `None` if the server is
+    /// stopping; if its network has as many as it may and none is idle; or if all places are taken
+    /// and every connection waits for us, not for its visitor.
     pub fn admit(
         self: &Arc<Self>,
         stream: Arc<TcpStream>,
@@ -130,8 +132,8 @@ impl Connections {
         })
     }
 
-    /// A place for a request of a visitor whom a trusted proxy brings; none if their network has as
-    /// many under way as it could have connections here.
+    /// A place for a request of a visitor whom a trusted proxy brings. `None` if their network has
+    /// as many requests under way as it could have connections here.
     pub fn bring(self: &Arc<Self>, visitor: IpAddr) -> Option<Visit> {
         let network = Origin::of(visitor);
         let mut table = self.lock();
@@ -145,12 +147,13 @@ impl Connections {
         })
     }
 
-    /// Frees a descriptor and a thread where they have run out.
+    /// Closes the connection that has waited longest for its visitor, which frees a descriptor and
+    /// a thread when those have run out.
     pub fn close_longest_waiting(&self) {
         self.lock().close_longest(|_| true, State::waits_since);
     }
 
-    /// Admits nobody any more and closes whoever has no request under way.
+    /// Admits nobody from now on, and closes every connection without a request under way.
     pub fn stop(&self) {
         let mut table = self.lock();
         table.stopping = true;
@@ -166,11 +169,12 @@ impl Connections {
         }
     }
 
+    /// Whether [`Connections::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.lock().stopping
     }
 
-    /// Waits until nobody is connected. False if somebody still is after `patience`.
+    /// Waits until nobody is connected, but no longer than `patience`; false if somebody still is.
     pub fn wait_until_empty(&self, patience: Duration) -> bool {
         let (table, _) = self
             .ended
@@ -179,6 +183,7 @@ impl Connections {
         table.open.is_empty()
     }
 
+    /// How many connections are open.
     pub fn count(&self) -> usize {
         self.lock().open.len()
     }
@@ -206,7 +211,8 @@ impl Table {
         }
     }
 
-    /// Closes the one that has been so the longest. False if none was.
+    /// Closes the connection that has been in a state for the longest time; `since` says since
+    /// when. False if none is in that state.
     fn close_longest(
         &mut self,
         among: impl Fn(&Entry) -> bool,
@@ -221,7 +227,7 @@ impl Table {
         let Some((_, id)) = longest else {
             return false;
         };
-        // Between the look and now it may have become our turn; then the newcomer has to go.
+        // Since the look it may have become our turn; then the newcomer has to go.
         let closed = self
             .open
             .get(&id)
@@ -235,7 +241,7 @@ impl Table {
 
 impl Entry {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A state is one word: a panic cannot leave half of it.
+        // The state is a single value: a panic cannot leave half of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,7 +252,8 @@ impl Entry {
         }
         *state = State::Closed;
         self.closed.notify_all();
-        // Wakes its thread; a connection that is already broken needs no waking.
+        // Wakes its thread. If this fails, the connection is already broken, and its thread needs
+        // no waking.
         let _ = self.stream.shutdown(Shutdown::Both);
         true
     }
@@ -262,19 +269,21 @@ impl Entry {
 }
 
 impl Seat {
-    /// The connection waits for its next request. False if it was closed to make room.
+    /// Notes that the connection waits for its next request. False if it was closed to make room,
+    /// or the server is stopping.
     pub fn rest(&self) -> bool {
-        // Asked first: a connection that rests after `stop` looked would be waited for.
+        // The state is set before `is_stopping` is asked: a connection that went idle after `stop`
+        // had looked would be waited for.
         self.entry.change(State::Idle(Instant::now())) && !self.connections.is_stopping()
     }
 
-    /// A request is coming in, or an answer going out. False if the connection was closed to make
-    /// room.
+    /// Notes that a request is coming in, or an answer going out. False if the connection was
+    /// closed to make room.
     pub fn wait(&self) -> bool {
         self.entry.change(State::Waiting(Instant::now()))
     }
 
-    /// A request is being answered. False if the connection was closed to make room.
+    /// Notes that a request is being answered. False if the connection was closed to make room.
     pub fn work(&self) -> bool {
         self.entry.change(State::Working)
     }
@@ -438,7 +447,7 @@ mod tests {
         let (_fourth, newcomer) = admit("192.0.2.4");
         let newcomer = newcomer.unwrap();
 
-        // It does not sleep on.
+        // It does not go on sleeping.
         assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(false));
         assert_eq!(second.read(&mut [0]).ok(), Some(0));
         assert!(newcomer.work());
@@ -458,7 +467,7 @@ mod tests {
             .collect();
         assert_eq!(seats.len(), 6);
         assert!(admit("2001:db8:2::1".to_owned()).is_some());
-        // One of it that is idle makes room for another of it.
+        // An idle connection of this network makes room for another one.
         assert!(seats[3].rest());
         assert!(admit("2001:db8:1:ffff::1".to_owned()).is_some());
         assert!(!seats[3].work());

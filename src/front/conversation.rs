@@ -1,5 +1,5 @@
-//! One connection from its first byte to its last: phases, each with an end in time that no byte
-//! renews, and one write for each answer.
+//! One connection from its first byte to its last: phases, each with a deadline that no byte
+//! extends, and one write for each answer.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, TcpStream};
@@ -18,24 +18,24 @@ use crate::http::Response;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// What a refused client may still send, so that one whose upload was too large gets to read why.
-/// Dropping this much costs us some milliseconds; time ends it for slow clients.
+/// Bytes that a refused client may still send, so that a client whose upload was too large gets to
+/// read why. Dropping this much costs us some milliseconds; for slow clients, time is the limit.
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
-/// What is read at once: more than a request of a browser.
+/// Bytes read at once: more than a browser's request has.
 const CHUNK: usize = 8 * 1024;
 
 /// How long each phase may take.
 #[derive(Clone, Copy)]
 pub struct Deadlines {
     pub handshake: Duration,
-    /// From the first byte of a request to the end of its head.
+    /// From the first byte of a request until the end of its head.
     pub head: Duration,
     pub body: Duration,
-    /// For the client to take the answer.
+    /// Until the client has taken the answer.
     pub answer: Duration,
-    /// For the next request to begin, and the first.
+    /// Until the next request begins, or the first one.
     pub idle: Duration,
-    /// For a client to read a refusal while it still sends.
+    /// How long a client that still sends may take to read a refusal.
     pub linger: Duration,
 }
 
@@ -52,23 +52,23 @@ impl Default for Deadlines {
     }
 }
 
-/// After how long without a request a connection lets go of its thread. Longer, and a crowd that
-/// comes would hold the memory of many handshakes at once; shorter, and one that is used would
-/// change threads for each request.
+/// After how long without a request a connection lets go of its thread. If this were longer, a
+/// crowd that arrives would hold the memory of many handshakes at once; if it were shorter, a
+/// connection in use would change threads for each request.
 const RESTLESS: Duration = Duration::from_millis(200);
 
 /// Why a request did not arrive.
 enum Missing {
-    /// The client has gone, is idle for too long, or had to make room.
+    /// The client has gone, was idle for too long, or had to make room.
     Ended,
-    /// None has begun for a moment; one may until then.
+    /// No request has begun for a moment; one may begin until then.
     Resting {
         until: Instant,
     },
     Refused(Refusal),
 }
 
-/// What becomes of a connection after a request.
+/// What happens to a connection after a request.
 enum Turn {
     Stays,
     Rests { until: Instant },
@@ -88,14 +88,14 @@ struct Conversation {
     visit: Option<Visit>,
     peer: IpAddr,
     trusted: bool,
-    /// Plain HTTP where TLS is spoken: heads are read, bodies are not.
+    /// The client speaks plain HTTP where TLS is spoken: heads are read, bodies are not.
     astray: bool,
-    /// Until when the next request may begin, while none has.
+    /// Until when the next request may begin; `None` once it has.
     idle_until: Option<Instant>,
     reader: Reader,
 }
 
-/// Serves a connection until it ends, here and, after each rest, in another thread.
+/// Serves a connection until it ends, in this thread and, after each rest, in another one.
 pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
     let mut socket = Socket::new(stream);
     let trusted = address::is_trusted(peer, &shared.options.trusted_proxies);
@@ -129,9 +129,9 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
 }
 
 impl Conversation {
-    /// Talks until there is nothing to say for a moment, then lets go of the thread. A handshake and
-    /// handlers have used its stack, and the allocator keeps for it what they freed: both would
-    /// stay for as long as the connection does, which most of the time is idle.
+    /// Serves requests until none comes for a moment, then lets go of the thread. Handshake and
+    /// handlers have used its stack, and the allocator keeps for the thread what they freed. A
+    /// connection is idle most of the time, and would hold on to both.
     fn hold(mut self, mut wire: Box<dyn Wire + Send>) {
         loop {
             match self.take_turn(&mut *wire) {
@@ -214,11 +214,11 @@ impl Conversation {
         }
     }
 
-    /// Waits until a request begins, for a moment.
+    /// Waits for a request to begin, but only for a moment.
     fn await_request(&mut self, wire: &mut dyn Wire) -> Result<(), Missing> {
         let now = Instant::now();
         let until = match self.idle_until {
-            // Awake again. It has been idle since before it rested.
+            // Awake again: the idle time began before the rest.
             Some(until) => until,
             None if self.seat.rest() => now + self.deadlines().idle,
             None => return Err(Missing::Ended),
@@ -286,8 +286,8 @@ impl Conversation {
         address::client(self.peer, head.values("x-forwarded-for"), trusted)
     }
 
-    /// A place for a request that a trusted proxy brings, by its visitor; none is needed for what
-    /// the proxy asks by itself.
+    /// A place for a request that a trusted proxy brings, counted for its visitor. What the proxy
+    /// asks on its own account needs none.
     fn bring(&self, head: &Head) -> Result<Option<Visit>, Refusal> {
         if !self.trusted || head.values("x-forwarded-for").next().is_none() {
             return Ok(None);
@@ -296,7 +296,7 @@ impl Conversation {
         visit.map(Some).ok_or(Refusal::Busy)
     }
 
-    /// Lets one who was told to wait, and did not, wait here.
+    /// Makes a client wait here if it was told to wait but did not.
     fn hold_back(&self, client: IpAddr) {
         let time = self.shared.patience.refuse(client, Instant::now());
         if !time.is_zero() {
@@ -316,7 +316,7 @@ impl Conversation {
         self.send_last(wire, response, !self.reader.is_head());
     }
 
-    /// Answers plain HTTP on the TLS port: whoever only wanted to look is shown the way.
+    /// Answers plain HTTP on the TLS port, and shows the way to those who only wanted to look.
     fn point_to_https(&mut self, wire: &mut dyn Wire) {
         self.astray = true;
         let request = match self.receive(wire) {
@@ -338,7 +338,8 @@ impl Conversation {
 
     fn send_last(&self, wire: &mut dyn Wire, mut response: Response, with_body: bool) {
         if self.astray {
-            // Not to be said where anybody could have said it (RFC 6797, section 7.2).
+            // Must not be sent over plain HTTP, where anybody could have added it (RFC 6797,
+            // section 7.2).
             response
                 .headers
                 .retain(|(name, _)| !name.eq_ignore_ascii_case("strict-transport-security"));
@@ -354,8 +355,8 @@ impl Conversation {
         }
     }
 
-    /// Closes after an answer. With `unread`, what the client has sent beyond its request, or still
-    /// sends, is dropped for a moment so that it gets to read the answer.
+    /// Closes after an answer. With `unread`, whatever else the client has sent or still sends is
+    /// read and dropped for a moment, so that it gets to read the answer.
     fn close(&self, wire: &mut dyn Wire, unread: bool) {
         self.set_end(wire, self.deadlines().linger);
         wire.say_goodbye();
@@ -364,7 +365,7 @@ impl Conversation {
         }
     }
 
-    /// Reads once. An end of the stream is an error: it is never where a request may end.
+    /// Reads once. The end of the stream is an error, since no request ends there.
     fn read_more(&mut self, wire: &mut dyn Wire) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
         let count = loop {
@@ -389,15 +390,15 @@ impl Conversation {
     }
 }
 
-/// Whether the client is to come back later.
+/// Whether an answer tells the client to come back later.
 fn tells_to_wait(answer: &[u8]) -> bool {
     [&b"HTTP/1.1 429 "[..], b"HTTP/1.1 503 "]
         .iter()
         .any(|line| answer.starts_with(line))
 }
 
-/// Puts what concerns the connection behind the status line. Keeping it open is the rule in
-/// HTTP/1.1 and goes without saying.
+/// Adds the `Connection` field behind the status line. In HTTP/1.1 a connection stays open by
+/// default, which needs no field.
 fn say_whether_it_stays(mut answer: Vec<u8>, keep: bool, version: Version) -> Vec<u8> {
     let field: &[u8] = match (keep, version) {
         (true, Version::Http11) => return answer,

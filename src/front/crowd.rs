@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use crate::origin::{Block, Origin};
 
-/// What a whole /48 may have, as a multiple of what one network in it may: several subscribers
-/// share one, and one subscriber may have it all.
+/// How many times as much a whole /48 may have as one network in it: a /48 may belong to several
+/// subscribers, or to one.
 const IN_BLOCK: usize = 3;
 
 /// Counts by network and by /48. Holds no more entries than there are things counted.
@@ -16,7 +16,7 @@ pub struct Crowd {
     blocks: HashMap<Block, usize>,
 }
 
-/// Who has as many as they may.
+/// Who has as many as they may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     Network(Origin),
@@ -24,6 +24,7 @@ pub enum Full {
 }
 
 impl Full {
+    /// Whether this network is among those who are full.
     pub fn has(self, network: Origin) -> bool {
         match self {
             Self::Network(full) => full == network,
@@ -33,7 +34,7 @@ impl Full {
 }
 
 impl Crowd {
-    /// With so many at most from one network.
+    /// Counts with a limit of `most` for one network.
     pub fn new(most: usize) -> Self {
         Self {
             most,
@@ -42,7 +43,7 @@ impl Crowd {
         }
     }
 
-    /// Why there is no room for one more of this network.
+    /// Who is full, if there is no room for one more from this network.
     pub fn full(&self, network: Origin) -> Option<Full> {
         let count = self.networks.get(&network).copied().unwrap_or(0);
         if count >= self.most {
@@ -53,6 +54,7 @@ impl Crowd {
         (count >= self.most.saturating_mul(IN_BLOCK)).then_some(Full::Block(block))
     }
 
+    /// Counts one more from this network.
     pub fn add(&mut self, network: Origin) {
         *self.networks.entry(network).or_default() += 1;
         if let Some(block) = network.block() {
@@ -60,6 +62,7 @@ impl Crowd {
         }
     }
 
+    /// Counts one less from this network.
     pub fn remove(&mut self, network: Origin) {
         take_one(&mut self.networks, network);
         if let Some(block) = network.block() {
@@ -99,7 +102,7 @@ mod tests {
         assert_eq!(added, 300);
         let ninth = of("2001:db8:1:9::9");
         assert!(crowd.full(ninth).unwrap().has(of("2001:db8:1:ffff::1")));
-        // The next /48, and IPv4, are somebody else.
+        // The next /48, and any IPv4 address, are somebody else.
         assert_eq!(crowd.full(of("2001:db8:2::1")), None);
         for address in ["192.0.2.1", "::ffff:192.0.2.1"] {
             (0..50).for_each(|_| crowd.add(of(address)));

@@ -1,6 +1,6 @@
-//! Fields that only a proxy may say, and that an application behind it believes.
+//! Fields that only a proxy may set, and that an application behind it believes.
 
-/// How their names begin, and how that is told.
+/// How their names begin, and the words for that.
 const BEGINNINGS: [(&str, &str); 7] = [
     ("remote-", "its name begins with Remote-"),
     ("x-remote-", "its name begins with X-Remote-"),
@@ -11,13 +11,13 @@ const BEGINNINGS: [(&str, &str); 7] = [
     ("x-rewrite-", "its name begins with X-Rewrite-"),
 ];
 
-/// What has no beginning in common with others.
+/// Whole names that have no beginning in common with others.
 const WHOLE: [(&str, &str); 2] = [
     ("forwarded", "its name is Forwarded"),
     ("proxy", "its name is Proxy"),
 ];
 
-/// What proxies set themselves in a question, in place of what a visitor sent.
+/// Fields that proxies set themselves in a question, in place of what a visitor sent.
 const OF_THE_PROXY: [&str; 9] = [
     "x-forwarded-for",
     "x-forwarded-host",
@@ -30,11 +30,11 @@ const OF_THE_PROXY: [&str; 9] = [
     "x-original-url",
 ];
 
-/// Applications make one variable of `Remote-User`, `Remote_User` and `Remote.User`.
+/// Applications turn `Remote-User`, `Remote_User` and `Remote.User` into the same variable.
 const ODD: &str = "its name has other characters than letters, digits and hyphens";
 
-/// Why no visitor may send a field of this name, which is in lower case, to an application that
-/// believes its proxy.
+/// Why no visitor may send a field of this name, given in lower case, to an application that
+/// believes its proxy; `None` if they may.
 pub fn reason(name: &str) -> Option<&'static str> {
     if OF_THE_PROXY.contains(&name) {
         return None;

@@ -1,4 +1,5 @@
-//! The head of a request: request line and fields, checked so that nobody reads it another way.
+//! The head of a request: request line and fields, checked so that nobody can read them in another
+//! way.
 //!
 //! `lines` has already refused control bytes, bare CR and LF, and what is too long; httparse reads
 //! the syntax; what must hold beyond it (RFC 9110 and 9112) is checked here.
@@ -8,10 +9,10 @@ use std::net::Ipv6Addr;
 use crate::front::body::MAX_BODY;
 use crate::front::refusal::Refusal;
 
-/// The most that anybody may send.
+/// The most fields that anybody may send.
 pub const MAX_FIELDS: usize = 250;
 
-/// Fields that must not be repeated: which of two is meant would be anybody's guess.
+/// Fields that must not be repeated: nobody could tell which of two is meant.
 const SINGLE: [&str; 5] = [
     "content-length",
     "content-type",
@@ -33,7 +34,7 @@ pub struct Head {
     pub framing: Framing,
     pub version: Version,
     pub keep_alive: bool,
-    /// The client waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
@@ -51,7 +52,7 @@ pub enum Version {
     Http11,
 }
 
-/// Reads a whole head, the empty line included, with at most so many fields.
+/// Reads a whole head, the empty line included, with at most `most_fields` fields.
 pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
     let version = version(bytes)?;
 
@@ -98,7 +99,7 @@ pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
 }
 
 impl Head {
-    /// The values of all fields of that name, which is given in lower case.
+    /// The values of all fields of this name, given in lower case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         values(&self.fields, name)
     }
@@ -118,7 +119,7 @@ fn members<'a>(fields: &'a [(String, Vec<u8>)], name: &'a str) -> impl Iterator<
         .map(<[u8]>::trim_ascii)
 }
 
-/// Reads the version before anything else, so that HTTP/2 gets the answer it can understand. The
+/// Reads the version before anything else, so that HTTP/2 gets an answer that it understands. The
 /// line must be three words with single spaces.
 fn version(bytes: &[u8]) -> Result<Version, Refusal> {
     let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or(bytes);
@@ -136,7 +137,8 @@ fn version(bytes: &[u8]) -> Result<Version, Refusal> {
     }
 }
 
-/// RFC 9112, section 3.2: HTTP/1.1 needs exactly one valid Host. Repeated ones are refused by then.
+/// RFC 9112, section 3.2: HTTP/1.1 needs exactly one valid Host. Repeated ones have been refused
+/// before this.
 fn check_host(fields: &[(String, Vec<u8>)], version: Version) -> Result<(), Refusal> {
     match values(fields, "host").next() {
         Some(host) if is_authority(host) => Ok(()),
@@ -146,7 +148,7 @@ fn check_host(fields: &[(String, Vec<u8>)], version: Version) -> Result<(), Refu
     }
 }
 
-/// `host[:port]` of RFC 3986, without user information, and never empty.
+/// Whether this is `host[:port]` (RFC 3986, section 3.2), without user information, and not empty.
 fn is_authority(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
@@ -166,7 +168,7 @@ fn is_authority(bytes: &[u8]) -> bool {
     is_registered_name(host.as_bytes()) && (rest.is_empty() || is_port(rest))
 }
 
-/// `:` and a port; RFC 3986 lets the number be missing.
+/// Whether this is `:` and a port; RFC 3986, section 3.2.3, lets the number be missing.
 fn is_port(text: &str) -> bool {
     text.strip_prefix(':').is_some_and(|port| {
         port.bytes().all(|byte| byte.is_ascii_digit())
@@ -202,7 +204,7 @@ fn reduce_target(
         return Err(Refusal::UnknownMethod);
     }
     let bad = Refusal::Malformed("a bad target");
-    // A fragment is never sent (RFC 9112, section 3.2); one reader would cut it off, another not.
+    // A fragment is never sent (RFC 9112, section 3.2); some readers would cut it off, others not.
     if !target
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#')
@@ -231,7 +233,7 @@ fn reduce_target(
     })
 }
 
-/// RFC 9112, section 6, and wherever it leaves a choice, the one that refuses.
+/// RFC 9112, section 6; wherever it leaves a choice, this refuses.
 fn framing(fields: &[(String, Vec<u8>)], version: Version) -> Result<Framing, Refusal> {
     let codings = values(fields, "transfer-encoding").count();
     let length = values(fields, "content-length").next();
@@ -256,7 +258,8 @@ fn body_length(value: &[u8]) -> Result<usize, Refusal> {
         .ok_or(Refusal::BodyTooLarge)
 }
 
-/// Exactly `chunked`. Other codings before a last `chunked` are known to be unknown here.
+/// Accepts exactly `chunked`. Other codings before a final `chunked` are refused as unknown,
+/// anything else as malformed.
 fn check_codings(fields: &[(String, Vec<u8>)]) -> Result<(), Refusal> {
     let codings: Vec<&[u8]> = members(fields, "transfer-encoding").collect();
     let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");

@@ -1,22 +1,23 @@
-//! Finds the empty line that ends a head or a trailer section, byte by byte as they come.
+//! Finds the empty line that ends a head or a trailer section, byte by byte as the bytes come.
 //!
 //! A line ends in CRLF and in nothing else: a bare LF, a bare CR, NUL or another control byte is
 //! where two readers start to disagree, so it is refused (RFC 9112, section 2.2).
 
 use crate::front::refusal::Refusal;
 
-/// Request line without its CRLF. RFC 9112, section 3, asks for at least 8000.
+/// The longest request line without its CRLF, in bytes. RFC 9112, section 3, asks for at least
+/// 8000.
 const MAX_REQUEST_LINE: usize = 8 * 1024;
-/// Request line and fields: twice what a browser with all our cookies sends.
+/// The longest request line and fields, in bytes: twice what a browser with all our cookies sends.
 pub const MAX_HEAD: usize = 16 * 1024;
-/// Trailers are dropped, so there is no use for long ones.
+/// The longest trailers, in bytes. They are dropped, so long ones have no use.
 const MAX_TRAILERS: usize = 4 * 1024;
 
-/// How far a section has been looked at. The bytes are the caller's and only ever grow.
+/// How far a section has been looked at. The caller keeps the bytes, which only ever grow.
 pub struct Lines {
     section: Section,
     max: usize,
-    /// Where the section begins: after an empty line before the request line.
+    /// Where the section begins: after the empty line before the request line, if there is one.
     start: usize,
     line: usize,
     seen: usize,
@@ -31,11 +32,12 @@ enum Section {
 }
 
 impl Lines {
-    /// Of a head of at most so many bytes.
+    /// For a head of at most `max` bytes.
     pub fn of_head(max: usize) -> Self {
         Self::new(Section::RequestLine, max)
     }
 
+    /// For a trailer section.
     pub fn of_trailers() -> Self {
         Self::new(Section::Trailers, MAX_TRAILERS)
     }
@@ -50,8 +52,8 @@ impl Lines {
         }
     }
 
-    /// Looks at the bytes not seen yet; gives where the section starts and ends, the empty line
-    /// included, once it is there.
+    /// Looks at the bytes not seen yet. Gives where the section starts and ends, the empty line
+    /// included, once that is there.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<(usize, usize)>, Refusal> {
         while let Some(&byte) = bytes.get(self.seen) {
             let after_cr = self.seen > self.line && bytes[self.seen - 1] == b'\r';
@@ -72,7 +74,8 @@ impl Lines {
         Ok(None)
     }
 
-    /// A line has ended with the byte just seen. True if it was empty, which ends the section.
+    /// Notes that a line has ended with the byte just seen. True if it was empty, which ends the
+    /// section.
     fn end_line(&mut self) -> Result<bool, Refusal> {
         let empty = self.seen - self.line == 2;
         self.line = self.seen;

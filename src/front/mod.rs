@@ -1,8 +1,8 @@
 //! Bytes from strangers end here: the accept loop, the caps, and a thread for each connection that
 //! is not at rest.
 //!
-//! What leaves this room is a complete request in strict form with the address it came from. It
-//! knows no user and no page; the text of its refusals is made by a function it is given.
+//! What leaves this module is a complete request in strict form, with the address it came from. The
+//! front knows no users and no pages; it is given the function that writes its refusals.
 
 pub mod address;
 mod body;
@@ -46,7 +46,8 @@ use crate::front::tls::Tls;
 use crate::http::Response;
 use crate::server::Site;
 
-/// Why the program cannot start. Printed as `auth_user: cannot …` and `auth_user: hint: …`.
+/// Why the program cannot start: what failed, and what to do. Printed as `auth_user: cannot …` and
+/// `auth_user: hint: …`.
 #[derive(Debug)]
 pub struct StartError {
     pub what: String,
@@ -61,22 +62,23 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// What the operator has a say in, and what tests change.
+/// What operators can set, and what tests change.
 pub struct Options {
     /// Where plain HTTP on the TLS port is sent: scheme, host and port, no path.
     pub public_url: String,
     pub trusted_proxies: Vec<IpNet>,
     pub deadlines: Deadlines,
-    /// Connections at most; from [`Room`].
+    /// The most connections; from [`Room`].
     pub connections: usize,
-    /// From one address, or one IPv6 /64; a /48 has three times as many. A trusted proxy's are not
-    /// counted, but the requests that each visitor has under way there.
+    /// The most connections from one address or one IPv6 /64; a /48 may have three times as many.
+    /// For a trusted proxy, the requests under way of each visitor are counted instead.
     pub connections_per_address: usize,
-    /// How long requests under way may take once the front is to stop.
+    /// How long requests under way may take to finish when the front is stopped.
     pub grace: Duration,
 }
 
 impl Options {
+    /// What the program runs with: only tests choose the other values.
     pub fn new(public_url: String, trusted_proxies: Vec<IpNet>, room: Room) -> Self {
         Self {
             public_url,
@@ -89,13 +91,14 @@ impl Options {
     }
 }
 
-/// Makes the response to bytes that are no request, by what the client accepts and asks for.
+/// Makes the response to bytes that are not a request, from the client's `Accept` and the target,
+/// as far as they are known.
 pub type Refuse = Box<dyn Fn(Refusal, Option<&str>, Option<&str>) -> Response + Send + Sync>;
 
 /// What the front works with.
 pub struct Parts {
     pub options: Options,
-    /// None: plain HTTP, behind a proxy that speaks TLS.
+    /// `None` for plain HTTP, behind a proxy that speaks TLS.
     pub tls: Option<Arc<Tls>>,
     pub relay: Relay,
     pub site: Arc<Site>,
@@ -124,21 +127,21 @@ struct Shared {
     patience: Patience,
 }
 
-/// Between two tries where the system has run out of something.
+/// The pause between two tries when the system has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Without a failure before a shortage counts as over.
+/// How long there must be no failure before a shortage counts as over.
 const QUIET: Duration = Duration::from_secs(10);
-/// What requests under way get to finish: ten seconds are what supervisors wait before they kill,
-/// and the last of them is for what is still to be saved.
+/// How long requests under way may take to finish. Supervisors wait ten seconds before they kill,
+/// and the last of these is for what must still be saved.
 const GRACE: Duration = Duration::from_secs(9);
-/// Between two looks at the certificate's files.
+/// The pause between two looks at the certificate's files.
 const WATCH: Duration = Duration::from_millis(500);
 
-/// Opens the port, so that its real number is known; nobody is answered yet.
+/// Opens the port, so that its real number is known. Nobody is answered yet.
 ///
 /// # Errors
 ///
-/// When the port is taken or not ours to take.
+/// If the port is taken, or this program may not use it.
 pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let opened = TcpListener::bind(address)
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
@@ -148,7 +151,7 @@ pub fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     })
 }
 
-/// What to do about a port that cannot be had.
+/// What to do about a port that cannot be opened.
 fn remedy(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
     let no_descriptors = matches!(
@@ -213,8 +216,8 @@ impl Front {
         finished
     }
 
-    /// Starts the thread that takes up a new certificate. Nobody waits for it at the end, or for
-    /// the disk it may be waiting for.
+    /// Starts the thread that takes up a new certificate. Nobody waits for this thread at the end,
+    /// since it may be waiting for a disk.
     ///
     /// # Errors
     ///
@@ -234,7 +237,7 @@ impl Front {
             .map(drop)
     }
 
-    /// Has the certificate taken up anew at the next look. Never waits.
+    /// Has the certificate read again at the next look. Never waits.
     pub fn reload_certificate(&self) {
         if let Some(tls) = &self.shared.tls {
             tls.reload_soon();
@@ -250,11 +253,12 @@ impl Front {
         }
     }
 
-    /// How long ago it was first told to stop; no time if it was not.
+    /// How long ago [`Front::stop`] was first called; zero if it was not.
     pub fn since_stop(&self) -> Duration {
         self.stop.since()
     }
 
+    /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.shared.connections.count()
     }
@@ -269,7 +273,7 @@ impl Front {
             match accepted {
                 Ok((stream, peer)) => match self.start(stream, peer) {
                     Ok(()) => shortage.ease(),
-                    // The next in the queue is tried at once, or it would drain slowly.
+                    // The next in the queue is tried at once, or the queue would drain slowly.
                     Err(error) => self.make_room(&mut shortage, &error),
                 },
                 Err(error) if is_the_clients(&error) => {}
@@ -313,7 +317,7 @@ impl Front {
     }
 }
 
-/// Errors of accept that concern one client and not us.
+/// Whether an error of accept concerns one client and not us.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -334,8 +338,8 @@ impl Shortage {
         }
     }
 
-    /// A connection was taken. While things are short, one that ends lets another in now and then:
-    /// it takes some quiet before that counts as the end.
+    /// Notes that a connection was taken. During a shortage, a connection that ends lets another
+    /// one in now and then, so some quiet must pass before the shortage counts as over.
     fn ease(&mut self) {
         if self.last.is_some_and(|last| last.elapsed() >= QUIET) {
             tracing::info!("taking connections again");
@@ -365,7 +369,7 @@ impl Stop {
         self.lock().map_or(Duration::ZERO, |at| at.elapsed())
     }
 
-    /// Waits for the order for a while at most. True once it was given.
+    /// Waits for the order, but no longer than `at_most`. True once it was given.
     fn wait(&self, at_most: Duration) -> bool {
         let (ordered, _) = self
             .given
@@ -374,7 +378,7 @@ impl Stop {
         ordered.is_some()
     }
 
-    /// One value is written at once: a panic cannot leave it half done.
+    /// Only one value is written: a panic cannot leave it half done.
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What of a stranger's request is passed on: a list of fields, and nothing that is not on it.
+//! Which parts of a stranger's request are passed on: the fields on a list, and no others.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use crate::front::foreign;
 use crate::front::request::Accepted;
 use crate::http::{CLIENT_ADDRESS, FOREIGN_FIELD};
 
-/// What the site reads. Hop-by-hop fields and those about framing are not among them.
+/// The fields that the site reads. Hop-by-hop fields and those about framing are not among them.
 const FIELDS: [&str; 14] = [
     "accept",
     "content-type",
@@ -27,7 +27,7 @@ const FIELDS: [&str; 14] = [
     "x-requested-with",
 ];
 
-/// What a trusted proxy says of the request it asks about.
+/// The fields by which a trusted proxy says which request it asks about.
 const PROXY_FIELDS: [&str; 8] = [
     "authorization",
     "x-forwarded-for",
@@ -47,15 +47,16 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes.extend_from_slice(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes());
     for (name, value) in &head.fields {
         let name = name.as_str();
-        // tiny_http closes the connection at a byte that is not ASCII. Encoded, it could make a
-        // method of what is none.
+        // tiny_http closes the connection at a byte that is not ASCII. In these fields such a byte
+        // is replaced: percent-encoding could turn something that is not a method into one.
         let passes = FIELDS.contains(&name)
             || from_trusted_proxy && PROXY_FIELDS.contains(&name) && name.ends_with("-method");
         if passes {
             let value = value.iter().map(|&b| if b.is_ascii() { b } else { b'?' });
             field(&mut bytes, name, value);
         } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
-            // A question mark would end the path earlier than the application ends it.
+            // Encoded here, since a question mark would end the path earlier than the application
+            // ends it.
             let value = percent_encode(value, NOTHING_ASCII);
             field(&mut bytes, name, value.flat_map(str::bytes));
         }
@@ -78,7 +79,7 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes
 }
 
-/// What is encoded of the bytes that are ASCII; the others always are.
+/// The ASCII bytes that are encoded, which is none; bytes that are not ASCII always are.
 const NOTHING_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
 fn field(bytes: &mut Vec<u8>, name: &str, value: impl Iterator<Item = u8>) {
@@ -97,7 +98,8 @@ mod tests {
     use super::*;
     use crate::front::request;
 
-    /// What concerns one connection, or what only we may say: nobody behind the front sees it.
+    /// Fields that concern one connection, or that only we may set: nobody behind the front sees
+    /// them.
     const NEVER: [&str; 19] = [
         "auth-user-client",
         "auth-user-foreign",
@@ -209,8 +211,8 @@ mod tests {
     }
 
     proptest! {
-        /// tiny_http gets one length, which is that of the body, one address, which is the real
-        /// one, one host, and nothing that is not on a list, all of it in ASCII.
+        /// tiny_http gets one length, that of the body; one address, the real one; one host; and no
+        /// field that is not on a list; all in ASCII.
         #[test]
         fn nothing_passes_that_is_not_listed(
             fields in prop::collection::vec(

@@ -1,8 +1,8 @@
-//! Who is told to wait and asks again at once is answered late.
+//! Clients that are told to wait but ask again at once are answered late.
 //!
 //! A refusal costs next to nothing, but a crowd that asks without a pause makes thousands of them a
-//! second and leaves no processor for honest logins. Held back, each of its connections makes one
-//! a second. Nobody who waits as told ever notices.
+//! second and leaves no processor for honest logins. When they are held back, each connection makes
+//! only one a second. Nobody who waits as told ever notices.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use crate::origin::Origin;
 
-/// Refusals within a second, of everybody together, that are no load worth fighting.
+/// Refusals within a second, for everybody together, that are not a load worth fighting.
 const CALM: u32 = 50;
 
-/// Beyond that, refusals a network still gets at once: more than anybody asks for by hand.
+/// Beyond that, refusals that a network still gets at once: more than anybody causes by hand.
 const FREE: u32 = 3;
 
 /// How long each further one is held back.
 const HELD: Duration = Duration::from_secs(1);
 
-/// Counts refusals by network, a second at a time, so that it never holds more than the answers of
-/// one second.
+/// Counts refusals by network, one second at a time, so the table never holds more than the answers
+/// of one second.
 pub struct Patience {
     second: Mutex<Second>,
 }
@@ -33,6 +33,7 @@ struct Second {
 }
 
 impl Patience {
+    /// Nobody has been refused yet; the first second begins at `now`.
     pub fn new(now: Instant) -> Self {
         Self {
             second: Mutex::new(Second {
@@ -43,9 +44,9 @@ impl Patience {
         }
     }
 
-    /// Counts a refusal of this client; how long to hold it back.
+    /// Counts a refusal for this client; gives how long to hold it back.
     pub fn refuse(&self, client: IpAddr, now: Instant) -> Duration {
-        // A count is one number: a panic leaves at most one that is one short.
+        // A count is one number: after a panic it is one short at most.
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(second.began) >= HELD {
             second.began = now;

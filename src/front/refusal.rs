@@ -1,15 +1,15 @@
 //! Why a stranger's bytes were not taken as a request.
 
-/// A request that is not passed on. The connection closes after it, since nobody can tell where the
-/// next request would begin.
+/// A request that is not passed on. The connection closes after the answer, since nobody can tell
+/// where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     BodyTooLarge,
-    /// All inner connections stayed taken, or the answer took too long.
+    /// tiny_http did not take the request, or the visitor's network has too many under way.
     Busy,
     ExpectationFailed,
     HeadTooLarge,
-    /// Not HTTP, or HTTP that two readers could read in two ways. The text is for the log.
+    /// Not HTTP, or HTTP that different readers could read differently. The text is for the log.
     Malformed(&'static str),
     /// Plain HTTP on the port that speaks TLS.
     PlainHttp,
@@ -22,6 +22,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
             Self::BodyTooLarge => 413,
@@ -36,7 +37,7 @@ impl Refusal {
         }
     }
 
-    /// The name for programs.
+    /// The code for programs to read.
     pub fn code(self) -> &'static str {
         match self {
             Self::BodyTooLarge => "too_large",

@@ -1,12 +1,12 @@
 //! Carries a request through tiny_http, within the thread that has read it from the client.
 //!
 //! A tiny_http server with one connection is borrowed, written to and received from, and is free
-//! again before the request is answered: what waits for a hash or a disk holds its own thread and
-//! nothing else. No answer comes this way.
+//! again before the request is answered: a request that waits for a hash or a disk holds its own
+//! thread and nothing else. Answers do not come this way.
 //!
-//! The sockets have names that no disk is needed for, and that any program on the machine could
-//! connect to in the moment they are there. So tiny_http is given a socket only once its queue is
-//! full, with a connection of ours, and shut.
+//! The sockets have abstract names, which need no disk, but to which any program on the machine
+//! could connect in the moment they exist. So tiny_http is given a socket only when its queue is
+//! full, with a connection of ours, and it is shut.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -24,14 +24,14 @@ use crate::front::StartError;
 use crate::http::Request;
 use crate::server;
 
-/// How long a request waits for a server: longer than any is borrowed unless all are stuck.
+/// How long a request waits for a server: longer than any server is borrowed, unless all are stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a request may take through tiny_http, which has it whole: some hundredths of a
-/// millisecond, unless the machine stands still.
+/// How long a request may take through tiny_http. It is complete, so that takes some hundredths of
+/// a millisecond unless the machine stands still.
 const PASSAGE: Duration = Duration::from_secs(30);
-/// How often somebody else may have come first: nobody who does not try hard ever does.
+/// How often another program may be first to connect: only one that tries hard ever is.
 const TRIES: usize = 20;
-/// How long tiny_http gets to take up its connection at start.
+/// How long tiny_http may take to accept its connection at the start.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// The tiny_http servers.
@@ -43,15 +43,15 @@ pub struct Relay {
 
 struct Pool {
     free: Vec<Inner>,
-    /// Free or lent; broken ones are gone.
+    /// Servers that are free or lent; broken ones are gone.
     open: usize,
-    /// Requests that wait for one to come free.
+    /// Requests that wait for a server.
     waiting: usize,
 }
 
-/// A server that has the one connection it will ever have, and our end of that.
+/// A server with the only connection it will ever have, and our end of that.
 struct Inner {
-    /// Never dropped: its end would look for a name on a disk.
+    /// Never dropped: that would make tiny_http look for the socket's name on a disk.
     server: &'static tiny_http::Server,
     stream: UnixStream,
 }
@@ -59,18 +59,18 @@ struct Inner {
 /// Why a request did not pass.
 #[derive(Debug)]
 pub enum Failure {
-    /// No server came free in time.
+    /// No server became free in time.
     Busy,
-    /// A server broke under it. It has not been carried out.
+    /// The server broke. The request has not been carried out.
     Broken(io::Error),
 }
 
 impl Relay {
-    /// Makes so many servers.
+    /// Makes this many servers.
     ///
     /// # Errors
     ///
-    /// When descriptors or threads are missing, or the system has no such sockets.
+    /// If descriptors or threads are missing, or the system has no such sockets.
     pub fn open(servers: usize) -> Result<Self, StartError> {
         let free: io::Result<Vec<Inner>> = (0..servers).map(|_| Inner::open()).collect();
         let free = free.map_err(cannot_open)?;
@@ -85,11 +85,12 @@ impl Relay {
         })
     }
 
-    /// Carries one complete request.
+    /// Carries one complete request; gives it as the handlers see it.
     ///
     /// # Errors
     ///
-    /// When no server took it, or none that works; the next request may find one again.
+    /// If no server took the request, or the server broke; the next request may find one that
+    /// works.
     pub fn carry(&self, request: &[u8], clock: &Clock) -> Result<Request, Failure> {
         let mut inner = self.borrow()?;
         match inner.carry(request, clock) {
@@ -122,7 +123,7 @@ impl Relay {
         if pool.open > 0 {
             return Err(Failure::Busy);
         }
-        // All have broken, and none could be put in place.
+        // All servers have broken, and none could be replaced.
         pool.open += 1;
         drop(pool);
         Inner::open().map_err(|error| {
@@ -136,15 +137,15 @@ impl Relay {
         pool.free.push(inner);
         let wanted = pool.waiting > 0;
         drop(pool);
-        // Waking nobody is a system call all the same.
+        // Notifying costs a system call even if nobody waits.
         if wanted {
             self.freed.notify_one();
         }
     }
 
-    /// Puts a new server in place of one that broke.
+    /// Replaces a server that broke.
     fn replace(&self, broken: Inner) {
-        // First of all its descriptors.
+        // Dropped first, so that its descriptors are free for the new one.
         drop(broken);
         match Inner::open() {
             Ok(inner) => self.give_back(inner),
@@ -167,7 +168,7 @@ impl Relay {
 }
 
 impl Inner {
-    /// A server, and its connection, for which it has a thread of its own.
+    /// Starts a server with its connection, for which it has a thread of its own.
     fn open() -> io::Result<Self> {
         let (listener, stream) = full_queue()?;
         let server: &'static tiny_http::Server = Box::leak(Box::new(server_on(listener)?));
@@ -181,7 +182,8 @@ impl Inner {
                     served = true;
                 }
                 Ok(None) => return Err(ErrorKind::TimedOut.into()),
-                // Its loop has taken what was in the queue and ended, and the socket with it.
+                // The server's loop has taken what was in the queue and ended, and the socket is
+                // closed with it.
                 Err(_) => shut = true,
             }
         }
@@ -197,7 +199,7 @@ impl Inner {
 }
 
 fn cannot_open(error: io::Error) -> StartError {
-    // What systemd answers where it does not allow such sockets; std has no name for it.
+    // The error where systemd does not allow such sockets; std has no name for it.
     let unknown = Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT);
     StartError {
         what: format!("open the sockets between its own threads: {error}"),
@@ -211,9 +213,9 @@ fn cannot_open(error: io::Error) -> StartError {
 }
 
 const UNIX_SOCKETS: &str =
-    "let it use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies";
+    "let this program use Unix sockets: a systemd unit needs AF_UNIX in RestrictAddressFamilies";
 
-/// As [`tiny_http::Server::from_listener`], which panics if it gets no thread.
+/// As [`tiny_http::Server::from_listener`], which panics if it gets no thread; this gives an error.
 fn server_on(listener: UnixListener) -> io::Result<tiny_http::Server> {
     let started = panic::catch_unwind(|| tiny_http::Server::from_listener(listener, None));
     let no_thread = |_| io::Error::other("no thread could be started");
@@ -233,7 +235,7 @@ fn full_queue() -> io::Result<(UnixListener, UnixStream)> {
     Err(io::Error::other("other programs are always there first"))
 }
 
-/// As [`full_queue`]; None if the connection is somebody else's. The queue has room for no more
+/// As [`full_queue`]; `None` if the connection is somebody else's. The queue has room for no more
 /// than one, so if ours is in it, nobody else's is. `meanwhile` is for tests.
 fn queue_of_ours(
     name: &[u8],
@@ -246,7 +248,7 @@ fn queue_of_ours(
     };
     let listener = socket(SocketFlags::empty())?;
     rustix::net::bind(&listener, &address)?;
-    // Linux lets one more wait than it is told.
+    // Linux lets one more connection wait than it is told.
     rustix::net::listen(&listener, 0)?;
     meanwhile();
 
@@ -317,7 +319,7 @@ mod tests {
             stranger = Some(UnixStream::connect_addr(&address).unwrap());
         });
         assert!(ours.unwrap().is_none());
-        // The socket is gone, and with it what waited there.
+        // The socket is gone, and with it any connection that waited there.
         let mut byte = [0];
         assert!(!matches!(stranger.unwrap().read(&mut byte), Ok(1..)));
 

@@ -1,7 +1,7 @@
 //! A strict, bounded reader of HTTP/1.1 requests: bytes in, one complete request out, or a refusal.
 //!
-//! It knows no socket and no time. What it takes, every careful reader frames in the same way;
-//! what could be framed in two ways it refuses.
+//! The reader knows no sockets and no time. Every careful reader frames what it accepts in the same
+//! way; it refuses whatever could be framed in two ways.
 
 use std::mem;
 
@@ -14,7 +14,7 @@ use crate::front::refusal::Refusal;
 #[derive(Clone, PartialEq)]
 pub struct Accepted {
     pub head: Head,
-    /// Without its chunks.
+    /// Decoded: without the framing of chunks.
     pub body: Vec<u8>,
 }
 
@@ -27,7 +27,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// What a proxy takes of a visitor, who sends the cookies of many applications, and asks about.
+    /// For trusted proxies: visitors send the cookies of many applications, and a proxy asks about
+    /// requests with all of them.
     pub const OF_PROXIES: Self = Self {
         head: 40 * 1024,
         fields: MAX_FIELDS,
@@ -35,7 +36,7 @@ impl Bounds {
 }
 
 impl Default for Bounds {
-    /// Fields: ten times what a browser sends.
+    /// Ten times as many fields as a browser sends.
     fn default() -> Self {
         Self {
             head: MAX_HEAD,
@@ -47,7 +48,7 @@ impl Default for Bounds {
 /// Reads the requests of one connection, one after the other.
 pub struct Reader {
     bounds: Bounds,
-    /// Bytes that came and were not used yet; bounded, since more are only asked for if needed.
+    /// Bytes that came and were not used yet. Bounded, since more are read only if they are needed.
     buffer: Vec<u8>,
     state: State,
 }
@@ -66,7 +67,8 @@ enum State {
 pub enum Step {
     Complete(Box<Accepted>),
     MoreBody {
-        /// The client waits for `100 Continue`. True once, and not if the body is on its way.
+        /// Whether the client waits for `100 Continue`. True once, and not if the body is on its
+        /// way.
         say_continue: bool,
     },
     MoreHead,
@@ -79,6 +81,7 @@ impl Default for Reader {
 }
 
 impl Reader {
+    /// A reader of requests within these bounds.
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -87,16 +90,17 @@ impl Reader {
         }
     }
 
+    /// Adds bytes that have come.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// True between two requests, when nothing of the next one has come.
+    /// Whether nothing of the next request has come.
     pub fn is_idle(&self) -> bool {
         self.buffer.is_empty() && matches!(self.state, State::Head(_))
     }
 
-    /// Goes on with what has come. After a refusal the reader is of no more use.
+    /// Goes on with what has come. After a refusal the reader must not be used again.
     pub fn step(&mut self) -> Result<Step, Refusal> {
         if let State::Head(lines) = &mut self.state {
             let Some((start, end)) = lines.advance(&self.buffer)? else {
@@ -153,7 +157,7 @@ impl Reader {
         }
     }
 
-    /// Whether the request that is being read was HEAD, as far as one can tell.
+    /// Whether the request that is being read is a HEAD, as far as that can be told.
     pub fn is_head(&self) -> bool {
         match &self.state {
             State::Head(_) => self.buffer.trim_ascii_start().starts_with(b"HEAD "),
@@ -161,7 +165,7 @@ impl Reader {
         }
     }
 
-    /// What is asked for, as far as one can tell.
+    /// The target of the request that is being read, as far as that can be told.
     pub fn target(&self) -> Option<String> {
         match &self.state {
             State::Body { head, .. } => Some(head.target.clone()),
@@ -174,7 +178,7 @@ impl Reader {
         }
     }
 
-    /// What the client would like to read, for a refusal; found even in a head that is no good.
+    /// The client's `Accept`, for a refusal; found even in a head that is refused.
     pub fn accept(&self) -> Option<String> {
         let value = match &self.state {
             State::Body { head, .. } => head.values("accept").next(),
@@ -193,7 +197,7 @@ impl Reader {
     }
 }
 
-/// Reads the first request of `bytes` and says how many bytes it took; none if it needs more.
+/// Reads the first request in `bytes` and says how many bytes it took; `None` if it needs more.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Accepted, usize)>, Refusal> {
     let mut reader = Reader::default();
     reader.push(bytes);

@@ -1,5 +1,5 @@
-//! Connections at rest. One thread watches all of them, so that an idle one costs its own state and
-//! no thread: the stack of one, and what its allocator keeps, are more than all the rest.
+//! Connections at rest. One thread watches all of them, so that an idle one costs only its own
+//! state: the stack of a thread, and what the allocator keeps for it, are more than all the rest.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,18 +16,18 @@ use rustix::io::Errno;
 
 use crate::front::threads::Threads;
 
-/// How many are woken by one call.
+/// How many connections one call wakes.
 const BATCH: usize = 64;
 /// Stands for the bell among the connections.
 const BELL: u64 = u64::MAX;
 
-/// What a connection does when it is woken. Dropped, it closes the connection.
+/// What a connection does when it is woken. Dropping this closes the connection.
 type Wake = Box<dyn FnOnce() + Send>;
 
-/// The connections that rest, each until something comes or its time is over.
+/// The connections at rest, each until something comes or its time is over.
 pub struct Resting {
     watched: OwnedFd,
-    /// Rung when there is something that the watching thread does not know of.
+    /// Rung when there is something that the watching thread does not know of yet.
     bell: OwnedFd,
     table: Mutex<Table>,
     threads: Arc<Threads>,
@@ -37,7 +37,7 @@ pub struct Resting {
 struct Table {
     next: u64,
     by_id: BTreeMap<u64, Sleeper>,
-    /// When the thread will look by itself; none: not before something comes.
+    /// When the thread will look by itself; `None` if only when something comes.
     looks_at: Option<Instant>,
     stopped: bool,
 }
@@ -53,7 +53,7 @@ impl Resting {
     ///
     /// # Errors
     ///
-    /// When the system has no thread or no descriptors to give.
+    /// If the system has no thread or no descriptors to give.
     pub fn start(threads: Arc<Threads>) -> io::Result<Arc<Self>> {
         let watched = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -71,12 +71,13 @@ impl Resting {
         Ok(resting)
     }
 
-    /// Lets a connection rest until its client sends something, closes, or is shut down, or until
-    /// then at the latest; `wake` then goes on with it in a thread.
+    /// Lets a connection rest until its client sends something or closes it, until it is shut down,
+    /// or until `until` at the latest; then `wake` goes on with it in a thread.
     ///
     /// # Errors
     ///
-    /// When the system cannot watch it; it is closed then, as is one that comes after the end.
+    /// If the system cannot watch the connection; then it is closed. After [`Resting::stop`] it is
+    /// closed too.
     pub fn keep(
         &self,
         stream: Arc<TcpStream>,
@@ -88,7 +89,7 @@ impl Resting {
             return Ok(());
         }
         let id = table.next;
-        // What has come meanwhile is told at once.
+        // Anything that has come in the meantime is reported at once.
         let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ONESHOT;
         epoll::add(&self.watched, &stream, EventData::new_u64(id), flags)?;
         table.next += 1;
@@ -109,7 +110,7 @@ impl Resting {
         Ok(())
     }
 
-    /// Ends the thread and closes what rests.
+    /// Ends the thread and closes the connections at rest.
     pub fn stop(&self) {
         let mut table = self.lock();
         table.stopped = true;
@@ -133,11 +134,12 @@ impl Resting {
         }
     }
 
-    /// Waits until something comes or somebody's time is over. Whom it came for.
+    /// Waits until something comes or a connection's time is over; gives the connections for which
+    /// something came.
     fn wait(&self) -> Vec<u64> {
         let looks_at = self.lock().looks_at;
         let left = looks_at.map(|at| at.saturating_duration_since(Instant::now()));
-        // Rounded up, or it would look again and again within the last millisecond.
+        // Rounded up, or the thread would look again and again within the last millisecond.
         let left = left.map(|left| left + Duration::from_millis(1));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let mut events = [MaybeUninit::<Event>::uninit(); BATCH];
@@ -152,7 +154,7 @@ impl Resting {
         }
     }
 
-    /// Whose time is over; none once it was stopped. Notes when to look next.
+    /// The connections whose time is over; `None` once all is stopped. Notes when to look next.
     fn over(&self, now: Instant) -> Option<Vec<u64>> {
         let mut table = self.lock();
         if table.stopped {
@@ -176,18 +178,18 @@ impl Resting {
         let Some(sleeper) = self.lock().by_id.remove(&id) else {
             return;
         };
-        // Its descriptor stays open for as long as it is talked over.
+        // Its descriptor stays open while it is in use, so it would still be watched.
         if let Err(error) = epoll::delete(&self.watched, &sleeper.stream) {
             tracing::debug!(%error, "cannot let go of a connection that rested");
         }
         if let Err(error) = self.threads.run(sleeper.wake) {
-            // Where threads have run out, the accept loop says so and makes room.
+            // If threads have run out, the accept loop says so and makes room.
             tracing::debug!(%error, "no thread for a connection that rested");
         }
     }
 
     fn ring(&self) {
-        // It rings already if there is no room for one more.
+        // If this fails, the bell has no room for another ring, and so is ringing already.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
@@ -212,7 +214,7 @@ mod tests {
         listener: TcpListener,
     }
 
-    /// A client, and the server's end of its connection, which rests.
+    /// A client, and the server's end of its connection, which is at rest.
     struct One {
         client: TcpStream,
         stream: Arc<TcpStream>,
@@ -305,7 +307,7 @@ mod tests {
         assert!(one.woken.recv().is_err());
         let late = room.rests_for(LONG);
         assert!(late.woken.recv().is_err());
-        // Its thread holds a share.
+        // The watching thread holds a share.
         while Arc::strong_count(&room.resting) > 1 {
             thread::yield_now();
         }

@@ -7,20 +7,22 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::front::StartError;
 use crate::memory;
 
-/// Servers for each core: a request has one for some hundredths of a millisecond.
+/// Servers for each core: a request holds one for some hundredths of a millisecond.
 const INNER_PER_CORE: usize = 2;
 const LEAST_INNER: usize = 16;
 const MOST_INNER: usize = 64;
 const MOST_CONNECTIONS: usize = 1024;
-/// Our end, and the two of tiny_http, which clones its own.
+/// Our end of the connection, and two for tiny_http, which clones its end.
 const DESCRIPTORS_PER_INNER: usize = 3;
 /// Standard streams, listener, signals, certificate, store, mail and log.
 const RESERVED: usize = 24;
-/// Address space of a server: the threads that tiny_http starts it with, of which one stays.
+/// Address space of a server, in bytes: tiny_http starts it with several threads, one of which
+/// stays.
 const MEMORY_PER_INNER: u64 = 2 << 20;
-/// Below this no connection would be taken: what is left is kept for more important things.
+/// Bytes of address space below which no connection would be taken: the rest is kept for more
+/// important things.
 const LEAST_MEMORY: u64 = 48 << 20;
-/// Below this there would be no room for two clients and two requests.
+/// Open files below which there would be no room for two clients and two requests.
 const LEAST: usize = RESERVED + 2 * DESCRIPTORS_PER_INNER + 2;
 
 /// What fits under the limit of open files.
@@ -32,12 +34,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// Raises the limit of open files as far as it goes and sees what fits under it, and into
-    /// memory. Connections are bounded by memory too, but only as they come.
+    /// Raises the limit of open files as far as possible and computes what fits under it and into
+    /// memory. Memory bounds connections too, but only when they come.
     ///
     /// # Errors
     ///
-    /// When it is too low to serve anybody.
+    /// If the limits are too low to serve anybody.
     pub fn claim() -> Result<Self, StartError> {
         let limit = raise();
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -59,7 +61,8 @@ impl Room {
         })
     }
 
-    /// Nearly all of the memory that is left is for accounts and connections.
+    /// Only an eighth of the memory is for servers: nearly all of it is for accounts and
+    /// connections.
     fn within(self, memory: u64) -> Option<Self> {
         let fit = usize::try_from(memory / 8 / MEMORY_PER_INNER).unwrap_or(usize::MAX);
         (memory >= LEAST_MEMORY).then(|| Self {
@@ -68,7 +71,7 @@ impl Room {
         })
     }
 
-    /// A fifth of few descriptors is for servers.
+    /// Where descriptors are few, a fifth of them is for servers.
     fn under(limit: usize, cores: usize) -> Option<Self> {
         let left = limit.checked_sub(RESERVED).filter(|_| limit >= LEAST)?;
         let wanted = cores.saturating_mul(INNER_PER_CORE);
@@ -92,7 +95,7 @@ fn raise() -> usize {
             tracing::warn!(%error, "cannot raise the limit of open files");
         }
     }
-    // No limit reads as none.
+    // `None` means that there is no limit.
     getrlimit(Resource::Nofile)
         .current
         .map_or(usize::MAX, |limit| {

@@ -1,31 +1,32 @@
-//! A TCP connection that gives up at a point in time, however many bytes trickle before it.
+//! A TCP connection that gives up at a point in time, however many bytes trickle in before then.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a conversation is held over: the connection itself, or TLS on top of it.
+/// What a conversation reads and writes: the connection itself, or TLS on top of it.
 pub trait Wire: Read + Write {
+    /// The connection underneath.
     fn socket(&mut self) -> &mut Socket;
 
-    /// Tells the client that nothing more will come. What cannot be told is lost: the connection
-    /// closes anyway.
+    /// Tells the client that nothing more will come. Failures are ignored: the connection closes
+    /// anyway.
     fn say_goodbye(&mut self);
 }
 
 /// Blocking reads and writes that end in `TimedOut` at the deadline.
 pub struct Socket {
-    /// Shared with the table of connections, which shuts idle ones down.
+    /// Shared with the table of connections, which shuts down idle ones.
     stream: Arc<TcpStream>,
     deadline: Instant,
-    /// What the kernel was last told; none: nothing yet, so it would wait for ever.
+    /// What the kernel was last told; `None` if nothing yet, so it would wait forever.
     receive_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
 }
 
 impl Socket {
-    /// The first deadline is now: the caller sets one for each phase.
+    /// The first deadline is now: the caller sets a deadline for each phase.
     pub fn new(stream: Arc<TcpStream>) -> Self {
         Self {
             stream,
@@ -35,24 +36,25 @@ impl Socket {
         }
     }
 
-    /// The connection itself, which others may watch and shut down.
+    /// The connection itself, for others to watch and shut down.
     pub fn stream(&self) -> Arc<TcpStream> {
         Arc::clone(&self.stream)
     }
 
+    /// Sets the deadline of all reads and writes from now on.
     pub fn until(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// The first byte, which stays to be read; none if the client has closed.
+    /// The first byte, which can still be read afterwards; `None` if the client has closed.
     pub fn peek(&mut self) -> io::Result<Option<u8>> {
         let mut first = [0];
         let count = self.receive(|stream| stream.peek(&mut first))?;
         Ok((count > 0).then_some(first[0]))
     }
 
-    /// Closes the sending half and drops what the client still sends, at most `most` bytes until
-    /// the deadline. Closing with bytes unread would send a reset, which can overtake the answer.
+    /// Closes the sending half and drops what the client still sends, until `most` bytes or the
+    /// deadline. Closing with unread bytes would send a reset, which can overtake the answer.
     pub fn linger(&mut self, most: usize) {
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return;
@@ -86,7 +88,7 @@ impl Socket {
                 self.receive_timeout = Some(left);
             }
             match read(&self.stream) {
-                // The timeout was shorter than what is left: the next wait is the whole of it.
+                // The timeout was shorter than the time left; the next wait takes all of that.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive_timeout = None,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => return result,
@@ -113,8 +115,9 @@ impl Socket {
     }
 }
 
-/// Whether the kernel's timeout would overshoot noticeably. An eighth too much is let be, and one
-/// that is too short only wakes us early: so the usual request costs no system call for this.
+/// Whether the kernel's timeout would overshoot noticeably. An eighth too much is accepted, and a
+/// timeout that is too short only wakes us early, so the usual request costs no system call for
+/// this.
 fn is_too_long(timeout: Option<Duration>, left: Duration) -> bool {
     timeout.is_none_or(|timeout| timeout > left + left / 8 + Duration::from_millis(5))
 }
@@ -144,7 +147,7 @@ impl Wire for Socket {
         self
     }
 
-    /// Closing says it.
+    /// Closing the connection says goodbye.
     fn say_goodbye(&mut self) {}
 }
 
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(early, Some(ErrorKind::TimedOut));
 
         socket.until(now + Duration::from_secs(60));
-        // The kernel still has the short one from above.
+        // The kernel still has the short timeout from above.
         let late = thread::spawn(move || {
             thread::park_timeout(Duration::from_millis(60));
             client.write_all(b"y").unwrap();

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use super::*;
 use crate::http;
 
-/// A front and its relay on a port of their own; stopped when dropped.
+/// A front and its relay, on a port of their own; stopped when dropped.
 pub struct Running {
     pub address: SocketAddr,
     pub front: Arc<Front>,
@@ -101,7 +101,7 @@ pub fn text(status: u16, body: &str) -> Response {
     }
 }
 
-/// Says what it was asked.
+/// Answers with what it was asked.
 pub fn echo(request: &http::Request) -> Response {
     assert_ne!(request.path, "/panic", "as asked");
     let body = String::from_utf8_lossy(&request.body);
@@ -111,12 +111,12 @@ pub fn echo(request: &http::Request) -> Response {
 
 pub fn read_to_end(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
-    // A reset after the answer does not take the answer back.
+    // A reset after the answer does not undo the answer.
     let _ = stream.read_to_end(&mut bytes);
     String::from_utf8(bytes).unwrap()
 }
 
-/// Reads one response with a body; more must not be in flight.
+/// Reads one response with a body; no other may be in flight.
 pub fn read_one(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     let mut byte = [0];
@@ -316,7 +316,7 @@ fn idle_connections_end_without_a_word() {
     assert_eq!(read_to_end(&mut used), "");
 }
 
-/// In which thread a request was answered.
+/// The thread in which a request was answered.
 fn thread_of(stream: &mut TcpStream) -> String {
     let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     stream.write_all(request).unwrap();
@@ -432,13 +432,13 @@ fn a_visitor_whose_answer_is_still_to_come_is_counted_behind_a_proxy() {
     drop(release);
     for stream in &mut busy {
         read_one(stream);
-        // What is done with counts no more, however long the connection stays.
+        // A request that is answered no longer counts, however long the connection stays.
         let is_answered = || {
             let mut another = running.connect();
             another.write_all(&of("192.0.2.1")).unwrap();
             read_one(&mut another).starts_with("HTTP/1.1 200 ")
         };
-        // The answer can be read a moment before its visitor is counted out.
+        // The answer can be read a moment before its request stops counting.
         let begun = Instant::now();
         while !is_answered() {
             assert!(begun.elapsed() < Duration::from_secs(20));

@@ -1,5 +1,5 @@
-//! Threads that connections live in. One that has nothing to do any more waits a moment for the next
-//! connection: starting a thread costs as much as answering a request.
+//! The threads in which connections live. A thread that has nothing left to do waits a moment for
+//! the next connection: starting a thread costs as much as answering a request.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::memory;
 
-/// Deep enough for a handshake, a handler and a log line; most of it is never touched.
+/// In bytes: deep enough for a handshake, a handler and a log line; most of it is never touched.
 const STACK: usize = 256 * 1024;
-/// Threads that wait for a connection at most. They keep memory that handshakes have used.
+/// The most threads that wait for a connection. They keep memory that handshakes have used.
 const MOST_WAITING: usize = 64;
-/// How long one waits.
+/// How long a thread waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -28,16 +28,16 @@ pub struct Threads {
 struct State {
     /// Threads that wait.
     waiting: usize,
-    /// What they have been handed and not taken up yet, never more than they are.
+    /// What they have been handed but not taken up yet; never more jobs than threads that wait.
     jobs: Vec<Job>,
 }
 
 impl Threads {
-    /// Runs this in a thread that waits, or in a new one.
+    /// Runs `job` in a thread that waits, or in a new one.
     ///
     /// # Errors
     ///
-    /// When the system has no thread to give.
+    /// If the system has no thread to give.
     pub fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.lock();
         if state.jobs.len() < state.waiting {
@@ -56,7 +56,7 @@ impl Threads {
         })
     }
 
-    /// Waits for a job. None if there are enough threads, or none has come for a while.
+    /// Waits for a job. `None` if enough threads wait already, or no job has come for a while.
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         if state.waiting >= MOST_WAITING {
@@ -67,12 +67,12 @@ impl Threads {
             .handed
             .wait_timeout_while(state, PATIENCE, |state| state.jobs.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        // In the same moment as the job is taken, so that nobody is promised a thread that goes.
+        // Under the same lock as taking the job, so that nobody is promised a thread that ends.
         state.waiting -= 1;
         state.jobs.pop()
     }
 
-    /// What is done while it is held cannot panic half way.
+    /// Nothing done under this lock can panic half way.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs one job to its end and says where.
+    /// Runs one job to its end and says in which thread.
     fn thread_of(threads: &Arc<Threads>) -> ThreadId {
         let (sender, receiver) = mpsc::channel();
         let job = move || sender.send(thread::current().id()).unwrap();
@@ -136,7 +136,7 @@ mod tests {
             arrivals.recv().unwrap();
         }
         drop(releases);
-        // Each thread holds a share: too many never end, too few never wait.
+        // Each thread holds a share, so this waits until only as many are left as may wait.
         while Arc::strong_count(&threads) > 1 + MOST_WAITING {
             thread::yield_now();
         }

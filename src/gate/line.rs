@@ -1,8 +1,9 @@
-//! The line before the hashing threads: who goes first, who is overtaken, and who is told at once
-//! that it would last too long. It is told what time it is, and what hashes have cost so far.
+//! The line in front of the hashing threads: who goes first, who is overtaken, and who is told at
+//! once that the wait would be too long. The caller says what time it is, and what hashes have cost
+//! so far.
 //!
-//! What counts is the work that is waiting, not how many wait. Whoever is in the line is never sent
-//! away, only overtaken, and not so often that they would wait longer than [`LONGEST`].
+//! What counts is how much work waits, not how many computations. One that is in the line is never
+//! sent away, only overtaken, and never so often that it would wait longer than [`LONGEST`].
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use crate::accounts::throttle::limits::BLOCK;
 use crate::gate::Busy;
 use crate::origin::Origin;
 
-/// How long anybody waits at most for their hash to begin, as far as that can be told.
+/// The longest that anybody waits for their hash to begin, as far as that can be foreseen.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// The same for all who do not go first, so that those who do find room at any time.
+/// The same for all who do not go first, so that there is always room for those who do.
 const LONGEST_OF_OTHERS: Duration = Duration::from_secs(15);
 
-/// Places that are kept for those who go first, one of so many.
+/// One in this many places is kept for those who go first.
 const KEPT: usize = 8;
 
 /// What waits, in the order in which it is served.
@@ -27,8 +28,8 @@ pub struct Line<T> {
     threads: u64,
     /// Rounds that are being computed.
     at_work: u64,
-    /// What a round costs a thread that does as many at once as it can, in picoseconds: the latest
-    /// count most.
+    /// What a round costs a thread that computes as many at once as it can, in picoseconds. A mean
+    /// in which the latest measurements count most.
     round: u64,
     /// The latest turn anybody has had.
     turn: usize,
@@ -38,23 +39,23 @@ struct Waiting<T> {
     claim: Claim,
     origin: Origin,
     rounds: u32,
-    /// When it begins at the latest, whoever comes.
+    /// The latest time at which it begins, even if others overtake it.
     until: Duration,
     what: T,
 }
 
-/// A claim to be served; the lesser goes first.
+/// A claim to be served; the smaller one goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     standing: Standing,
-    /// One later for each of the same origin that waits already, and for each [`BLOCK`] of its
-    /// neighbourhood, so that they take turns.
+    /// One more for each computation of the same origin that waits already, or for every [`BLOCK`]
+    /// of its neighbourhood if that is more, so that origins take turns.
     turn: usize,
 }
 
 impl<T> Line<T> {
-    /// A line before so many threads, in which at most `most` wait. So many rounds have just taken a
-    /// thread so long.
+    /// A line in front of `threads` threads, in which at most `most` computations wait. The last
+    /// argument is a first measurement: so many rounds took a thread so long.
     pub fn new(threads: usize, most: usize, (rounds, took): (u64, Duration)) -> Self {
         Self {
             waiting: Vec::new(),
@@ -66,11 +67,12 @@ impl<T> Line<T> {
         }
     }
 
-    /// Lets `what`, a computation of so many rounds, stand in line.
+    /// Puts `what`, a computation of `rounds` rounds, in the line.
     ///
     /// # Errors
     ///
-    /// If it would wait too long, or too many do; with the time after which that is over.
+    /// [`Busy`] if it would wait too long, or too many wait already, with the time after which that
+    /// may be over.
     pub fn push(
         &mut self,
         now: Duration,
@@ -89,8 +91,8 @@ impl<T> Line<T> {
         if wait > longest {
             return Err(Busy::until(wait - longest));
         }
-        // Of what is left a network may take no more than it has: a few that take all they can leave
-        // room for newcomers.
+        // A network may hold no more places than are left free, so that even a few networks that
+        // take all they can leave room for newcomers.
         if self.waiting.len() + turns_taken >= places {
             return Err(Busy::until(self.time(u64::from(rounds))));
         }
@@ -105,8 +107,8 @@ impl<T> Line<T> {
         Ok(())
     }
 
-    /// The first place whose owner has no better claim and may still wait for one more, and how
-    /// long it takes from there.
+    /// The first place whose owner has no better claim and may still be overtaken once more, and
+    /// how long the wait is from there.
     fn place(&self, now: Duration, claim: Claim, rounds: u32) -> (usize, Duration) {
         let waiting: u64 = self.waiting.iter().map(|one| u64::from(one.rounds)).sum();
         let mut ahead = self.at_work + waiting;
@@ -122,13 +124,13 @@ impl<T> Line<T> {
         (place, self.time(ahead))
     }
 
-    /// How long all threads together take for so many rounds.
+    /// How long all threads together take for this many rounds.
     fn time(&self, rounds: u64) -> Duration {
         Duration::from_nanos(rounds.saturating_mul(self.round) / self.threads / 1000)
     }
 
-    /// How many turns go to those of the same origin who wait already: who has a /24 or a /48 to
-    /// themselves must not be as many newcomers as it has addresses.
+    /// How many turns the same origin has taken already by what waits. Somebody who has a /24 or a
+    /// /48 to themselves must not count as a newcomer with each of its addresses.
     fn turns_taken(&self, origin: Origin) -> usize {
         let owners = || self.waiting.iter().map(|one| one.origin);
         let same = owners().filter(|owner| *owner == origin).count();
@@ -137,8 +139,8 @@ impl<T> Line<T> {
         same.max(near.count() / BLOCK as usize)
     }
 
-    /// Takes who comes next, and those behind them, up to `most` in all, as far as they take as many
-    /// rounds.
+    /// Takes the next computation and those behind it that have the same number of rounds, up to
+    /// `most` in all.
     pub fn take(&mut self, most: usize) -> Vec<T> {
         let rounds = self.waiting.first().map(|first| first.rounds);
         let alike = self.waiting.iter().take(most);
@@ -151,29 +153,29 @@ impl<T> Line<T> {
         taken.collect()
     }
 
-    /// Notes that so many rounds, which were taken at once, have been computed, or have failed.
+    /// Notes that this many rounds, taken together, have been computed or have failed.
     pub fn done(&mut self, rounds: u64) {
         self.at_work = self.at_work.saturating_sub(rounds);
     }
 
-    /// Notes what rounds have cost a thread that had as many to do at once as it can.
+    /// Notes how long a thread took for rounds, when it had as many at once as it can compute.
     pub fn measured(&mut self, rounds: u64, took: Duration) {
         self.round = self.round / 4 * 3 + cost(rounds, took) / 4;
     }
 
-    /// How many wait.
+    /// How many computations wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 }
 
-/// The cost of one of so many rounds that have taken so long, in picoseconds, up to [`MOST_COST`].
+/// The cost of one round in picoseconds, at most [`MOST_COST`], if `rounds` of them took so long.
 fn cost(rounds: u64, took: Duration) -> u64 {
     let picoseconds = took.as_nanos() * 1000 / u128::from(rounds.max(1));
     u64::try_from(picoseconds).map_or(MOST_COST, |cost| cost.clamp(1, MOST_COST))
 }
 
-/// A millisecond: what a full line costs does not overflow.
+/// A millisecond, so that the cost of a full line does not overflow.
 const MOST_COST: u64 = 1_000_000_000;
 
 #[cfg(test)]
@@ -196,7 +198,7 @@ mod tests {
         Standing::Stranger { failures }
     }
 
-    /// In a line before one thread, what is left in the order in which it is served.
+    /// What is left in the line, in the order in which one thread serves it.
     fn order(line: &mut Line<u32>) -> Vec<u32> {
         std::iter::from_fn(|| line.take(1).pop()).collect()
     }
@@ -238,7 +240,7 @@ mod tests {
         for _ in 0..3 {
             push(&mut line, 1, stranger(0)).unwrap();
         }
-        // One comes for each that goes.
+        // For each one served, another comes.
         let served: Vec<u32> = (2..9)
             .flat_map(|newcomer| {
                 let next = line.take(1);
@@ -270,7 +272,7 @@ mod tests {
         }
     }
 
-    /// As many of them as find room, and what the next is told.
+    /// Fills the line; gives how many found room and what the next one is told.
     fn fill(line: &mut Line<u32>, now: Duration, standing: Standing) -> (u32, Busy) {
         for n in 0.. {
             let who = (

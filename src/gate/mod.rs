@@ -1,11 +1,11 @@
-//! Where passwords are hashed: as many threads as there are cores, of a lower priority, behind a
-//! line in which nobody waits too long and those come first who are known, then those who have
-//! failed least.
+//! Where passwords are hashed: as many threads as there are cores, at a lower priority, behind a
+//! line in which nobody waits too long. Those who are known come first, then those who have failed
+//! least.
 //!
-//! A hash costs tens of milliseconds of a core. Without the gate a burst of logins takes the
-//! machine from everybody who only wants a page; without an order in the line a crowd that guesses
-//! takes it from everybody who knows a password. A thread that is free takes several at once where
-//! several wait: together they take little longer than one.
+//! A hash costs tens of milliseconds of a core. Without the gate, a burst of logins takes the
+//! machine from everybody who only wants a page; without an order in the line, a crowd that guesses
+//! takes it from everybody who knows a password. Where several hashes wait, a free thread computes
+//! them side by side, which takes little longer than one.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,15 +22,16 @@ mod line;
 
 use line::Line;
 
-/// There is no room in the line.
+/// There is no room to wait.
 #[derive(Debug)]
 pub struct Busy {
-    /// After how long there would be.
+    /// After how long there may be room.
     pub retry_after: Duration,
 }
 
 impl Busy {
-    /// At least a second, the least that can be said to a program.
+    /// Busy for the time `left`, or for a second if that is longer: `Retry-After` counts in whole
+    /// seconds.
     pub fn until(left: Duration) -> Self {
         Self {
             retry_after: left.max(Duration::from_secs(1)),
@@ -38,21 +39,22 @@ impl Busy {
     }
 }
 
-/// Connections that wait in the line at most, where there are twice as many or more: the others are
-/// for requests that need no hash.
+/// The most connections that may wait in the line, where there are at least twice as many: the
+/// others are for requests that need no hash.
 pub const MOST_WAITING: usize = 512;
 
 /// How far hashing steps back behind everything else (nice(2)). Pages still go first, and where
 /// others keep all cores busy a hash gets a quarter of one. At 19 it would get a hundredth, and a
-/// login take longer than anybody waits.
+/// login would take longer than anybody waits.
 const NICENESS: i32 = 5;
 
-/// A line before a fixed number of hashing threads, which live as long as the process.
+/// A fixed number of hashing threads, which live as long as the process, and the line in front of
+/// them.
 pub struct Gate {
     shared: Arc<Shared>,
 }
 
-/// Computes several at once; the keys in their order.
+/// Computes several at once; gives the keys in the same order.
 type Derive = fn(&[Work]) -> Vec<Key>;
 
 struct Shared {
@@ -68,7 +70,7 @@ struct State {
     idle: usize,
 }
 
-/// A computation, and who waits for what it gives.
+/// A computation, and where its result is awaited.
 type Job = (Work, SyncSender<Key>);
 
 impl Gate {
@@ -100,7 +102,7 @@ impl Gate {
         Ok(Self { shared })
     }
 
-    /// Has this computed by a hashing thread, and waits for that.
+    /// Has a hashing thread compute this, and waits for the result.
     ///
     /// # Errors
     ///
@@ -119,21 +121,21 @@ impl Gate {
         receiver.recv().map_err(|_| Busy::until(Duration::ZERO))
     }
 
-    /// Whether nobody waits, so that what can be done at another time is done now.
+    /// Whether nobody waits, which is the time for work that is not urgent.
     pub fn is_quiet(&self) -> bool {
         self.shared.state().line.len() == 0
     }
 }
 
 impl Shared {
-    /// A panic cannot happen while it is held: the line only moves jobs.
+    /// Nothing can panic while this lock is held: the line only moves jobs.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a hashing thread does.
     fn work(&self) {
-        // Where the system does not allow it the gate still bounds the threads.
+        // Where the system does not allow this, the gate still bounds the number of threads.
         let _ = rustix::process::setpriority_process(None, NICENESS);
         loop {
             let (works, waiting): (Vec<_>, Vec<_>) = self.next().into_iter().unzip();
@@ -142,7 +144,7 @@ impl Shared {
             let keys = catch_unwind(AssertUnwindSafe(|| (self.derive)(&works)));
             let mut state = self.state();
             state.line.done(rounds);
-            // Fewer at once cost more each, and wait for nobody.
+            // Only full batches are measured: fewer at once cost more each, and then nobody waits.
             if keys.is_ok() && works.len() == LANES {
                 state.line.measured(rounds, started.elapsed());
             }
@@ -152,14 +154,14 @@ impl Shared {
                 continue;
             };
             for (key, sender) in keys.into_iter().zip(waiting) {
-                // Nobody waits any more only if the request's thread is gone.
+                // This fails only if the request's thread is gone.
                 let _ = sender.send(key);
             }
         }
     }
 
-    /// Waits for jobs, and leaves idle threads their share of them: two threads are done with two
-    /// jobs sooner than one is with both.
+    /// Waits for jobs, and leaves idle threads their share: two threads finish two jobs sooner than
+    /// one does.
     fn next(&self) -> Vec<Job> {
         let mut state = self.state();
         state.idle += 1;

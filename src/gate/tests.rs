@@ -49,7 +49,7 @@ fn a_computation_that_panics_ends_no_thread() {
 fn what_has_come_meanwhile_is_taken_several_at_once() {
     static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
     static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
-    // One thread: what comes while it works on the first is taken together.
+    // There is one thread, so what comes while it works on the first is taken together.
     let gate = Gate::open_with(1, 64, |works| {
         BOTH.wait();
         TAKEN.lock().unwrap().push(works.len());
@@ -105,7 +105,7 @@ fn threads_that_are_free_share_what_waits() {
     drop(state);
     gate.shared.wake.notify_all();
     for _ in 0..4 {
-        // One thread that took all of them would wait for the other for ever.
+        // A thread that took all of them would wait forever for the other.
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
     }
     assert_eq!(*TAKEN.lock().unwrap(), [2, 2]);

@@ -1,7 +1,7 @@
-//! Lines on their way to standard output or standard error, which somebody else reads, or does not.
+//! Writes lines to standard output or standard error, whether or not somebody reads them.
 //!
-//! A thread of its own writes them. What it cannot write is counted and gone; nobody else ever
-//! waits for longer than a moment, whatever is at the other end: a pipe that nobody empties, a full
+//! A thread of its own writes them. What it cannot write is lost and counted; nobody else ever
+//! waits longer than a moment, whatever is at the other end: a pipe that nobody empties, a full
 //! disk, a terminal that hung up.
 
 use std::collections::VecDeque;
@@ -11,21 +11,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that wait to be written: a thousand lines and more, ten seconds of the worst there is.
+/// The most bytes that wait to be written: more than a thousand lines, ten seconds at the worst
+/// rate.
 const MOST_WAITING: usize = 256 * 1024;
 
-/// How long a line is waited for. It is written within microseconds unless something is wrong, so
-/// that an event is in the log by the time its answer arrives.
+/// How long a caller waits for its line, so that an event is in the log by the time its answer
+/// arrives. A line is written within microseconds unless something is wrong.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Between two tries to say how many lines were lost, and two to write where that would block.
+/// The pause between two tries to say how many lines were lost, and the short one between two tries
+/// to write where that would block.
 const PAUSE: Duration = Duration::from_secs(1);
 const SHORT_PAUSE: Duration = Duration::from_millis(20);
 
-/// The thread calls a `write` and keeps little.
+/// In bytes. The thread only calls `write` and keeps little.
 const STACK: usize = 128 * 1024;
 
-/// Where lines go. Clones write to the same place; with the last of them the thread ends.
+/// Where lines go. Clones write to the same place; the thread ends with the last of them.
 #[derive(Clone)]
 pub struct Lines {
     shared: Arc<Shared>,
@@ -40,7 +42,7 @@ struct Shared {
     state: Mutex<State>,
     /// For the thread: there is something to do.
     wake: Condvar,
-    /// For everybody else: a line is done with.
+    /// For everybody else: a line is written or lost.
     done: Condvar,
 }
 
@@ -48,7 +50,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Lines ever put in line, and of those the ones that are written or lost.
+    /// How many lines were ever taken, and how many of those are written or lost.
     taken: u64,
     finished: u64,
     lost: u64,
@@ -84,8 +86,8 @@ impl Lines {
         })
     }
 
-    /// Has a line written, with its line break. Waits a moment for it at most, and not at all
-    /// behind lines that somebody has waited for in vain.
+    /// Has a line written, which includes its line break. Waits for that, but only a moment, and
+    /// not at all once somebody has waited in vain.
     pub fn put(&self, line: &[u8]) {
         let mut state = self.shared.lock();
         if state.bytes.saturating_add(line.len()) > MOST_WAITING {
@@ -108,7 +110,7 @@ impl Lines {
         state.stuck |= state.finished < mine;
     }
 
-    /// Waits until all lines are written or lost, for a while at most.
+    /// Waits until all lines are written or lost, but no longer than `patience`.
     pub fn flush(&self, patience: Duration) {
         let state = self.shared.lock();
         let last = state.taken;
@@ -128,7 +130,8 @@ impl Drop for Held {
 }
 
 impl Shared {
-    /// Lines are moved and numbers counted under it: a panic leaves nothing half done.
+    /// All that happens under this lock is moving lines and counting: a panic leaves nothing half
+    /// done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +141,7 @@ struct Writer<Out> {
     shared: Arc<Shared>,
     out: Out,
     notice: Option<Notice>,
-    /// The last line was written in part.
+    /// Whether the last line was written only in part.
     torn: bool,
 }
 
@@ -156,7 +159,7 @@ impl<Out: AsFd> Writer<Out> {
             } else if state.closed {
                 return;
             } else {
-                // What was lost is said even if no line follows.
+                // Lost lines are reported even if no other line follows.
                 let patience = if state.lost > 0 { PAUSE } else { Duration::MAX };
                 let waited = self.shared.wait(state, patience);
                 if waited == Waited::InVain {
@@ -205,7 +208,7 @@ impl<Out: AsFd> Writer<Out> {
                     self.torn = !bytes.is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever we share it with has made it so.
+                // Another program that shares this file has made it non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(SHORT_PAUSE),
                 Err(error) => return Err(error),
             }
@@ -224,7 +227,7 @@ impl Shared {
     fn wait(&self, state: MutexGuard<'_, State>, patience: Duration) -> Waited {
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
         if patience == Duration::MAX {
-            // A line that is refused for want of room finds others waiting, so `lost` cannot grow
+            // A line is refused for lack of room only while others wait, so `lost` cannot grow
             // unseen here.
             drop(self.wake.wait_while(state, idle));
             return Waited::ForSomething;
@@ -258,7 +261,7 @@ mod tests {
         let lines = Lines::start(writer, notice()).unwrap();
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
 
-        // Ten times what pipe and memory hold; whoever waited for each would wait for minutes.
+        // Ten times what pipe and memory hold; waiting for each line would take minutes.
         for _ in 0..3_000 {
             lines.put(&line);
         }
@@ -320,7 +323,7 @@ mod tests {
         other.put(b"two\n");
         drop(other);
 
-        // Its end of the pipe is closed with it.
+        // The thread's end of the pipe is closed with it.
         let mut said = String::new();
         reader.read_to_string(&mut said).unwrap();
         assert_eq!(said, "one\ntwo\n");

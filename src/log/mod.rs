@@ -1,4 +1,4 @@
-//! The log on standard error: its two formats, and what it does with what it cannot write.
+//! The log on standard error: its two formats, and what happens to lines that cannot be written.
 //!
 //! A log that cannot be written costs lines, and never a request, a thread or the process.
 
@@ -17,7 +17,7 @@ use crate::terminal::printable;
 
 pub use lines::Lines;
 
-/// What the last words of the program may wait for a reader.
+/// How long the program's last words may wait for a reader.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// How an event is written.
@@ -33,7 +33,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// From now on events are written to standard error, and panics are events.
+    /// Starts the log: from now on events are written to standard error, and panics are events.
     ///
     /// # Errors
     ///
@@ -43,10 +43,10 @@ impl Log {
         let lines = Lines::start(io::stderr(), Some(notice))?;
         let to = lines.clone();
         let dispatch = dispatch(format, Arc::new(move |line: &[u8]| to.put(line)));
-        // Set twice only by a second call, which changes nothing.
+        // Fails only if a log was started before; that one stays.
         let _ = tracing::dispatcher::set_global_default(dispatch);
-        // The default hook would write past the log's format, and repeat what the message was
-        // made of.
+        // The default hook would ignore the log's format, and repeat the panic's message, which may
+        // hold secrets.
         panic::set_hook(Box::new(|panic| {
             let place = panic
                 .location()
@@ -57,15 +57,16 @@ impl Log {
         Ok(Self { lines })
     }
 
-    /// Waits until everything is written, or lost, for a while at most.
+    /// Waits until everything is written or lost, but no longer than `patience`.
     pub fn flush(&self, patience: Duration) {
         self.lines.flush(patience);
     }
 }
 
-/// One line for the operator outside of the log, and perhaps a second one that says what to do,
-/// both safe for their terminal whatever they repeat.
-/// Standard error may be closed, or its reader stuck; then nobody can be told.
+/// Prints a line for the operator outside of the log and, if there is a hint, a second one that
+/// says what to do. Both are safe for a terminal, whatever they repeat.
+///
+/// If standard error is closed, or its reader is stuck, nobody can be told.
 pub fn complain(what: &str, hint: Option<&str>) {
     let mut text = format!("auth_user: {}\n", printable(what));
     if let Some(hint) = hint {
@@ -83,7 +84,7 @@ pub fn complain(what: &str, hint: Option<&str>) {
 /// Whatever takes a whole line.
 type Taker = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
-/// Has each event made a line that `taker` is given.
+/// Turns each event into a line and gives it to `taker`.
 fn dispatch(format: Format, taker: Taker) -> Dispatch {
     let events = events()
         .log_internal_errors(false)
@@ -109,13 +110,13 @@ fn line_about(format: Format, lost: u64) -> Vec<u8> {
     std::mem::take(&mut kept)
 }
 
-/// Escapes what JSON lets stand in a string but a terminal obeys: DEL, the upper control
-/// characters, and those that break or turn lines. The other format escapes them by itself.
+/// Escapes what JSON allows in a string but a terminal obeys: DEL, the upper control characters,
+/// and characters that break lines or change their direction. The text format escapes them itself.
 struct Escaped(Taker);
 
 impl Write for Escaped {
-    /// Takes whole lines: a character is never split over two writes. It never fails, or the
-    /// library would complain on standard error by itself.
+    /// Takes whole lines, so no character is split over two writes. Never fails, or the library
+    /// would print a complaint of its own to standard error.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut safe = String::with_capacity(bytes.len());
         for letter in String::from_utf8_lossy(bytes).chars() {
@@ -137,8 +138,8 @@ impl Write for Escaped {
     }
 }
 
-/// A path as a field of an event. Its format quotes and escapes texts by itself; a path's `Debug`
-/// would be quoted again in JSON.
+/// A path as a field of an event. The log's formats quote and escape text themselves; a path's
+/// `Debug` would be quoted twice in JSON.
 pub fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -151,11 +152,11 @@ mod tests {
 
     use super::*;
 
-    /// Says that this is the process that panics, and which test it is to run.
+    /// The variable that tells a child process to panic, and the name of the test that it runs.
     const PANICS: &str = "AUTH_USER_TEST_PANICS";
     const NAME: &str = "log::tests::a_panic_is_an_event_without_its_message";
 
-    /// Its message may hold what a thread was at work on, and its reader may be gone.
+    /// The message may hold what the thread was working on, and the log's reader may be gone.
     #[test]
     fn a_panic_is_an_event_without_its_message() {
         if env::var_os(PANICS).is_some() {

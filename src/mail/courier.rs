@@ -1,4 +1,4 @@
-//! The thread that sends what waits in the outbox, one mail after the other.
+//! The thread that sends the mails that wait in the outbox, one after the other.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -13,16 +13,16 @@ use crate::mail::smtp_url::SmtpUrl;
 
 const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
-/// How long a mail waits between tries, and when it has waited enough.
+/// How long a mail waits between tries, and when it is given up.
 pub(super) struct Schedule {
-    /// The wait after that many failures in a row, counted from 1.
+    /// The wait after this many failures in a row, counted from 1.
     pub(super) pause: Box<dyn Fn(u32) -> Duration + Send>,
-    /// How old a mail gets before a failure is its last.
+    /// How old a mail may get; after that its next failure is its last.
     pub(super) give_up: Duration,
 }
 
 impl Schedule {
-    /// 10 s, 30 s, then from a minute doubling to half an hour, for a day.
+    /// Waits 10 s, 30 s, then a minute and twice as long each time, up to half an hour, for a day.
     pub(super) fn patient() -> Self {
         Self {
             pause: Box::new(|failures| match failures {
@@ -36,7 +36,7 @@ impl Schedule {
     }
 }
 
-/// The handle of the thread. Dropping it lets the thread end after the mail it is at.
+/// The handle of the thread. When it is dropped, the thread ends after the mail it is sending.
 pub(super) struct Courier {
     bell: Arc<Bell>,
 }
@@ -100,7 +100,7 @@ struct BellState {
     ended: bool,
 }
 
-/// Why a wait was over.
+/// Why a wait ended.
 enum Ring {
     None,
     Posted,
@@ -131,13 +131,13 @@ impl Bell {
         }
     }
 
-    /// Three flags cannot be left half changed by a panic.
+    /// A panic cannot leave three flags half changed.
     fn lock(&self) -> MutexGuard<'_, BellState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells that the thread has ended, also if it panicked.
+/// Tells that the thread has ended, even if it panicked.
 struct EndSignal(Arc<Bell>);
 
 impl Drop for EndSignal {

@@ -1,4 +1,4 @@
-//! A mail as text (RFC 5322): written for the outbox, and read back to learn its envelope.
+//! A mail as text (RFC 5322): written for the outbox, and read back to find its envelope.
 
 use std::fs::{self, File};
 use std::io::{self, Error, ErrorKind, Read as _};
@@ -14,7 +14,7 @@ use lettre::message::{Body, Mailbox, Mailboxes, Message};
 
 use crate::mail::Mail;
 
-/// Whom mails come from: an address, with a name before it or without.
+/// The sender of mails: an address, with or without a name before it.
 #[derive(Clone)]
 pub struct Sender {
     name: Option<String>,
@@ -39,8 +39,8 @@ impl Sender {
     }
 }
 
-/// A name as it is meant: without the quotes it may stand in (RFC 5322, section 3.2.4). None if it
-/// is no text that can stand in one line.
+/// A name without the quotes around it, if there are any (RFC 5322, section 3.2.4). `None` if it is
+/// not text that fits in one line.
 fn unquoted(name: &str) -> Option<String> {
     let inner = name
         .strip_prefix('"')
@@ -50,7 +50,7 @@ fn unquoted(name: &str) -> Option<String> {
     while let Some(letter) = letters.next() {
         match letter {
             '\\' if inner.is_some() => text.push(letters.next()?),
-            // A quote that ends too early, or never began.
+            // A quote that ends too early or never began.
             '"' => return None,
             other => text.push(other),
         }
@@ -60,7 +60,7 @@ fn unquoted(name: &str) -> Option<String> {
     (fits && text.chars().count() <= MAX_NAME).then_some(text)
 }
 
-/// A mail as it stands in a file.
+/// A mail as read from a file.
 ///
 /// No `Debug`: the text may hold a password.
 pub(super) struct Letter {
@@ -69,7 +69,7 @@ pub(super) struct Letter {
     pub(super) text: Vec<u8>,
 }
 
-/// Writes the mail out. `id` is unique to it, so that a receiver knows a second copy as one.
+/// Writes the mail out. `id` is unique to it, so that a receiver can recognize a second copy.
 pub(super) fn compose(from: &Sender, mail: &Mail, id: &str) -> io::Result<Vec<u8>> {
     let to = plain_address(&mail.to).ok_or_else(|| {
         Error::new(
@@ -98,8 +98,8 @@ pub(super) fn compose(from: &Sender, mail: &Mail, id: &str) -> io::Result<Vec<u8
     Ok(message.formatted())
 }
 
-/// As it is where every mail server can carry it, and otherwise in quoted-printable, which an
-/// operator can still read, not in base64.
+/// The text as it is if every mail server can carry it, and otherwise in quoted-printable: unlike
+/// base64, an operator can still read that.
 fn encoded(body: &str) -> io::Result<Body> {
     Body::new_with_encoding(body.to_owned(), ContentTransferEncoding::SevenBit)
         .or_else(|_| {
@@ -112,10 +112,11 @@ fn encoded(body: &str) -> io::Result<Body> {
 ///
 /// # Errors
 ///
-/// `InvalidData` with the reason if it is no mail that can be sent, and whatever the disk says.
+/// `InvalidData` with the reason if the file is not a mail that can be sent, and any error of the
+/// disk.
 pub(super) fn read(path: &Path) -> io::Result<Letter> {
     let metadata = fs::metadata(path)?;
-    // Anything but a file, a pipe for one, could keep the reader waiting for ever.
+    // Anything but a file, such as a pipe, could keep the reader waiting forever.
     if !metadata.is_file() {
         return Err(invalid("it is not a file"));
     }
@@ -132,7 +133,7 @@ pub(super) fn read(path: &Path) -> io::Result<Letter> {
     Ok(Letter { envelope, text })
 }
 
-/// Whom it is from and whom it is for, out of its own header section.
+/// Sender and recipients, from the mail's own header section.
 fn envelope(text: &[u8]) -> io::Result<Envelope> {
     let end = text.windows(4).position(|window| window == b"\r\n\r\n");
     let head = str::from_utf8(&text[..end.unwrap_or(text.len())])
@@ -184,8 +185,8 @@ fn plain_address(text: &str) -> Option<Address> {
     Address::new(local, domain).ok()
 }
 
-/// With every line ending as CRLF: what a server may take for the end of a line ends one for us
-/// too, so no line of a body can pass as an SMTP command.
+/// The text with CRLF at the end of every line. Whatever a server may take for the end of a line
+/// ends one here too, so no line of a body can pass for an SMTP command.
 fn with_crlf(raw: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len() + raw.len() / 32);
     let mut after_cr = false;
@@ -204,10 +205,10 @@ fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// Ours have one kilobyte; room for what an operator drops in.
+/// In bytes. Our own mails have about a thousand; the rest is room for what an operator drops in.
 const MAX_LETTER: u64 = 1 << 20;
 
-/// Longest name of a sender, in characters.
+/// The longest name of a sender, in characters.
 const MAX_NAME: usize = 128;
 
 /// The last second of the year 9999.

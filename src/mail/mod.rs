@@ -1,9 +1,9 @@
 //! Mail: the outbox, a directory with one file per mail, and the thread that empties it over SMTP.
 //!
-//! A mail is on disk before [`Outbox::post`] returns, and nobody who posts waits for a mail
-//! server. Without SMTP the files stay for the operator. A file leaves the directory when the mail
-//! server has accepted it; one that cannot be sent is renamed to `.failed`. Operators may add and
-//! delete files at any time. No log line holds a body, a password or the SMTP credentials.
+//! A mail is on disk before [`Outbox::post`] returns, and whoever posts one never waits for a mail
+//! server. Without SMTP, the files are left to the operator. A file leaves the directory when the
+//! mail server has accepted it; one that cannot be sent is renamed to `.failed`. Operators may add
+//! and delete files at any time. No log line holds a body, a password or the SMTP credentials.
 
 use std::fmt::{self, Display};
 use std::fs::{self, Permissions};
@@ -49,7 +49,7 @@ impl Outbox {
     /// Opens the outbox, making the directory if there is none, and starts sending what waits in
     /// it if `delivery` names a mail server.
     ///
-    /// Since it may send at once, it is for the end of the start-up, when nothing else can fail.
+    /// It may send at once, so call it at the end of the start, when nothing else can fail.
     pub fn open(
         dir: PathBuf,
         from: Sender,
@@ -75,27 +75,27 @@ impl Outbox {
         Ok(Self { dir, from, courier })
     }
 
-    /// Puts a mail on disk and returns where. It waits for the disk, never for a mail server.
+    /// Puts a mail on disk and returns its path. This waits for the disk, never for a mail server.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::draft`] and [`Outbox::send`]. Nothing was posted then.
+    /// Those of [`Outbox::draft`] and [`Outbox::send`]. Then nothing was posted.
     pub fn post(&self, mail: &Mail) -> io::Result<PathBuf> {
         self.send(self.draft(mail)?)
     }
 
-    /// Makes room for a mail, so that what it tells of can be saved before anybody reads it. A
-    /// draft that is dropped is gone.
+    /// Writes a mail to disk without posting it, so that the change it tells of can be saved before
+    /// anybody reads it. A draft that is dropped is removed.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the recipient is not an address mail can be sent to, `QuotaExceeded` if
-    /// [`MAX_WAITING`] mails wait, or [`MAX_OTHERS`] where it is no new password, and whatever the
-    /// disk says.
+    /// [`MAX_WAITING`] mails wait, or [`MAX_OTHERS`] for anything but a new password, and any error
+    /// of the disk.
     pub fn draft(&self, mail: &Mail) -> io::Result<Draft> {
         // An operator may have removed the directory with everything in it.
         make_directory(&self.dir)?;
-        // Or have given others a look at it since the last mail.
+        // Or they may have let others look into it since the last mail.
         close_to_others(&self.dir)?;
         let room = if mail.reserved {
             MAX_WAITING
@@ -111,18 +111,18 @@ impl Outbox {
         let draft = self.dir.join(format!(".{id}{DRAFT}"));
         Ok(Draft {
             draft: durable::Draft::create(draft, 0o600)?,
-            // In a listing the oldest comes first.
+            // In a sorted listing the oldest comes first.
             path: self.dir.join(format!("{:010}-{id}.eml", mail.at.wall)),
             text,
         })
     }
 
-    /// Makes a draft a mail that waits, and returns where.
+    /// Turns a draft into a mail that waits to be sent, and returns its path.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says; then nothing was posted. One that is there, and could not be made to
-    /// survive a power cut, was.
+    /// Any error of the disk; then nothing was posted. It is not an error if the file is in place
+    /// but might not survive a power cut.
     pub fn send(&self, draft: Draft) -> io::Result<PathBuf> {
         let Draft { draft, path, text } = draft;
         draft.file().write_all(&text)?;
@@ -142,13 +142,14 @@ impl Outbox {
         Ok(path)
     }
 
-    /// Stops sending after the mail being sent, and waits for that for `patience` and a few seconds
-    /// at most. What was not sent stays in the directory for the next start.
+    /// Stops sending after the mail that is being sent. Waits for that no longer than `patience`,
+    /// and never longer than a few seconds. What was not sent stays in the directory for the next
+    /// start.
     pub fn stop(&self, patience: Duration) {
         self.stop_within(patience.min(STOP_WAIT));
     }
 
-    /// Whether the thread ended in time; also if there is none.
+    /// Whether the thread ended in time; true if there is none.
     fn stop_within(&self, patience: Duration) -> bool {
         match &self.courier {
             Some(courier) => courier.stop(patience),
@@ -157,7 +158,7 @@ impl Outbox {
     }
 }
 
-/// A mail that has a place on disk and is not posted yet.
+/// A mail that is on disk but not posted yet.
 ///
 /// No `Debug`: the text may hold a password.
 pub struct Draft {
@@ -193,7 +194,7 @@ impl Display for StartupProblem {
     }
 }
 
-/// Makes the directory, for the owner alone whatever the umask. One that exists is left as it is.
+/// Makes the directory, for the owner alone, whatever the umask. An existing one is left as it is.
 fn make_directory(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {
@@ -211,13 +212,13 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Mails hold passwords: the directory and what is in it are the owner's alone.
+/// Mails hold passwords, so the directory and the files in it are for the owner alone.
 fn close_to_others(dir: &Path) -> io::Result<()> {
     rights::close(&fs::File::open(dir)?, dir);
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        // Neither a link nor a pipe, which could lead elsewhere or keep us waiting; a file that
-        // cannot be read, or is gone, is left to who can.
+        // Skips links, which could lead elsewhere, and pipes, which could keep us waiting. A file
+        // that is gone, or that cannot be looked at, is skipped too.
         let open = fs::symlink_metadata(&path)
             .is_ok_and(|metadata| metadata.is_file() && rights::are_open(&metadata));
         if open && let Ok(file) = fs::File::open(&path) {
@@ -227,7 +228,7 @@ fn close_to_others(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a killed process left half written.
+/// Removes drafts that a killed process left behind.
 fn remove_drafts(dir: &Path) -> io::Result<()> {
     let now = Clock::start().now().wall;
     for entry in fs::read_dir(dir)? {
@@ -240,7 +241,7 @@ fn remove_drafts(dir: &Path) -> io::Result<()> {
         };
         let made = u64::try_from(made.mtime()).unwrap_or(0);
         if now.saturating_sub(made) >= DRAFT_AGE.as_secs() {
-            // Another process may have been quicker; a draft that stays harms nobody.
+            // Another process may have removed it first; a draft that stays does no harm.
             let _ = fs::remove_file(&path);
         }
     }
@@ -266,21 +267,21 @@ fn random_id() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-/// Mails that may wait: days of them for a small site, and a few megabytes. Several threads that
-/// post at once may each pass it by one.
+/// Mails that may wait: days of them for a small site, and a few megabytes. Threads that post at
+/// the same time may each exceed it by one.
 pub const MAX_WAITING: usize = 1_000;
 
-/// As many of them may wait before nothing but new passwords is taken: whatever else is mailed
-/// without end leaves room for those who are locked out.
+/// When this many wait, only new passwords are taken, so that an endless stream of other mail
+/// leaves room for people who are locked out.
 pub const MAX_OTHERS: usize = 750;
 
-/// A supervisor's own patience is ten seconds, and the requests in flight get their part of it.
+/// Supervisors wait about ten seconds before they kill, and requests in flight need part of that.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// How the name of a file being written ends; not `.eml`, so nobody takes it for a mail.
+/// The ending of a file that is being written; not `.eml`, so nobody takes it for a mail.
 const DRAFT: &str = ".draft";
 
-/// No writer needs that long, so an older draft is not another process's.
+/// No writer needs that long, so an older draft is not one that another process is writing.
 const DRAFT_AGE: Duration = Duration::from_secs(10 * 60);
 
 #[cfg(test)]

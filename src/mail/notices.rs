@@ -1,4 +1,4 @@
-//! What an owner is told by mail that happened to their account.
+//! The mails that tell owners what happened to their account.
 
 use crate::accounts::Account;
 use crate::clock::Moment;
@@ -16,7 +16,7 @@ pub enum Notice {
     PasswordChanged,
     /// Twenty wrong codes in a row came after the right password.
     PasswordKnown,
-    /// One was used in place of a code, and so many are left.
+    /// A recovery code was used in place of a code; `left` are left.
     RecoveryCodeUsed {
         left: usize,
     },
@@ -28,18 +28,19 @@ pub enum Notice {
 pub enum Edit {
     AuthenticatorChanged,
     AuthenticatorRemoved,
-    /// To this new one. The notice is for the account as it was, with the address before.
+    /// The new address. The notice goes to the old one: it is for the account as it was before.
     Email(String),
     Password,
 }
 
 impl Notice {
-    /// Whether it is of the account's own doing, and so counts towards what one account may cause.
+    /// Whether somebody caused it through the account itself, so that it counts towards what one
+    /// account may cause.
     pub fn is_own_doing(&self) -> bool {
         !matches!(self, Self::Edited(_))
     }
 
-    /// What it is called in the log.
+    /// The name in the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::AccountDeleted => "account_deleted",
@@ -122,7 +123,7 @@ fn password_changed(when: &str, site: &str) -> (&'static str, String) {
     ("Your password was changed", text)
 }
 
-/// Without an authenticator nothing but the password stands between the account and who knows it.
+/// Without an authenticator, the password alone protects the account, so the advice differs.
 fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, String) {
     let (why, then) = match account.totp {
         Some(_) => (

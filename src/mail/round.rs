@@ -1,15 +1,16 @@
-//! Rounds through the outbox: what is tried, when again, and when no more.
+//! Rounds through the outbox: which mails are tried, when they are tried again, and when no more.
 //!
 //! # Once
 //!
-//! A file is removed after the server's last reply. Between that reply and the removal lies the
-//! one window in which a power cut, or a lost reply, sends a mail twice; its Message-ID stays the
-//! same, so a receiver can tell. Processes that share an outbox take turns under a lock.
+//! A file is removed after the server's last reply. Only if that reply is lost, or a power cut
+//! comes between the reply and the removal, is a mail sent twice; its Message-ID stays the same, so
+//! a receiver can tell. Processes that share an outbox take turns under a lock.
 //!
 //! # Fairness
 //!
 //! A failing mail waits for its own next try and the others go on. A failing server is left alone
-//! as a whole, and no mail is blamed for it, but a mail that got too old meanwhile is set aside.
+//! as a whole, and no mail is blamed for that, but a mail that gets too old in the meantime is set
+//! aside.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -30,7 +31,7 @@ use crate::mail::letter;
 use crate::mail::smtp::{Refusal, Session};
 use crate::mail::smtp_url::SmtpUrl;
 
-/// What is remembered between rounds. A restart forgets it, and so tries every mail at once.
+/// What is remembered between rounds. A restart forgets all this, and so tries every mail at once.
 pub(super) struct Rounds {
     dir: PathBuf,
     url: SmtpUrl,
@@ -76,11 +77,11 @@ impl Rounds {
         }
     }
 
-    /// Sends what is due, and tells how long to wait before the next round.
+    /// Sends what is due, and says how long to wait before the next round.
     pub(super) fn go(&mut self, bell: &Bell) -> Duration {
         match self.turn(bell) {
             Ok(wait) => wait,
-            // Nothing waits in an outbox that is not there; the next mail makes it.
+            // Nothing waits in an outbox that is not there; the next mail makes the directory.
             Err(error) if error.kind() == ErrorKind::NotFound => LOOK_EVERY,
             Err(error) => {
                 error!(dir = log::path(&self.dir), %error, "cannot look through the outbox");
@@ -96,7 +97,7 @@ impl Rounds {
     }
 
     fn turn(&mut self, bell: &Bell) -> io::Result<Duration> {
-        // The lock lies on the directory itself and goes with this handle.
+        // The lock is on the directory itself and is released with this handle.
         let turn = File::open(&self.dir)?;
         match turn.try_lock() {
             Ok(()) => {}
@@ -107,7 +108,7 @@ impl Rounds {
         let mut files = self.look()?;
         self.mails
             .retain(|name, _| files.iter().any(|file| file.file_name() == Some(name)));
-        // A mail that breaks the server must not be the first it sees each time.
+        // A mail that breaks the server must not be the first that the server sees each time.
         files.sort_by_key(|path| self.failures(path));
         self.send_due(&files, bell);
         trim_set_aside(&self.dir)?;
@@ -253,7 +254,8 @@ impl Rounds {
         }
     }
 
-    /// By the time the file was written last, so that a restart gives no mail another day.
+    /// Judged by when the file was last written, so that a restart does not give a mail another
+    /// day.
     fn is_too_old(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|metadata| {
             let made = u64::try_from(metadata.mtime()).unwrap_or(0);
@@ -288,8 +290,8 @@ impl Rounds {
         }
     }
 
-    /// Until the first mail or the server is due, but never so long that a mail an operator drops
-    /// in would lie unnoticed.
+    /// The time until the first mail or the server is due, but never so long that a mail that an
+    /// operator drops in would go unnoticed.
     fn next_due(&self) -> Duration {
         let now = self.clock.now().steady;
         self.mails
@@ -306,7 +308,7 @@ impl Rounds {
     }
 }
 
-/// Removes the oldest of the mails set aside beyond [`MAX_SET_ASIDE`]: strangers can cause them.
+/// Removes the oldest mails set aside beyond [`MAX_SET_ASIDE`], since strangers can cause them.
 fn trim_set_aside(dir: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -334,21 +336,22 @@ fn name(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
 }
 
-/// What is added to the name of a mail that cannot be sent; renamed back, it is tried again.
+/// Added to the name of a mail that cannot be sent; if an operator removes it, the mail is tried
+/// again.
 const SET_ASIDE: &str = ".failed";
 
-/// As many as may wait.
+/// As many as may wait to be sent.
 const MAX_SET_ASIDE: usize = crate::mail::MAX_WAITING;
 
-/// How long a mail that an operator drops in may lie unnoticed.
+/// How long a mail that an operator drops in may go unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Another process's turn lasts about as long as one mail.
+/// How long to wait while another process has its turn, which lasts about as long as one mail.
 const TURN_WAIT: Duration = Duration::from_secs(1);
 
 /// A mailed password is worth little after half an hour, so a new mail does not wait that long
 /// for a server that may have come back; and a dead one gets six tries a minute at most.
 const HURRIED_WAIT: Duration = Duration::from_secs(10);
 
-/// Keeps a round that has nothing to do from following at once.
+/// Keeps a round that has nothing to do from being followed by the next at once.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);

@@ -13,15 +13,16 @@ use crate::mail::letter::Letter;
 use crate::mail::smtp_url::{Security, SmtpUrl};
 use crate::trust;
 
-/// A server that has greeted us, over TLS unless it is on this machine, and knows who we are.
+/// A connection to a server that has greeted us and knows who we are; over TLS, except to this
+/// machine.
 pub(super) struct Session {
     connection: SmtpConnection,
 }
 
 /// Why a mail was not accepted. The text is for the log.
 pub(super) enum Refusal {
-    /// The conversation broke, or the server takes no mail at all at the moment: it says little
-    /// about this mail.
+    /// The conversation broke, or the server takes no mail at all at the moment. This says little
+    /// about the mail.
     Broken(String),
     /// Not now; another mail may well be accepted.
     Later(String),
@@ -30,8 +31,8 @@ pub(super) enum Refusal {
 }
 
 impl Session {
-    /// Connects, secures the connection and authenticates. Nothing that fails here is the fault of
-    /// a mail, a refused password included.
+    /// Connects, secures the connection and authenticates. Whatever fails here, even a refused
+    /// password, is not the fault of a mail.
     ///
     /// `now`, seconds since 1970, judges a certificate that is trusted by name.
     pub(super) fn open(url: &SmtpUrl, now: u64) -> Result<Self, String> {
@@ -45,11 +46,12 @@ impl Session {
         Ok(Self { connection })
     }
 
-    /// A connection to the server, and to nobody else where there is TLS.
+    /// Connects to the server and, where there is TLS, to nobody else.
     ///
-    /// A certificate that is on this machine's list itself is taken too, though it be one that may
-    /// sign others, which the library refuses from a server. Nothing secret is sent before that is
-    /// known; that the server has its key has been looked at by then.
+    /// A certificate that is itself on this machine's list of trusted ones is accepted too, even if
+    /// it may sign others, which makes the library refuse it from a server. Nothing secret is sent
+    /// before it was found on that list, and the handshake has proved by then that the server has
+    /// its key.
     fn secured(url: &SmtpUrl, now: u64) -> Result<SmtpConnection, String> {
         let refused = match Self::connect(url, false) {
             Ok(connection) => return Ok(connection),
@@ -67,12 +69,13 @@ impl Session {
             })
         });
         by_name.ok_or_else(|| {
-            format!("{}; to trust it, add its certificate to those of this machine, or name a file with it by SSL_CERT_FILE", told(&refused))
+            format!("{}; to trust it, add its certificate to those of this machine, or set SSL_CERT_FILE to a file with it", told(&refused))
         })
     }
 
     fn connect(url: &SmtpUrl, any: bool) -> Result<SmtpConnection, Error> {
-        // Read anew each time: a renewed bundle of trusted certificates needs no restart.
+        // Read for each connection, so that a renewed bundle of trusted certificates needs no
+        // restart.
         let tls = match url.security {
             Security::Implicit | Security::StartTls => Some(
                 TlsParameters::builder(url.host.clone())
@@ -87,14 +90,15 @@ impl Session {
         let mut connection =
             SmtpConnection::connect(server, Some(STEP_TIMEOUT), &our_name(), at_once, None)?;
         if let (Some(tls), Security::StartTls) = (&tls, url.security) {
-            // Fails if the server does not offer it: there is no going on in clear.
+            // Fails if the server does not offer STARTTLS: nothing is ever sent in the clear
+            // instead.
             connection.starttls(tls, &our_name())?;
         }
         Ok(connection)
     }
 
     pub(super) fn send(&mut self, letter: &Letter) -> Result<(), Refusal> {
-        // The end of the data brings its own line ending.
+        // The end of the data adds its own line ending.
         let text = letter.text.strip_suffix(b"\r\n").unwrap_or(&letter.text);
         match self.connection.send(&letter.envelope, text) {
             Ok(_) => Ok(()),
@@ -102,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Whether another mail can follow on this connection.
+    /// Whether this connection can take another mail.
     pub(super) fn is_usable(&self) -> bool {
         !self.connection.has_broken()
     }
@@ -122,14 +126,15 @@ impl From<&Error> for Refusal {
             Some(421 | 530 | 534 | 535 | 538) => Self::Broken(reason),
             Some(_) if error.is_permanent() => Self::Permanent(reason),
             Some(_) => Self::Later(reason),
-            // The address or the text needs an extension this server does not have.
+            // The address or the text needs an extension that this server does not have.
             None if error.is_client() => Self::Permanent(reason),
             None => Self::Broken(reason),
         }
     }
 }
 
-/// Whether TLS was there and we did not like it: the library gives that as data it cannot take.
+/// Whether it was our side that rejected the TLS handshake, which the library reports as
+/// `InvalidData`.
 fn is_distrust(error: &Error) -> bool {
     let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     error.is_tls() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
@@ -141,8 +146,8 @@ fn told(error: &Error) -> String {
     words.escape_debug().to_string()
 }
 
-/// The host's name if it is a full one, and otherwise an address literal: RFC 5321, section 4.1.4,
-/// wants no bare `myhost`.
+/// The host's name if it is fully qualified, and otherwise an address literal: RFC 5321, section
+/// 4.1.4, does not allow a bare `myhost`.
 fn our_name() -> ClientId {
     let uname = rustix::system::uname();
     match uname.nodename().to_str() {
@@ -161,9 +166,9 @@ fn is_full_name(name: &str) -> bool {
     name.contains('.') && name.split('.').all(label)
 }
 
-/// For connecting, and for each wait for the server's next bytes. A server that needs longer is
-/// in trouble, and the mail is tried again.
+/// The limit for connecting and for each wait for the server's next bytes. A server that needs
+/// longer is in trouble, and the mail is tried again.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Enough for a reply code, its text and an address.
+/// In characters: enough for a reply code, its text and an address.
 const REASON_LENGTH: usize = 200;

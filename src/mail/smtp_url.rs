@@ -1,4 +1,4 @@
-//! `--smtp`: which mail server, how it is secured, and who we are there.
+//! `--smtp`: which mail server, how the connection is secured, and who we are there.
 //!
 //! An error says what is wrong without repeating any part of the URL: a password with a `/` or a
 //! `#` in it can end up in any part.
@@ -24,14 +24,14 @@ pub struct SmtpUrl {
 pub(super) enum Security {
     /// TLS from the first byte (RFC 8314, section 3.3).
     Implicit,
-    /// In clear; only to this machine itself.
+    /// In the clear; only to this machine itself.
     None,
-    /// TLS after STARTTLS, and nothing else before it (RFC 3207).
+    /// TLS after STARTTLS, with no mail or password sent before it (RFC 3207).
     StartTls,
 }
 
 impl SmtpUrl {
-    /// Takes `smtps://`, or `smtp://` for STARTTLS, or `smtp://…?tls=none` for a loopback host.
+    /// Reads `smtps://`, or `smtp://` for STARTTLS, or `smtp://…?tls=none` for a loopback host.
     /// User name and password are percent-decoded. The default ports are 465, 587 and 25.
     pub fn parse(text: &str) -> Result<Self, SmtpUrlError> {
         let url = Url::parse(text).map_err(|_| SmtpUrlError("it is not a URL"))?;
@@ -88,14 +88,15 @@ impl std::error::Error for SmtpUrlError {}
 fn host(url: &Url) -> Result<String, SmtpUrlError> {
     match url.host() {
         Some(Host::Domain(name)) if is_name(name) => Ok(name.to_ascii_lowercase()),
-        Some(Host::Domain(_)) => Err(SmtpUrlError("the host's name is not one")),
+        Some(Host::Domain(_)) => Err(SmtpUrlError("the host's name is not valid")),
         Some(Host::Ipv4(address)) => Ok(address.to_string()),
         Some(Host::Ipv6(address)) => Ok(address.to_string()),
         None => Err(SmtpUrlError("it names no host")),
     }
 }
 
-/// The letters a host's name is made of; an international one is given in its ASCII form.
+/// Whether a text consists of the characters of host names; an international name must be given in
+/// its ASCII form.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -124,7 +125,7 @@ fn percent_decoded(text: &str) -> Result<String, SmtpUrlError> {
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
         let (code, rest) = piece.split_at_checked(2).ok_or(BAD_PERCENT)?;
-        // `from_str_radix` alone would take a sign.
+        // `from_str_radix` alone would accept a sign.
         if !code.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(BAD_PERCENT);
         }
@@ -248,7 +249,8 @@ mod tests {
     }
 
     proptest! {
-        /// Also where a letter of the password ends the part of the URL it stands in.
+        /// This holds even where a character of the password ends the part of the URL that it
+        /// stands in.
         #[test]
         fn no_error_repeats_the_password(before in "[/?#@:%\\[ ]{0,3}", after in "[/?#@:%\\] ]{0,3}") {
             let text = format!("smtp://me:{before}hunter22{after}@mail.example.com:587?tls=none");

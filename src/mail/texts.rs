@@ -1,4 +1,4 @@
-//! What the program writes to people; what it tells them of their accounts is in `notices`.
+//! The mails that the program writes to people; those about changes to accounts are in `notices`.
 //!
 //! Names and URLs are put on one line each: nothing in them can add a line to a mail.
 
@@ -16,15 +16,15 @@ pub struct Mail {
     pub(super) to: String,
     pub(super) subject: &'static str,
     pub(super) body: String,
-    /// When what it tells of happened; it becomes the mail's date.
+    /// When the thing that the mail reports happened; becomes the mail's date.
     pub(super) at: Moment,
-    /// Whether it may take the part of the outbox that is kept for new passwords.
+    /// Whether the mail may use the part of the outbox that is kept for new passwords.
     pub(super) reserved: bool,
 }
 
 impl Mail {
-    /// The answer to a forgotten password: one that works once, for `valid_minutes`. `site` is how
-    /// visitors reach us, without a final slash.
+    /// The mail for somebody who forgot their password, with a new one that works once, within
+    /// `valid_minutes`. `site` is how visitors reach us, without a final slash.
     pub fn new_password(
         account: &Account,
         password: &str,
@@ -70,8 +70,8 @@ impl Mail {
         }
     }
 
-    /// To an administrator: `file` cannot be read, for this `reason`, which holds nothing of what
-    /// is in it.
+    /// Tells an administrator that `file` cannot be read. `reason` must not repeat anything that is
+    /// in the file.
     pub fn accounts_unreadable(account: &Account, file: &str, reason: &str, at: Moment) -> Self {
         let text = format!(
             "The accounts file {file} cannot be read\n\
@@ -109,7 +109,7 @@ impl Mail {
     }
 }
 
-/// A moment as people write it. One no calendar knows reads as 1970.
+/// A moment as people write it. One that is beyond the calendar reads as 1970.
 pub(super) fn written(at: Moment) -> String {
     i64::try_from(at.wall)
         .ok()
@@ -119,7 +119,7 @@ pub(super) fn written(at: Moment) -> String {
         .unwrap_or_default()
 }
 
-/// The text with a space for whatever could start a line.
+/// The text with a space in place of every character that could start a new line.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(
         |c: char| c.is_control() || "\u{2028}\u{2029}".contains(c),

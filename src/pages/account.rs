@@ -1,4 +1,4 @@
-//! The account page: who I am, what protects me, where I am logged in.
+//! The account page: who the visitor is, what protects the account, where they are logged in.
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -15,7 +15,7 @@ pub struct AccountView {
     pub username: String,
     pub email: String,
     pub groups: Vec<String>,
-    /// None if nobody knows.
+    /// `None` if that is not known.
     pub created: Option<u64>,
     pub recovery_codes_left: usize,
     /// In the order to be shown.
@@ -25,14 +25,14 @@ pub struct AccountView {
     /// What was just done.
     pub notice: Option<String>,
     pub problem: Option<(AccountForm, Problem)>,
-    /// The moment the page is made, which "5 minutes ago" is counted from.
+    /// The moment the page is made, from which "5 minutes ago" is counted.
     pub now: u64,
 }
 
 /// One session in the list.
 #[derive(Clone)]
 pub struct SessionView {
-    /// The value of the field `session` that ends it; not the secret in the cookie.
+    /// The value of the field `session` that ends this session; not the secret in the cookie.
     pub id: String,
     pub current: bool,
     pub created: u64,
@@ -115,7 +115,7 @@ fn delete(view: &AccountView) -> Html {
     folded(view, AccountForm::Delete, template, fields)
 }
 
-/// A form that stays folded until it is wanted, or was refused.
+/// A form that is folded unless it was just refused.
 fn folded(
     view: &AccountView,
     form: AccountForm,
@@ -144,7 +144,7 @@ fn session(session: &SessionView, now: u64) -> Html {
         .text("created_exact", exact(session.created))
         .text("seen", ago(session.last_seen, now))
         .text("seen_exact", exact(session.last_seen))
-        // The one at hand ends by logging out.
+        // The current session is ended by logging out instead.
         .html("end", (!session.current).then_some(end));
     fill(include_str!("../../static/parts/session.html"), &values)
 }
@@ -193,8 +193,8 @@ fn codes_left(left: usize) -> String {
     }
 }
 
-/// How long ago, as one would say it; the day if it is more than two days. A moment to come, as
-/// when the clock was set back, counts as now.
+/// How long ago something was, as people say it; the day, if that is more than two days. A moment
+/// in the future, as after a clock was set back, counts as now.
 fn ago(then: u64, now: u64) -> String {
     let counted = |count: u64, unit: &str| {
         let plural = if count == 1 { "" } else { "s" };

@@ -1,6 +1,6 @@
 //! A browser's name as its owner would say it.
 
-/// Browsers by the token they send. Most claim to be several others too, so the most particular
+/// Browsers by the token they send. Most claim to be several others too, so the most specific token
 /// comes first.
 const BROWSERS: &[(&str, &str)] = &[
     ("Edg/", "Edge"),
@@ -29,8 +29,8 @@ const SYSTEMS: &[(&str, &str)] = &[
     ("Linux", "Linux"),
 ];
 
-/// What a `User-Agent` field stands for, such as `Firefox on Linux`. Never any text of the field
-/// itself: whoever holds a stolen session chose it.
+/// What a `User-Agent` field stands for, such as `Firefox on Linux`. Never contains text of the
+/// field itself, which whoever holds a stolen session could choose.
 pub fn agent_label(user_agent: &str) -> String {
     let find = |names: &[(&str, &'static str)]| {
         names

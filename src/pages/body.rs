@@ -1,9 +1,11 @@
-//! What stands between header and end of each page: a template of `static/` and its values.
+//! The main part of each page, between its header and its end: a template of `static/` and its
+//! values.
 
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, link, notice};
 use super::{Page, Problem, Site, Way, account, qr, register_with_rd, with_rd};
 
+/// The main part of this page.
 pub fn main(site: &Site, page: &Page) -> Html {
     match page {
         Page::Account(view) => account::main(view),
@@ -88,8 +90,8 @@ pub fn main(site: &Site, page: &Page) -> Html {
     }
 }
 
-/// Longest `rd` that links carry too, in bytes: encoded once more it is three times as long, and a
-/// page has to stay small. The login itself keeps a longer one.
+/// The longest `rd` that links carry too, in bytes: encoding it once more can make it three times
+/// as long, and a page must stay small. The login form itself keeps a longer one.
 const SHORT: usize = 256;
 
 fn short(rd: &str) -> &str {
@@ -142,7 +144,7 @@ fn login(
     fill(include_str!("../../static/login.html"), &values)
 }
 
-/// It is shown at the application's host, so its links say where they lead.
+/// This page is shown at the application's host, so its links must be absolute.
 fn denied(username: &str, host: &str, site: &str) -> Html {
     let values = Values::new()
         .text("username", username)
@@ -198,12 +200,13 @@ fn enrol(
         .html("key", in_fours(key))
         .text("otpauth", otpauth)
         .html("qr", qr)
-        // The keyboard goes to the code only after a wrong one: it would scroll the key away.
+        // The field for the code gets the focus only after a wrong code: focusing it would scroll
+        // the key out of sight.
         .form(&["secret"], problem, None);
     fill(include_str!("../../static/enrol.html"), &values)
 }
 
-/// What an enrolment says that replaces another authenticator.
+/// The texts of an enrolment that replaces another authenticator.
 fn moving_to_new_key<'a>() -> Values<'a> {
     Values::new()
         .text("step", "")
@@ -220,7 +223,7 @@ fn moving_to_new_key<'a>() -> Values<'a> {
         .html("back", [link("/account", "Keep the old authenticator")])
 }
 
-/// What the enrolment of a first log-in says.
+/// The texts of the enrolment at a first login.
 fn first_key(rd: &str) -> Values<'_> {
     Values::new()
         .text("step", "Step 2 of 2")
@@ -231,8 +234,8 @@ fn first_key(rd: &str) -> Values<'_> {
                  password and a code from that app. This key is good for five minutes; after \
                  that, log in again for a new one.",
         )
-        // It is shown where it is sent, and without an address of its own it keeps what stands
-        // behind `#` there.
+        // The form is sent to the address at which it is shown; without an action, a browser keeps
+        // what stands behind `#` there.
         .html("action", [])
         .text(
             "next",
@@ -242,8 +245,8 @@ fn first_key(rd: &str) -> Values<'_> {
         .html("back", [link(&with_rd("/login", short(rd)), "Start again")])
 }
 
-/// The key in groups that are easy to type from. The gaps between them are only looks: what is
-/// copied has none.
+/// The key in groups that are easy to type from. The gaps between them are only visual: a copied
+/// key has none.
 fn in_fours(key: &str) -> impl Iterator<Item = Html> {
     let characters: Vec<char> = key.chars().collect();
     let groups: Vec<String> = characters.chunks(4).map(String::from_iter).collect();
@@ -267,8 +270,8 @@ fn recovery_codes(site: &Site, username: &str, codes: &[String], onward: &str) -
     fill(include_str!("../../static/recovery_codes.html"), &values)
 }
 
-/// The codes as the address of a file to save: it is in the page already, so that nothing has to
-/// be kept here or asked for again.
+/// The codes as a `data:` address of a file to save. The file is in the page already, so the server
+/// need not keep it and the browser need not ask for it.
 fn as_file(codes: &[String]) -> String {
     let lines: String = codes.iter().map(|code| format!("{code}%0D%0A")).collect();
     format!("data:text/plain;charset=utf-8,{lines}")

@@ -1,11 +1,11 @@
 //! The one way from text to HTML: a template from `static/`, filled and escaped.
 //!
-//! A hole is `{name}`, lower-case letters and underscores. CSS and patterns keep their braces as
-//! long as they do not look like that. A value is never searched for holes.
+//! A hole is `{name}`, lower-case letters and underscores. CSS and patterns keep their braces
+//! unless they look like that. A value is never searched for holes.
 
 use std::borrow::Cow;
 
-/// HTML that may stand in a page as it is. Only [`fill`] makes it, out of templates compiled in.
+/// HTML that may go into a page as it is. Only [`fill`] makes it, from templates compiled in.
 ///
 /// No `Debug`: keys and recovery codes pass through it.
 pub struct Html(String);
@@ -20,13 +20,13 @@ enum Value<'a> {
 
 /// Fills the holes of `template`: text is escaped, HTML goes in as it is.
 ///
-/// Holes and values must match; a debug build stops where they do not, and rendering every page
-/// in a test reaches every template. In a release a hole without a value stays empty.
+/// Holes and values must match. A debug build panics where they do not, and the tests render every
+/// page, and so reach every template. In a release a hole without a value stays empty.
 pub fn fill(template: &'static str, values: &Values<'_>) -> Html {
     fill_pieces(&pieces(template), values)
 }
 
-/// A template of which some holes are filled once, for what is the same in every page.
+/// A template with some holes already filled, for what is the same in every page.
 pub struct Begun(Vec<Piece<'static>>);
 
 impl Begun {
@@ -48,7 +48,7 @@ impl Begun {
         Self(begun)
     }
 
-    /// As [`fill`], for what is left of the template.
+    /// As [`fill`], for the holes that are left.
     pub fn fill(&self, values: &Values<'_>) -> Html {
         fill_pieces(&self.0, values)
     }
@@ -72,7 +72,7 @@ fn fill_pieces(pieces: &[Piece<'_>], values: &Values<'_>) -> Html {
     Html(out)
 }
 
-/// Text as it may stand between tags and within a quoted attribute.
+/// Escapes text so that it may stand between tags and in a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     escape_to(&mut out, text);
@@ -93,12 +93,13 @@ fn escape_to(out: &mut String, text: &str) {
 }
 
 impl Html {
+    /// The HTML as text.
     pub fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Pieces of HTML one after the other; of none, nothing.
+/// Joins pieces of HTML; without any, the result is empty.
 impl FromIterator<Html> for Html {
     fn from_iter<T: IntoIterator<Item = Html>>(pieces: T) -> Self {
         Self(pieces.into_iter().map(Html::into_string).collect())
@@ -106,10 +107,12 @@ impl FromIterator<Html> for Html {
 }
 
 impl<'a> Values<'a> {
+    /// No values yet.
     pub fn new() -> Self {
         Self(Vec::new())
     }
 
+    /// Fills a hole with text, which is escaped.
     pub fn text(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -119,7 +122,8 @@ impl<'a> Values<'a> {
         self
     }
 
-    /// Takes a list, so that what is absent, there once, or repeated is written alike.
+    /// Fills a hole with HTML. Takes a list, so that a part that is absent, present once, or
+    /// repeated is written in the same way.
     pub fn html(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -161,7 +165,7 @@ enum Piece<'t> {
     Hole(&'t str),
 }
 
-/// Cuts a template at its holes, left to right, each character once.
+/// Cuts a template at its holes, in one pass from left to right.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -187,7 +191,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// Holes that have no value, and values that have no hole or share one.
+/// Holes without a value, and values without a hole or with one that another value has too.
 fn unmatched(pieces: &[Piece<'_>], values: &Values<'_>) -> Vec<String> {
     let holes: Vec<&str> = pieces
         .iter()

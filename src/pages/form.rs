@@ -1,11 +1,11 @@
-//! How a page shows what is wrong with a form: beside the field it is about, or above the form.
+//! How a page shows what is wrong with a form: next to the field in question, or above the form.
 
 use super::Problem;
 use super::fill::{Html, Values, fill};
 
 impl<'a> Values<'a> {
-    /// Fills the hole `{once}`: a field that is another in every page, so that the same page sent
-    /// twice is known. None if it is empty.
+    /// Fills the hole `{once}` with a hidden field whose value differs in every page, so that a
+    /// page sent twice is recognized. No field if the value is empty.
     pub fn once(self, form: &str) -> Self {
         let template = include_str!("../../static/parts/once.html");
         let field = (!form.is_empty()).then(|| fill(template, &Values::new().text("form", form)));
@@ -13,8 +13,8 @@ impl<'a> Values<'a> {
     }
 
     /// Fills the holes every form has: `{problem}` above it, and `{NAME_state}` and
-    /// `{NAME_problem}` for each of its fields. A field with a problem gets the keyboard, and so
-    /// does `start` if there is no problem.
+    /// `{NAME_problem}` for each of its fields. A field with a problem gets the focus; if there is
+    /// no problem, the field `start` does.
     pub fn form(
         mut self,
         fields: &[&'static str],
@@ -38,7 +38,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A text that stands out because something was just done.
+/// A text that stands out, because something was just done.
 pub fn notice(text: &str) -> Html {
     fill(
         include_str!("../../static/parts/notice.html"),
@@ -73,7 +73,7 @@ pub fn fixed(html: &'static str) -> Html {
     fill(html, &Values::new())
 }
 
-/// A link, by its (escaped) address and label.
+/// A link; its address and label are escaped.
 pub fn link(href: &str, label: &str) -> Html {
     fill(
         include_str!("../../static/parts/link.html"),

@@ -1,7 +1,7 @@
 //! The pages a visitor sees: `static/` compiled in.
 //!
 //! Every text reaches a page through `fill`, which escapes it. No page has a script, an inline
-//! style or anything to fetch; the one stylesheet stands in the page and is allowed by its hash.
+//! style or anything to fetch; the one stylesheet is part of the page and is allowed by its hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,8 +30,8 @@ pub use self::agent::agent_label;
 use self::fill::{Begun, Values, fill};
 pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
 
-/// The page that asks for the code as programs know it that were written for the original script:
-/// the template of [`compat_code`].
+/// The template of [`compat_code`]: the page that asks for the code, as programs that were written
+/// for the original script know it.
 pub const COMPAT_CODE: &str = include_str!("../../static/compat/secret_key.html");
 
 const STYLE: &str = include_str!("../../static/style.css");
@@ -40,15 +40,15 @@ const STYLE: &str = include_str!("../../static/style.css");
 #[derive(Clone)]
 pub struct Site {
     pub issuer: String,
-    /// The operator's, as a `data:` address.
+    /// The operator's logo, as a `data:` URL.
     pub logo: Option<String>,
     pub registration_open: bool,
 }
 
 /// A page with what it shows.
 ///
-/// No `Debug`: keys and recovery codes are shown in it. Addresses to go on to must have been
-/// checked; a page only escapes them.
+/// No `Debug`: keys and recovery codes are shown in it. The caller must have checked addresses to
+/// go on to; a page only escapes them.
 #[derive(Clone)]
 pub enum Page {
     Account(AccountView),
@@ -58,21 +58,21 @@ pub enum Page {
         current_needed: bool,
         problem: Option<Problem>,
     },
-    /// Logged in, and not let in at a host. `site` is the address of our own.
+    /// The visitor is logged in but not let in at `host`. `site` is the address of this site.
     Denied {
         username: String,
         host: String,
         site: String,
     },
-    /// The second step; with `recovery` it asks for a recovery code instead.
+    /// The second step of a login; with `recovery`, the page asks for a recovery code instead.
     Code {
         username: String,
         recovery: bool,
         rd: String,
         problem: Option<Problem>,
     },
-    /// The key (base32) for an authenticator app, and the field to confirm it. With `moving` it
-    /// replaces another one, from within the account.
+    /// The key (base32) for an authenticator app, and the field to confirm it. With `moving`, the
+    /// new app replaces another one, from within the account.
     Enrol {
         username: String,
         key: String,
@@ -91,13 +91,13 @@ pub enum Page {
         message: String,
         rd: String,
     },
-    /// The login page for who is logged in already; with `missed`, because of a step that was
-    /// taken already.
+    /// The login page for visitors who are logged in already; with `missed`, they came here by a
+    /// step that was taken already.
     LoggedIn {
         username: String,
         onward: String,
         missed: bool,
-        /// Why he may be here again.
+        /// Why the visitor may be here again.
         notice: Option<String>,
     },
     LoggedOut {
@@ -107,7 +107,7 @@ pub enum Page {
         username: String,
         /// Where to go after the login; may be empty.
         rd: String,
-        /// The value of the hidden field that is another in every page; empty for none.
+        /// The value of the hidden field that differs in every page; empty for none.
         form: String,
         notice: Option<String>,
         problem: Option<Problem>,
@@ -115,7 +115,7 @@ pub enum Page {
     LogoutQuestion {
         username: Option<String>,
     },
-    /// Whatever needs no form: what happened, what to do now, and the ways to do it.
+    /// A page without a form: what happened, what to do now, and the ways to do it.
     Message {
         title: String,
         text: String,
@@ -133,14 +133,14 @@ pub enum Page {
         email: String,
         rd: String,
         form: String,
-        /// Who is logged in already.
+        /// The name of the visitor, if they are logged in already.
         me: Option<String>,
         problem: Option<Problem>,
     },
 }
 
 impl Page {
-    /// Each text in it that is for the eyes of one browser.
+    /// Visits each text on the page that is secret: for one browser only.
     pub fn each_secret(&mut self, visit: impl FnMut(&mut String)) {
         match self {
             Self::Enrol { key, otpauth, .. } => [key, otpauth].into_iter().for_each(visit),
@@ -153,9 +153,9 @@ impl Page {
 /// Why a form was refused.
 #[derive(Clone)]
 pub struct Problem {
-    /// The field it stands beside; else it stands above the form.
+    /// The field that the problem is shown next to; if `None`, it is shown above the form.
     pub field: Option<&'static str>,
-    /// Whether what was typed there is wrong; else the field only has to be filled in again.
+    /// Whether what was typed there is wrong; if not, the field only has to be filled in again.
     pub blames: bool,
     pub text: String,
     /// How to go on; may be empty.
@@ -163,7 +163,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Stands beside this field if it concerns none.
+    /// Shows the problem next to this field, if it concerns none.
     #[must_use]
     pub fn near(self, field: &'static str) -> Self {
         match self.field {
@@ -177,7 +177,7 @@ impl Problem {
     }
 }
 
-/// A way on: an address of this site, and what the link to it says.
+/// A way on: an address of this site, and the text of the link to it.
 #[derive(Clone)]
 pub struct Way {
     to: String,
@@ -185,18 +185,19 @@ pub struct Way {
 }
 
 impl Way {
+    /// A way to this address, with this label.
     pub fn new(to: impl Into<String>, label: &'static str) -> Self {
         let to = to.into();
         Self { to, label }
     }
 }
 
-/// A path with where to go after the login in its query, if there is such a place.
+/// A path with `rd`, where to go after the login, in its query; without one if `rd` is empty.
 pub fn with_rd(path: &str, rd: &str) -> String {
     with_target(path, "rd", rd)
 }
 
-/// As [`with_rd`] for the first page, where `rd` in the query means the login page.
+/// As [`with_rd`], but for the first page, where a query with `rd` means the login page.
 pub fn register_with_rd(rd: &str) -> String {
     with_target("/", "onward", rd)
 }
@@ -210,8 +211,8 @@ fn with_target(path: &str, name: &str, target: &str) -> String {
     format!("{path}{mark}{name}={target}")
 }
 
-/// Makes pages of one site. What all of them share is rendered once; the rest is for one visitor,
-/// down to the value that each form carries.
+/// Makes the pages of one site. What they share is rendered once; the rest is for one visitor, even
+/// the value that each form carries.
 pub struct Renderer {
     site: Site,
     layout: Begun,
@@ -231,7 +232,7 @@ impl Renderer {
         Self { site, layout }
     }
 
-    /// The whole page as HTML.
+    /// A whole page as HTML.
     pub fn render(&self, page: &Page) -> String {
         let prefix = if refused(page) { "Error: " } else { "" };
         let title = format!("{prefix}{} - {}", title(page), self.site.issuer);
@@ -253,7 +254,7 @@ pub fn style_hash() -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE)))
 }
 
-/// `template`, which is [`COMPAT_CODE`], with its only hole `{username}` filled and escaped.
+/// Fills and escapes `{username}`, the only hole of `template`, which is [`COMPAT_CODE`].
 pub fn compat_code(template: &str, username: &str) -> String {
     template.replace("{username}", &fill::escape(username))
 }
@@ -280,7 +281,7 @@ fn title(page: &Page) -> &str {
     }
 }
 
-/// How much of the ring in the header is closed: a half for each of the two steps taken.
+/// How much of the ring in the header is closed: half for each of the two steps that is done.
 fn ring(page: &Page) -> &'static str {
     match page {
         Page::Account(_)
@@ -295,7 +296,7 @@ fn ring(page: &Page) -> &'static str {
     }
 }
 
-/// Whether the page says that something went wrong, which its title then says first.
+/// Whether the page says that something went wrong; its title then begins with that.
 fn refused(page: &Page) -> bool {
     match page {
         Page::ChoosePassword { problem, .. }

@@ -9,11 +9,11 @@ use super::fill::{Html, Values, fill};
 /// The light border scanners need, in modules (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
-/// Bytes beyond which no picture is drawn: they make 69 modules on a side. With more, a module is
-/// hardly three pixels wide on the page, which phones do not read reliably, and the page gets long.
+/// The most bytes that are drawn, which make 69 modules on a side. With more, a module is hardly
+/// three pixels wide on the page, which phones do not read reliably, and the page gets long.
 const LARGEST: usize = 425;
 
-/// The code that holds `text`; none if it would be too fine to scan.
+/// The QR code of `text`; `None` if it would be too fine to scan.
 pub fn draw(text: &str) -> Option<Html> {
     if text.len() > LARGEST {
         return None;
@@ -26,12 +26,13 @@ pub fn draw(text: &str) -> Option<Html> {
     Some(fill(include_str!("../../static/parts/qr.html"), &values))
 }
 
-/// Each row is one line of the pen, one module thick: down for dark modules, lifted for light ones.
+/// Each row is one line of a pen as thick as a module: down for dark modules, lifted for light
+/// ones.
 fn path(code: &QrCode) -> String {
     let mut path = String::new();
     let colors = code.to_colors();
     for (y, row) in colors.chunks(code.width()).enumerate() {
-        // Through the middle of the row, since a stroke is as thick above as below.
+        // Through the middle of the row, since half of a stroke is above its line and half below.
         let _ = write!(path, "M{QUIET_ZONE} {}.5", y + QUIET_ZONE);
         for run in row.chunk_by(|a, b| a == b) {
             let _ = match run.first() {

@@ -1,8 +1,9 @@
-//! Fields of a request that applications believe of a proxy, and no visitor may say.
+//! Fields of a request that applications believe because a proxy sets them, and that no visitor may
+//! set.
 
 use super::Proxy;
 
-/// How such fields begin.
+/// How the names of such fields begin.
 pub const BEGINNINGS: [&str; 7] = [
     "Remote-",
     "X-Auth-",
@@ -13,11 +14,12 @@ pub const BEGINNINGS: [&str; 7] = [
     "X-WebAuth-",
 ];
 
-/// Those that begin with no such thing.
+/// The names of such fields that have none of these beginnings.
 pub const WHOLE: [&str; 3] = ["Forwarded", "Proxy", "X-Real-IP"];
 
-/// Those that are known of applications and proxies, for proxies that know no beginnings. What else
-/// begins so, auth_user refuses when it is asked.
+/// The names that applications and proxies are known to use, for proxies that cannot match
+/// beginnings. Any other name that begins like this is refused by auth_user itself when the proxy
+/// asks.
 const KNOWN: [&str; 58] = [
     "Forwarded",
     "Proxy",
@@ -79,8 +81,9 @@ const KNOWN: [&str; 58] = [
     "X-WebAuth-User",
 ];
 
-/// What `proxy`'s own configuration says in place of a visitor, where it takes away one by one:
-/// nginx to the application, in the question, and in the second one that has an answer to show.
+/// The fields that the configuration of a proxy sets itself, where fields are removed one by one:
+/// nginx sets these for the application, in the question to auth_user, and in the second question,
+/// whose answer it shows.
 const TO_APPLICATION: [&str; 7] = [
     "Remote-Email",
     "Remote-Groups",
@@ -99,10 +102,10 @@ const IN_ANSWER: [&str; 5] = [
     "X-Forwarded-Uri",
 ];
 
-/// Set anew by Traefik itself, before what is written here.
+/// Traefik sets these itself, before anything that is written here.
 const BY_TRAEFIK: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"];
 
-/// The holes of a proxy's templates that take such fields away.
+/// The holes in a proxy's templates for the lines that remove such fields.
 pub fn holes(proxy: Proxy) -> Vec<(&'static str, String)> {
     match proxy {
         Proxy::Nginx => vec![
@@ -143,7 +146,7 @@ fn lines(before: &str, alike: &str, whole: &str) -> String {
     lines.join("\n")
 }
 
-/// A name, and as it is written to become the same variable in an application.
+/// A name, and the spelling of it that becomes the same variable in an application.
 fn spellings(name: &str) -> Vec<String> {
     let mut both = vec![name.to_owned(), name.replace('-', "_")];
     both.dedup();

@@ -1,12 +1,12 @@
-//! How a configuration that was written is known again: a digest of it in its first line, and the
-//! applications it is about below that.
+//! How a configuration that this program wrote is recognized: its first line holds a digest of the
+//! rest, and the lines below name the applications it is about.
 
 use crate::accounts::token::Digest;
 
-/// What follows the comment's sign in the first line.
+/// Follows the comment sign in the first line.
 const MARK: &str = "auth_user proxy-config ";
 
-/// What follows it in the line of an application.
+/// Follows the comment sign in the line of an application.
 const APPLICATION: &str = "application: ";
 
 /// A text with a digest of itself before it; `sign` begins a comment.
@@ -14,12 +14,13 @@ pub fn marked(sign: &str, text: &str) -> String {
     format!("{sign} {MARK}{}\n{text}", Digest::of(text).short())
 }
 
-/// The line of an application, for what is to be marked.
+/// The line of an application, for a text that will be marked.
 pub fn application(sign: &str, host: &str, upstream: &str) -> String {
     format!("{sign} {APPLICATION}{host} at {upstream}\n")
 }
 
-/// The applications in a text that is as it was marked; none if it is not.
+/// The applications in a text that has not been changed since it was marked; `None` if it has, or
+/// never was.
 pub fn applications(text: &str) -> Option<Vec<&str>> {
     let (first, rest) = text.split_once('\n')?;
     let (_, digest) = first.split_once(MARK)?;

@@ -1,5 +1,5 @@
-//! Configurations for reverse proxies that let nobody through to an application whom auth_user does
-//! not let in: `static/proxy/` compiled in. Writes no file.
+//! Configurations for reverse proxies that let visitors through to an application only if auth_user
+//! does: `static/proxy/` compiled in. Writes no file.
 
 mod fields;
 mod mark;
@@ -12,7 +12,7 @@ use url::Url;
 pub use self::names::{host, path, upstream};
 use crate::accounts::token::Digest;
 
-/// A proxy that a configuration can be had for.
+/// A proxy for which there is a configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Proxy {
     Nginx,
@@ -30,20 +30,20 @@ pub struct Application {
 
 /// What a configuration is about.
 ///
-/// Every text must be a [`host`], an [`upstream`] or a [`path`]: it goes into a configuration as it
-/// is.
+/// Every text must come from [`host`], [`upstream`] or [`path`]: texts go into a configuration as
+/// they are.
 pub struct Wanted {
     /// At least one.
     pub applications: Vec<Application>,
-    /// How visitors reach the login. Its port is the applications' too.
+    /// How visitors reach the login. The applications have the same port.
     pub public_url: Url,
     /// The domain in which the session is shared.
     pub cookie_domain: String,
     /// Where auth_user listens.
     pub auth: SocketAddr,
-    /// Certificate chain and key. None: where they usually are.
+    /// Certificate chain and key; if `None`, the usual places.
     pub certificate: Option<(String, String)>,
-    /// Whether this machine has IPv6; where it has none, a proxy would not start with it.
+    /// Whether this machine has IPv6; if not, a proxy that is told to use it would not start.
     pub ipv6: bool,
 }
 
@@ -61,8 +61,8 @@ impl File {
         }
     }
 
-    /// Whether this may stand where `old` stands: it is the same, or it was written by this program
-    /// about no application that is not among `applications`.
+    /// Whether this file may replace `old`: the two are the same, or this program wrote `old`, and
+    /// only about applications that are among `applications`.
     pub fn may_replace(&self, old: &str, applications: &[Application]) -> bool {
         let named = |host: &&str| {
             applications
@@ -73,11 +73,11 @@ impl File {
     }
 }
 
-/// The files of a configuration, the main one last where one includes the others.
+/// The files of a configuration; if one includes the others, it comes last.
 ///
 /// # Errors
 ///
-/// Why no session could be shared between these hosts, in one line.
+/// Why a session could not be shared between these hosts, in one line.
 pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
     check(wanted)?;
     let holes = holes(proxy, wanted);
@@ -139,7 +139,7 @@ fn traefik(wanted: &Wanted, holes: &Holes) -> Vec<File> {
     ]
 }
 
-/// A file about all applications: its `{name}`s are filled by `parts`, once for each.
+/// A file about all applications; `parts` fills its holes, once for each application.
 fn whole(
     wanted: &Wanted,
     name: &str,
@@ -159,7 +159,7 @@ fn whole(
     File::new(name, "#", &(named + &fill(&text, holes)))
 }
 
-/// nginx has a file for the login and one for each application.
+/// nginx gets one file for the login and one for each application.
 fn nginx(wanted: &Wanted, holes: &Holes) -> Vec<File> {
     let of = |host: &str, template: &str| {
         let redirect = plain(wanted, include_str!("../../static/proxy/nginx_plain.conf"));
@@ -182,7 +182,7 @@ fn named(application: &Application) -> String {
     mark::application("#", &application.host, &application.upstream)
 }
 
-/// Fills the holes that are an application's.
+/// Fills the holes that differ by application.
 fn about(application: &Application, wanted: &Wanted, template: &str) -> String {
     let holes = vec![
         ("app", application.host.clone()),
@@ -192,8 +192,8 @@ fn about(application: &Application, wanted: &Wanted, template: &str) -> String {
     fill(template, &holes)
 }
 
-/// Names up to here fit into nginx's table of names as large as it makes it by itself; how large
-/// only the operator's own configuration may say.
+/// Names up to this length fit into the table of names that nginx makes by default. Only the
+/// operator's own configuration may make that table larger.
 const MAX_SERVER_NAME: usize = 40;
 
 fn server_name(host: &str) -> String {
@@ -212,7 +212,7 @@ fn file_name(host: &str) -> String {
     if name.len() <= MAX_FILE_NAME {
         return name;
     }
-    // What is cut off may be what tells two names apart.
+    // The part that is cut off may be what tells two names apart.
     let digest = Digest::of(host).short();
     let rest = MAX_FILE_NAME - digest.len() - "_.conf".len();
     let begin = host.get(..rest).unwrap_or(host);
@@ -233,7 +233,7 @@ fn check(wanted: &Wanted) -> Result<(), String> {
     for (at, host) in hosts.clone().enumerate() {
         if host == login {
             return Err(format!(
-                "{host} is the login's: it and an application need two hosts"
+                "{host} is the login's: an application needs a host of its own"
             ));
         }
         if hosts.clone().take(at).any(|other| other == host) {
@@ -289,13 +289,14 @@ fn holes(proxy: Proxy, wanted: &Wanted) -> Holes {
     holes
 }
 
-/// With what listens on port 80: it names the applications too, so its holes are filled with the
-/// others'.
+/// The template with the part that listens on port 80 in it. That part names the applications too,
+/// so its holes are filled together with the others.
 fn with_plain(template: &str, proxy: Proxy, wanted: &Wanted) -> String {
     template.replace("{plain}", &own_plain(proxy, wanted))
 }
 
-/// What listens on port 80 only to send visitors to https, where https is at its usual port.
+/// The part that listens on port 80 only to send visitors to https; there is none unless https is
+/// on its usual port.
 fn own_plain(proxy: Proxy, wanted: &Wanted) -> String {
     match proxy {
         Proxy::Caddy => plain(wanted, include_str!("../../static/proxy/Caddyfile_plain")),
@@ -325,7 +326,8 @@ fn authority(host: &str, wanted: &Wanted) -> String {
     }
 }
 
-/// A server that listens everywhere is asked on this machine.
+/// Where a proxy on this machine reaches a server: on loopback, if the server listens on all
+/// addresses.
 fn reached_at(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -343,7 +345,7 @@ fn proxy_address(auth: IpAddr) -> String {
     }
 }
 
-/// Caddy takes a port from the sites, but would listen on port 80 for redirects regardless.
+/// Caddy takes its port from the sites, but would still listen on port 80 for redirects.
 fn global(wanted: &Wanted) -> String {
     match port(wanted) {
         443 => String::new(),
@@ -366,8 +368,8 @@ fn certificate(proxy: Proxy, wanted: &Wanted) -> (String, String) {
     }
 }
 
-/// Fills the holes, `{name}`. No value has a brace but those that are parts of a configuration, and
-/// those come before what fills their holes.
+/// Fills the holes, `{name}`. The only values with braces are parts of a configuration; they are
+/// filled in before the values for their own holes.
 fn fill(template: &str, holes: &Holes) -> String {
     let mut text = template.to_owned();
     for (name, value) in holes {
@@ -452,7 +454,8 @@ mod tests {
             let redirect = format!("redirect prefix https://{host} code 301 if {{ req.fhdr(host)");
             assert_eq!(text.matches(&redirect).count(), 1, "{host}");
         }
-        // A list of names is taken apart by the one, and led to its first name by the other.
+        // If Host is a list of names, `req.hdr` takes it apart, and `redirect scheme` redirects to
+        // the first of them.
         assert!(!text.contains("req.hdr(host)"), "{text}");
         assert!(!text.contains("redirect scheme"), "{text}");
     }

@@ -1,12 +1,12 @@
-//! Names that stand in a configuration as they are: whatever is taken here means only itself in all
-//! of them.
+//! Names that go into a configuration as they are: what is accepted here has no special meaning to
+//! any of the proxies.
 
 use std::net::SocketAddr;
 
-/// Longest host name, RFC 1035, section 2.3.4, as it is written.
+/// The longest host name as it is written, in characters (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// A host's name, in lower case.
+/// Checks the name of a host; gives it in lower case.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Where an application listens: an address or a name, and a port.
+/// Checks where an application listens: an address or a name, and a port.
 ///
 /// # Errors
 ///
@@ -58,20 +58,21 @@ pub fn upstream(text: &str) -> Result<String, String> {
     if port == 0 { Err(wrong()) } else { Ok(name) }
 }
 
-/// The name of a machine or a container; the latter have underscores, too.
+/// Whether this is the name of a machine or a container; containers may have underscores too.
 fn is_machine(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     starts_well && name.len() <= MAX_HOST && name.bytes().all(plain) && !is_numeric(name)
 }
 
-/// Whether a last label of digits would make it an address, or an attempt at one.
+/// Whether the last label consists of digits, which makes the name an address, or an attempt at
+/// one.
 fn is_numeric(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     last.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The path of a file that needs no quotes.
+/// Checks the path of a file: one that needs no quotes.
 ///
 /// # Errors
 ///

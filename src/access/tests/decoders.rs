@@ -1,5 +1,5 @@
-//! Paths as well-known servers, frameworks and file systems read them: whoever of them finds a
-//! guarded path, we have found it guarded.
+//! Paths as well-known servers, frameworks and file systems read them: if any of them finds a
+//! guarded path, the rules must find it guarded too.
 
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Access, OPENING};
 
-/// The names that lead to what is served, written as the rules write them where the server takes
-/// two spellings for one.
+/// The names that lead to what is served, written as the rules write them where the server treats
+/// two spellings as one.
 type Decoder = fn(&str) -> Vec<String>;
 
 const DECODERS: [(&str, Decoder); 16] = [
@@ -30,7 +30,7 @@ const DECODERS: [(&str, Decoder); 16] = [
         names(&resolve(&without_parameters(&decode(path))))
     }),
     ("spring", |path| {
-        // A suffix says which form is wanted, and a slash at the end nothing.
+        // A suffix only says which format is wanted, and a slash at the end means nothing.
         without_suffix(names(&decode(&without_parameters(path))))
     }),
     ("rails", |path| without_suffix(names(&merge(&decode(path))))),
@@ -57,7 +57,7 @@ const DECODERS: [(&str, Decoder); 16] = [
         names(&resolve(&composed)).into_iter().map(lower).collect()
     }),
     ("php", |path| {
-        // What has gone through C ends at NUL, and a second look finds a query.
+        // A path that goes through C ends at NUL, and a second parser finds a query.
         let text = decode(path);
         names(&resolve(text.split(['\0', '?', '#']).next().unwrap()))
     }),
@@ -169,7 +169,7 @@ fn begins(names: &[String], with: &[&str]) -> bool {
     names.len() >= with.len() && names.iter().zip(with).all(|(name, with)| name == with)
 }
 
-/// Nobody is let in where some server serves what is not theirs.
+/// Asserts that nobody is let in where some server would serve what is not theirs.
 fn assert_guarded(path: &str) {
     let admits = |rules: &str| {
         Access::parse(rules)
@@ -222,7 +222,7 @@ fn each_decoder_finds_what_it_is_known_to_find() {
     }
 }
 
-/// A piece of a path: a name that matters, or what may stand around one. A query is no part of it.
+/// A piece of a path: a name that matters, or what may stand around one. A query is not part of it.
 const PIECE: &str = "(admin|ADMIN|help|public|Public|users|x)|[/.;: %a-z]|//|\\\\|%[0-9a-f]{2}|%25|%2561|%64|%u0061|%2[eEfF]|%252[ef]|%5[cC]|%3[bB]|%3f|%00|%20|%c0%af|%C4%B1|\\.json|\\.\\.|::\\$DATA|;x=1";
 
 proptest! {

@@ -61,7 +61,8 @@ fn the_most_specific_rule_decides_whatever_the_order() {
         ("other.example.com", "/", "users", false),
         ("other.example.com", "/", "staff", true),
         ("a.b.example.com", "/", "staff", true),
-        // The domain itself is not under it, and a suffix is no domain.
+        // The domain itself is not under it, and a name that only ends in its letters is not
+        // either.
         ("example.com", "/", "staff", false),
         ("evilexample.com", "/", "staff", false),
         ("a.lab.example.com", "/open/x", "users", true),
@@ -203,7 +204,7 @@ fn what_has_two_readings_is_nobodys_where_a_rule_names_a_path() {
                 assert!(why.is_some(), "{kind}: {path}");
                 assert!(!rules.admits(host, path, &everything), "{kind}: {path}");
             }
-            // Elsewhere all paths are one.
+            // Where no rule names a path, all paths are alike.
             assert_eq!(rules.two_readings("x.example.com", path), None, "{path}");
             assert!(rules.admits("x.example.com", path, &everything), "{path}");
             assert_eq!(
@@ -301,7 +302,7 @@ fn no_spelling_dodges_a_rule() {
     }
 }
 
-/// Letters that are the same without case, in all the ways in which file systems and frameworks
+/// Letters that are equal without case, in all the ways in which file systems and frameworks
 /// compare them.
 #[test]
 fn letters_are_compared_without_case_and_composed() {
@@ -353,7 +354,8 @@ fn letters_are_compared_without_case_and_composed() {
             "/\u{1f80}",
             &["/\u{1f88}", "/\u{1f00}\u{3b9}", "/\u{1f08}\u{399}"],
         ),
-        // The marks in an order of their own: only composed first is the second one no letter.
+        // The marks are in another order: only if they are composed first does U+0345 not become a
+        // letter.
         ("/\u{1fb4}", &["/\u{3b1}\u{345}\u{301}", "/\u{3ac}\u{3b9}"]),
     ] {
         let rules = format!(

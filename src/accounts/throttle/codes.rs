@@ -12,18 +12,19 @@ impl WrongCodes {
         CODES.left(self.count, self.last, now)
     }
 
+    /// Counts a wrong code.
     pub fn add(&mut self, now: Duration) {
         self.count = self.count.saturating_add(1);
         self.last = now;
     }
 
-    /// Whether the one just added is that at which the owner is told. It comes once until a login
-    /// clears the count.
+    /// Whether the code just added is the one at which the owner is told. That happens once, until
+    /// a login clears the count.
     pub fn is_to_be_told(&self) -> bool {
         self.count == CODES_TOLD
     }
 
-    /// Whether no further code is looked at, however long one waits.
+    /// Whether no further code is looked at, however long somebody waits.
     pub fn is_at_the_end(&self) -> bool {
         self.count >= CODES_LAST
     }

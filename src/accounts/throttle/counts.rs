@@ -1,5 +1,6 @@
-//! The kinds of counts. Each knows the attempts that are not decided yet beside the failures: a
-//! limit that only they reach refuses nobody before they are known to have failed.
+//! The kinds of counts. Each holds the failures and, apart from them, the attempts that are not
+//! decided yet: if a limit is reached only because of those, nobody is refused before they are
+//! known to have failed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,15 +14,15 @@ use super::table::Weight;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Go,
-    /// It would have to wait if what is being looked at turned out wrong.
+    /// The attempt would have to wait if those being looked at turned out wrong.
     Undecided,
-    /// It has to wait that long.
+    /// The attempt has to wait that long.
     Wait(Duration),
 }
 
 impl Verdict {
-    /// After so many failures, the last of them at `last`, or so many if all that is undecided
-    /// failed.
+    /// The verdict after `failed` failures, the last of them at `last`, or `worst` failures if all
+    /// that is undecided fails.
     fn of(limit: Limit, failed: u32, worst: u32, last: Duration, now: Duration) -> Self {
         match limit.left(failed, last, now) {
             Some(left) => Self::Wait(left),
@@ -31,12 +32,12 @@ impl Verdict {
     }
 }
 
-/// What comes of an attempt.
+/// How an attempt turned out.
 #[derive(Clone, Copy)]
 pub enum Decision {
     /// It was right, or was not looked at.
     TakenBack,
-    /// It was wrong, and began at this time.
+    /// It was wrong; it began at this time.
     Failed(Duration),
 }
 
@@ -49,15 +50,18 @@ pub struct InARow {
 }
 
 impl InARow {
+    /// What this count says of an attempt at `now`.
     pub fn verdict(&self, limit: Limit, now: Duration) -> Verdict {
         let worst = self.failed.saturating_add(self.undecided);
         Verdict::of(limit, self.failed, worst, self.last, now)
     }
 
+    /// Begins an attempt.
     pub fn begin(&mut self) {
         self.undecided = self.undecided.saturating_add(1);
     }
 
+    /// Decides an attempt that was begun.
     pub fn decide(&mut self, decision: Decision) {
         self.undecided = self.undecided.saturating_sub(1);
         if let Decision::Failed(at) = decision {
@@ -69,23 +73,23 @@ impl InARow {
 
 impl Weight for InARow {
     fn weight(&self) -> (bool, Duration) {
-        // One who has to wait already is kept before names that were tried once.
+        // An account that has to wait already is kept in preference to names that were tried once.
         (self.failed >= SHARE || self.undecided > 0, self.last)
     }
 }
 
-/// Failures in a row from several places, of which one alone cannot reach the limit.
+/// Failures in a row from several places, none of which can reach the limit alone.
 pub struct Spread<K> {
     failed: u32,
     last: Duration,
     undecided: u32,
-    /// As many as failures are free, and those that are undecided.
+    /// At most as many as failures are free, besides those with undecided attempts.
     places: Vec<Place<K>>,
 }
 
 struct Place<K> {
     of: K,
-    /// What it has added.
+    /// What this place has added to the count.
     added: u32,
     undecided: u32,
 }
@@ -104,6 +108,7 @@ impl<K> Default for Spread<K> {
 impl<K: Copy + Eq> Spread<K> {
     const LIMIT: Limit = ACCOUNT;
 
+    /// What this count says of an attempt at `now`.
     pub fn verdict(&self, now: Duration) -> Verdict {
         let undecided = if self.is_full() {
             self.undecided
@@ -119,17 +124,19 @@ impl<K: Copy + Eq> Spread<K> {
         Verdict::of(Self::LIMIT, self.failed, worst, self.last, now)
     }
 
-    /// From then on it does not count any more where a failure comes from.
+    /// Whether it no longer matters where a failure comes from.
     fn is_full(&self) -> bool {
         self.failed >= Self::LIMIT.free
     }
 
+    /// Begins an attempt from this place.
     pub fn begin(&mut self, from: K) {
         self.undecided = self.undecided.saturating_add(1);
         let place = self.place(from);
         place.undecided = place.undecided.saturating_add(1);
     }
 
+    /// Decides an attempt that was begun from this place.
     pub fn decide(&mut self, from: K, decision: Decision) {
         self.undecided = self.undecided.saturating_sub(1);
         let is_full = self.is_full();
@@ -167,7 +174,7 @@ impl<K> Weight for Spread<K> {
     }
 }
 
-/// Failures of late, in order.
+/// Recent failures, in the order of their times.
 #[derive(Default)]
 pub struct OfLate {
     times: VecDeque<Duration>,
@@ -175,6 +182,7 @@ pub struct OfLate {
 }
 
 impl OfLate {
+    /// What this count says of an attempt at `now`.
     pub fn verdict(&self, limit: Limit, now: Duration) -> Verdict {
         let failed = within(&self.times, WINDOW, now);
         let last = self.times.back().copied().unwrap_or_default();
@@ -182,6 +190,7 @@ impl OfLate {
         Verdict::of(limit, failed, worst, last, now)
     }
 
+    /// Begins an attempt.
     pub fn begin(&mut self) {
         self.undecided = self.undecided.saturating_add(1);
     }
@@ -199,7 +208,8 @@ impl OfLate {
         }
     }
 
-    /// Failures that are too old to count do no harm where it only matters who comes first.
+    /// Recent failures. Some may be too old to count, which does no harm where all that matters is
+    /// who goes first.
     pub fn failures(&self) -> usize {
         self.times.len()
     }
@@ -213,7 +223,7 @@ impl Weight for OfLate {
     }
 }
 
-/// What was done within the hour, each of which was allowed.
+/// What was allowed and done within the hour.
 #[derive(Default)]
 pub struct Hourly {
     times: VecDeque<Duration>,
@@ -225,7 +235,7 @@ impl Hourly {
         if within(&self.times, HOUR, now) < limit {
             return None;
         }
-        // The one after which fewer than `limit` are left.
+        // The time after which fewer than `limit` are left.
         let kept = usize::try_from(limit).unwrap_or(usize::MAX);
         let index = self.times.len().checked_sub(kept)?;
         let oldest = self.times.get(index)?;
@@ -233,11 +243,13 @@ impl Hourly {
         Some(left.max(Duration::from_millis(1)))
     }
 
+    /// Counts one at this time.
     pub fn add(&mut self, at: Duration) {
         insert(&mut self.times, at);
         drop_old(&mut self.times, HOUR);
     }
 
+    /// Uncounts the one at this time.
     pub fn take_back(&mut self, at: Duration) {
         if let Some(index) = self.times.iter().rposition(|time| *time == at) {
             self.times.remove(index);
@@ -251,16 +263,18 @@ impl Weight for Hourly {
     }
 }
 
-/// Accounts that have logged in from somewhere within the hour.
+/// The accounts that have logged in from one network, or one /48, within the hour.
 #[derive(Default)]
 pub struct Members {
     logins: Vec<(Digest, Duration)>,
 }
 
 impl Members {
-    /// More members than any network has that shares one address; their logins cost the hashes.
+    /// More than the members of any network that shares one address. Each has cost a login, and so
+    /// a hash.
     const MOST: usize = 1000;
 
+    /// Notes that an account has logged in at this time.
     pub fn add(&mut self, account: Digest, at: Duration) {
         self.logins
             .retain(|(known, last)| *known != account && at.saturating_sub(*last) < MEMBERSHIP);
@@ -270,6 +284,7 @@ impl Members {
         self.logins.push((account, at));
     }
 
+    /// How many members there are at this time.
     pub fn count(&self, now: Duration) -> u32 {
         let of_late = |(_, last): &&(Digest, Duration)| now.saturating_sub(*last) < MEMBERSHIP;
         u32::try_from(self.logins.iter().filter(of_late).count()).unwrap_or(u32::MAX)
@@ -289,13 +304,13 @@ fn within(times: &VecDeque<Duration>, window: Duration, now: Duration) -> u32 {
     u32::try_from(times.len() - old).unwrap_or(u32::MAX)
 }
 
-/// Attempts are decided in another order than they began.
+/// Inserts in the order of time: attempts are not decided in the order in which they began.
 fn insert(times: &mut VecDeque<Duration>, at: Duration) {
     let index = times.partition_point(|time| *time <= at);
     times.insert(index, at);
 }
 
-/// Drops what is too old to count beside the latest.
+/// Drops what is too old to count, seen from the latest.
 fn drop_old(times: &mut VecDeque<Duration>, window: Duration) {
     let latest = times.back().copied().unwrap_or_default();
     let is_old = |time: &Duration| latest.saturating_sub(*time) >= window;

@@ -1,4 +1,4 @@
-//! The table of limits: all that decides who waits, and how long.
+//! The table of limits: it alone decides who waits, and how long.
 //!
 //! | count of | free | then |
 //! |---|---|---|
@@ -16,57 +16,61 @@ use std::time::Duration;
 
 use crate::clock::DRIFT;
 
-/// How many failures cost nothing, and how long the next attempt waits after one more: twice as
-/// long each time, up to [`MAX_WAIT`].
+/// How many failures are free, and how long the next attempt waits after one more than that. The
+/// wait doubles each time, up to [`MAX_WAIT`].
 #[derive(Clone, Copy)]
 pub struct Limit {
     pub free: u32,
     pub first: Duration,
 }
 
-/// Somebody who mistypes their password, and nobody who guesses it, does so less often.
+/// Somebody who mistypes their password fails less often than this, somebody who guesses it does
+/// not.
 pub const ACCOUNT_FROM_NETWORK: Limit = Limit::of(5, 1);
 
-/// More than five networks can come to, so that nobody can make the owner wait from five.
+/// More than five networks can add up to, so that nobody can make the owner wait from five.
 pub const ACCOUNT: Limit = Limit::of(30, 60);
 
-/// What one network adds to a count over several, until that is at its limit.
+/// The most that one network adds to a count over several, until that count is at its limit.
 pub const SHARE: u32 = ACCOUNT_FROM_NETWORK.free;
 
-/// A household that mistypes; within [`WINDOW`].
+/// Enough for a household that mistypes, within [`WINDOW`].
 pub const NETWORK: Limit = Limit::of(20, 1);
 
+/// How long a failure counts for its network.
 pub const WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// How long an account that has logged in from a network buys it one more failure.
+/// How long an account that has logged in from a network allows it one more failure.
 pub const MEMBERSHIP: Duration = HOUR;
 
-/// How long visitors from a network go first where there is a line, after an account has logged in
-/// from there.
+/// How long visitors from a network go first in a line after an account has logged in from there.
 pub const REGULARITY: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How old an account is then, unless an operator made it: they cannot be made for the purpose.
+/// How old an account must be for either of these, unless an operator made it, so that nobody can
+/// make accounts for the purpose.
 pub const MEMBER_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// How many times what one network may is what a /48 of IPv6 may: some customers have one to
-/// themselves, some share it with all of a provider's.
+/// A /48 of IPv6 may do this many times what one network may: some customers have a /48 to
+/// themselves, some share it with all customers of a provider.
 pub const BLOCK: u32 = 10;
 
+/// Wrong codes in a row for an account.
 pub const CODES: Limit = Limit::of(5, 1);
 
 /// Wrong codes in a row at which the owner is told that somebody has the password.
 pub const CODES_TOLD: u32 = 20;
 
 /// Wrong codes in a row after which no code is looked at from a browser the account does not know:
-/// at three valid codes in a million they would be one chance in three thousand.
+/// with three valid codes in a million, they give one chance in three thousand.
 pub const CODES_LAST: u32 = 100;
 
-/// At each step.
+/// Wrong passwords, or wrong codes, in a row from a browser that the account knows.
 pub const BROWSER: Limit = Limit::of(5, 1);
 
-/// Within an hour.
+/// Requests for a new password from one network within an hour.
 pub const RECOVERIES: u32 = 20;
 
+/// The window of what is counted by the hour.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// The longest wait.
@@ -83,12 +87,12 @@ impl Limit {
         }
     }
 
-    /// With other failures that cost nothing.
+    /// The same limit with another number of free failures.
     pub fn with_free(self, free: u32) -> Self {
         Self { free, ..self }
     }
 
-    /// How long an attempt has to wait after the last of so many failures.
+    /// How long an attempt has to wait after the last of this many failures.
     pub fn wait_after(self, failures: u32) -> Duration {
         match failures.checked_sub(self.free) {
             None => Duration::ZERO,
@@ -99,8 +103,9 @@ impl Limit {
         }
     }
 
-    /// What is left of the wait after so many failures, of which the last was at `last`. A wait
-    /// that began in the future, by a clock that was wrong, is none: it might last for years.
+    /// What is left of the wait after this many failures, the last of them at `last`; `None` if it
+    /// is over. A wait that began in the future, by a clock that was wrong, does not count: it
+    /// might last for years.
     pub fn left(self, failures: u32, last: Duration, now: Duration) -> Option<Duration> {
         if last.saturating_sub(now) > DRIFT {
             return None;

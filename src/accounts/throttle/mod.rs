@@ -1,17 +1,18 @@
 //! Who waits: the one rule about guessing, over the table of limits in `limits`.
 //!
 //! An attempt is counted when it begins, and taken back when it turns out right or is not looked
-//! at, so that many at once cannot slip in before the first is counted. One that would have to wait
-//! only if others failed that are being looked at waits for what comes of them, and is not refused.
-//! One made too early is refused, counts for nothing, and nothing of it is looked at.
+//! at, so that many at once cannot slip in before the first is counted. An attempt that would have
+//! to wait only if others, still being looked at, turn out wrong is not refused but waits for their
+//! results. An attempt made too early is refused without being looked at, and is not counted.
 //!
 //! Nobody's guesses lock the owner out: a stranger's network waits before the account does, a
 //! browser the account knows has a count of its own, and what cannot be guessed (a mailed password,
 //! a recovery code) is looked at whatever the counts say.
 //!
-//! Moments are those of the steady clock, with their fractions: a wait of a second is one. The
-//! tables are bounded: what matters least makes room, and nobody is refused for it. Counts of
-//! passwords and networks are of this process; those of codes (`codes`) are kept with the account.
+//! Moments are those of the steady clock, with fractions of a second, so that a wait of one second
+//! lasts one. The tables are bounded: what matters least makes room, and nobody is refused because
+//! a table is full. The counts of passwords and networks end with the process; those of codes
+//! (`codes`) are kept with the account.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -30,10 +31,11 @@ use counts::{Decision, Hourly, InARow, Members, OfLate, Spread, Verdict};
 use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK, RECOVERIES};
 use table::{Table, Weight};
 
-/// Most rows of a table: some megabytes, and far more than can be filled at the rate of hashing.
+/// The most rows of a table: some megabytes, and far more than can be filled at the rate of
+/// hashing.
 const MAX_ROWS: usize = 10_000;
 
-/// Of the tables whose rows are larger.
+/// The most rows of a table whose rows are larger.
 const MAX_LARGE_ROWS: usize = 2000;
 
 /// Whose password is tried.
@@ -46,12 +48,12 @@ pub enum Target {
     Device(Digest),
 }
 
-/// How good a claim somebody has to what is scarce; the lesser is the better one.
+/// How good a claim somebody has to what is scarce; the smaller one is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Has passed both factors, here or in this browser before, or comes from where accounts log in.
+    /// Has passed both factors, now or in this browser before, or comes from where accounts log in.
     Known,
-    /// Comes from an address with so many failures of late.
+    /// Comes from an address with this many recent failures.
     Stranger { failures: usize },
 }
 
@@ -59,10 +61,11 @@ pub enum Standing {
 /// [`crate::accounts::WrongCodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeFrom {
-    /// A browser the account knows: it does not wait for its network, and counts nothing there.
+    /// A browser the account knows: it does not wait because of its network, and its failures do
+    /// not count there.
     KnownBrowser,
-    /// One who types a recovery code, or came with a mailed password: their network's wait does not
-    /// hold them up.
+    /// Somebody who types a recovery code, or came with a mailed password: their network's wait
+    /// does not hold them up.
     Excused,
     Stranger,
 }
@@ -70,19 +73,19 @@ pub enum CodeFrom {
 /// Why an attempt may not be looked at now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooEarly {
-    /// Others that are being looked at decide; ask again when one of them is decided.
+    /// It depends on others that are being looked at; ask again when one of them is decided.
     Undecided,
-    /// It has to wait that long, and is counted nowhere.
+    /// It has to wait that long, and is not counted.
     Wait(Duration),
 }
 
-/// The counters of this process; those of codes are kept with the accounts.
+/// The counts of this process; those of codes are kept with the accounts.
 pub struct Throttle {
     state: Mutex<State>,
     registrations_per_hour: u32,
 }
 
-/// An attempt that is counted as undecided until it is forgiven, or dropped, as a failure.
+/// An attempt, counted as undecided until it is forgiven, or dropped, which makes it a failure.
 #[must_use]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
@@ -96,14 +99,14 @@ pub struct Attempt<'a> {
 #[derive(Clone, Copy)]
 enum Counted {
     Nowhere,
-    /// For the browser, and nothing else.
+    /// For the browser alone.
     Browser(Digest),
     Code(Origin),
     Password(Digest, Origin),
 }
 
 impl Attempt<'_> {
-    /// The claim of who makes it, before it is decided.
+    /// The claim of whoever makes the attempt, before it is decided.
     pub fn standing(&self) -> Standing {
         self.standing
     }
@@ -137,7 +140,7 @@ impl Throttle {
     ///
     /// # Errors
     ///
-    /// If it comes too early; then it is not counted and nothing may be looked at.
+    /// [`TooEarly`]; then the attempt is not counted, and the password must not be looked at.
     pub fn begin(
         &self,
         target: Target,
@@ -157,8 +160,8 @@ impl Throttle {
         }
     }
 
-    /// Begins an attempt at a code, of which `of_account` is what its account, or its browser, says
-    /// still has to be waited.
+    /// Begins an attempt at a code. `of_account` is how long it still has to wait by the counts of
+    /// its account or browser.
     ///
     /// # Errors
     ///
@@ -213,7 +216,7 @@ impl Throttle {
     }
 
     /// Clears an account's counts, or its browser's, after a login with both factors. The network
-    /// keeps its count: one's own account must not buy guesses at others.
+    /// keeps its count: logging in to an account of one's own must not buy guesses at others.
     pub fn clear(&self, target: Target) {
         let mut state = self.state();
         match target {
@@ -226,7 +229,8 @@ impl Throttle {
         }
     }
 
-    /// Notes that an account, which is no new one of a stranger's, logged in from there at `at`.
+    /// Notes that an account logged in from this address at `at`. The caller leaves out new
+    /// accounts that strangers made.
     pub fn note_member(&self, account: Digest, address: IpAddr, at: Duration) {
         let (origin, mut state) = (Origin::of(address), self.state());
         state.members.row_made(origin).add(account, at);
@@ -246,7 +250,7 @@ impl Throttle {
         take(networks, blocks, address, RECOVERIES, now)
     }
 
-    /// Counts a new account, or one that is refused because its name or address is taken.
+    /// Counts a registration, even one that is refused because its name or address is taken.
     ///
     /// # Errors
     ///
@@ -279,7 +283,7 @@ impl Throttle {
     }
 }
 
-/// Adds one to a network's hour, and to that of its /48, or to neither.
+/// Adds one to the counts of a network and of its /48, or to neither.
 fn take(
     networks: &mut Table<Origin, Hourly>,
     blocks: &mut Table<Block, Hourly>,
@@ -351,8 +355,9 @@ impl State {
         }
     }
 
-    /// What all counts together say, of which one is that of codes. Waiting as long as it says is
-    /// enough: members of a network may be fewer by then, and its limit lower.
+    /// What all counts together say, the account's own count of codes (`of_codes`) included.
+    /// Waiting as long as the verdict says is enough, even if the network has fewer members by
+    /// then, and so a lower limit.
     fn verdict(&self, counted: Counted, of_codes: Option<Duration>, now: Duration) -> Verdict {
         let at = |then: Duration| {
             let passed = then.saturating_sub(now);
@@ -363,7 +368,8 @@ impl State {
         };
         let mut verdict = at(now);
         let mut then = now;
-        // It waits less each time, and never beyond a quarter of an hour after the last failure.
+        // This ends: each wait is shorter than the one before, and none goes beyond a quarter of an
+        // hour after the last failure.
         while let Verdict::Wait(left) = at(then) {
             then = then.saturating_add(left);
             verdict = Verdict::Wait(then.saturating_sub(now));
@@ -494,7 +500,7 @@ impl State {
         }
     }
 
-    /// Failures that are too old to count do no harm here: who comes first is all they decide.
+    /// Failures that are too old to count do no harm here: all they decide is who goes first.
     fn standing(&self, origin: Origin) -> Standing {
         let failures = self.networks.row(origin).map_or(0, OfLate::failures);
         let block = origin.block().and_then(|block| self.blocks.row(block));
@@ -505,8 +511,8 @@ impl State {
     }
 }
 
-/// Decides an attempt in its row. One that has made room, or was cleared, is made again only for a
-/// failure.
+/// Decides an attempt in its row. A row that has made room, or was cleared, is made again only for
+/// a failure.
 fn decide<K, V>(table: &mut Table<K, V>, key: K, result: Decision, decide: impl FnOnce(&mut V))
 where
     K: Copy + Eq + Hash,

@@ -1,5 +1,5 @@
-//! A table that strangers fill, and so one that is bounded: when it is full, what matters least
-//! makes room, and nobody is refused for it.
+//! A table that strangers fill, and that is therefore bounded: when it is full, what matters least
+//! makes room, and nobody is refused.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,16 +7,19 @@ use std::time::Duration;
 
 /// What decides who makes room in a full table.
 pub trait Weight {
-    /// The row with the smallest goes: whether it must not be lost lightly, and its last time.
+    /// The row with the smallest weight goes. The weight is whether the row must not be lost
+    /// lightly, and then its last time.
     fn weight(&self) -> (bool, Duration);
 }
 
+/// Rows by their keys, a bounded number.
 pub struct Table<K, V> {
     rows: HashMap<K, V>,
     most: usize,
 }
 
 impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
+    /// A table of at most `most` rows.
     pub fn new(most: usize) -> Self {
         Self {
             rows: HashMap::new(),
@@ -24,10 +27,12 @@ impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
         }
     }
 
+    /// The row with this key, if there is one.
     pub fn row(&self, key: K) -> Option<&V> {
         self.rows.get(&key)
     }
 
+    /// The row with this key, if there is one, to be changed.
     pub fn row_if_there(&mut self, key: K) -> Option<&mut V> {
         self.rows.get_mut(&key)
     }
@@ -42,10 +47,12 @@ impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
         self.rows.entry(key).or_default()
     }
 
+    /// Removes the row with this key, if there is one.
     pub fn remove(&mut self, key: K) {
         self.rows.remove(&key);
     }
 
+    /// Removes all rows with such keys.
     pub fn remove_if(&mut self, unwanted: impl Fn(&K) -> bool) {
         self.rows.retain(|key, _| !unwanted(key));
     }

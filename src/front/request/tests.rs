@@ -64,7 +64,7 @@ fn lines_end_in_crlf_and_hold_no_control_bytes() {
         assert_eq!(refused(raw), Some(400), "{raw:?}");
     }
     assert_eq!(accepted(format!("\r\n{GOOD}\r\n")).head.target, "/");
-    // Refused as it comes, not only once the head is whole.
+    // Refused as soon as the byte comes, not only when the head is complete.
     for (raw, reason) in [("GET /\rx", "a bare CR"), ("GET /\x01", "a control byte")] {
         let refusal = parse(raw.as_bytes()).err();
         assert!(refusal == Some(Refusal::Malformed(reason)), "{raw:?}");
@@ -373,7 +373,8 @@ fn what_a_client_accepts_is_found_even_in_a_bad_head() {
     assert!(reader.is_head());
 }
 
-/// A second reader, as plain as can be: it trusts that the syntax is good and only finds the end.
+/// A second reader, as simple as possible: it trusts that the syntax is good and only finds the
+/// end.
 fn plainly(bytes: &[u8]) -> (String, Vec<u8>, usize) {
     let skip = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
     let text = &bytes[skip..];
@@ -419,7 +420,7 @@ fn plainly(bytes: &[u8]) -> (String, Vec<u8>, usize) {
     (line, body, bytes.len() - rest.len())
 }
 
-/// Bytes near the edge of what is a request: good pieces and bad ones in any order.
+/// Bytes that are almost a request, or are one: good and bad pieces in any order.
 fn near_requests() -> impl Strategy<Value = Vec<u8>> {
     let start = prop_oneof![
         8 => Just("POST /a HTTP/1.1\r\n"),
@@ -461,7 +462,7 @@ fn near_requests() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// The outcome of pushing the bytes in these pieces; a refusal by its status.
+/// The outcome of pushing the bytes in these pieces; a refusal is given by its status.
 fn in_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Option<Accepted>, u16> {
     let mut reader = Reader::default();
     for piece in pieces {

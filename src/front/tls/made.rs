@@ -1,4 +1,4 @@
-//! The certificate of the first run: self-signed, made here, renewed here.
+//! The certificate of the first run: self-signed, made and renewed here.
 //!
 //! A renewal keeps the key, so it replaces one file and can never leave two that do not match. The
 //! first run writes both as drafts before it renames either; a start that finds only one of the
@@ -20,12 +20,12 @@ use crate::front::StartError;
 use crate::front::tls::{Files, pair};
 use crate::log;
 
-/// The common name by which a certificate of ours is known again.
+/// The common name by which our own certificate is recognized.
 pub const MADE_HERE: &str = "auth_user, made at the first run";
 const VALID: Duration = Duration::days(90);
-/// Renewed when so much is left: weeks in which a full disk can be noticed.
+/// How much time is left when it is renewed: weeks in which a full disk can be noticed.
 const RENEWED: Duration = Duration::days(30);
-/// Clocks of visitors that are behind ours.
+/// How far visitors' clocks may be behind ours.
 const SLACK: Duration = Duration::hours(1);
 
 /// Makes the pair if there is neither certificate nor key.
@@ -51,7 +51,7 @@ pub fn is_due(not_after: i64, wall: u64) -> bool {
     i64::try_from(wall).is_ok_and(|wall| wall >= not_after.saturating_sub(RENEWED.whole_seconds()))
 }
 
-/// Signs a new certificate with the key there is.
+/// Makes a new certificate for the existing key.
 pub fn renew(files: &Files, wall: u64) -> io::Result<()> {
     let pem = fs::read_to_string(&files.key)?;
     let key = KeyPair::from_pem(&pem).map_err(io::Error::other)?;
@@ -60,7 +60,7 @@ pub fn renew(files: &Files, wall: u64) -> io::Result<()> {
     Ok(durable::rename(&draft, &files.certificate)?)
 }
 
-/// What to say of a renewal that failed.
+/// What to say about a renewal that failed.
 pub fn cannot_renew(files: &Files) -> impl Fn(io::Error) -> StartError {
     |error| StartError {
         what: format!("renew the certificate {:?}: {error}", files.certificate),
@@ -77,12 +77,12 @@ fn half(present: &Path, missing: &Path) -> StartError {
 }
 
 fn exists(path: &Path) -> bool {
-    // A link that leads nowhere is there: writing through it would be a surprise.
+    // A link that leads nowhere counts as there: writing through it would be a surprise.
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Two servers started at once in one directory make one pair. Where locks are not to be had, as
-/// on some network file systems, the matching of the pair still notices.
+/// With this lock, two servers started at once in one directory make one pair. Where there are no
+/// locks, as on some network file systems, checking that the pair matches still notices.
 fn lock(path: &Path) -> Option<File> {
     let directory = File::open(directory_of(path)).ok()?;
     directory.lock().ok()?;
@@ -129,7 +129,7 @@ fn sign(key: &KeyPair, host: &str, wall: u64) -> io::Result<String> {
     Ok(certificate.pem())
 }
 
-/// How the machine may be called from nearby, and how its visitors call it.
+/// The names by which the machine may be called from nearby, and by its visitors.
 fn names(host: &str) -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
@@ -157,7 +157,8 @@ fn draft_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes beside `path` what is to become it. It stays there, for a start after a crash.
+/// Writes the draft of `path` beside it. The draft stays if the program dies, for a start after a
+/// crash.
 fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
     let draft = Draft::create_anew(draft_of(path), 0o600)?;
     draft.file().write_all(text.as_bytes())?;

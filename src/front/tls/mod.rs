@@ -1,5 +1,5 @@
-//! TLS: the only room that names rustls. The certificate is read, served, and taken up anew when
-//! its files change; a bad new one is refused and the old one stays.
+//! TLS: the only part of `front` that uses rustls. The certificate is read, served, and read again
+//! when its files change; if the new one is bad, it is refused and the old one stays.
 
 mod made;
 mod pair;
@@ -23,7 +23,7 @@ use crate::front::StartError;
 use crate::front::socket::{Socket, Wire};
 use crate::front::tls::pair::{Pair, Stamp};
 
-/// The certificate's files and what they are measured by.
+/// The certificate's files, and how they are judged.
 pub struct Files {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -38,20 +38,20 @@ pub struct Tls {
     files: Files,
     config: Arc<ServerConfig>,
     served: Arc<Served>,
-    /// Held while files are read, made and synced: no request ever asks for it.
+    /// Locked while files are read, made and synced; no request ever takes this lock.
     watched: Mutex<Watched>,
-    /// Somebody asked for the files to be read again.
+    /// Whether somebody asked for the files to be read again.
     asked: AtomicBool,
 }
 
 struct Watched {
     /// The files as they were at the last look.
     seen: Stamp,
-    /// The files as they were when they were last read, for better or worse.
+    /// The files as they were when they were last read, whether they were accepted or refused.
     judged: Stamp,
-    /// Until when (seconds since 1970) the pair is good.
+    /// The end of the certificate (seconds since 1970).
     not_after: i64,
-    /// No renewal before this moment (seconds since 1970), after one that failed.
+    /// After a failed renewal, no other before this moment (seconds since 1970).
     next_renewal: u64,
 }
 
@@ -64,10 +64,11 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// When a file is missing, unreadable, not what it should be, or the key is open to others.
+    /// If a file is missing, unreadable or not what it should be, or the key is open to others.
     pub fn open(files: Files, wall: u64) -> Result<Self, StartError> {
         made::ensure(&files, wall)?;
-        // Before the files are read: what changes meanwhile is seen at the first look.
+        // Taken before the files are read, so that a change in the meantime is seen at the first
+        // look.
         let mut stamp = Stamp::of(&files);
         let mut pair = pair::load(&files)?;
         if pair.made_here && (made::is_due(pair.not_after, wall) || !pair.covers(&files.host)) {
@@ -77,7 +78,7 @@ impl Tls {
                     pair = pair::load(&files)?;
                     tracing::info!(sha256 = %pair.fingerprint(), "renewed the certificate");
                 }
-                // It is served as it is, with the warnings that belong to it.
+                // The old one is served as it is, with the warnings that belong to it.
                 Err(error) => tracing::error!(%error, "the certificate stays as it is"),
             }
         }
@@ -104,7 +105,7 @@ impl Tls {
         })
     }
 
-    /// Whether the certificate served is one this program made for itself.
+    /// Whether the certificate in use is one that this program made.
     pub fn is_made_here(&self) -> bool {
         self.served.made_here.load(Ordering::Acquire)
     }
@@ -114,9 +115,10 @@ impl Tls {
         self.asked.store(true, Ordering::Release);
     }
 
-    /// Looks whether the files have changed, or a certificate made here is about to end; to be
-    /// called every half second or so. A change is taken up at the second look that finds the
-    /// files alike, so that two files copied one after the other are read together.
+    /// Looks whether the files have changed, or a certificate made here is about to end. Call this
+    /// every half second or so; `wall` is the time in seconds since 1970. A change is taken up at
+    /// the second look that finds the files alike, so that two files copied one after the other are
+    /// read together.
     pub fn poll(&self, wall: u64) {
         let now = Stamp::of(&self.files);
         let mut watched = self.watched();
@@ -131,11 +133,11 @@ impl Tls {
         self.renew_if_due(wall);
     }
 
-    /// Speaks TLS with a client until the handshake is over or the socket's deadline is.
+    /// Makes the handshake with a client, until the socket's deadline at the latest.
     pub fn accept(&self, socket: Socket) -> io::Result<TlsWire> {
         let mut connection =
             ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
-        // Answers are bounded; a limit would only cut them into several writes.
+        // Answers are bounded, so a limit would only cut them into several writes.
         connection.set_buffer_limit(None);
         let mut wire = TlsWire { connection, socket };
         while wire.connection.is_handshaking() {
@@ -185,7 +187,7 @@ impl Tls {
         }
     }
 
-    /// Each field is written by itself: after a panic the worst is one more look at the files.
+    /// Each field is written independently: at worst, a panic costs one more look at the files.
     fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +208,7 @@ fn config(served: &Arc<Served>) -> Result<ServerConfig, rustls::Error> {
     Ok(config)
 }
 
-/// rustls' tickets, which ask for the time themselves, and panic before 1970.
+/// rustls' tickets, which ask for the time themselves and panic if it is before 1970.
 #[derive(Debug)]
 struct Tickets(Arc<dyn ProducesTickets>);
 
@@ -244,7 +246,7 @@ impl TimeProvider for SystemClock {
     }
 }
 
-/// The pair in use: new handshakes get the newest, connections that are open keep theirs.
+/// The pair in use: new handshakes get the newest one, open connections keep theirs.
 struct Served {
     key: RwLock<Arc<CertifiedKey>>,
     /// Whether the pair was made here.
@@ -258,7 +260,7 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// Asked for by the trait; says nothing, since a key is inside.
+/// Required by the trait; shows nothing, since a key is inside.
 impl fmt::Debug for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Served")
@@ -289,7 +291,7 @@ impl Read for TlsWire {
             }
             self.connection.read_tls(&mut self.socket)?;
             let outcome = self.connection.process_new_packets();
-            // A key update wants its answer, an error its alert.
+            // A key update needs an answer, an error an alert.
             let sent = self.send();
             outcome.map_err(io::Error::other)?;
             sent?;

@@ -1,4 +1,4 @@
-//! A certificate and its key as they lie on the disk: read, checked against each other, judged.
+//! A certificate and its key on disk: read, checked against each other, and judged.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -23,10 +23,10 @@ use crate::front::tls::Files;
 use crate::front::tls::made::MADE_HERE;
 use crate::log;
 
-/// A long chain has some 10 KiB.
+/// In bytes; a long chain has some 10 KiB.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Most names of a certificate that are logged.
+/// The most names of a certificate that are logged.
 const MAX_TOLD: usize = 5;
 
 /// No `Debug`: a key is inside.
@@ -54,7 +54,7 @@ struct FileStamp {
 }
 
 impl Stamp {
-    /// A file that cannot be looked at counts as absent.
+    /// The stamp of the files as they are now. A file that cannot be looked at counts as absent.
     pub fn of(files: &Files) -> Self {
         Self([&files.certificate, &files.key].map(|path| {
             fs::metadata(path).ok().map(|data| FileStamp {
@@ -68,7 +68,7 @@ impl Stamp {
     }
 }
 
-/// Reads both files and makes sure they belong together. Age and names are the caller's to judge.
+/// Reads both files and makes sure that they belong together. The caller judges age and names.
 pub fn load(files: &Files) -> Result<Pair, StartError> {
     let chain = read_chain(&files.certificate)?;
     let key = read_key(&files.key, files.allow_open_key)?;
@@ -120,7 +120,7 @@ impl Pair {
         pairs.join(":")
     }
 
-    /// Logs what visitors' browsers will complain about.
+    /// Logs what visitors' browsers will complain about; `wall` is the time in seconds since 1970.
     pub fn warn(&self, files: &Files, wall: u64) {
         let wall = i64::try_from(wall).unwrap_or(i64::MAX);
         if self.not_after < wall {
@@ -146,7 +146,7 @@ impl Pair {
         }
     }
 
-    /// The first of its names, for the log, and how many more there are.
+    /// The first few names, for the log, and how many more there are.
     fn some_names(&self) -> String {
         let told = self.names.get(..MAX_TOLD).unwrap_or(&self.names);
         let all = told.join(", ");
@@ -157,7 +157,7 @@ impl Pair {
         }
     }
 
-    /// Whether the certificate names the host, by itself or by a wildcard for its first label.
+    /// Whether the certificate names the host, directly or by a wildcard for its first label.
     pub fn covers(&self, host: &str) -> bool {
         let host = plain_host(host);
         let parent = host.split_once('.').map(|(_, parent)| parent);
@@ -177,7 +177,7 @@ pub fn plain_host(host: &str) -> String {
     }
 }
 
-/// Seconds since 1970, for the log.
+/// A time, given in seconds since 1970, for the log.
 fn date(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
     let text = time.and_then(|time| time.format(&Rfc3339).ok());
@@ -243,15 +243,16 @@ fn read_key(path: &Path, allow_open: bool) -> Result<PrivateKeyDer<'static>, Sta
         })
 }
 
-/// Rights of the group or others, but for 0640 of root, which is how packages share a key.
+/// Whether the group or others have rights, apart from 0640 of root, which is how packages share a
+/// key.
 fn is_open(mode: u32, owner: u32) -> bool {
     let shared = mode & 0o077;
     shared != 0 && !(shared == 0o040 && owner == 0)
 }
 
-/// Reads a file and says whose it is; rights and content are those of one and the same file.
+/// Reads a file with its metadata; both are of one and the same open file.
 fn read(path: &Path) -> io::Result<(Vec<u8>, fs::Metadata)> {
-    // Asked before it is opened: a pipe would keep us waiting.
+    // Checked before opening: a pipe would keep us waiting.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

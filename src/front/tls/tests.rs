@@ -46,7 +46,7 @@ fn refused(files: Files) -> String {
     }
 }
 
-/// Takes any certificate and keeps what it was shown.
+/// Accepts any certificate and keeps what it was shown.
 #[derive(Debug)]
 struct Anyone(rustls::crypto::CryptoProvider);
 
@@ -182,14 +182,14 @@ fn our_own_certificate_names_the_public_urls_host_whatever_it_is() {
         assert!(Tls::open(at(host), NOW).unwrap().is_made_here());
         let pair = pair::load(&at(host)).ok().unwrap();
         assert!(pair.covers(host) && pair.covers("localhost"), "{host}");
-        // Made anew once, not at every start.
+        // Made again once, not at every start.
         let before = fs::read(directory.path().join("server.crt")).unwrap();
         drop(Tls::open(at(host), NOW).unwrap());
         let after = fs::read(directory.path().join("server.crt")).unwrap();
         assert!(before == after, "{host}");
         assert!(key() == first, "{host}");
     }
-    // Somebody else's is theirs to renew.
+    // A certificate that was not made here is not renewed here.
     let directory = TempDir::new().unwrap();
     write_pair(&files(&directory), "localhost");
     let before = fs::read(directory.path().join("server.crt")).unwrap();
@@ -205,7 +205,7 @@ fn our_own_certificate_names_the_public_urls_host_whatever_it_is() {
 fn no_request_waits_while_the_files_are_at_work() {
     let directory = TempDir::new().unwrap();
     let tls = Tls::open(files(&directory), NOW).unwrap();
-    // As while they are read, made or synced by a disk that hangs.
+    // As while the files are read, made or synced on a disk that hangs.
     let at_work = tls.watched();
     assert!(tls.is_made_here());
     tls.reload_soon();

@@ -13,7 +13,7 @@ use crate::mail::round::Rounds;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{finish, impatient, mail_to, names, quiet, sending, with_schedule};
 
-/// Rounds without the thread, so that a test says when each begins.
+/// Rounds without the thread, so that a test decides when each begins.
 fn rounds(dir: &Path, sink: &Sink, pause: impl Fn(u32) -> Duration + Send + 'static) -> Rounds {
     let url = SmtpUrl::parse(&format!("smtp://{}?tls=none", sink.address)).unwrap();
     let schedule = Schedule {
@@ -143,7 +143,7 @@ fn a_server_that_failed_is_left_alone_until_its_next_try_is_due() {
     assert!(sink.connections.try_recv().is_err());
 }
 
-/// The server hangs up at the first mail it is given, whichever that is.
+/// The server hangs up at the first mail that it is given, whichever that is.
 #[test]
 fn a_mail_that_broke_the_server_lets_the_others_go_first() {
     let dir = tempfile::tempdir().unwrap();
@@ -278,8 +278,8 @@ fn a_mail_older_than_a_day_is_set_aside_when_the_server_is_dead() {
     assert_eq!(names(dir.path()), [aside]);
 }
 
-/// The server greets only after all were posted, and still on the first connection: nobody who
-/// posted had to wait until that one was given up.
+/// The server greets only after all mails were posted, and still on the first connection: none of
+/// the posts waited for that connection to be given up.
 #[test]
 fn a_slow_server_does_not_slow_those_who_post() {
     let dir = tempfile::tempdir().unwrap();

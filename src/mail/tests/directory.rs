@@ -13,7 +13,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// The umask belongs to the whole process, so each one gets a process.
+/// The umask belongs to the whole process, so each umask gets a process of its own.
 #[test]
 fn mail_is_for_the_owner_alone_whatever_the_umask() {
     const CHILD: &str = "TEST_UMASK_CHILD";

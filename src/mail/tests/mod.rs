@@ -65,7 +65,7 @@ fn impatient() -> Schedule {
     }
 }
 
-/// Waits for the sender to end, so that the directory does not change any more.
+/// Waits for the sending thread to end, so that the directory no longer changes.
 fn finish(outbox: &Outbox) {
     assert!(outbox.stop_within(Duration::from_secs(60)));
 }

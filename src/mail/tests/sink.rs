@@ -1,4 +1,4 @@
-//! A mail server over loopback that does what a test asks for, and tells what it saw.
+//! A mail server on loopback that does what a test asks for, and reports what it saw.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -10,25 +10,25 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the server does beside accepting everything.
+/// What the server does besides accepting everything.
 #[derive(Default)]
 pub(super) struct Manners {
-    /// The replies to the first mails, at the end of their data; then `250`.
+    /// The replies to the first mails, at the end of their data; all later ones get `250`.
     pub(super) replies: VecDeque<&'static str>,
-    /// With it STARTTLS is offered.
+    /// If set, STARTTLS is offered.
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// TLS from the first byte.
     pub(super) implicit: bool,
     /// How many connections are closed without a word.
     pub(super) hang_ups: usize,
-    /// The greeting of each connection waits for a word on this.
+    /// If set, the greeting of each connection waits for a message on this.
     pub(super) gate: Option<Receiver<()>>,
 }
 
 pub(super) struct Sink {
     pub(super) address: SocketAddr,
     received: Receiver<Received>,
-    /// What came in clear, line by line.
+    /// What came in the clear, line by line.
     pub(super) clear: Arc<Mutex<Vec<String>>>,
     pub(super) connections: Receiver<()>,
 }
@@ -73,12 +73,13 @@ impl Sink {
         }
     }
 
-    /// Shorter than the sender's own interval of looking: a mail nobody woke it for is too late.
+    /// Waits for a shorter time than the interval at which the sender looks by itself, so a mail
+    /// that does not wake the sender arrives too late.
     pub(super) fn next(&self) -> Received {
         self.received.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
-    /// Whether nothing more has arrived. To be asked when the sender has stopped.
+    /// Whether nothing more has arrived. Only meaningful once the sender has stopped.
     pub(super) fn is_empty(&self) -> bool {
         self.received.try_recv().is_err()
     }
@@ -109,7 +110,7 @@ fn serve(
     Ok(())
 }
 
-/// Returns whether the client wants TLS now.
+/// Talks to the client; returns whether it wants TLS now.
 fn converse(
     stream: &mut (impl Read + Write),
     starttls: bool,
@@ -169,7 +170,7 @@ fn read_data(stream: &mut impl Read) -> io::Result<String> {
     }
 }
 
-/// Byte by byte: nothing of what follows STARTTLS may be read here.
+/// Reads byte by byte: nothing that follows STARTTLS may be read here.
 fn read_line(stream: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {

@@ -13,8 +13,8 @@ use crate::mail::courier::Schedule;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{again, finish, impatient, mail_to, names, with_schedule};
 
-/// A server's own certificate; with `IsCa::Ca` as `openssl req -x509` makes it, where `names` may
-/// be empty.
+/// A self-signed certificate; with `IsCa::Ca` as `openssl req -x509` makes it, for which `names`
+/// may be empty.
 fn make_certificate(dir: &Path, is_ca: IsCa, names: &[&str]) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
@@ -44,7 +44,7 @@ fn server_config(dir: &Path) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// Posts one mail, waits for the first failure, and returns what the server heard in clear.
+/// Posts one mail, waits for the first failure, and returns what the server heard in the clear.
 fn heard_before_giving_up(manners: Manners, scheme: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start(manners);
@@ -109,8 +109,8 @@ fn a_server_with_a_certificate_nobody_trusts_is_told_nothing() {
     }
 }
 
-/// Which certificates are trusted is the whole process's, so this runs in one of its own, where
-/// it can also look through the whole log.
+/// The trusted certificates are those of the whole process, so this runs in a process of its own,
+/// where it can also look through the whole log.
 #[test]
 fn mail_and_password_go_over_tls_and_into_no_log() {
     send_in_a_child(

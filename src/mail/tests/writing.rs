@@ -27,7 +27,7 @@ fn enrolled(account: Account) -> Account {
     }
 }
 
-/// What has ended header sections, lines, addresses or mails somewhere.
+/// Texts that some mail server takes for the end of a header section, a line, an address or a mail.
 const NASTY: [&str; 22] = [
     "x\r\nBcc: eve@example.net",
     "x\nBcc: eve@example.net",
@@ -53,7 +53,7 @@ const NASTY: [&str; 22] = [
     "\u{feff}x\u{200b}",
 ];
 
-/// The values of the fields of that name; folded lines joined.
+/// The values of all fields of this name, with folded lines joined.
 fn fields<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
     head.split("\r\n")
         .filter_map(|line| line.split_once(": "))
@@ -62,7 +62,7 @@ fn fields<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Header section and body, the body as the reader of the mail sees it.
+/// Header section and body, the body as a mail program shows it.
 fn opened(text: &str) -> (String, String) {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let body = match fields(head, "Content-Transfer-Encoding")[..] {
@@ -185,7 +185,7 @@ fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
     }
 }
 
-/// What a mail says to one who has an authenticator, and to one who has none.
+/// What a mail says to somebody with an authenticator, and to somebody without.
 #[test]
 fn nobody_is_told_of_a_second_factor_they_do_not_have() {
     let new_password = |account: &Account| {
@@ -285,7 +285,7 @@ fn an_international_domain_is_written_in_its_ascii_form() {
     assert!(text.contains("\r\nTo: alice@xn--bcher-kva.example\r\n"));
 }
 
-/// Around the lengths where a line no longer fits and the encoding changes.
+/// Lengths around the one where a line no longer fits and the encoding changes.
 #[test]
 fn a_name_of_any_length_can_be_greeted() {
     for length in 0..=300 {
@@ -367,7 +367,7 @@ fn a_senders_name_is_shown_and_the_envelope_has_the_bare_address() {
         let envelope = read(&file).unwrap().envelope;
         assert_eq!(envelope.from().unwrap().to_string(), "login@example.com");
     }
-    // As long as a name can be, it is folded and read again.
+    // A name of the greatest length is folded and can be read again.
     let long = format!("{} <login@example.com>", "\u{e4} b".repeat(42));
     let text = compose(
         &Sender::parse(&long).unwrap(),

@@ -1,4 +1,4 @@
-//! What single pages say, offer and lead to.
+//! What individual pages say, offer and lead to.
 
 use super::super::{Page, Site};
 use super::samples::{account, problem, render, rendered, samples, site};

@@ -1,4 +1,4 @@
-//! What must hold for every page there is.
+//! What must hold for every page.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -130,7 +130,7 @@ fn no_page_has_a_script_an_inline_style_or_anything_to_fetch() {
 
 #[test]
 fn every_form_posts_to_this_site_and_has_a_button() {
-    // Sent to the address it is shown at, with what stands behind `#` there.
+    // Each form is sent to the address at which it is shown, with what stands behind `#` there.
     let in_place = ["login", "code", "recovery_code", "enrol", "choose_password"];
     for (name, page) in samples("alice") {
         let html = render(&site(), &page);

@@ -1,10 +1,10 @@
-//! Every page in every form it has.
+//! Every page in every form.
 
 use super::super::{
     AccountForm, AccountView, BrowserView, Page, Problem, Renderer, SessionView, Site, Way,
 };
 
-/// The page as the site shows it.
+/// Renders the page as the site shows it.
 pub fn render(site: &Site, page: &Page) -> String {
     Renderer::new(site.clone()).render(page)
 }

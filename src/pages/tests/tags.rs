@@ -1,6 +1,6 @@
-//! The tags of a page, as much as the tests need of them: templates quote every attribute.
+//! Reads the tags of a page, as far as the tests need them: templates quote every attribute.
 
-/// The opening tags of a page, each with its attributes: what a text must not be able to change.
+/// The opening tags of a page, each with its attributes: a text must not be able to change these.
 pub fn tags(html: &str) -> Vec<&str> {
     html.split('<')
         .skip(1)
@@ -24,7 +24,7 @@ pub fn inputs(html: &str) -> impl Iterator<Item = &str> {
 }
 
 pub fn attribute_names(tag: &str) -> Vec<&str> {
-    // Without what stands in quotes, an attribute is a word.
+    // Without the text in quotes, an attribute is a word.
     tag.split('"')
         .step_by(2)
         .flat_map(str::split_whitespace)

@@ -1,4 +1,4 @@
-//! Every page judged by somebody else's reading of the HTML standard.
+//! Every page is judged by somebody else's reading of the HTML standard.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What a guesser gets who never lets a wait pass unused: the figures of README.md.
+//! What somebody who guesses achieves if they use every moment: the figures of README.md.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,8 +10,8 @@ use super::*;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
-/// How many guesses are looked at until each of these times, of somebody who makes each guess as
-/// soon as it is told to. `guess` says what the n-th address tries next.
+/// How many guesses are looked at until each of these times, if each address guesses again as soon
+/// as it may. `guess` says what the n-th address tries next.
 fn guesses<const N: usize>(
     addresses: u32,
     guess: impl Fn(u32, u32) -> (Target, IpAddr),
@@ -40,7 +40,7 @@ fn guesses<const N: usize>(
     counts
 }
 
-/// Tries a day once the waits are at their longest.
+/// Attempts a day, once the waits are at their longest.
 const A_DAY: u32 = 96;
 
 #[test]
@@ -53,7 +53,8 @@ fn at_one_account_five_and_96_a_day_from_each_of_up_to_five_networks() {
         let [at_once, hour, day, two_days] = from(networks);
         assert_eq!(at_once, 5 * networks);
         assert_eq!(hour, 17 * networks);
-        // The waits under a quarter of an hour, of which eight more fit into the first day.
+        // The first waits are shorter than a quarter of an hour, so eight more attempts fit into
+        // the first day.
         assert_eq!(day, (5 + A_DAY + 8) * networks);
         assert_eq!(two_days - day, A_DAY * networks);
     }
@@ -68,7 +69,7 @@ fn at_one_account_thirty_and_96_a_day_from_more_than_five_networks() {
         assert_eq!(seen, figures, "{networks}");
     }
     assert_eq!(guesses(10_000, one_name, [1, HOUR]), [30, 36]);
-    // From as many networks of one /48 too.
+    // The same from as many networks of one /48.
     let in_one_48 = |n, _| (account("a"), v6(1, u16::try_from(n).unwrap()));
     let seen = guesses(1000, in_one_48, [1, HOUR, DAY, 2 * DAY]);
     assert_eq!(seen, figures);
@@ -104,6 +105,6 @@ fn at_the_codes_of_one_account_a_hundred_in_all() {
     }
     let until = |end| times.iter().filter(|time| **time < end).count();
     assert_eq!((until(1), until(HOUR), times.len()), (5, 17, 100));
-    // Nearly a day, of which the owner knows for all but the first hour and a half.
+    // Nearly a day, and the owner is told after the first hour and a half.
     assert_eq!((times[19], times[99]), (5523, 77_523));
 }

@@ -1,4 +1,4 @@
-//! The rule with the time passed in.
+//! The rule, with the time passed in.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -25,12 +25,12 @@ fn address(n: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(n))
 }
 
-/// An address in the /64 with this number of the /48 with that number.
+/// An address in the /64 with the number `network` of the /48 with the number `block`.
 fn v6(block: u16, network: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, block, network, 0, 0, 0, 1))
 }
 
-/// Tries a wrong one: the seconds to wait if it comes too early.
+/// Tries a wrong password; gives the seconds to wait if it comes too early.
 fn fail(throttle: &Throttle, target: Target, address: IpAddr, now: u64) -> Result<(), u64> {
     match throttle.begin(target, address, secs(now)) {
         Ok(attempt) => {
@@ -42,7 +42,7 @@ fn fail(throttle: &Throttle, target: Target, address: IpAddr, now: u64) -> Resul
     }
 }
 
-/// Tries wrong ones as soon as told to, one after the other: the waits in between.
+/// Tries wrong passwords one after the other, each as soon as it may; gives the waits in between.
 fn waits(throttle: &Throttle, target: Target, address: IpAddr, tries: usize) -> Vec<u64> {
     let (mut now, mut waits) = (1000, Vec::new());
     for _ in 0..tries {
@@ -67,7 +67,7 @@ fn the_sixth_failure_in_a_row_from_a_network_waits_and_each_one_twice_as_long() 
     let seen = waits(&throttle, account("a"), HOME, 17);
     assert_eq!(seen[..5], [0; 5]);
     assert_eq!(seen[5..], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-    // And elsewhere the owner does not notice.
+    // From elsewhere, the owner notices nothing.
     assert_eq!(fail(&throttle, account("a"), address(9), 1000), Ok(()));
 }
 
@@ -128,7 +128,7 @@ fn a_48_is_one_place_to_an_account_and_has_thirty_tries_at_it() {
         now += wait;
         assert_eq!(fail(&throttle, account("a"), v6(1, network), now), Ok(()));
     }
-    // To the others it is one network, that adds five.
+    // To the others this is one network, which adds five.
     for neighbour in [address(1), address(2), v6(2, 1), v6(3, 1)] {
         for _ in 0..5 {
             assert_eq!(fail(&throttle, account("a"), neighbour, 200), Ok(()));
@@ -151,7 +151,7 @@ fn a_forgiven_attempt_does_not_count() {
     }
 }
 
-/// Ways to come to each limit by attempts that are all being looked at.
+/// Ways to reach each limit by attempts that are all still being looked at.
 type Way = (&'static str, u32, fn(u32) -> (Target, IpAddr));
 
 const WAYS: [Way; 7] = [
@@ -190,7 +190,7 @@ fn a_limit_that_only_the_undecided_reach_refuses_nobody_before_they_are_decided(
         begun.push(again().ok().unwrap());
         assert_eq!(again().err(), Some(TooEarly::Undecided), "{what}");
 
-        // All but one are wrong: that one decides.
+        // All but one are wrong, so that one decides.
         let last = begun.pop().unwrap();
         begun.clear();
         assert_eq!(again().err(), Some(TooEarly::Undecided), "{what}");
@@ -216,7 +216,7 @@ fn a_network_and_a_48_wait_after_twenty_and_two_hundred_failures() {
     }
     assert_eq!(guess(400, v6(1, 77)), Err(1), "a new /64 of the same /48");
     assert_eq!(guess(400, v6(2, 77)), Ok(()));
-    // A quarter of an hour later they count no more.
+    // A quarter of an hour later they no longer count.
     assert_eq!(fail(&throttle, account("x"), HOME, 100 + 900), Ok(()));
 }
 
@@ -267,7 +267,7 @@ fn each_member_of_a_network_buys_it_one_more_failure_for_an_hour() {
             assert_eq!(guess(n, 1000), Ok(()));
         }
         assert_eq!(guess(270, 1000), Err(1));
-        // An hour later it is a network like others.
+        // An hour later it is a network like any other.
         for n in 0..20 {
             assert_eq!(guess(n, 1000 + 3600), Ok(()));
         }
@@ -340,7 +340,7 @@ fn who_types_a_recovery_code_or_has_a_mailed_password_does_not_wait_for_the_netw
     for _ in 0..50 {
         drop(code(&throttle, CodeFrom::Excused, 7).ok().unwrap());
     }
-    // Nor does what was let through make it longer for the others.
+    // Nor does what was let through make the wait longer for the others.
     assert_eq!(fail(&throttle, account("a"), HOME, 7), Err(1));
     // The account's own wait holds.
     let begun = throttle.begin_code(CodeFrom::Excused, HOME, Some(secs(5)), secs(7));
@@ -371,7 +371,8 @@ fn waiting_as_told_is_enough_though_members_leave_meanwhile() {
     for n in 0..4 {
         throttle.note_member(Digest::of(&n.to_string()), HOME, secs(1000));
     }
-    // Four more than a network has without members: a second now, sixteen once they have gone.
+    // Four more failures than a network without members may have: a second to wait now, sixteen
+    // once the members are gone.
     for n in 0..24 {
         assert_eq!(fail(&throttle, account(&n.to_string()), HOME, 4599), Ok(()));
     }
