@@ -98,7 +98,7 @@ pub mod terminal;
 
 pub mod trust;
 
-pub mod origin;
+pub mod network;
 
 pub mod fields;
 

@@ -23,7 +23,7 @@ use auth_user::durable::directory_of;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
 use auth_user::front::tls::{self, Tls};
-use auth_user::front::{self, Front, Options, Parts, Refusal, Room, StartError};
+use auth_user::front::{self, Front, Options, Parts, Rejection, Room, StartError};
 use auth_user::gate::{self, Gate};
 use auth_user::handlers::{self, App, Journal, Script, SentTwice};
 use auth_user::log::{self, Lines, Log};
@@ -147,7 +147,7 @@ fn run(config: Config) -> Result<bool, Problem> {
         options: Options::new(origin, config.trusted_proxies.clone(), room),
         tls,
         relay,
-        site: site(&app),
+        service: service(&app),
         refuse: refuser(&app),
         clock,
     };
@@ -352,9 +352,9 @@ fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter 
     Presenter::new(site, config.cookie_domain.as_deref(), hsts, config.compat)
 }
 
-fn site(app: &Arc<App>) -> Arc<server::Site> {
+fn service(app: &Arc<App>) -> Arc<server::Service> {
     let (answering, failing) = (Arc::clone(app), Arc::clone(app));
-    Arc::new(server::Site {
+    Arc::new(server::Service {
         answer: Box::new(move |request| handlers::answer(&answering, request)),
         failed: Box::new(move |request| {
             handlers::refuse(&failing, Outcome::Internal, None, Some(&request.path))
@@ -366,8 +366,8 @@ fn refuser(app: &Arc<App>) -> front::Refuse {
     let app = Arc::clone(app);
     Box::new(move |refusal, accept, target| {
         let outcome = match refusal {
-            Refusal::BodyTooLarge => Outcome::TooLarge,
-            Refusal::Busy => Outcome::Busy(SOON),
+            Rejection::BodyTooLarge => Outcome::TooLarge,
+            Rejection::Busy => Outcome::Busy(SOON),
             other => Outcome::Refused(other.status(), other.code(), other.message()),
         };
         handlers::refuse(&app, outcome, accept, target)

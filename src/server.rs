@@ -17,14 +17,14 @@ use crate::http::{CLIENT_ADDRESS, Method, Request, Response};
 const SHOWN_PATH: usize = 200;
 
 /// What answers requests.
-pub struct Site {
+pub struct Service {
     /// Answers a request; may panic.
     pub answer: Box<dyn Fn(&Request) -> Response + Send + Sync>,
     /// The answer to a request whose handling panicked.
     pub failed: Box<dyn Fn(&Request) -> Response + Send + Sync>,
 }
 
-impl Site {
+impl Service {
     /// The answer as it goes over the wire.
     ///
     /// Going on after a panic is safe: what the handlers share is behind locks that recover from it
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn even_a_panic_about_a_panic_costs_one_request() {
-        let site = Site {
+        let service = Service {
             answer: Box::new(|request| {
                 assert_ne!(request.path, "/panic", "as asked");
                 text(200, "fine")
@@ -149,7 +149,7 @@ mod tests {
         };
         let answer = |path: &str| {
             let request = format!("GET {path} HTTP/1.1\r\nauth-user-client: ::1\r\n\r\n");
-            String::from_utf8(site.answer(&received(&request))).unwrap()
+            String::from_utf8(service.answer(&received(&request))).unwrap()
         };
         assert!(answer("/panic").starts_with("HTTP/1.1 500 "));
         assert!(answer("/").ends_with("fine"));

@@ -8,7 +8,7 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::{self, Secret};
 use crate::accounts::{Account, Totp, WrongCodes};
 use crate::clock::{Moment, Timestamp};
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// How many recovery codes an account is given.
 const RECOVERY_CODES: usize = 10;
@@ -253,7 +253,7 @@ impl Account {
 
     /// What a login with both factors leaves behind: no count of wrong codes, no mailed password, a
     /// known network, and a known browser as the one that makes room last.
-    pub fn logged_in(&mut self, device: Option<Digest>, network: Origin, now: Timestamp) {
+    pub fn logged_in(&mut self, device: Option<Digest>, network: Network, now: Timestamp) {
         self.wrong_codes.clear();
         if let Some(device) = device {
             self.came_back(device, now);

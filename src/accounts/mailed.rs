@@ -13,7 +13,7 @@ use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
 use crate::as_typed;
 use crate::clock::{DRIFT, Timestamp};
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// How long a mailed password works.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -56,7 +56,7 @@ pub struct Asked {
     pub at: Timestamp,
     /// Where it was asked for; not known of mails sent by an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<Origin>,
+    pub network: Option<Network>,
     #[serde(flatten)]
     pub other: Unknown,
 }
@@ -69,7 +69,7 @@ enum Written {
     Whole {
         at: Timestamp,
         #[serde(default)]
-        network: Option<Origin>,
+        network: Option<Network>,
         #[serde(flatten)]
         other: Unknown,
     },
@@ -90,9 +90,9 @@ impl From<Written> for Asked {
 
 impl Account {
     /// Whether one more new password may be mailed for somebody in this network.
-    pub fn may_be_mailed(&self, asker: Origin, now: Timestamp) -> bool {
+    pub fn may_be_mailed(&self, asker: Network, now: Timestamp) -> bool {
         let of_late = || self.mails.iter().filter(|mail| mail.is_of_late(now));
-        let is_stranger = |network: Option<Origin>| {
+        let is_stranger = |network: Option<Network>| {
             network.is_none_or(|network| self.last_login_from(network).is_none())
         };
         let from = |network| of_late().filter(|mail| mail.network == network).count();
@@ -105,7 +105,12 @@ impl Account {
     /// Keeps a new mailed password; those before it work on. An administrator's is for no `asker`,
     /// and neither refused nor counted. False if there have been enough mails for this hour; then
     /// nothing is changed.
-    pub fn mail_password(&mut self, digest: Digest, asker: Option<Origin>, now: Timestamp) -> bool {
+    pub fn mail_password(
+        &mut self,
+        digest: Digest,
+        asker: Option<Network>,
+        now: Timestamp,
+    ) -> bool {
         if asker.is_some_and(|asker| !self.may_be_mailed(asker, now)) {
             return false;
         }
@@ -128,7 +133,7 @@ impl Account {
     }
 
     /// Takes back [`Account::mail_password`], whose mail could not be written.
-    pub fn unmail_password(&mut self, digest: Digest, asker: Option<Origin>, at: Timestamp) {
+    pub fn unmail_password(&mut self, digest: Digest, asker: Option<Network>, at: Timestamp) {
         self.use_mailed_password(digest);
         let position = self
             .mails
@@ -188,8 +193,8 @@ mod tests {
         Account::new("alice", "alice@example.com", hash, Timestamp(START))
     }
 
-    fn network(n: u8) -> Origin {
-        Origin::of([192, 0, 2, n].into())
+    fn network(n: u8) -> Network {
+        Network::of([192, 0, 2, n].into())
     }
 
     /// Asks from one network after the other, a second apart; which of them were mailed.

@@ -8,7 +8,7 @@ use crate::accounts::Account;
 use crate::accounts::kept::Unknown;
 use crate::accounts::throttle::limits::{MEMBER_AGE, MEMBERSHIP, REGULARITY};
 use crate::clock::{DRIFT, Moment, Timestamp};
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// Networks an account remembers; the one with the oldest login makes room.
 const MAX_NETWORKS: usize = 20;
@@ -16,7 +16,7 @@ const MAX_NETWORKS: usize = 20;
 /// A network from which the account has logged in with both factors.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct KnownNetwork {
-    pub network: Origin,
+    pub network: Network,
     pub last_login: Timestamp,
     #[serde(flatten)]
     pub other: Unknown,
@@ -25,14 +25,14 @@ pub struct KnownNetwork {
 impl Account {
     /// When it last logged in from there, with both factors; none if it never has, so far as it
     /// remembers.
-    pub fn last_login_from(&self, network: Origin) -> Option<Timestamp> {
+    pub fn last_login_from(&self, network: Network) -> Option<Timestamp> {
         let known = self.networks.iter().find(|known| known.network == network);
         known.map(|known| known.last_login)
     }
 
     /// When it logged in from there within the hour, with both factors, so that failures of that
     /// network's are likelier to be its own; none if a stranger made it less than a day ago.
-    pub fn is_member_of(&self, network: Origin, now: Moment) -> Option<Duration> {
+    pub fn is_member_of(&self, network: Network, now: Moment) -> Option<Duration> {
         let today = now.timestamp();
         let at = self.last_login_from(network)?;
         let is_member = self.is_old(today) && today.since(at) < MEMBERSHIP;
@@ -41,7 +41,7 @@ impl Account {
 
     /// The networks from which it has logged in of late; none if a stranger made it less than a day
     /// ago.
-    pub fn regular_networks(&self, now: Timestamp) -> impl Iterator<Item = Origin> {
+    pub fn regular_networks(&self, now: Timestamp) -> impl Iterator<Item = Network> {
         let known = self.networks.iter().filter(move |_| self.is_old(now));
         known
             .filter(move |known| now.since(known.last_login) < REGULARITY)
@@ -55,7 +55,7 @@ impl Account {
     }
 
     /// Notes a login with both factors.
-    pub fn logged_in_from(&mut self, network: Origin, now: Timestamp) {
+    pub fn logged_in_from(&mut self, network: Network, now: Timestamp) {
         // One from the future was noted while the clock was wrong, and would never make room.
         let latest = now.plus(DRIFT);
         self.networks.retain(|known| known.last_login <= latest);
@@ -86,8 +86,8 @@ mod tests {
         Account::new("alice", "alice@example.com", hash, Timestamp(0))
     }
 
-    fn network(n: u8) -> Origin {
-        Origin::of([192, 0, 2, n].into())
+    fn network(n: u8) -> Network {
+        Network::of([192, 0, 2, n].into())
     }
 
     #[test]
@@ -122,13 +122,13 @@ mod tests {
         let mut account = alice();
         let six: std::net::IpAddr = "2001:db8:1:2:3::4".parse().unwrap();
         account.logged_in_from(network(1), Timestamp(0));
-        account.logged_in_from(Origin::of(six), Timestamp(0));
+        account.logged_in_from(Network::of(six), Timestamp(0));
 
         let written = serde_json::to_value(&account).unwrap();
 
         assert_eq!(written["networks"][0]["network"], "192.0.2.1");
         assert_eq!(written["networks"][1]["network"], "2001:db8:1:2::/64");
         let read: Account = serde_json::from_value(written).unwrap();
-        assert!(read.last_login_from(Origin::of(six)).is_some());
+        assert!(read.last_login_from(Network::of(six)).is_some());
     }
 }

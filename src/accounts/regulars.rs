@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::accounts::Accounts;
 use crate::clock::{Moment, Timestamp};
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// How long what was found in the accounts is taken to be so: to go through ten thousand of them
 /// takes a millisecond.
@@ -21,7 +21,7 @@ pub struct Regulars {
 
 #[derive(Default)]
 struct State {
-    networks: HashSet<Origin>,
+    networks: HashSet<Network>,
     /// When the accounts were gone through.
     gathered: Option<Duration>,
 }
@@ -29,7 +29,7 @@ struct State {
 impl Accounts {
     /// The networks from which accounts, older than a day or made by an operator, have logged in of
     /// late ([`Account::regular_networks`](super::Account::regular_networks)).
-    pub fn regular_networks(&self, now: Timestamp) -> HashSet<Origin> {
+    pub fn regular_networks(&self, now: Timestamp) -> HashSet<Network> {
         self.iter()
             .flat_map(|account| account.regular_networks(now))
             .collect()
@@ -41,9 +41,9 @@ impl Regulars {
     /// what it last gave counts.
     pub fn has(
         &self,
-        network: Origin,
+        network: Network,
         now: Moment,
-        gather: impl FnOnce(Timestamp) -> Option<HashSet<Origin>>,
+        gather: impl FnOnce(Timestamp) -> Option<HashSet<Network>>,
     ) -> bool {
         let mut state = self.state();
         let age = state.gathered.map(|then| now.steady.saturating_sub(then));
@@ -57,7 +57,7 @@ impl Regulars {
     }
 
     /// Notes that such an account has logged in from there.
-    pub fn note(&self, network: Origin) {
+    pub fn note(&self, network: Network) {
         self.state().networks.insert(network);
     }
 
@@ -84,8 +84,8 @@ mod tests {
         }
     }
 
-    fn network(n: u8) -> Origin {
-        Origin::of([192, 0, 2, n].into())
+    fn network(n: u8) -> Network {
+        Network::of([192, 0, 2, n].into())
     }
 
     fn account(name: &str, created: u64, logins: &[(u8, u64)]) -> Account {

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::accounts::password::PasswordHash;
     use crate::accounts::{Created, Totp, totp};
-    use crate::origin::Origin;
+    use crate::network::Network;
 
     const START: Timestamp = Timestamp(1_800_000_000);
 
@@ -132,7 +132,7 @@ mod tests {
             ..account(2)
         };
         let mut lost_their_phone = account(3);
-        lost_their_phone.logged_in_from(Origin::of([192, 0, 2, 1].into()), START);
+        lost_their_phone.logged_in_from(Network::of([192, 0, 2, 1].into()), START);
         let undated = Account {
             created: Created::Unsaid,
             ..account(4)

@@ -6,14 +6,14 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::doctor::wire::{Answer, Sent, Trust, Wire};
+use crate::doctor::wire::{Answer, Endpoint, Sent, Trust};
 use crate::doctor::{Ask, Patient, Question, Visit, session};
 
 /// A session that was begun for this examination.
 ///
 /// No `Debug`: the cookie is a key to an account.
 pub(super) struct Guest {
-    login: Wire,
+    login: Endpoint,
     pub(super) cookie: String,
 }
 
@@ -74,14 +74,14 @@ impl Guest {
     }
 }
 
-fn wire_to(url: &Url, patient: &Patient, trust: &Trust) -> io::Result<Wire> {
+fn wire_to(url: &Url, patient: &Patient, trust: &Trust) -> io::Result<Endpoint> {
     let port = url.port_or_known_default().unwrap_or(443);
     let connect = patient.connect.filter(|_| port == patient.port);
-    Wire::to(url.host_str().unwrap_or_default(), port, connect, trust)
+    Endpoint::to(url.host_str().unwrap_or_default(), port, connect, trust)
 }
 
 fn post(
-    login: &Wire,
+    login: &Endpoint,
     target: &str,
     fields: &[String],
     form: &[(&str, &str)],

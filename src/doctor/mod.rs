@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::accounts::token;
 use crate::doctor::login::Guest;
-use crate::doctor::wire::{Answer, Sent, Trust, Wire};
+use crate::doctor::wire::{Answer, Endpoint, Sent, Trust};
 use crate::terminal;
 
 /// What is examined, and what is known about it.
@@ -129,9 +129,9 @@ pub fn examine(
 }
 
 /// The way to the host, and what a stranger is answered there.
-fn reach(patient: &Patient, trust: &Trust) -> Result<(Wire, Answer), NotExamined> {
+fn reach(patient: &Patient, trust: &Trust) -> Result<(Endpoint, Answer), NotExamined> {
     let host = &patient.host;
-    let wire = Wire::to(host, patient.port, patient.connect, trust);
+    let wire = Endpoint::to(host, patient.port, patient.connect, trust);
     let wire = wire.map_err(|error| NotExamined::unreached(host, &error, UNKNOWN.to_owned()))?;
     let stranger = wire.send(&get("/", &wire.authority(), &[]));
     let stranger = stranger
@@ -181,7 +181,7 @@ const NO_COOKIE: &str = "run this at a terminal, where it can ask for a name, a 
 
 /// One examination.
 struct Visit {
-    wire: Wire,
+    wire: Endpoint,
     /// How somebody without a session is turned away; all other answers are compared with this.
     stranger: Answer,
     /// Where the login is, if the operator said so.

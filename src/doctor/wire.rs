@@ -115,7 +115,7 @@ impl ServerCertVerifier for ByNameToo {
 }
 
 /// The way to one host.
-pub(super) struct Wire {
+pub(super) struct Endpoint {
     /// As in a URL, with brackets around an IPv6 address.
     host: String,
     port: u16,
@@ -141,7 +141,7 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
-impl Wire {
+impl Endpoint {
     /// # Errors
     ///
     /// If the host has no address.
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(bare("app.example.com"), "app.example.com");
         let trust = Trust::new(None);
         let Ok(trust) = trust else { return };
-        let wire = Wire::to("[::1]", 8443, None, &trust).unwrap();
+        let wire = Endpoint::to("[::1]", 8443, None, &trust).unwrap();
         assert_eq!(wire.address, "[::1]:8443".parse().unwrap());
         assert_eq!(wire.authority(), "[::1]:8443");
     }

@@ -15,7 +15,7 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, Moment};
 use crate::mail::{Edit, Mail, Notice, Outbox};
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::store::{Store, Told};
 
 mod limits;
@@ -34,7 +34,7 @@ enum Errand {
     /// Somebody asked for a new password for this name.
     NewPassword {
         name: String,
-        asker: Origin,
+        asker: Network,
         asked_at: Moment,
     },
     Notice {
@@ -135,7 +135,7 @@ impl Errands {
     }
 
     /// Has a new password mailed, if there is such a user, for somebody in this network.
-    pub fn mail_new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
+    pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
             asker,
@@ -262,7 +262,7 @@ impl Runner {
     /// Keeps a new password with the account and mails it, if there is one and it has not had its
     /// share of mails. What cannot be written is neither kept nor counted: there is a place for the
     /// mail before, and what was kept is taken back if it cannot be filled.
-    fn new_password(&self, name: &str, asker: Origin, asked_at: Moment) {
+    fn new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
         };

@@ -2,7 +2,7 @@
 
 use crate::front::head::Framing;
 use crate::front::lines::Lines;
-use crate::front::refusal::Refusal;
+use crate::front::rejection::Rejection;
 
 /// The largest decoded body, in bytes. The largest form of the site has a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -47,7 +47,7 @@ impl Body {
 
     /// Takes what belongs to the body from the front of `bytes` and gives the number of bytes
     /// taken.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         let mut taken = 0;
         while !self.is_done() && taken < bytes.len() {
             let step = self.step(&bytes[taken..])?;
@@ -55,7 +55,7 @@ impl Body {
             self.raw += step;
             // A counted body is bounded by its length.
             if self.raw > MAX_CHUNKED {
-                return Err(Refusal::BodyTooLarge);
+                return Err(Rejection::BodyTooLarge);
             }
         }
         Ok(taken)
@@ -72,7 +72,7 @@ impl Body {
     }
 
     /// Takes at least one byte; `bytes` is not empty.
-    fn step(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         match &mut self.state {
             State::Counted(missing) => {
                 let taken = bytes.len().min(*missing);
@@ -99,7 +99,7 @@ impl Body {
             }
             State::ChunkEnd(seen) => {
                 if bytes[0] != b"\r\n"[*seen] {
-                    return Err(Refusal::Malformed("no CRLF after a chunk"));
+                    return Err(Rejection::Malformed("no CRLF after a chunk"));
                 }
                 self.state = match seen {
                     0 => State::ChunkEnd(1),
@@ -119,12 +119,12 @@ impl Body {
         }
     }
 
-    fn start_chunk(&mut self, size: Option<usize>) -> Result<(), Refusal> {
+    fn start_chunk(&mut self, size: Option<usize>) -> Result<(), Rejection> {
         match size {
             None => {}
             Some(0) => self.state = State::Trailers(Lines::of_trailers(), Vec::new()),
             Some(size) if size > MAX_BODY - self.decoded.len() => {
-                return Err(Refusal::BodyTooLarge);
+                return Err(Rejection::BodyTooLarge);
             }
             Some(size) => self.state = State::Chunk(size),
         }
@@ -133,16 +133,16 @@ impl Body {
 }
 
 /// Adds a byte to the line with a chunk's size; gives the size when the line ends.
-fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Refusal> {
+fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Rejection> {
     let after_cr = line.last() == Some(&b'\r');
     match byte {
         b'\n' if after_cr => return chunk_size(&line[..line.len() - 1]).map(Some),
         b'\r' if !after_cr => {}
         b'\t' | b' '..=b'~' | 0x80.. if !after_cr => {}
-        _ => return Err(Refusal::Malformed("a control byte in a chunk's size")),
+        _ => return Err(Rejection::Malformed("a control byte in a chunk's size")),
     }
     if line.len() == MAX_SIZE_LINE {
-        return Err(Refusal::Malformed("a chunk's size line is too long"));
+        return Err(Rejection::Malformed("a chunk's size line is too long"));
     }
     line.push(byte);
     Ok(None)
@@ -151,7 +151,7 @@ fn take_size_line(line: &mut Vec<u8>, byte: u8) -> Result<Option<usize>, Refusal
 /// Reads hex digits, then nothing, or `;` and extensions, which mean nothing to us (RFC 9112,
 /// section 7.1.1). A space before the `;` is refused: some readers take what follows it for the
 /// next line.
-fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
+fn chunk_size(line: &[u8]) -> Result<usize, Rejection> {
     let end = line
         .iter()
         .position(|byte| !byte.is_ascii_hexdigit())
@@ -160,17 +160,17 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let good = (1..=MAX_SIZE_DIGITS).contains(&digits.len()) && matches!(rest, [] | [b';', ..]);
     let digits = str::from_utf8(digits).ok().filter(|_| good);
     let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    let size = size.ok_or(Refusal::Malformed("a bad chunk size"))?;
-    usize::try_from(size).map_err(|_| Refusal::BodyTooLarge)
+    let size = size.ok_or(Rejection::Malformed("a bad chunk size"))?;
+    usize::try_from(size).map_err(|_| Rejection::BodyTooLarge)
 }
 
 /// Checks that trailers are fields. They are then dropped, since they do harm when they are merged
 /// with the head.
-fn check_trailers(section: &[u8]) -> Result<(), Refusal> {
+fn check_trailers(section: &[u8]) -> Result<(), Rejection> {
     let mut slots = [httparse::EMPTY_HEADER; 32];
     match httparse::parse_headers(section, &mut slots) {
         Ok(httparse::Status::Complete(_)) => Ok(()),
-        Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
-        _ => Err(Refusal::Malformed("a bad trailer")),
+        Err(httparse::Error::TooManyHeaders) => Err(Rejection::HeadTooLarge),
+        _ => Err(Rejection::Malformed("a bad trailer")),
     }
 }

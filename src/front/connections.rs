@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::front::crowd::Crowd;
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// The table of open connections, bounded by the caps.
 pub struct Connections {
@@ -30,7 +30,7 @@ struct Table {
 struct Entry {
     stream: Arc<TcpStream>,
     /// `None` for a trusted proxy, which speaks for many.
-    network: Option<Origin>,
+    network: Option<Network>,
     state: Mutex<State>,
     closed: Condvar,
 }
@@ -76,7 +76,7 @@ pub struct Seat {
 /// The place of a request that a trusted proxy brought; given back when dropped.
 pub struct Visit {
     connections: Arc<Connections>,
-    network: Origin,
+    network: Network,
 }
 
 impl Connections {
@@ -104,7 +104,7 @@ impl Connections {
         peer: IpAddr,
         trusted: bool,
     ) -> Option<Seat> {
-        let network = (!trusted).then(|| Origin::of(peer));
+        let network = (!trusted).then(|| Network::of(peer));
         let mut table = self.lock();
         if table.stopping {
             return None;
@@ -135,7 +135,7 @@ impl Connections {
     /// A place for a request of a visitor whom a trusted proxy brings. `None` if their network has
     /// as many requests under way as it could have connections here.
     pub fn bring(self: &Arc<Self>, visitor: IpAddr) -> Option<Visit> {
-        let network = Origin::of(visitor);
+        let network = Network::of(visitor);
         let mut table = self.lock();
         if table.brought.full(network).is_some() {
             return None;

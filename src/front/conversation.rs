@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::front::connections::{Seat, Visit};
 use crate::front::head::{Head, Version};
 use crate::front::passed_on;
-use crate::front::refusal::Refusal;
+use crate::front::rejection::Rejection;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
@@ -65,7 +65,7 @@ enum Missing {
     Resting {
         until: Instant,
     },
-    Refused(Refusal),
+    Refused(Rejection),
 }
 
 /// What happens to a connection after a request.
@@ -75,8 +75,8 @@ enum Turn {
     Over,
 }
 
-impl From<Refusal> for Missing {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for Missing {
+    fn from(refusal: Rejection) -> Self {
         Self::Refused(refusal)
     }
 }
@@ -193,7 +193,7 @@ impl Conversation {
             match self.reader.step()? {
                 Step::Complete(request) => return Ok(*request),
                 Step::MoreHead => {}
-                Step::MoreBody { .. } if self.astray => return Err(Refusal::PlainHttp.into()),
+                Step::MoreBody { .. } if self.astray => return Err(Rejection::PlainHttp.into()),
                 Step::MoreBody { say_continue } => {
                     if !in_body {
                         in_body = true;
@@ -208,7 +208,7 @@ impl Conversation {
                 }
             }
             self.read_more(wire).map_err(|error| match error.kind() {
-                ErrorKind::TimedOut => Missing::Refused(Refusal::TooSlow),
+                ErrorKind::TimedOut => Missing::Refused(Rejection::TooSlow),
                 _ => Missing::Ended,
             })?;
         }
@@ -257,11 +257,11 @@ impl Conversation {
                     Failure::Busy => self.hold_back(client),
                     Failure::Broken(error) => tracing::error!(%error, "a request did not pass"),
                 }
-                self.refuse(wire, Refusal::Busy, Some(&request.head.target));
+                self.refuse(wire, Rejection::Busy, Some(&request.head.target));
                 return false;
             }
         };
-        let answer = self.shared.site.answer(&received);
+        let answer = self.shared.service.answer(&received);
 
         if tells_to_wait(&answer) {
             self.hold_back(client);
@@ -288,12 +288,12 @@ impl Conversation {
 
     /// A place for a request that a trusted proxy brings, counted for its visitor. What the proxy
     /// asks on its own account needs none.
-    fn bring(&self, head: &Head) -> Result<Option<Visit>, Refusal> {
+    fn bring(&self, head: &Head) -> Result<Option<Visit>, Rejection> {
         if !self.trusted || head.values("x-forwarded-for").next().is_none() {
             return Ok(None);
         }
         let visit = self.shared.connections.bring(self.client(head));
-        visit.map(Some).ok_or(Refusal::Busy)
+        visit.map(Some).ok_or(Rejection::Busy)
     }
 
     /// Makes a client wait here if it was told to wait but did not.
@@ -304,11 +304,11 @@ impl Conversation {
         }
     }
 
-    fn refuse(&self, wire: &mut dyn Wire, refusal: Refusal, target: Option<&str>) {
+    fn refuse(&self, wire: &mut dyn Wire, refusal: Rejection, target: Option<&str>) {
         let accept = self.reader.accept();
         let response = (self.shared.refuse)(refusal, accept.as_deref(), target);
         let reason = match refusal {
-            Refusal::Malformed(reason) => reason,
+            Rejection::Malformed(reason) => reason,
             other => other.code(),
         };
         // Strangers could fill a disk with these lines.
@@ -326,7 +326,7 @@ impl Conversation {
         };
         let accept = request.head.values("accept").next();
         let accept = accept.map(String::from_utf8_lossy);
-        let mut response = (self.shared.refuse)(Refusal::PlainHttp, accept.as_deref(), None);
+        let mut response = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
         if matches!(request.head.method.as_str(), "GET" | "HEAD") {
             let base = self.shared.options.public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::origin::{Block, Origin};
+use crate::network::{Block, Network};
 
 /// How many times as much a whole /48 may have as one network in it: a /48 may belong to several
 /// subscribers, or to one.
@@ -12,20 +12,20 @@ const IN_BLOCK: usize = 3;
 /// Counts by network and by /48. Holds no more entries than there are things counted.
 pub struct Crowd {
     most: usize,
-    networks: HashMap<Origin, usize>,
+    networks: HashMap<Network, usize>,
     blocks: HashMap<Block, usize>,
 }
 
 /// Who has as many as they may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    Network(Origin),
+    Network(Network),
     Block(Block),
 }
 
 impl Full {
     /// Whether this network is among those who are full.
-    pub fn has(self, network: Origin) -> bool {
+    pub fn has(self, network: Network) -> bool {
         match self {
             Self::Network(full) => full == network,
             Self::Block(full) => network.block() == Some(full),
@@ -44,7 +44,7 @@ impl Crowd {
     }
 
     /// Who is full, if there is no room for one more from this network.
-    pub fn full(&self, network: Origin) -> Option<Full> {
+    pub fn full(&self, network: Network) -> Option<Full> {
         let count = self.networks.get(&network).copied().unwrap_or(0);
         if count >= self.most {
             return Some(Full::Network(network));
@@ -55,7 +55,7 @@ impl Crowd {
     }
 
     /// Counts one more from this network.
-    pub fn add(&mut self, network: Origin) {
+    pub fn add(&mut self, network: Network) {
         *self.networks.entry(network).or_default() += 1;
         if let Some(block) = network.block() {
             *self.blocks.entry(block).or_default() += 1;
@@ -63,7 +63,7 @@ impl Crowd {
     }
 
     /// Counts one less from this network.
-    pub fn remove(&mut self, network: Origin) {
+    pub fn remove(&mut self, network: Network) {
         take_one(&mut self.networks, network);
         if let Some(block) = network.block() {
             take_one(&mut self.blocks, block);
@@ -84,8 +84,8 @@ fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Origin {
-        Origin::of(text.parse().unwrap())
+    fn of(text: &str) -> Network {
+        Network::of(text.parse().unwrap())
     }
 
     #[test]

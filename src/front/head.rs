@@ -7,7 +7,7 @@
 use std::net::Ipv6Addr;
 
 use crate::front::body::MAX_BODY;
-use crate::front::refusal::Refusal;
+use crate::front::rejection::Rejection;
 
 /// The most fields that anybody may send.
 pub const MAX_FIELDS: usize = 250;
@@ -53,7 +53,7 @@ pub enum Version {
 }
 
 /// Reads a whole head, the empty line included, with at most `most_fields` fields.
-pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
+pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Rejection> {
     let version = version(bytes)?;
 
     let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -61,12 +61,12 @@ pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
     let mut parsed = httparse::Request::new(slots);
     match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
-        Err(httparse::Error::HeaderName) => return Err(Refusal::Malformed("a bad field name")),
-        _ => return Err(Refusal::Malformed("not a request head")),
+        Err(httparse::Error::TooManyHeaders) => return Err(Rejection::HeadTooLarge),
+        Err(httparse::Error::HeaderName) => return Err(Rejection::Malformed("a bad field name")),
+        _ => return Err(Rejection::Malformed("not a request head")),
     }
     let (Some(method), Some(target)) = (parsed.method, parsed.path) else {
-        return Err(Refusal::Malformed("not a request line"));
+        return Err(Rejection::Malformed("not a request line"));
     };
     let mut fields: Vec<(String, Vec<u8>)> = parsed
         .headers
@@ -78,7 +78,7 @@ pub fn parse(bytes: &[u8], most_fields: usize) -> Result<Head, Refusal> {
         .into_iter()
         .find(|name| values(&fields, name).count() > 1)
     {
-        return Err(Refusal::Malformed(match name {
+        return Err(Rejection::Malformed(match name {
             "host" => "more than one Host",
             "content-length" => "more than one Content-Length",
             _ => "a field that must not be repeated",
@@ -121,7 +121,7 @@ fn members<'a>(fields: &'a [(String, Vec<u8>)], name: &'a str) -> impl Iterator<
 
 /// Reads the version before anything else, so that HTTP/2 gets an answer that it understands. The
 /// line must be three words with single spaces.
-fn version(bytes: &[u8]) -> Result<Version, Refusal> {
+fn version(bytes: &[u8]) -> Result<Version, Rejection> {
     let line = bytes.split(|&byte| byte == b'\r').next().unwrap_or(bytes);
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     match words[..] {
@@ -129,22 +129,22 @@ fn version(bytes: &[u8]) -> Result<Version, Refusal> {
             b"HTTP/1.1" => Ok(Version::Http11),
             b"HTTP/1.0" => Ok(Version::Http10),
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-                Err(Refusal::UnknownVersion)
+                Err(Rejection::UnknownVersion)
             }
-            _ => Err(Refusal::Malformed("not an HTTP version")),
+            _ => Err(Rejection::Malformed("not an HTTP version")),
         },
-        _ => Err(Refusal::Malformed("not a request line")),
+        _ => Err(Rejection::Malformed("not a request line")),
     }
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 needs exactly one valid Host. Repeated ones have been refused
 /// before this.
-fn check_host(fields: &[(String, Vec<u8>)], version: Version) -> Result<(), Refusal> {
+fn check_host(fields: &[(String, Vec<u8>)], version: Version) -> Result<(), Rejection> {
     match values(fields, "host").next() {
         Some(host) if is_authority(host) => Ok(()),
-        Some(_) => Err(Refusal::Malformed("a bad Host")),
+        Some(_) => Err(Rejection::Malformed("a bad Host")),
         None if version == Version::Http10 => Ok(()),
-        None => Err(Refusal::Malformed("no Host")),
+        None => Err(Rejection::Malformed("no Host")),
     }
 }
 
@@ -199,11 +199,11 @@ fn reduce_target(
     method: &str,
     target: &str,
     fields: &mut [(String, Vec<u8>)],
-) -> Result<String, Refusal> {
+) -> Result<String, Rejection> {
     if method == "CONNECT" {
-        return Err(Refusal::UnknownMethod);
+        return Err(Rejection::UnknownMethod);
     }
-    let bad = Refusal::Malformed("a bad target");
+    let bad = Rejection::Malformed("a bad target");
     // A fragment is never sent (RFC 9112, section 3.2); some readers would cut it off, others not.
     if !target
         .bytes()
@@ -234,33 +234,35 @@ fn reduce_target(
 }
 
 /// RFC 9112, section 6; wherever it leaves a choice, this refuses.
-fn framing(fields: &[(String, Vec<u8>)], version: Version) -> Result<Framing, Refusal> {
+fn framing(fields: &[(String, Vec<u8>)], version: Version) -> Result<Framing, Rejection> {
     let codings = values(fields, "transfer-encoding").count();
     let length = values(fields, "content-length").next();
     match (codings, length) {
         (0, None) => Ok(Framing::Length(0)),
         (0, Some(length)) => body_length(length).map(Framing::Length),
-        (_, Some(_)) => Err(Refusal::Malformed("Content-Length and Transfer-Encoding")),
-        _ if version == Version::Http10 => Err(Refusal::Malformed("Transfer-Encoding on HTTP/1.0")),
+        (_, Some(_)) => Err(Rejection::Malformed("Content-Length and Transfer-Encoding")),
+        _ if version == Version::Http10 => {
+            Err(Rejection::Malformed("Transfer-Encoding on HTTP/1.0"))
+        }
         (1, None) => check_codings(fields).map(|()| Framing::Chunked),
-        _ => Err(Refusal::Malformed("more than one Transfer-Encoding")),
+        _ => Err(Rejection::Malformed("more than one Transfer-Encoding")),
     }
 }
 
-fn body_length(value: &[u8]) -> Result<usize, Refusal> {
+fn body_length(value: &[u8]) -> Result<usize, Rejection> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::Malformed("a bad Content-Length"));
+        return Err(Rejection::Malformed("a bad Content-Length"));
     }
     str::from_utf8(value)
         .ok()
         .and_then(|digits| digits.parse().ok())
         .filter(|&length| length <= MAX_BODY)
-        .ok_or(Refusal::BodyTooLarge)
+        .ok_or(Rejection::BodyTooLarge)
 }
 
 /// Accepts exactly `chunked`. Other codings before a final `chunked` are refused as unknown,
 /// anything else as malformed.
-fn check_codings(fields: &[(String, Vec<u8>)]) -> Result<(), Refusal> {
+fn check_codings(fields: &[(String, Vec<u8>)]) -> Result<(), Rejection> {
     let codings: Vec<&[u8]> = members(fields, "transfer-encoding").collect();
     let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     match codings.split_last() {
@@ -268,9 +270,9 @@ fn check_codings(fields: &[(String, Vec<u8>)]) -> Result<(), Refusal> {
         Some((last, before))
             if chunked(last) && !before.iter().any(|c| c.is_empty() || chunked(c)) =>
         {
-            Err(Refusal::UnknownCoding)
+            Err(Rejection::UnknownCoding)
         }
-        _ => Err(Refusal::Malformed("a bad Transfer-Encoding")),
+        _ => Err(Rejection::Malformed("a bad Transfer-Encoding")),
     }
 }
 
@@ -282,7 +284,7 @@ fn keeps_alive(fields: &[(String, Vec<u8>)], version: Version) -> bool {
 }
 
 /// An expectation on HTTP/1.0 is ignored (RFC 9110, section 10.1.1).
-fn expects_continue(fields: &[(String, Vec<u8>)], version: Version) -> Result<bool, Refusal> {
+fn expects_continue(fields: &[(String, Vec<u8>)], version: Version) -> Result<bool, Rejection> {
     if version == Version::Http10 {
         return Ok(false);
     }
@@ -291,6 +293,6 @@ fn expects_continue(fields: &[(String, Vec<u8>)], version: Version) -> Result<bo
     if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         Ok(expected)
     } else {
-        Err(Refusal::ExpectationFailed)
+        Err(Rejection::ExpectationFailed)
     }
 }

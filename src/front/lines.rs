@@ -3,7 +3,7 @@
 //! A line ends in CRLF and in nothing else: a bare LF, a bare CR, NUL or another control byte is
 //! where two readers start to disagree, so it is refused (RFC 9112, section 2.2).
 
-use crate::front::refusal::Refusal;
+use crate::front::rejection::Rejection;
 
 /// The longest request line without its CRLF, in bytes. RFC 9112, section 3, asks for at least
 /// 8000.
@@ -54,7 +54,7 @@ impl Lines {
 
     /// Looks at the bytes not seen yet. Gives where the section starts and ends, the empty line
     /// included, once that is there.
-    pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<(usize, usize)>, Refusal> {
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<(usize, usize)>, Rejection> {
         while let Some(&byte) = bytes.get(self.seen) {
             let after_cr = self.seen > self.line && bytes[self.seen - 1] == b'\r';
             self.seen += 1;
@@ -65,10 +65,10 @@ impl Lines {
                         return Ok(Some((self.start, self.seen)));
                     }
                 }
-                b'\n' => return Err(Refusal::Malformed("a line ends in a bare LF")),
-                _ if after_cr => return Err(Refusal::Malformed("a bare CR")),
+                b'\n' => return Err(Rejection::Malformed("a line ends in a bare LF")),
+                _ if after_cr => return Err(Rejection::Malformed("a bare CR")),
                 b'\r' | b'\t' | b' '..=b'~' | 0x80.. => {}
-                _ => return Err(Refusal::Malformed("a control byte")),
+                _ => return Err(Rejection::Malformed("a control byte")),
             }
         }
         Ok(None)
@@ -76,13 +76,13 @@ impl Lines {
 
     /// Notes that a line has ended with the byte just seen. True if it was empty, which ends the
     /// section.
-    fn end_line(&mut self) -> Result<bool, Refusal> {
+    fn end_line(&mut self) -> Result<bool, Rejection> {
         let empty = self.seen - self.line == 2;
         self.line = self.seen;
         match (self.section, empty) {
             (Section::RequestLine, true) if self.start == 0 => self.start = self.seen,
             (Section::RequestLine, true) => {
-                return Err(Refusal::Malformed("empty lines before the request line"));
+                return Err(Rejection::Malformed("empty lines before the request line"));
             }
             (Section::RequestLine, false) => self.section = Section::Fields,
             (Section::Fields | Section::Trailers, empty) => return Ok(empty),
@@ -90,7 +90,7 @@ impl Lines {
         Ok(false)
     }
 
-    fn check_size(&self, last: u8) -> Result<(), Refusal> {
+    fn check_size(&self, last: u8) -> Result<(), Rejection> {
         let ending = match last {
             b'\n' => 2,
             b'\r' => 1,
@@ -98,10 +98,10 @@ impl Lines {
         };
         let line = (self.seen - self.line).saturating_sub(ending);
         if self.section == Section::RequestLine && line > MAX_REQUEST_LINE {
-            return Err(Refusal::TargetTooLong);
+            return Err(Rejection::TargetTooLong);
         }
         if self.seen - self.start > self.max {
-            return Err(Refusal::HeadTooLarge);
+            return Err(Rejection::HeadTooLarge);
         }
         Ok(())
     }

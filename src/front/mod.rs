@@ -14,7 +14,7 @@ mod head;
 mod lines;
 mod passed_on;
 mod patience;
-mod refusal;
+mod rejection;
 pub mod relay;
 pub mod request;
 mod resting;
@@ -37,14 +37,14 @@ use crate::clock::Clock;
 use crate::front::connections::Connections;
 pub use crate::front::conversation::Deadlines;
 use crate::front::patience::Patience;
-pub use crate::front::refusal::Refusal;
+pub use crate::front::rejection::Rejection;
 use crate::front::relay::Relay;
 use crate::front::resting::Resting;
 pub use crate::front::room::Room;
 use crate::front::threads::Threads;
 use crate::front::tls::Tls;
 use crate::http::Response;
-use crate::server::Site;
+use crate::server::Service;
 
 /// Why the program cannot start: what failed, and what to do. Printed as `auth_user: cannot …` and
 /// `auth_user: hint: …`.
@@ -93,7 +93,7 @@ impl Options {
 
 /// Makes the response to bytes that are not a request, from the client's `Accept` and the target,
 /// as far as they are known.
-pub type Refuse = Box<dyn Fn(Refusal, Option<&str>, Option<&str>) -> Response + Send + Sync>;
+pub type Refuse = Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> Response + Send + Sync>;
 
 /// What the front works with.
 pub struct Parts {
@@ -101,7 +101,7 @@ pub struct Parts {
     /// `None` for plain HTTP, behind a proxy that speaks TLS.
     pub tls: Option<Arc<Tls>>,
     pub relay: Relay,
-    pub site: Arc<Site>,
+    pub service: Arc<Service>,
     pub refuse: Refuse,
     pub clock: Arc<Clock>,
 }
@@ -118,7 +118,7 @@ struct Shared {
     options: Options,
     tls: Option<Arc<Tls>>,
     relay: Relay,
-    site: Arc<Site>,
+    service: Arc<Service>,
     refuse: Refuse,
     clock: Arc<Clock>,
     connections: Arc<Connections>,
@@ -193,7 +193,7 @@ impl Front {
                 options: parts.options,
                 tls: parts.tls,
                 relay: parts.relay,
-                site: parts.site,
+                service: parts.service,
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),

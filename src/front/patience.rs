@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// Refusals within a second, for everybody together, that are not a load worth fighting.
 const CALM: u32 = 50;
@@ -29,7 +29,7 @@ pub struct Patience {
 struct Second {
     began: Instant,
     total: u32,
-    refused: HashMap<Origin, u32>,
+    refused: HashMap<Network, u32>,
 }
 
 impl Patience {
@@ -55,7 +55,7 @@ impl Patience {
         }
         second.total = second.total.saturating_add(1);
         let calm = second.total <= CALM;
-        let count = second.refused.entry(Origin::of(client)).or_default();
+        let count = second.refused.entry(Network::of(client)).or_default();
         *count = count.saturating_add(1);
         if calm || *count <= FREE {
             Duration::ZERO

@@ -8,7 +8,7 @@ use std::mem;
 use crate::front::body::Body;
 use crate::front::head::{self, Head, MAX_FIELDS};
 use crate::front::lines::{Lines, MAX_HEAD};
-use crate::front::refusal::Refusal;
+use crate::front::rejection::Rejection;
 
 /// A whole request. No `Debug`: it may hold a password.
 #[derive(Clone, PartialEq)]
@@ -101,7 +101,7 @@ impl Reader {
     }
 
     /// Goes on with what has come. After a refusal the reader must not be used again.
-    pub fn step(&mut self) -> Result<Step, Refusal> {
+    pub fn step(&mut self) -> Result<Step, Rejection> {
         if let State::Head(lines) = &mut self.state {
             let Some((start, end)) = lines.advance(&self.buffer)? else {
                 return Ok(Step::MoreHead);
@@ -198,7 +198,7 @@ impl Reader {
 }
 
 /// Reads the first request in `bytes` and says how many bytes it took; `None` if it needs more.
-pub fn parse(bytes: &[u8]) -> Result<Option<(Accepted, usize)>, Refusal> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(Accepted, usize)>, Rejection> {
     let mut reader = Reader::default();
     reader.push(bytes);
     match reader.step()? {

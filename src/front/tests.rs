@@ -26,7 +26,7 @@ impl Running {
         let clock = Arc::new(Clock::start());
         let (listener, address) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let relay = Relay::open(2).unwrap();
-        let site = Arc::new(Site {
+        let service = Arc::new(Service {
             answer: Box::new(answer),
             failed: Box::new(|_| text(500, "failed")),
         });
@@ -44,7 +44,7 @@ impl Running {
                 options,
                 tls,
                 relay,
-                site,
+                service,
                 refuse: Box::new(|refusal, accept, _| {
                     let body = format!("{}|{}", refusal.code(), accept.unwrap_or("-"));
                     let mut response = text(refusal.status(), &body);

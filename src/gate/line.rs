@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::accounts::throttle::Standing;
 use crate::accounts::throttle::limits::BLOCK;
 use crate::gate::Busy;
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// The longest that anybody waits for their hash to begin, as far as that can be foreseen.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ pub struct Line<T> {
 
 struct Waiting<T> {
     claim: Claim,
-    origin: Origin,
+    network: Network,
     rounds: u32,
     /// The latest time at which it begins, even if others overtake it.
     until: Duration,
@@ -48,7 +48,7 @@ struct Waiting<T> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     standing: Standing,
-    /// One more for each computation of the same origin that waits already, or for every [`BLOCK`]
+    /// One more for each computation of the same network that waits already, or for every [`BLOCK`]
     /// of its neighbourhood if that is more, so that origins take turns.
     turn: usize,
 }
@@ -76,7 +76,7 @@ impl<T> Line<T> {
     pub fn push(
         &mut self,
         now: Duration,
-        (origin, standing): (Origin, Standing),
+        (network, standing): (Network, Standing),
         rounds: u32,
         what: T,
     ) -> Result<(), Busy> {
@@ -84,7 +84,7 @@ impl<T> Line<T> {
             Standing::Known => (LONGEST, self.most),
             Standing::Stranger { .. } => (LONGEST_OF_OTHERS, self.most - self.most.div_ceil(KEPT)),
         };
-        let turns_taken = self.turns_taken(origin);
+        let turns_taken = self.turns_taken(network);
         let turn = self.turn + 1 + turns_taken;
         let claim = Claim { standing, turn };
         let (place, wait) = self.place(now, claim, rounds);
@@ -98,7 +98,7 @@ impl<T> Line<T> {
         }
         let waiting = Waiting {
             claim,
-            origin,
+            network,
             rounds,
             until: now.saturating_add(LONGEST),
             what,
@@ -129,12 +129,12 @@ impl<T> Line<T> {
         Duration::from_nanos(rounds.saturating_mul(self.round) / self.threads / 1000)
     }
 
-    /// How many turns the same origin has taken already by what waits. Somebody who has a /24 or a
+    /// How many turns the same network has taken already by what waits. Somebody who has a /24 or a
     /// /48 to themselves must not count as a newcomer with each of its addresses.
-    fn turns_taken(&self, origin: Origin) -> usize {
-        let owners = || self.waiting.iter().map(|one| one.origin);
-        let same = owners().filter(|owner| *owner == origin).count();
-        let near = origin.neighbourhood();
+    fn turns_taken(&self, network: Network) -> usize {
+        let owners = || self.waiting.iter().map(|one| one.network);
+        let same = owners().filter(|owner| *owner == network).count();
+        let near = network.neighbourhood();
         let near = owners().filter(|owner| owner.neighbourhood() == near);
         same.max(near.count() / BLOCK as usize)
     }
@@ -190,8 +190,8 @@ mod tests {
     const MEASURED: (u64, Duration) = (ROUNDS as u64, COST);
     const START: Duration = Duration::from_secs(1000);
 
-    fn origin(n: u32) -> Origin {
-        Origin::of(IpAddr::V4(Ipv4Addr::from(n)))
+    fn network(n: u32) -> Network {
+        Network::of(IpAddr::V4(Ipv4Addr::from(n)))
     }
 
     fn stranger(failures: usize) -> Standing {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn push(line: &mut Line<u32>, n: u32, standing: Standing) -> Result<(), Busy> {
-        line.push(START, (origin(n), standing), ROUNDS, n)
+        line.push(START, (network(n), standing), ROUNDS, n)
     }
 
     fn order_of(pushes: &[(u32, Standing)]) -> Vec<u32> {
@@ -259,8 +259,8 @@ mod tests {
             let crowd: Vec<String> = crowd;
             let mut line = Line::new(1, 512, MEASURED);
             let mut push = |address: &str| {
-                let origin = Origin::of(address.parse().unwrap());
-                let who = (origin, stranger(0));
+                let network = Network::of(address.parse().unwrap());
+                let who = (network, stranger(0));
                 line.push(START, who, ROUNDS, address.to_owned()).unwrap();
             };
             crowd.iter().for_each(|one| push(one));
@@ -276,7 +276,7 @@ mod tests {
     fn fill(line: &mut Line<u32>, now: Duration, standing: Standing) -> (u32, Busy) {
         for n in 0.. {
             let who = (
-                origin(1000 * n + u32::from(standing == Standing::Known)),
+                network(1000 * n + u32::from(standing == Standing::Known)),
                 standing,
             );
             if let Err(busy) = line.push(now, who, ROUNDS, n) {
@@ -316,7 +316,7 @@ mod tests {
         while left > 0 {
             // Others with a better claim come all the time, more than there is room for.
             while line
-                .push(now, (origin(7), Standing::Known), ROUNDS, 1000)
+                .push(now, (network(7), Standing::Known), ROUNDS, 1000)
                 .is_ok()
             {}
             let taken = line.take(1);
@@ -360,7 +360,7 @@ mod tests {
     fn only_what_takes_as_long_is_taken_together() {
         let mut line = Line::new(1, 64, MEASURED);
         for (n, rounds) in [(1, 6), (2, 6), (3, 6), (4, 7), (5, 6)] {
-            let who = (origin(n), stranger(0));
+            let who = (network(n), stranger(0));
             line.push(START, who, rounds, n).unwrap();
         }
         assert_eq!(line.take(2), [1, 2]);
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn the_length_of_the_line_is_that_of_the_work_and_as_long_as_it_takes_here() {
         let mut line = Line::new(2, 512, MEASURED);
-        line.push(START, (origin(1), stranger(0)), 16 * ROUNDS, 1)
+        line.push(START, (network(1), stranger(0)), 16 * ROUNDS, 1)
             .unwrap();
         assert_eq!(line.time(u64::from(16 * ROUNDS)), 8 * COST);
         // Now four at once take as long as one did.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::accounts::password::{self, Key, LANES, Work};
 use crate::accounts::throttle::Standing;
-use crate::origin::Origin;
+use crate::network::Network;
 
 mod line;
 
@@ -107,14 +107,14 @@ impl Gate {
     /// # Errors
     ///
     /// [`Busy`] at once, if it would wait too long.
-    pub fn derive(&self, origin: Origin, standing: Standing, work: Work) -> Result<Key, Busy> {
+    pub fn derive(&self, network: Network, standing: Standing, work: Work) -> Result<Key, Busy> {
         let (sender, receiver) = sync_channel(1);
         let (shared, rounds) = (&self.shared, work.rounds());
         let now = shared.opened.elapsed();
         let mut state = shared.state();
         state
             .line
-            .push(now, (origin, standing), rounds, (work, sender))?;
+            .push(now, (network, standing), rounds, (work, sender))?;
         drop(state);
         shared.wake.notify_one();
         // A panic drops the senders of all that were computed together.

@@ -5,8 +5,8 @@ use std::sync::{Barrier, LazyLock};
 use super::*;
 use crate::accounts::password::{Password, PasswordHash};
 
-fn origin(n: u32) -> Origin {
-    Origin::of(Ipv4Addr::from(n).into())
+fn network(n: u32) -> Network {
+    Network::of(Ipv4Addr::from(n).into())
 }
 
 fn work() -> Work {
@@ -23,7 +23,7 @@ fn keys_come_back_to_those_who_asked_for_them() {
                 let password = Password::new(&format!("long enough {n}"));
                 let salt = password::fresh_salt();
                 let work = Work::hashing(&password, salt);
-                let key = gate.derive(origin(n), Standing::Known, work).unwrap();
+                let key = gate.derive(network(n), Standing::Known, work).unwrap();
                 let hash = PasswordHash::of(salt, &key);
                 assert!(password::verify(Some(&hash), &password));
             });
@@ -40,7 +40,7 @@ fn a_computation_that_panics_ends_no_thread() {
         vec![Key::default(); works.len()]
     });
     let gate = gate.unwrap();
-    let derive = || gate.derive(origin(1), Standing::Known, work());
+    let derive = || gate.derive(network(1), Standing::Known, work());
     assert!(derive().is_err());
     assert!(derive().is_ok());
 }
@@ -62,7 +62,7 @@ fn what_has_come_meanwhile_is_taken_several_at_once() {
         let ask = |n| {
             let (gate, sender) = (&gate, sender.clone());
             scope.spawn(move || {
-                gate.derive(origin(n), Standing::Known, work()).unwrap();
+                gate.derive(network(n), Standing::Known, work()).unwrap();
                 sender.send(()).unwrap();
             });
         };
@@ -99,7 +99,7 @@ fn threads_that_are_free_share_what_waits() {
     let (sender, receiver) = sync_channel(4);
     let mut state = gate.shared.state();
     for n in 0..4 {
-        let (who, job) = ((origin(n), Standing::Known), (work(), sender.clone()));
+        let (who, job) = ((network(n), Standing::Known), (work(), sender.clone()));
         state.line.push(Duration::ZERO, who, 600_000, job).unwrap();
     }
     drop(state);

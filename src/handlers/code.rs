@@ -18,7 +18,7 @@ use crate::handlers::{
 };
 use crate::http::{Method, Request};
 use crate::mail::Notice;
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::pages::{self, Page, Problem, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -156,7 +156,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         typed: typed.to_string(),
         known,
         new: new.as_deref().map(|new| new_device(request, new)),
-        network: Origin::of(request.client),
+        network: Network::of(request.client),
         now: request.received,
     };
     let is_still = still_waits(app, request, cookie, login);
@@ -279,7 +279,7 @@ struct Step {
     known: Option<Digest>,
     /// The browser, if it is not known.
     new: Option<Device>,
-    network: Origin,
+    network: Network,
     now: Moment,
 }
 

@@ -8,7 +8,7 @@ use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
 use crate::handlers::{App, known_device};
 use crate::http::Request;
-use crate::origin::Origin;
+use crate::network::Network;
 
 /// A session that a change of the account is to begin.
 pub(super) struct Entry {
@@ -80,10 +80,10 @@ fn forgive(app: &App, request: &Request, username: &str) {
     app.throttle.clear(Target::Account(key));
     let account = app.store.account(username).ok().flatten();
     let member_since =
-        |account: &Account| account.is_member_of(Origin::of(request.client), request.received);
+        |account: &Account| account.is_member_of(Network::of(request.client), request.received);
     if let Some(at) = account.as_deref().and_then(member_since) {
         app.throttle.note_member(key, request.client, at);
-        app.regulars.note(Origin::of(request.client));
+        app.regulars.note(Network::of(request.client));
     }
     // Not one that another account knows: a login to one's own must not buy guesses at others.
     if let Some(known) = known_device(app, request, account.as_deref()) {

@@ -22,7 +22,7 @@ use crate::errands::Errands;
 use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::pages::Page;
 use crate::redirect::{self, Targets};
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
@@ -274,14 +274,14 @@ fn hash(
 /// Has this computed once it is its turn. Visitors from where accounts log in go first, as do those
 /// who are known.
 fn derive(app: &App, request: &Request, standing: Standing, work: Work) -> Result<Key, Refusal> {
-    let origin = Origin::of(request.client);
+    let network = Network::of(request.client);
     let gather = |now| app.store.regular_networks(now).ok();
-    let is_regular = || app.regulars.has(origin, request.received, gather);
+    let is_regular = || app.regulars.has(network, request.received, gather);
     let standing = match standing {
         Standing::Stranger { .. } if is_regular() => Standing::Known,
         standing => standing,
     };
-    Ok(app.gate.derive(origin, standing, work)?)
+    Ok(app.gate.derive(network, standing, work)?)
 }
 
 /// A visitor with a session: the proof that handlers of `account` ask for.

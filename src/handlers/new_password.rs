@@ -18,7 +18,7 @@ use crate::handlers::{
 };
 use crate::http::Request;
 use crate::mail::Notice;
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::pages::{Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -120,7 +120,7 @@ fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer
 
     let new = hash(app, request, Standing::Known, &new)?;
     let (known, fresh) = device_of(app, request, Some(&account));
-    let (network, now) = (Origin::of(request.client), request.received.timestamp());
+    let (network, now) = (Network::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
     let is_still = still_to_choose(app, request, &choice);
     let change = move |account: &mut Account| {

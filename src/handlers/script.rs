@@ -21,7 +21,7 @@ use crate::handlers::tries::{Code, Judged};
 use crate::handlers::{Answer, App, hash, login_password_field, name_field, secret_field, typed};
 use crate::http::Request;
 use crate::log::Lines;
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::pages::{self, Page, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
@@ -122,7 +122,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     let step = Step {
         key_is_right: key.is_some(),
         typed,
-        network: Origin::of(request.client),
+        network: Network::of(request.client),
         now: request.received,
     };
     let entry = Entry::new(app, request);
@@ -158,7 +158,7 @@ fn is_enabled(person: Option<&Person<'_>>) -> Result<(), Outcome> {
 struct Step {
     key_is_right: bool,
     typed: String,
-    network: Origin,
+    network: Network,
     now: Moment,
 }
 

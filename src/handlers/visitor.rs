@@ -10,7 +10,7 @@ use crate::handlers::{
     rd_field, typed, typed_rd,
 };
 use crate::http::Request;
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::pages::{self, Page, Way};
 use crate::redirect;
 use crate::reply::{Outcome, Refusal, Reply, THROTTLED};
@@ -196,6 +196,6 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     if app.throttle.recovery(from, now.steady).is_err() {
         return Ok(reply.noted_as(THROTTLED));
     }
-    app.errands.mail_new_password(&name, Origin::of(from), now);
+    app.errands.mail_new_password(&name, Network::of(from), now);
     Ok(reply)
 }

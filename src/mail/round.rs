@@ -28,7 +28,7 @@ use crate::log;
 use crate::mail::courier::{Bell, Schedule};
 use crate::mail::has_ending;
 use crate::mail::letter;
-use crate::mail::smtp::{Refusal, Session};
+use crate::mail::smtp::{Connection, SmtpError};
 use crate::mail::smtp_url::SmtpUrl;
 
 /// What is remembered between rounds. A restart forgets all this, and so tries every mail at once.
@@ -136,19 +136,20 @@ impl Rounds {
     }
 
     fn send_due(&mut self, files: &[PathBuf], bell: &Bell) {
-        let mut session = None;
+        let mut connection = None;
         for path in files {
             let now = self.clock.now().steady;
             if bell.is_stopping() || self.server.due > now {
                 break;
             }
-            if self.is_due(path, now) && matches!(self.try_one(path, &mut session), Next::Break) {
+            if self.is_due(path, now) && matches!(self.try_one(path, &mut connection), Next::Break)
+            {
                 self.set_old_aside(files);
                 break;
             }
         }
-        if let Some(session) = session {
-            session.close();
+        if let Some(connection) = connection {
+            connection.close();
         }
     }
 
@@ -163,7 +164,7 @@ impl Rounds {
         }
     }
 
-    fn try_one(&mut self, path: &Path, session: &mut Option<Session>) -> Next {
+    fn try_one(&mut self, path: &Path, connection: &mut Option<Connection>) -> Next {
         let letter = match letter::read(path) {
             Ok(letter) => letter,
             // An operator deleted it.
@@ -173,9 +174,9 @@ impl Rounds {
                 return Next::Go;
             }
         };
-        let mut open = match session
+        let mut open = match connection
             .take()
-            .map_or_else(|| Session::open(&self.url, self.clock.now().wall), Ok)
+            .map_or_else(|| Connection::open(&self.url, self.clock.now().wall), Ok)
         {
             Ok(open) => open,
             Err(reason) => {
@@ -186,7 +187,7 @@ impl Rounds {
 
         let sent = open.send(&letter);
         if open.is_usable() {
-            *session = Some(open);
+            *connection = Some(open);
         }
         match sent {
             Ok(()) => {
@@ -194,15 +195,15 @@ impl Rounds {
                 self.remove(path);
                 Next::Go
             }
-            Err(Refusal::Permanent(reason)) => {
+            Err(SmtpError::Permanent(reason)) => {
                 self.set_aside(path, &reason);
                 Next::Go
             }
-            Err(Refusal::Later(reason)) => {
+            Err(SmtpError::Later(reason)) => {
                 self.put_off(path, &reason);
                 Next::Go
             }
-            Err(Refusal::Broken(reason)) => {
+            Err(SmtpError::Broken(reason)) => {
                 // It may be this mail that breaks the server, so it counts against both.
                 self.put_off(path, &reason);
                 self.server_failed(&reason);

@@ -15,12 +15,12 @@ use crate::trust;
 
 /// A connection to a server that has greeted us and knows who we are; over TLS, except to this
 /// machine.
-pub(super) struct Session {
+pub(super) struct Connection {
     connection: SmtpConnection,
 }
 
 /// Why a mail was not accepted. The text is for the log.
-pub(super) enum Refusal {
+pub(super) enum SmtpError {
     /// The conversation broke, or the server takes no mail at all at the moment. This says little
     /// about the mail.
     Broken(String),
@@ -30,7 +30,7 @@ pub(super) enum Refusal {
     Permanent(String),
 }
 
-impl Session {
+impl Connection {
     /// Connects, secures the connection and authenticates. Whatever fails here, even a refused
     /// password, is not the fault of a mail.
     ///
@@ -97,12 +97,12 @@ impl Session {
         Ok(connection)
     }
 
-    pub(super) fn send(&mut self, letter: &Letter) -> Result<(), Refusal> {
+    pub(super) fn send(&mut self, letter: &Letter) -> Result<(), SmtpError> {
         // The end of the data adds its own line ending.
         let text = letter.text.strip_suffix(b"\r\n").unwrap_or(&letter.text);
         match self.connection.send(&letter.envelope, text) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Refusal::from(&error)),
+            Err(error) => Err(SmtpError::from(&error)),
         }
     }
 
@@ -117,7 +117,7 @@ impl Session {
     }
 }
 
-impl From<&Error> for Refusal {
+impl From<&Error> for SmtpError {
     fn from(error: &Error) -> Self {
         let reason = told(error);
         match error.status().map(u16::from) {

@@ -54,11 +54,13 @@ impl Presenter {
         let accept = request.header("accept");
         let form = match reply.outcome {
             // A page is a page, whatever is asked for.
-            Outcome::Shown => Form::Page,
-            Outcome::Healthy | Outcome::Unhealthy(_) => Form::Text,
+            Outcome::Shown => Format::Page,
+            Outcome::Healthy | Outcome::Unhealthy(_) => Format::Text,
             // Read by a proxy, at most in passing.
-            _ if reply.pointer.is_some() => Form::Text,
-            Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => Form::Text,
+            _ if reply.pointer.is_some() => Format::Text,
+            Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => {
+                Format::Text
+            }
             _ => wanted(accept),
         };
         if self.compat && reply.outcome.row().in_script {
@@ -71,33 +73,33 @@ impl Presenter {
     /// An answer to what never became a request.
     pub fn refuse(&self, reply: Reply, accept: Option<&str>) -> Response {
         let form = if reply.pointer.is_some() {
-            Form::Text
+            Format::Text
         } else {
             wanted(accept)
         };
         self.usual(reply, form)
     }
 
-    fn usual(&self, reply: Reply, form: Form) -> Response {
+    fn usual(&self, reply: Reply, form: Format) -> Response {
         let outcome = &reply.outcome;
         let mut headers = self.headers(&reply);
         let (status, content_type, body) = match form {
-            Form::Page if reply.location.is_some() => {
+            Format::Page if reply.location.is_some() => {
                 let location = reply.location.clone().unwrap_or_default();
                 headers.push(("Location", location.into()));
                 (303, "text/plain; charset=utf-8", String::new())
             }
-            Form::Page => (
+            Format::Page => (
                 outcome.status(),
                 "text/html; charset=utf-8",
                 self.html(reply),
             ),
-            Form::Json => (
+            Format::Json => (
                 outcome.status(),
                 "application/json",
                 outcome.json().to_string(),
             ),
-            Form::Text => (
+            Format::Text => (
                 outcome.status(),
                 "text/plain; charset=utf-8",
                 outcome.text(),
@@ -112,9 +114,9 @@ impl Presenter {
     }
 
     /// The form the script gives its answers: always 200, and to programs the body alone.
-    fn script(&self, reply: Reply, form: Form) -> Response {
+    fn script(&self, reply: Reply, form: Format) -> Response {
         let mut headers = self.headers(&reply);
-        let as_it_is = form != Form::Page || matches!(reply.outcome, Outcome::ScriptPage(_));
+        let as_it_is = form != Format::Page || matches!(reply.outcome, Outcome::ScriptPage(_));
         let (content_type, body) = if as_it_is {
             ("text/html", reply.outcome.message().into_owned())
         } else {
@@ -221,22 +223,22 @@ fn field_value(text: &str, encoded: &'static AsciiSet) -> String {
 
 /// What a client wants to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Form {
+enum Format {
     Json,
     Page,
     Text,
 }
 
 /// A media type counts only where it is named: `*/*` is what programs send who do not care.
-fn wanted(accept: Option<&str>) -> Form {
+fn wanted(accept: Option<&str>) -> Format {
     let quality = |name| quality(accept.unwrap_or_default(), name);
     let (page, json) = (quality("text/html"), quality("application/json"));
     if page > 0.0 && page >= json {
-        Form::Page
+        Format::Page
     } else if json > 0.0 {
-        Form::Json
+        Format::Json
     } else {
-        Form::Text
+        Format::Text
     }
 }
 
@@ -247,21 +249,24 @@ mod tests {
     #[test]
     fn the_form_is_the_one_that_is_named() {
         for (accept, form) in [
-            (None, Form::Text),
-            (Some("*/*"), Form::Text),
-            (Some("text/*"), Form::Text),
-            (Some("text/plain"), Form::Text),
-            (Some("application/json"), Form::Json),
-            (Some("application/json, text/plain, */*"), Form::Json),
+            (None, Format::Text),
+            (Some("*/*"), Format::Text),
+            (Some("text/*"), Format::Text),
+            (Some("text/plain"), Format::Text),
+            (Some("application/json"), Format::Json),
+            (Some("application/json, text/plain, */*"), Format::Json),
             (
                 Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-                Form::Page,
+                Format::Page,
             ),
-            (Some("TEXT/HTML"), Form::Page),
-            (Some("application/json;q=0.5, text/html;q=0.4"), Form::Json),
-            (Some("text/html;q=0"), Form::Text),
-            (Some("text/html;q=x, application/json"), Form::Json),
-            (Some("text/htmlx"), Form::Text),
+            (Some("TEXT/HTML"), Format::Page),
+            (
+                Some("application/json;q=0.5, text/html;q=0.4"),
+                Format::Json,
+            ),
+            (Some("text/html;q=0"), Format::Text),
+            (Some("text/html;q=x, application/json"), Format::Json),
+            (Some("text/htmlx"), Format::Text),
         ] {
             assert_eq!(wanted(accept), form, "{accept:?}");
         }

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::durable::Failure;
 use crate::log;
 use crate::store::error::{Damage, NotSaved};
-use crate::store::flat_file::{FlatFile, Found, Identity};
+use crate::store::flat_file::{FlatFile, Found, Stamp};
 use crate::store::lock::Lock;
 
 /// How long a save waits for another process to finish its own, before the change is refused. A
@@ -141,7 +141,7 @@ pub(super) struct Document<T: Content> {
 /// A version of the file that cannot be used.
 struct Trouble {
     /// None if it could not even be looked at, or is gone.
-    identity: Option<Identity>,
+    stamp: Option<Stamp>,
     damage: Damage,
     since: Instant,
     logged: bool,
@@ -310,8 +310,8 @@ impl<T: Content> Document<T> {
 
     /// Brings memory in agreement with the file.
     fn catch_up(&mut self) -> Result<(), Damage> {
-        let identity = match self.file.look() {
-            Ok(identity) if self.file.is_known(identity) => {
+        let stamp = match self.file.look() {
+            Ok(stamp) if self.file.is_known(stamp) => {
                 self.end_trouble();
                 if self.owed.is_none() {
                     self.agreed_at = self.clock.now().timestamp();
@@ -319,14 +319,14 @@ impl<T: Content> Document<T> {
                 return Ok(());
             }
             Ok(None) => return self.in_trouble(None, Damage::new("is gone")),
-            Ok(identity) => identity,
+            Ok(stamp) => stamp,
             Err(error) => return self.in_trouble(None, error.into()),
         };
         if let Some(trouble) = &self.trouble
-            && trouble.identity == identity
+            && trouble.stamp == stamp
         {
             let damage = trouble.damage.clone();
-            return self.in_trouble(identity, damage);
+            return self.in_trouble(stamp, damage);
         }
         match self.file.read().map_err(Damage::from) {
             Ok(found) => match self.take_up(found) {
@@ -340,9 +340,9 @@ impl<T: Content> Document<T> {
                     self.end_trouble();
                     Ok(())
                 }
-                Err(damage) => self.in_trouble(identity, damage),
+                Err(damage) => self.in_trouble(stamp, damage),
             },
-            Err(damage) => self.in_trouble(identity, damage),
+            Err(damage) => self.in_trouble(stamp, damage),
         }
     }
 
@@ -378,12 +378,12 @@ impl<T: Content> Document<T> {
     }
 
     /// Logs a damage once it has stood for a while, once per version of the file.
-    fn in_trouble(&mut self, identity: Option<Identity>, damage: Damage) -> Result<(), Damage> {
+    fn in_trouble(&mut self, stamp: Option<Stamp>, damage: Damage) -> Result<(), Damage> {
         let known = self.trouble.take();
         let mut trouble = known
-            .filter(|known| known.identity == identity && known.damage == damage)
+            .filter(|known| known.stamp == stamp && known.damage == damage)
             .unwrap_or_else(|| Trouble {
-                identity,
+                stamp,
                 damage: damage.clone(),
                 since: Instant::now(),
                 logged: false,

@@ -34,12 +34,12 @@ pub(super) struct FlatFile {
 pub(super) struct Version {
     /// Open, as said above.
     file: File,
-    identity: Identity,
+    stamp: Stamp,
 }
 
 /// What differs between any two versions of a file.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Identity {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -68,8 +68,8 @@ impl FlatFile {
     }
 
     /// Whether what is at the path is the version memory agrees with.
-    pub(super) fn is_known(&self, identity: Option<Identity>) -> bool {
-        self.known.as_ref().map(|known| known.identity) == identity
+    pub(super) fn is_known(&self, stamp: Option<Stamp>) -> bool {
+        self.known.as_ref().map(|known| known.stamp) == stamp
     }
 
     /// Which version is at the path; none if there is no file.
@@ -77,9 +77,9 @@ impl FlatFile {
     /// # Errors
     ///
     /// If that cannot be found out, or the path is a link to nothing.
-    pub(super) fn look(&self) -> io::Result<Option<Identity>> {
+    pub(super) fn look(&self) -> io::Result<Option<Stamp>> {
         match fs::metadata(&self.path) {
-            Ok(metadata) => Ok(Some(Identity::of(&metadata))),
+            Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // A dangling link is somebody's mistake, and a save would put a file in its place.
                 if self.path.is_symlink() {
@@ -108,11 +108,11 @@ impl FlatFile {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let identity = Identity::of(&file.metadata()?);
-        if identity != Identity::of(&metadata) {
+        let stamp = Stamp::of(&file.metadata()?);
+        if stamp != Stamp::of(&metadata) {
             return Err(io::Error::other("is being written to by another program"));
         }
-        let version = Version { file, identity };
+        let version = Version { file, stamp };
         Ok(Found { bytes, version })
     }
 
@@ -121,7 +121,7 @@ impl FlatFile {
         rights::close(&found.version.file, &self.path);
         // Which changes it, but nothing that was read of it.
         if let Ok(metadata) = found.version.file.metadata() {
-            found.version.identity = Identity::of(&metadata);
+            found.version.stamp = Stamp::of(&metadata);
         }
         found
     }
@@ -163,8 +163,8 @@ impl FlatFile {
         let put = draft.put(&target);
         if !matches!(put, Err(Failure::Before(_))) {
             // Renaming sets the time of change, so this can only be asked now.
-            let identity = Identity::of(&file.metadata().map_err(Failure::After)?);
-            self.known = Some(Version { file, identity });
+            let stamp = Stamp::of(&file.metadata().map_err(Failure::After)?);
+            self.known = Some(Version { file, stamp });
         }
         put.map(drop)
     }
@@ -223,7 +223,7 @@ pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-impl Identity {
+impl Stamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

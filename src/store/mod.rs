@@ -18,7 +18,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, Timestamp};
 use crate::durable::directory_of;
-use crate::origin::Origin;
+use crate::network::Network;
 
 mod access_toml;
 mod asked;
@@ -193,7 +193,7 @@ impl Store {
     /// # Errors
     ///
     /// When they cannot be read now.
-    pub fn regular_networks(&self, now: Timestamp) -> Result<HashSet<Origin>, Unavailable> {
+    pub fn regular_networks(&self, now: Timestamp) -> Result<HashSet<Network>, Unavailable> {
         Ok(self.accounts()?.regular_networks(now))
     }
 

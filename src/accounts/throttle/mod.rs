@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::accounts::token::Digest;
-use crate::origin::{Block, Origin};
+use crate::network::{Block, Network};
 
 mod codes;
 mod counts;
@@ -101,8 +101,8 @@ enum Counted {
     Nowhere,
     /// For the browser alone.
     Browser(Digest),
-    Code(Origin),
-    Password(Digest, Origin),
+    Code(Network),
+    Password(Digest, Network),
 }
 
 impl Attempt<'_> {
@@ -147,7 +147,7 @@ impl Throttle {
         address: IpAddr,
         now: Duration,
     ) -> Result<Attempt<'_>, TooEarly> {
-        let origin = Origin::of(address);
+        let origin = Network::of(address);
         let counted = match target {
             Target::Account(account) => Counted::Password(account, origin),
             Target::Device(browser) => Counted::Browser(browser),
@@ -173,7 +173,7 @@ impl Throttle {
         of_account: Option<Duration>,
         now: Duration,
     ) -> Result<Attempt<'_>, TooEarly> {
-        let origin = Origin::of(address);
+        let origin = Network::of(address);
         let mut counted = match from {
             CodeFrom::KnownBrowser => Counted::Nowhere,
             CodeFrom::Excused | CodeFrom::Stranger => Counted::Code(origin),
@@ -193,7 +193,7 @@ impl Throttle {
         &self,
         state: &mut State,
         counted: Counted,
-        origin: Origin,
+        origin: Network,
         now: Duration,
     ) -> Attempt<'_> {
         state.begin(counted);
@@ -212,7 +212,7 @@ impl Throttle {
 
     /// The claim of a stranger at this address.
     pub fn standing(&self, address: IpAddr) -> Standing {
-        self.state().standing(Origin::of(address))
+        self.state().standing(Network::of(address))
     }
 
     /// Clears an account's counts, or its browser's, after a login with both factors. The network
@@ -232,7 +232,7 @@ impl Throttle {
     /// Notes that an account logged in from this address at `at`. The caller leaves out new
     /// accounts that strangers made.
     pub fn note_member(&self, account: Digest, address: IpAddr, at: Duration) {
-        let (origin, mut state) = (Origin::of(address), self.state());
+        let (origin, mut state) = (Network::of(address), self.state());
         state.members.row_made(origin).add(account, at);
         if let Some(block) = origin.block() {
             state.block_members.row_made(block).add(account, at);
@@ -266,7 +266,7 @@ impl Throttle {
 
     /// Takes back a registration that was not looked at, or could not be saved.
     pub fn forgive_registration(&self, address: IpAddr, at: Duration) {
-        let (origin, mut state) = (Origin::of(address), self.state());
+        let (origin, mut state) = (Network::of(address), self.state());
         if let Some(network) = state.registrations.row_if_there(origin) {
             network.take_back(at);
         }
@@ -285,13 +285,13 @@ impl Throttle {
 
 /// Adds one to the counts of a network and of its /48, or to neither.
 fn take(
-    networks: &mut Table<Origin, Hourly>,
+    networks: &mut Table<Network, Hourly>,
     blocks: &mut Table<Block, Hourly>,
     address: IpAddr,
     limit: u32,
     now: Duration,
 ) -> Result<(), Duration> {
-    let origin = Origin::of(address);
+    let origin = Network::of(address);
     let of_block = limit.saturating_mul(BLOCK);
     let wait = networks.row(origin).and_then(|row| row.wait(limit, now));
     let block = origin.block().and_then(|block| blocks.row(block));
@@ -308,31 +308,31 @@ fn take(
 
 struct State {
     /// Wrong passwords for an account from a network, and from a /48.
-    from_networks: Table<(Digest, Origin), InARow>,
-    from_blocks: Table<(Digest, Block), Spread<Origin>>,
+    from_networks: Table<(Digest, Network), InARow>,
+    from_blocks: Table<(Digest, Block), Spread<Network>>,
     /// Wrong passwords for an account from everywhere.
     accounts: Table<Digest, Spread<Place>>,
     browsers: Table<Digest, InARow>,
     /// Wrong passwords and codes from a network, and from a /48.
-    networks: Table<Origin, OfLate>,
+    networks: Table<Network, OfLate>,
     blocks: Table<Block, OfLate>,
-    members: Table<Origin, Members>,
+    members: Table<Network, Members>,
     block_members: Table<Block, Members>,
-    recoveries: Table<Origin, Hourly>,
+    recoveries: Table<Network, Hourly>,
     block_recoveries: Table<Block, Hourly>,
-    registrations: Table<Origin, Hourly>,
+    registrations: Table<Network, Hourly>,
     block_registrations: Table<Block, Hourly>,
 }
 
 /// A network as the count over all of them knows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Address(Origin),
+    Address(Network),
     Block(Block),
 }
 
 impl Place {
-    fn of(origin: Origin) -> Self {
+    fn of(origin: Network) -> Self {
         origin.block().map_or(Self::Address(origin), Self::Block)
     }
 }
@@ -394,7 +394,7 @@ impl State {
         }
     }
 
-    fn account_verdict(&self, account: Digest, origin: Origin, now: Duration) -> Verdict {
+    fn account_verdict(&self, account: Digest, origin: Network, now: Duration) -> Verdict {
         let from_network = self.from_networks.row((account, origin));
         let from_block = origin.block();
         let from_block = from_block.and_then(|block| self.from_blocks.row((account, block)));
@@ -408,7 +408,7 @@ impl State {
         .fold(Verdict::Go, Verdict::max)
     }
 
-    fn network_verdict(&self, origin: Origin, now: Duration) -> Verdict {
+    fn network_verdict(&self, origin: Network, now: Duration) -> Verdict {
         let network = self.networks.row(origin);
         let network = network.map(|row| row.verdict(self.limit(origin, now), now));
         let block = origin.block().and_then(|block| {
@@ -419,7 +419,7 @@ impl State {
     }
 
     /// A network's limit, which its members raise.
-    fn limit(&self, origin: Origin, now: Duration) -> Limit {
+    fn limit(&self, origin: Network, now: Duration) -> Limit {
         let members = self.members.row(origin).map_or(0, |row| row.count(now));
         NETWORK.with_free(NETWORK.free.saturating_add(members))
     }
@@ -448,7 +448,7 @@ impl State {
         }
     }
 
-    fn begin_from(&mut self, origin: Origin) {
+    fn begin_from(&mut self, origin: Network) {
         self.networks.row_made(origin).begin();
         if let Some(block) = origin.block() {
             self.blocks.row_made(block).begin();
@@ -483,7 +483,7 @@ impl State {
         }
     }
 
-    fn decide_from(&mut self, origin: Origin, result: Decision) {
+    fn decide_from(&mut self, origin: Network, result: Decision) {
         let at = match result {
             Decision::Failed(at) => at,
             Decision::TakenBack => Duration::ZERO,
@@ -501,7 +501,7 @@ impl State {
     }
 
     /// Failures that are too old to count do no harm here: all they decide is who goes first.
-    fn standing(&self, origin: Origin) -> Standing {
+    fn standing(&self, origin: Network) -> Standing {
         let failures = self.networks.row(origin).map_or(0, OfLate::failures);
         let block = origin.block().and_then(|block| self.blocks.row(block));
         let of_block = block.map_or(0, OfLate::failures) / BLOCK as usize;

@@ -6,7 +6,7 @@ use crate::front::head::{Framing, Version};
 const GOOD: &str = "GET / HTTP/1.1\r\nHost: h\r\n";
 
 fn refused(raw: impl AsRef<[u8]>) -> Option<u16> {
-    parse(raw.as_ref()).err().map(Refusal::status)
+    parse(raw.as_ref()).err().map(Rejection::status)
 }
 
 fn accepted(raw: impl AsRef<[u8]>) -> Accepted {
@@ -67,7 +67,7 @@ fn lines_end_in_crlf_and_hold_no_control_bytes() {
     // Refused as soon as the byte comes, not only when the head is complete.
     for (raw, reason) in [("GET /\rx", "a bare CR"), ("GET /\x01", "a control byte")] {
         let refusal = parse(raw.as_bytes()).err();
-        assert!(refusal == Some(Refusal::Malformed(reason)), "{raw:?}");
+        assert!(refusal == Some(Rejection::Malformed(reason)), "{raw:?}");
     }
 }
 
@@ -467,7 +467,7 @@ fn in_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Option<Accept
     let mut reader = Reader::default();
     for piece in pieces {
         reader.push(piece);
-        if let Step::Complete(request) = reader.step().map_err(Refusal::status)? {
+        if let Step::Complete(request) = reader.step().map_err(Rejection::status)? {
             return Ok(Some(*request));
         }
     }
@@ -496,7 +496,7 @@ proptest! {
     ) {
         let whole = parse(&bytes).map(|done| done.map(|(request, _)| request));
         let split = in_pieces(bytes.chunks(size));
-        prop_assert!(whole.map_err(Refusal::status) == split);
+        prop_assert!(whole.map_err(Rejection::status) == split);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::form::{Form, FormError};
 use crate::handlers::sessions::{Presented, lasting, presented};
 use crate::handlers::{Answer, App, rd_of};
 use crate::http::{Method, Request};
-use crate::origin::Origin;
+use crate::network::Network;
 use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
 use crate::store::Unavailable;
 
@@ -93,7 +93,7 @@ pub(super) fn answer_once(
                 let reply = same.keeping_login(app, handle(app, request)?);
                 if let Some(rests_on) = RestsOn::of(app, request, &same, &reply) {
                     let (mut kept, moved) = (reply.clone(), same.moved(app, &reply));
-                    let (bytes, from) = (bytes(&mut kept), Origin::of(request.client));
+                    let (bytes, from) = (bytes(&mut kept), Network::of(request.client));
                     let kept = Kept {
                         reply: kept,
                         rests_on,

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::accounts::token::Digest;
-use crate::origin::{Block, Origin};
+use crate::network::{Block, Network};
 
 /// How long something is kept.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ pub struct UnderWay<'a, T> {
 impl<T> UnderWay<'_, T> {
     /// Keeps what it came to, which takes so many bytes and was asked for from there; also under
     /// another key, if it is to be found under two.
-    pub fn keep(self, what: T, bytes: usize, from: Origin, also: Option<Digest>) {
+    pub fn keep(self, what: T, bytes: usize, from: Network, also: Option<Digest>) {
         let until = (self.of.now)().saturating_add(KEPT_FOR);
         let what = Arc::new(what);
         let mut rows = self.of.lock();
@@ -179,7 +179,7 @@ struct Rows<T> {
     waiting: u32,
     /// Bytes kept: in all, of each network, and of each /48.
     bytes: usize,
-    of_networks: HashMap<Origin, usize>,
+    of_networks: HashMap<Network, usize>,
     of_blocks: HashMap<Block, usize>,
 }
 
@@ -199,7 +199,7 @@ enum Stage<T> {
 struct Kept<T> {
     what: Arc<T>,
     bytes: usize,
-    from: Origin,
+    from: Network,
     until: Duration,
 }
 
@@ -295,12 +295,12 @@ impl<T> Rows<T> {
     /// Forgets the oldest of the network that has most, of the /48 that has most. False if there
     /// is nothing to forget.
     fn make_room(&mut self) -> bool {
-        let share = |(origin, bytes): &(&Origin, &usize)| {
-            let of_block = origin.block().and_then(|block| self.of_blocks.get(&block));
+        let share = |(network, bytes): &(&Network, &usize)| {
+            let of_block = network.block().and_then(|block| self.of_blocks.get(&block));
             (*of_block.unwrap_or(*bytes), **bytes)
         };
         let largest = self.of_networks.iter().max_by_key(share);
-        let largest = largest.map(|(origin, _)| *origin);
+        let largest = largest.map(|(network, _)| *network);
         let theirs = self
             .by_key
             .iter()

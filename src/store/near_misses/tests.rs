@@ -10,7 +10,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Totp, WrongCodes};
 use crate::clock::Timestamp;
-use crate::origin::Origin;
+use crate::network::Network;
 
 fn said(text: &str) -> Vec<String> {
     in_text(text.as_bytes())
@@ -210,7 +210,7 @@ fn full() -> Account {
         last: std::time::Duration::ZERO,
         other: Unknown::default(),
     };
-    let network = Origin::of([192, 0, 2, 1].into());
+    let network = Network::of([192, 0, 2, 1].into());
     Account {
         username: "alice".to_owned(),
         email: "a@b.c".to_owned(),

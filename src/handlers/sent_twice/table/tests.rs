@@ -15,12 +15,12 @@ fn key(n: usize) -> Digest {
     Digest::of(&n.to_string())
 }
 
-fn network(address: &str) -> Origin {
-    Origin::of(address.parse().unwrap())
+fn network(address: &str) -> Network {
+    Network::of(address.parse().unwrap())
 }
 
 /// Keeps something of that size from there.
-fn keep(table: &Table<usize>, n: usize, bytes: usize, from: Origin) {
+fn keep(table: &Table<usize>, n: usize, bytes: usize, from: Network) {
     let Ok(Begun::First(under_way)) = table.begin(key(n)) else {
         panic!("{n} is there already");
     };

@@ -3,7 +3,7 @@
 /// A request that is not passed on. The connection closes after the answer, since nobody can tell
 /// where the next request would begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Rejection {
     BodyTooLarge,
     /// tiny_http did not take the request, or the visitor's network has too many under way.
     Busy,
@@ -21,7 +21,7 @@ pub enum Refusal {
     UnknownVersion,
 }
 
-impl Refusal {
+impl Rejection {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to themselves. An
 /// IPv4-mapped address is the IPv4 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(IpAddr);
+pub struct Network(IpAddr);
 
-impl Origin {
+impl Network {
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(beginning(v6, 64)),
@@ -49,7 +49,7 @@ fn beginning(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
     Ipv6Addr::from(u128::from(address) >> rest << rest)
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V4(address) => address.fmt(f),
@@ -58,13 +58,13 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Serialize for Origin {
+impl Serialize for Network {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Origin {
+impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let address = text.strip_suffix("/64").unwrap_or(&text);
@@ -81,16 +81,16 @@ mod tests {
 
     #[test]
     fn neighbours_in_a_64_are_one_and_mapped_addresses_are_ipv4() {
-        let origin = |text: &str| Origin::of(text.parse().unwrap());
-        assert_eq!(origin("2001:db8:1:2::1"), origin("2001:db8:1:2:ffff::9"));
-        assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
-        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
-        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        let network = |text: &str| Network::of(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
     }
 
     #[test]
     fn neighbours_share_a_24_or_a_48() {
-        let of = |text: &str| Origin::of(text.parse().unwrap()).neighbourhood();
+        let of = |text: &str| Network::of(text.parse().unwrap()).neighbourhood();
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.255"));
         assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
         assert_eq!(of("2001:db8:1::1"), of("2001:db8:1:ffff::1"));
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_48_holds_its_networks_and_ipv4_has_none() {
-        let block = |text: &str| Origin::of(text.parse().unwrap()).block();
+        let block = |text: &str| Network::of(text.parse().unwrap()).block();
         assert!(block("2001:db8:1::1").is_some());
         assert_eq!(block("2001:db8:1::1"), block("2001:db8:1:ffff::1"));
         assert_ne!(block("2001:db8:1::1"), block("2001:db8:2::1"));
