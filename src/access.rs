@@ -9,6 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::{Host, Url};
 
+use crate::host;
+
 mod path;
 
 use self::path::Reading;
@@ -180,9 +182,7 @@ impl Hosts {
     fn has(&self, host: &str) -> bool {
         match self {
             Self::One(one) => host == one,
-            Self::Under(domain) => host
-                .strip_suffix(domain.as_str())
-                .is_some_and(|sub| sub.ends_with('.')),
+            Self::Under(domain) => host::is_below(host, domain),
         }
     }
 

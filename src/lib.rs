@@ -100,6 +100,8 @@ pub mod trust;
 
 pub mod network;
 
+pub mod host;
+
 pub mod fields;
 
 pub mod as_typed;

@@ -3,6 +3,8 @@
 use percent_encoding::percent_decode_str;
 use url::{Position, Url, form_urlencoded};
 
+use crate::host;
+
 /// Longest `rd`, in bytes.
 pub const MAX_LENGTH: usize = 2048;
 
@@ -72,12 +74,9 @@ impl Targets {
         self.public_url.host_str() == Some(host) || self.is_in_domain(host)
     }
 
-    /// Only at a dot: `evilexample.com` is somebody else's.
     fn is_in_domain(&self, host: &str) -> bool {
-        self.cookie_domain.as_deref().is_some_and(|domain| {
-            host.strip_suffix(domain)
-                .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
-        })
+        let domain = self.cookie_domain.as_deref();
+        domain.is_some_and(|domain| host::is_inside(host, domain))
     }
 }
 

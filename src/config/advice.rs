@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 use crate::config::Config;
 use crate::config::told::Told;
+use crate::host;
 
 /// Which settings will not do what they were given for, one line each: first what is wrong, then
 /// what to do.
@@ -42,8 +43,7 @@ fn forward_auth(config: &Config, told: &Told) -> Option<String> {
 fn foreign_domain(config: &Config, told: &Told) -> Option<String> {
     let domain = config.cookie_domain.as_deref()?;
     let host = host(config);
-    let inside = host == domain || host.ends_with(&format!(".{domain}"));
-    (!inside).then(|| {
+    (!host::is_inside(host, domain)).then(|| {
         format!(
             "nobody can log in: browsers refuse a cookie for {domain:?} from {host:?}, which is \
              not in it; give {} an address in {}",

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::host;
+
 /// A mail server.
 ///
 /// No `Debug`: it holds the password.
@@ -87,21 +89,15 @@ impl std::error::Error for SmtpUrlError {}
 
 fn host(url: &Url) -> Result<String, SmtpUrlError> {
     match url.host() {
-        Some(Host::Domain(name)) if is_name(name) => Ok(name.to_ascii_lowercase()),
+        // Of schemes that browsers do not know, an IPv4 address is a name to this parser.
+        Some(Host::Domain(name)) if host::is_machine(name) || name.parse::<IpAddr>().is_ok() => {
+            Ok(name.to_ascii_lowercase())
+        }
         Some(Host::Domain(_)) => Err(SmtpUrlError("the host's name is not valid")),
         Some(Host::Ipv4(address)) => Ok(address.to_string()),
         Some(Host::Ipv6(address)) => Ok(address.to_string()),
         None => Err(SmtpUrlError("it names no host")),
     }
-}
-
-/// Whether a text consists of the characters of host names; an international name must be given in
-/// its ASCII form.
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 fn is_loopback(host: &str) -> bool {

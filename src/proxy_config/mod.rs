@@ -11,6 +11,7 @@ use url::Url;
 
 pub use self::names::{host, path, upstream};
 use crate::accounts::token::Digest;
+use crate::host;
 
 /// A proxy for which there is a configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -244,10 +245,7 @@ fn check(wanted: &Wanted) -> Result<(), String> {
     }
     let domain = &wanted.cookie_domain;
     for host in hosts.chain([login]) {
-        let inside = host
-            .strip_suffix(domain.as_str())
-            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
-        if !inside {
+        if !host::is_inside(host, domain) {
             return Err(format!(
                 "no session of {domain} reaches {host}: name a domain that all hosts are in with --cookie-domain"
             ));

@@ -3,8 +3,7 @@
 
 use std::net::SocketAddr;
 
-/// The longest host name as it is written, in characters (RFC 1035, section 2.3.4).
-const MAX_HOST: usize = 253;
+use crate::host;
 
 /// Checks the name of a host; gives it in lower case.
 ///
@@ -13,16 +12,7 @@ const MAX_HOST: usize = 253;
 /// Says what it should be.
 pub fn host(text: &str) -> Result<String, String> {
     let host = text.to_ascii_lowercase();
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let named = host.contains('.') && host.len() <= MAX_HOST && host.split('.').all(label);
-    if named && !is_numeric(&host) {
+    if host.contains('.') && host::is_name(&host) {
         Ok(host)
     } else {
         Err("not a host such as app.example.com".to_owned())
@@ -48,7 +38,7 @@ pub fn upstream(text: &str) -> Result<String, String> {
         Ok(address) => (address.to_string(), address.port()),
         Err(_) => {
             let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-            if !is_machine(name) || !port.bytes().all(|b| b.is_ascii_digit()) {
+            if !host::is_machine(name) || !port.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(wrong());
             }
             let port: u16 = port.parse().map_err(|_| wrong())?;
@@ -56,20 +46,6 @@ pub fn upstream(text: &str) -> Result<String, String> {
         }
     };
     if port == 0 { Err(wrong()) } else { Ok(name) }
-}
-
-/// Whether this is the name of a machine or a container; containers may have underscores too.
-fn is_machine(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    starts_well && name.len() <= MAX_HOST && name.bytes().all(plain) && !is_numeric(name)
-}
-
-/// Whether the last label consists of digits, which makes the name an address, or an attempt at
-/// one.
-fn is_numeric(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Checks the path of a file: one that needs no quotes.

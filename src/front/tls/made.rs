@@ -18,6 +18,7 @@ use time::{Duration, OffsetDateTime};
 use crate::durable::{self, Draft, directory_of};
 use crate::front::StartError;
 use crate::front::tls::{Files, pair};
+use crate::host;
 use crate::log;
 
 /// The common name by which our own certificate is recognized.
@@ -142,7 +143,7 @@ fn names(host: &str) -> Vec<String> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
     let own = Some(own).filter(|own| plain && !own.is_empty());
-    for name in own.into_iter().chain([pair::plain_host(host)]) {
+    for name in own.into_iter().chain([host::plain(host)]) {
         if !names.contains(&name) {
             names.push(name);
         }

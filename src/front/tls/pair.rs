@@ -21,6 +21,7 @@ use x509_parser::x509::X509Name;
 use crate::front::StartError;
 use crate::front::tls::Files;
 use crate::front::tls::made::MADE_HERE;
+use crate::host;
 use crate::log;
 
 /// In bytes; a long chain has some 10 KiB.
@@ -159,21 +160,11 @@ impl Pair {
 
     /// Whether the certificate names the host, directly or by a wildcard for its first label.
     pub fn covers(&self, host: &str) -> bool {
-        let host = plain_host(host);
+        let host = host::plain(host);
         let parent = host.split_once('.').map(|(_, parent)| parent);
         self.names
             .iter()
             .any(|name| *name == host || (parent.is_some() && name.strip_prefix("*.") == parent))
-    }
-}
-
-/// A URL's host as certificates name it: an address without brackets in its usual form, a name
-/// without the dot of the root.
-pub fn plain_host(host: &str) -> String {
-    let host = host.trim_matches(['[', ']']);
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_string(),
-        Err(_) => host.trim_end_matches('.').to_ascii_lowercase(),
     }
 }
 
