@@ -3,6 +3,10 @@
 //! If a new thread finds no room for its signal stack, the standard library aborts the process. So
 //! no thread is started once room gets short, before it runs out. Large allocations need the same
 //! room, and abort the process too if they fail.
+//!
+//! The program executes itself again to set two variables, and there is no better way: the
+//! allocator's `mallopt` and `set_var` are `unsafe`, another allocator would be a large dependency
+//! for everybody, and a setting in a systemd unit would help only those who have one.
 
 use std::env;
 use std::ffi::OsString;
