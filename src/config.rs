@@ -242,25 +242,11 @@ impl Config {
             .flat_map(|networks| networks.0.iter().copied())
             .collect();
         let proxied = !trusted_proxies.is_empty();
-        let default = if flags.no_tls || (flags.compat && !proxied) {
-            Ipv4Addr::LOCALHOST
-        } else {
-            Ipv4Addr::UNSPECIFIED
-        };
-        let default = SocketAddr::new(IpAddr::V4(default), 8000);
-        let listen = flags.listen.unwrap_or(default);
+        let listen = listen(&flags, proxied);
         if flags.no_tls && !listen.ip().to_canonical().is_loopback() && !proxied {
             return Err(in_the_clear(listen, told));
         }
-        // Not parsed by the library, whose messages repeat the value: it may hold a password.
-        let smtp = match (flags.smtp_file, flags.smtp) {
-            (Some(path), _) => Some(Smtp::File(path)),
-            (None, Some(url)) => {
-                let wrong = |error| told.refuse("--smtp", &error);
-                Some(Smtp::Url(SmtpUrl::parse(&url).map_err(wrong)?))
-            }
-            (None, None) => None,
-        };
+        let smtp = smtp(flags.smtp_file, flags.smtp, told)?;
         let mut config = Self {
             listen,
             users: flags.users,
@@ -288,6 +274,30 @@ impl Config {
         };
         config.warnings = advice::half_done(&config, told);
         Ok(config)
+    }
+}
+
+/// The address that was given, or the one that fits what else was.
+fn listen(flags: &Flags, proxied: bool) -> SocketAddr {
+    let default = if flags.no_tls || (flags.compat && !proxied) {
+        Ipv4Addr::LOCALHOST
+    } else {
+        Ipv4Addr::UNSPECIFIED
+    };
+    let default = SocketAddr::new(IpAddr::V4(default), 8000);
+    flags.listen.unwrap_or(default)
+}
+
+fn smtp(
+    file: Option<PathBuf>,
+    url: Option<String>,
+    told: &told::Told,
+) -> Result<Option<Smtp>, Refused> {
+    // Not parsed by the library, whose messages repeat the value: it may hold a password.
+    let parse = |url: String| SmtpUrl::parse(&url).map_err(|error| told.refuse("--smtp", &error));
+    match file {
+        Some(path) => Ok(Some(Smtp::File(path))),
+        None => Ok(url.map(parse).transpose()?.map(Smtp::Url)),
     }
 }
 

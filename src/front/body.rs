@@ -75,9 +75,7 @@ impl Body {
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         match &mut self.state {
             State::Counted(missing) => {
-                let taken = bytes.len().min(*missing);
-                self.decoded.extend_from_slice(&bytes[..taken]);
-                *missing -= taken;
+                let taken = take(&mut self.decoded, bytes, missing);
                 if *missing == 0 {
                     self.state = State::Done;
                 }
@@ -89,9 +87,7 @@ impl Body {
                 Ok(1)
             }
             State::Chunk(missing) => {
-                let taken = bytes.len().min(*missing);
-                self.decoded.extend_from_slice(&bytes[..taken]);
-                *missing -= taken;
+                let taken = take(&mut self.decoded, bytes, missing);
                 if *missing == 0 {
                     self.state = State::ChunkEnd(0);
                 }
@@ -173,4 +169,11 @@ fn check_trailers(section: &[u8]) -> Result<(), Rejection> {
         Err(httparse::Error::TooManyHeaders) => Err(Rejection::HeadTooLarge),
         _ => Err(Rejection::Malformed("a bad trailer")),
     }
+}
+/// Takes up to `missing` bytes of those that came; how many.
+fn take(decoded: &mut Vec<u8>, bytes: &[u8], missing: &mut usize) -> usize {
+    let taken = bytes.len().min(*missing);
+    decoded.extend_from_slice(&bytes[..taken]);
+    *missing -= taken;
+    taken
 }

@@ -174,21 +174,23 @@ impl Rounds {
                 return Next::Go;
             }
         };
-        let mut open = match connection
-            .take()
-            .map_or_else(|| Connection::open(&self.url, self.clock.now().wall), Ok)
-        {
-            Ok(open) => open,
+        let open = || Connection::open(&self.url, self.clock.now().wall);
+        let mut opened = match connection.take().map_or_else(open, Ok) {
+            Ok(opened) => opened,
             Err(reason) => {
                 self.server_failed(&reason);
                 return Next::Break;
             }
         };
-
-        let sent = open.send(&letter);
-        if open.is_usable() {
-            *connection = Some(open);
+        let sent = opened.send(&letter);
+        if opened.is_usable() {
+            *connection = Some(opened);
         }
+        self.note(path, sent)
+    }
+
+    /// What becomes of a mail that was sent, or was not.
+    fn note(&mut self, path: &Path, sent: Result<(), SmtpError>) -> Next {
         match sent {
             Ok(()) => {
                 self.server = Tries::default();
