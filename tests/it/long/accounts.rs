@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{PASSWORD, Server, Setup, Visitor, free_port};
-use crate::one_account::{many_at_once_make_one, mixed_case};
+use crate::routes::names_and_addresses::{many_at_once_make_one, mixed_case};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::faults::world::{Cast, NEW_PASSWORD};
+use crate::files::failing_disk::world::{Cast, NEW_PASSWORD};
 use crate::harness::{Accept, PASSWORD};
 
 /// Sentences that are true of the accounts and sessions, by what the program shows of them.

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use url::form_urlencoded;
 
-use crate::framing::status;
 use crate::harness::{PASSWORD, Server, Visitor, Wire, read, wait_for};
+use crate::wire::framing::status;
 
 /// Every path that takes a form.
 const FORMS: [&str; 11] = [

@@ -1,8 +1,8 @@
 //! The order in which the program asks the disk for what it promises, and then promises it.
 
-use crate::faults::operations::ALL;
-use crate::faults::tracer::Tracer;
-use crate::faults::world::Cast;
+use crate::files::failing_disk::operations::ALL;
+use crate::files::failing_disk::tracer::Tracer;
+use crate::files::failing_disk::world::Cast;
 
 /// A recorded system call, and the lines of the trace on which it began and ended.
 struct Call<'a> {

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::framing::{
+use crate::harness::Server;
+use crate::wire::framing::{
     HIDDEN, assert_refused, assert_serves, both, chunked, get, line, post, status,
 };
-use crate::harness::Server;
 
 /// The most memory the server has ever had in use, in KiB.
 fn peak(server: &Server) -> u64 {

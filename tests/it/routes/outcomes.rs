@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 use crate::harness::{
     Accept, Answer, Authenticator, PASSWORD, PATIENCE, Server, Visitor, wait_for,
 };
-use crate::line;
+use crate::routes::guessing::hashing_line;
 
 const FORMS: [Accept; 3] = [Accept::Json, Accept::Text, Accept::Page];
 
@@ -918,8 +918,8 @@ fn what_cannot_be_saved_is_told_in_three_forms() {
 /// Hashes that take about a second each fill the line on any machine.
 #[test]
 fn a_busy_server_says_so_in_three_forms() {
-    let server = line::start(Map::new());
-    let answers = line::crowd(&server, ["application/json", "*/*", "text/html"]);
+    let server = hashing_line::start(Map::new());
+    let answers = hashing_line::crowd(&server, ["application/json", "*/*", "text/html"]);
     let mut wanted = FORMS.to_vec();
     while !wanted.is_empty() {
         let (form, answer) = answers.recv_timeout(PATIENCE).unwrap();

@@ -3,7 +3,7 @@
 //! column is the status. Behind each request another one hides, which is never answered; the
 //! connection closes. All of it over TLS and without.
 
-use crate::framing::{assert_refused, assert_serves, both, chunked, get, line, post};
+use crate::wire::framing::{assert_refused, assert_serves, both, chunked, get, line, post};
 
 /// Checks a section of the table: `request` makes a request of the left column.
 #[track_caller]

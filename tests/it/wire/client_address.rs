@@ -1,7 +1,7 @@
 //! Who the client is: never whom a stranger says, always whom a trusted proxy says.
 
-use crate::framing::status;
 use crate::harness::{Server, Setup, wait_for};
+use crate::wire::framing::status;
 
 /// What the log calls the client of a request that was sent with these fields.
 fn seen_as(server: &Server, path: &str, fields: &str) -> String {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
 
-const TEMPLATE: &str = include_str!("../../static/compat/secret_key.html");
+const TEMPLATE: &str = include_str!("../../../static/compat/secret_key.html");
 
 /// A visitor as the script's clients are: no cookies to begin with, and any type will do.
 fn client(server: &Server) -> Visitor {

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::faults::operations::{self, Facts, Operation, SESSIONS, USERS, assert_no_half_accounts};
-use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
-use crate::faults::world::Cast;
+use crate::files::failing_disk::operations::{
+    self, Facts, Operation, SESSIONS, USERS, assert_no_half_accounts,
+};
+use crate::files::failing_disk::tracer::{Fault, Injection, Thread, Tracer, kinds};
+use crate::files::failing_disk::world::Cast;
 use crate::harness::wait_for;
 
 /// One operation with one fault; whether there was a call to be hit.

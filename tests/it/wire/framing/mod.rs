@@ -4,10 +4,7 @@
 use crate::harness::Server;
 
 mod answered;
-mod client;
-pub(crate) mod forms;
 mod large;
-mod paths;
 mod refused;
 
 /// Follows every bad request; whoever answers it has framed the bad one in a way of his own.
@@ -60,6 +57,6 @@ fn assert_serves(server: &Server) {
     assert!(wire.read_answer().ends_with("\r\n\r\nok"));
 }
 
-fn status(answer: &str) -> &str {
+pub(super) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap()
 }

@@ -1,5 +1,5 @@
 //! Guessing, by many, at once, from everywhere; and who has to wait for it. What the owner does
-//! meanwhile is in `owners`.
+//! meanwhile is in `owners_meanwhile`.
 
 use std::sync::Barrier;
 use std::thread;

@@ -7,11 +7,10 @@ use std::process::{Command, Stdio};
 pub(crate) mod matrix;
 pub(crate) mod operations;
 mod order;
-mod starting;
 pub(crate) mod tracer;
 pub(crate) mod world;
 
-use crate::faults::tracer::{Fault, Injection, Thread, Tracer};
+use crate::files::failing_disk::tracer::{Fault, Injection, Thread, Tracer};
 use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, read, wait_for};
 
 /// A program whose system calls on some paths of its directory are recorded in the file `trace`,

@@ -1,0 +1,12 @@
+//! What is kept on the disk: by whom it is written, what it survives, and what happens if it cannot
+//! be read or written.
+
+mod damaged_users_file;
+mod edited_accounts;
+#[cfg(feature = "faults")]
+pub(crate) mod failing_disk;
+mod kills_and_restarts;
+mod transport;
+mod unfit_data_folder;
+mod unknown_fields;
+mod users_file;

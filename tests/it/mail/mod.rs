@@ -1,0 +1,4 @@
+//! Mail: what is sent, to whom, and how much of it.
+
+mod limits;
+mod sent;

@@ -1,0 +1,3 @@
+//! What somebody who is logged in does with the account.
+
+mod races;
