@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::harness::three_forms::refused;
 use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, read, wait_for};
 
 fn names(object: &Value) -> Vec<&str> {
@@ -485,4 +486,38 @@ fn a_damaged_sessions_file_is_set_aside_and_everybody_logs_in_again() {
     assert_eq!(log.lines().filter(warned).count(), 1, "{log}");
     alice.log_in("alice", PASSWORD, &authenticator);
     assert!(alice.is_logged_in());
+}
+
+#[test]
+fn what_cannot_be_saved_is_told_in_three_forms() {
+    let server = Server::start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let before = fs::read(server.path("users.json")).unwrap();
+    fs::write(server.path("users.json"), "{ \"users\": oops").unwrap();
+    let row = (
+        503,
+        "not_saved",
+        "The change could not be saved. Nothing was changed.",
+    );
+
+    refused(&Visitor::program(&server), row, |visitor| {
+        let fields = [
+            ("username", "bob"),
+            ("email", "bob@example.com"),
+            ("password", PASSWORD),
+        ];
+        visitor.post("/register", &fields)
+    });
+    refused(&alice, row, |visitor| {
+        let form = [("current_password", PASSWORD), ("secret", "123456")];
+        visitor.post("/account/recovery_codes", &form)
+    });
+
+    assert!(alice.is_logged_in(), "what was there last goes on");
+    assert_eq!(
+        fs::read(server.path("users.json")).unwrap(),
+        b"{ \"users\": oops"
+    );
+    fs::write(server.path("users.json"), before).unwrap();
+    Visitor::program(&server).register("bob");
 }

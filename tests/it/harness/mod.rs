@@ -16,6 +16,7 @@ mod authenticator;
 mod browser;
 mod server;
 mod setup;
+pub(crate) mod three_forms;
 mod visitor;
 mod wire;
 

@@ -7,6 +7,7 @@ mod flags;
 mod hanging_end;
 mod log;
 mod log_unread;
+mod logo;
 mod proxy_config;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;

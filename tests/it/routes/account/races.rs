@@ -1,5 +1,5 @@
-//! Changes of one's own account, and what they rest on: a code beside the password, one save, and a
-//! second look in the moment of that save.
+//! Changes of an account, and a second look in the moment of their save: what allowed them may have
+//! ended meanwhile.
 
 use std::fs::{self, File};
 use std::thread::{self, JoinHandle};
@@ -7,42 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
-
-const NEW: &str = "eight tame cows";
-
-#[test]
-fn new_recovery_codes_want_a_code_beside_the_password() {
-    let server = Server::start();
-    let (alice, authenticator) = Visitor::with_account(&server, "alice");
-    let kept = || server.users()["users"]["alice"]["recovery_codes"].take();
-    let renew = |form: &[(&str, &str)]| alice.post("/account/recovery_codes", form);
-    let password = ("current_password", PASSWORD);
-    let before = kept();
-
-    let answer = renew(&[password]);
-    assert_eq!(
-        (answer.status, &answer.json()["field"]),
-        (400, &json!("secret"))
-    );
-    let used = authenticator.last_code();
-    for wrong in ["000000", "aaaa-aaaa-aaaa-aaaa", &used] {
-        renew(&[password, ("secret", wrong)]).expect("wrong_code");
-    }
-    let code = authenticator.code();
-    renew(&[("current_password", NEW), ("secret", &code)]).expect("wrong_password");
-    assert_eq!(kept(), before);
-
-    let answer = renew(&[password, ("secret", &code)]);
-    answer.expect("recovery_codes");
-    let old = answer.recovery_codes();
-    let answer = renew(&[password, ("secret", &old[0])]);
-    answer.expect("recovery_codes");
-    assert_eq!(answer.recovery_codes().len(), 10);
-    for used in [&code, &old[1]] {
-        renew(&[password, ("secret", used)]).expect("wrong_code");
-    }
-}
+use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Visitor, wait_for};
+use crate::routes::account::{NEW, sessions};
 
 /// Keeps the server from saving the accounts, as another process does that saves them, while
 /// `meanwhile` has its way.
@@ -295,124 +261,4 @@ fn a_log_in_is_refused_if_what_it_rests_on_ends_before_its_save() {
     begun()
         .post("/secret_key", &[("secret", &codes[0])])
         .expect("login_complete");
-}
-
-fn sessions(visitor: &Visitor) -> usize {
-    let account = visitor.get("/account").json();
-    account["sessions"].as_array().unwrap().len()
-}
-
-/// What the account page lists: whether it is this browser, and what it says it is.
-fn browsers(visitor: &Visitor) -> Vec<(bool, String)> {
-    let account = visitor.get("/account").json();
-    let browsers = account["browsers"].as_array().unwrap().iter();
-    let shown = |browser: &Value| {
-        let agent = browser["agent"].as_str().unwrap().to_owned();
-        (browser["current"].as_bool().unwrap(), agent)
-    };
-    browsers.map(shown).collect()
-}
-
-/// One account in three browsers, the one asked first logged in first.
-fn in_three_browsers(server: &Server) -> ([Visitor; 3], Authenticator) {
-    let first = Visitor::program(server).sending("user-agent", "first");
-    first.register("alice");
-    let authenticator = first.enrol("alice");
-    let later = ["second", "third"].map(|agent| {
-        let visitor = Visitor::program(server).sending("user-agent", agent);
-        visitor.log_in("alice", PASSWORD, &authenticator);
-        visitor
-    });
-    let [second, third] = later;
-    ([first, second, third], authenticator)
-}
-
-#[test]
-fn known_browsers_are_listed_and_others_forgotten_with_their_sessions() {
-    let server = Server::start();
-    let ([first, second, third], _) = in_three_browsers(&server);
-    let listed = browsers(&first);
-    let expected = [(false, "third"), (false, "second"), (true, "first")];
-    assert_eq!(
-        listed,
-        expected.map(|(current, agent)| (current, agent.to_owned()))
-    );
-    let pending = Visitor::program(&server);
-    let login = [("username", "alice"), ("password", PASSWORD)];
-    pending.post("/login", &login).expect("code_required");
-
-    second
-        .post("/account/sessions/end", &[("session", "others")])
-        .expect("sessions_ended");
-
-    assert_eq!(browsers(&second), [(true, "second".to_owned())]);
-    assert_eq!(sessions(&second), 1);
-    assert!(!first.is_logged_in() && !third.is_logged_in());
-    pending
-        .post("/secret_key", &[("secret", "000000")])
-        .expect("no_pending_login");
-}
-
-#[test]
-fn a_new_password_forgets_all_browsers_but_the_one_that_chose_it() {
-    let server = Server::start();
-    let ([first, second, third], _) = in_three_browsers(&server);
-    let form = [("current_password", PASSWORD), ("new_password", NEW)];
-
-    second
-        .post("/account/password", &form)
-        .expect("password_changed");
-
-    assert_eq!(browsers(&second), [(true, "second".to_owned())]);
-    assert!(!first.is_logged_in() && !third.is_logged_in());
-}
-
-#[test]
-fn a_new_authenticator_forgets_all_browsers_and_ends_no_session() {
-    let server = Server::start();
-    let ([first, second, _], _) = in_three_browsers(&server);
-    let codes = first.new_recovery_codes();
-    let form = [("current_password", PASSWORD), ("secret", &codes[0])];
-    let key = first.post("/account/totp", &form).json()["secret"].take();
-    let new = Authenticator::new(key.as_str().unwrap());
-
-    first
-        .post("/account/totp/confirm", &[("secret", &new.code())])
-        .expect("authenticator_changed");
-
-    assert_eq!(browsers(&first), []);
-    assert!(second.is_logged_in());
-}
-
-#[test]
-fn ended_sessions_stay_ended_whatever_the_file_of_sessions_says() {
-    let setup = Setup::new().with(&["--no-tls"]);
-    let mut server = setup.start();
-    let ([first, second, _], authenticator) = in_three_browsers(&server);
-    let before = fs::read(server.path("sessions.json")).unwrap();
-    let put_back = |server: &mut Server| {
-        server.kill();
-        fs::write(server.path("sessions.json"), &before).unwrap();
-        *server = setup.start();
-    };
-
-    first
-        .post("/account/sessions/end", &[("session", "others")])
-        .expect("sessions_ended");
-    put_back(&mut server);
-    assert!(first.at(&server).is_logged_in());
-    assert!(!second.at(&server).is_logged_in());
-
-    let first = first.at(&server);
-    authenticator.forget(&server, "alice");
-    let code = authenticator.code();
-    let form = [("current_password", PASSWORD), ("secret", &code)];
-    first
-        .post("/account/delete", &form)
-        .expect("account_deleted");
-    let again = Visitor::program(&server);
-    again.register("alice");
-    put_back(&mut server);
-    assert!(!first.at(&server).is_logged_in());
-    assert!(!second.at(&server).is_logged_in());
 }

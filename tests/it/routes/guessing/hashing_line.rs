@@ -5,7 +5,8 @@ use std::thread;
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{PATIENCE, Server, Setup, Visitor, Wire, from_now};
+use crate::harness::three_forms::FORMS;
+use crate::harness::{Accept, PATIENCE, Server, Setup, Visitor, Wire, from_now};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -14,14 +15,14 @@ const SLOW: &str =
     "$pbkdf2-sha256$i=10000000,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
 
 /// More than find room in the line: strangers wait for fifteen seconds, in 448 places.
-pub(crate) fn crowd_size() -> usize {
+fn crowd_size() -> usize {
     let cores = thread::available_parallelism().unwrap().get();
     (80 * cores).min(600)
 }
 
 /// A server that believes whoever asks where they come from, with an account for each of a crowd,
 /// and these.
-pub(crate) fn start(others: Map<String, Value>) -> Server {
+fn start(others: Map<String, Value>) -> Server {
     let setup = Setup::new().with(&["--no-tls", "--trusted-proxy", "127.0.0.1"]);
     let slow = |n| json!({ "email": format!("u{n}@example.com"), "password": SLOW });
     let mut users: Map<_, _> = (0..crowd_size())
@@ -47,7 +48,7 @@ fn guess(mut wire: Wire, user: &str, from: &str, accept: &str) -> String {
 
 /// A crowd that guesses at once, each at an account and from a network of their own. Their answers
 /// as they come, with the number of what each would accept.
-pub(crate) fn crowd(server: &Server, accept: [&'static str; 3]) -> Receiver<(usize, String)> {
+fn crowd(server: &Server, accept: [&'static str; 3]) -> Receiver<(usize, String)> {
     let (sender, answers) = mpsc::channel();
     for n in 0..crowd_size() {
         let (sender, wire) = (sender.clone(), server.connect());
@@ -91,4 +92,35 @@ fn a_line_that_is_full_of_strangers_has_room_for_where_accounts_log_in() {
     // Whoever needs no hash has noticed nothing.
     let page = Visitor::program(&server).get("/login");
     assert_eq!(page.status, 200);
+}
+
+/// Hashes that take about a second each fill the line on any machine.
+#[test]
+fn a_busy_server_says_so_in_three_forms() {
+    let server = start(Map::new());
+    let answers = crowd(&server, ["application/json", "*/*", "text/html"]);
+    let mut wanted = FORMS.to_vec();
+    while !wanted.is_empty() {
+        let (form, answer) = answers.recv_timeout(PATIENCE).unwrap();
+        let form = FORMS[form];
+        if !answer.starts_with("HTTP/1.1 503 ") {
+            continue;
+        }
+        wanted.retain(|other| *other != form);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let message = "The server is busy. Try again in a moment.";
+        let wait = head.split_once("\r\nRetry-After: ").unwrap().1;
+        let wait: u64 = wait.split_once("\r\n").unwrap().0.parse().unwrap();
+        assert!((1..=15).contains(&wait), "{answer}");
+        match form {
+            Accept::Json => {
+                assert_eq!(
+                    body,
+                    json!({ "code": "busy", "message": message }).to_string()
+                );
+            }
+            Accept::Text => assert_eq!(body, message),
+            Accept::Page => assert!(body.contains(message), "{body}"),
+        }
+    }
 }
