@@ -2,12 +2,13 @@
 //! not make up for them, and if one arrives while it runs, the last good state goes on serving.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::thread;
 
 use serde_json::json;
 
+use crate::harness::directory::snapshot;
 use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
 
 struct Damage {
@@ -136,31 +137,6 @@ fn put(users: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(&beside, bytes).unwrap();
     fs::set_permissions(&beside, fs::metadata(users).unwrap().permissions()).unwrap();
     fs::rename(beside, users).unwrap();
-}
-
-/// Everything in a directory: names, kinds, bits, times, bytes. Not the log, which grows, and not
-/// the sessions, whose last use is saved from time to time.
-pub(crate) fn snapshot(dir: &Path) -> Vec<String> {
-    let mut found: Vec<String> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_name() != "log" && entry.file_name() != "sessions.json")
-        .map(|entry| {
-            let (path, is) = (entry.path(), entry.metadata().unwrap());
-            let bytes = match is.is_file() {
-                true => fs::read(&path).unwrap(),
-                false => Vec::new(),
-            };
-            let bytes = String::from_utf8_lossy(&bytes);
-            let (mode, inode, size) = (is.mode(), is.ino(), is.size());
-            let times = (is.mtime(), is.mtime_nsec(), is.ctime(), is.ctime_nsec());
-            // Of a directory in it the times are somebody else's: mail comes and goes.
-            let times = (is.is_file() || is.is_symlink()).then_some(times);
-            format!("{path:?}: {mode:o} {inode} {size} {times:?} {bytes:?}")
-        })
-        .collect();
-    found.sort();
-    found
 }
 
 /// A program that may not read what its permission bits do not let it read, even if it is root,

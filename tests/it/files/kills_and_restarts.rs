@@ -1,30 +1,15 @@
 //! What is left after the program has ended, by itself or by force.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::harness::directory::names_and_modes;
 use crate::harness::{Authenticator, PASSWORD, PATIENCE, Server, Setup, Visitor, wait_for};
-
-/// What is in the directory, each with its permission bits.
-fn names_and_modes(dir: &Path) -> Vec<(String, u32)> {
-    let mut found: Vec<(String, u32)> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| {
-            let entry = entry.unwrap();
-            let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
-            (entry.file_name().into_string().unwrap(), mode)
-        })
-        .collect();
-    found.sort();
-    found
-}
 
 /// Registers one account after the other until the server is gone; returns those that were
 /// answered 201.
@@ -93,79 +78,6 @@ fn every_account_that_was_answered_survives_a_kill() {
         drafts.iter().all(|(name, _)| !name.ends_with(".new")),
         "{drafts:?}"
     );
-}
-
-#[test]
-fn only_the_owner_may_read_what_the_program_makes_whatever_the_umask() {
-    for umask in ["000", "777"] {
-        let set = format!("umask {umask}; exec \"$@\"");
-        let setup = Setup::new().under(&["sh", "-c", &set, "sh"]);
-        fs::write(setup.dir().join("log"), "").unwrap();
-        fs::set_permissions(
-            setup.dir().join("server.crt"),
-            Permissions::from_mode(0o644),
-        )
-        .unwrap();
-        fs::set_permissions(setup.dir().join("log"), Permissions::from_mode(0o644)).unwrap();
-        let server = setup.start();
-
-        Visitor::with_account(&server, "alice");
-
-        let expected = [
-            ("log", 0o644),
-            ("outbox", 0o700),
-            ("server.crt", 0o644),
-            ("server.key", 0o600),
-            ("sessions.json", 0o600),
-            ("sessions.json.lock", 0o600),
-            ("users.json", 0o600),
-            ("users.json.lock", 0o600),
-        ];
-        let expected = expected.map(|(name, mode)| (name.to_owned(), mode));
-        assert_eq!(names_and_modes(setup.dir()), expected, "umask {umask}");
-    }
-}
-
-/// Started in a checkout, the program leaves keys and accounts there that nobody should publish.
-#[test]
-fn nothing_the_program_makes_in_a_checkout_is_taken_up_by_git() {
-    let setup = Setup::bare();
-    let ignored = fs::read_to_string(".gitignore").unwrap();
-    fs::write(setup.dir().join(".gitignore"), ignored).unwrap();
-    let git = |arguments: &[&str]| -> String {
-        let mut git = Command::new("git");
-        let out = git
-            .args(arguments)
-            .current_dir(setup.dir())
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "{out:?}");
-        String::from_utf8(out.stdout).unwrap()
-    };
-    git(&["init", "--quiet"]);
-    let server = setup.start();
-    Visitor::with_account(&server, "alice");
-    // What waits for an operator, stays where it is killed, or finds a file damaged.
-    for name in [
-        "outbox/1.eml",
-        ".server.crt.draft",
-        ".server.key.draft",
-        "users.json.new",
-        "sessions.json.new",
-        "sessions.json.damaged",
-        "sessions.json.damaged.1",
-    ] {
-        fs::write(server.path(name), "").unwrap();
-    }
-
-    let taken = git(&["status", "--porcelain", "--untracked-files=all"]);
-
-    // The log is the test's own.
-    let taken: Vec<&str> = taken
-        .lines()
-        .filter(|line| !line.ends_with(" log"))
-        .collect();
-    assert_eq!(taken, ["?? .gitignore"]);
 }
 
 /// Alice is logged in, carol has logged out and has used codes; then `end` ends the program, and it

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::files::damaged_users_file::snapshot;
+use crate::harness::directory::snapshot;
 use crate::harness::{PASSWORD, Setup, Visitor};
 
 const FOLDER: &str = "mount or hand over the whole folder, not the file alone";

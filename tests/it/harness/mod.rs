@@ -14,9 +14,11 @@ mod answer;
 mod authenticator;
 #[cfg(feature = "browser")]
 mod browser;
+pub(crate) mod directory;
 mod server;
 mod setup;
 pub(crate) mod three_forms;
+pub(crate) mod tls;
 mod visitor;
 mod wire;
 

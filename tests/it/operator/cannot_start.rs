@@ -1,17 +1,16 @@
-//! The machine the program is started on: what it needs of it, what it says if that is not there,
-//! and what it leaves there.
+//! What the program needs of the machine, and whatever keeps it from starting, named with a remedy.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use rcgen::{CertifiedKey, KeyPair};
-use rustix::process::Signal;
 
-use crate::harness::{Server, Setup, Visitor, certificate_in, read, wait_for, write_pair};
+use crate::harness::directory::open;
+use crate::harness::{Setup, Visitor, wait_for, write_pair};
 
 /// Makes every file system read-only but for one folder, tries whether that worked, and becomes
 /// the program.
@@ -263,10 +262,6 @@ fn pair(dir: &Path, file: &str, text: &str) {
     }
 }
 
-fn open(dir: &Path, name: &str, mode: u32) {
-    fs::set_permissions(dir.join(name), Permissions::from_mode(mode)).unwrap();
-}
-
 #[test]
 fn whatever_keeps_it_from_starting_is_named_with_reason_and_remedy() {
     for (number, obstacle) in OBSTACLES.iter().enumerate() {
@@ -307,144 +302,4 @@ fn a_port_that_is_taken_is_said_to_be() {
     let address = taken.local_addr().unwrap().to_string();
     let (_, _, err) = Setup::bare().with(&["--listen", &address]).run();
     assert!(err.contains("in use") && err.contains("ss -ltnp"), "{err}");
-}
-
-#[test]
-fn files_that_others_could_read_are_closed_to_them_and_named() {
-    let setup = Setup::new();
-    let mut server = setup.start();
-    Visitor::program(&server).register("alice");
-    server.kill();
-    let mail = "outbox/0000000001-left.eml";
-    fs::write(server.path(mail), "To: x@example.com\r\n\r\n").unwrap();
-    for (file, mode) in [
-        ("users.json", 0o644),
-        ("sessions.json", 0o640),
-        ("outbox", 0o755),
-        (mail, 0o604),
-    ] {
-        if !server.path(file).exists() {
-            fs::write(server.path(file), r#"{"version": 1, "sessions": []}"#).unwrap();
-        }
-        open(server.dir.path(), file, mode);
-    }
-    let mode = |server: &Server, file: &str| {
-        let mode = fs::metadata(server.path(file))
-            .unwrap()
-            .permissions()
-            .mode();
-        mode & 0o777
-    };
-
-    let again = setup.start();
-
-    for (file, closed) in [
-        ("users.json", 0o600),
-        ("sessions.json", 0o600),
-        ("outbox", 0o700),
-        (mail, 0o600),
-    ] {
-        assert_eq!(mode(&again, file), closed, "{file}");
-        let log = again.log();
-        let named = log
-            .lines()
-            .filter(|line| line.contains(" WARN ") && line.contains(&format!("{file}\"")));
-        assert_eq!(named.count(), 1, "{file}: {log}");
-    }
-
-    // An editor that writes a new file gives rights again.
-    let users = fs::read_to_string(again.path("users.json")).unwrap();
-    fs::write(again.path("edited"), users.replace("alice@", "al@")).unwrap();
-    open(again.dir.path(), "edited", 0o664);
-    fs::rename(again.path("edited"), again.path("users.json")).unwrap();
-    wait_for("the rights to go", || {
-        (mode(&again, "users.json") == 0o600).then_some(())
-    });
-    // Rights in the outbox end with the next mail at the latest.
-    open(again.dir.path(), "outbox", 0o750);
-    open(again.dir.path(), mail, 0o644);
-    Visitor::program(&again)
-        .post("/forgot_password", &[("username", "alice")])
-        .expect("new_password_sent");
-    for (file, closed) in [("outbox", 0o700), (mail, 0o600)] {
-        wait_for("the rights to go", || {
-            (mode(&again, file) == closed).then_some(())
-        });
-    }
-
-    // The file that was edited is the operator's still, and taken up.
-    Visitor::program(&again)
-        .post(
-            "/register",
-            &[
-                ("username", "al"),
-                ("email", "al@example.com"),
-                ("password", "seven wild horses"),
-            ],
-        )
-        .expect("email_exists");
-}
-
-#[test]
-fn a_folder_with_rights_for_others_is_left_as_it_is() {
-    let setup = Setup::new();
-    open(setup.dir(), ".", 0o755);
-    let server = setup.start();
-    assert!(!server.log().contains("WARN"), "{}", server.log());
-    let mode = fs::metadata(server.dir.path())
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o755);
-}
-
-#[test]
-fn the_first_certificate_names_the_public_urls_host_and_follows_it() {
-    let bare = Setup::bare();
-    let mut shown = Vec::new();
-    for (url, renewed) in [
-        ("https://nas.lan:8000", false),
-        ("https://nas.lan", false),
-        ("https://[2001:db8::5]:8000", true),
-        ("https://192.0.2.7", true),
-        ("https://b\u{fc}cher.example", true),
-        ("https://localhost:8000", false),
-    ] {
-        let setup = bare.clone().with(&["--public-url", url]);
-        let mut server = setup.start();
-        let log = read(bare.dir(), "log");
-        assert!(!log.contains("does not name"), "{url}: {log}");
-        let certificate = certificate_in(bare.dir());
-        assert_eq!(
-            renewed,
-            shown.last().is_some_and(|last| *last != certificate),
-            "{url}"
-        );
-        shown.push(certificate);
-        server.signal(Signal::TERM);
-        server.wait();
-    }
-}
-
-/// What the first command makes in a clone is not to be committed: a private key is among it.
-#[test]
-fn what_the_first_run_makes_is_ignored() {
-    let server = Setup::bare().start();
-    Visitor::with_account(&server, "alice");
-    let ignored = fs::read_to_string(".gitignore").unwrap();
-    let patterns: Vec<&str> = ignored
-        .lines()
-        .filter_map(|line| line.strip_prefix('/'))
-        .collect();
-    for entry in fs::read_dir(server.dir.path()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let covered = patterns
-            .iter()
-            .any(|pattern| match pattern.split_once('*') {
-                Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
-                None => pattern.trim_end_matches('/') == name,
-            });
-        // The log is the test's.
-        assert!(covered || name == "log", "{name} would be committed");
-    }
 }

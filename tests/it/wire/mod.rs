@@ -5,4 +5,5 @@ mod framing;
 pub(crate) mod garbage_forms;
 mod slow_clients;
 mod strange_paths;
+mod tls;
 mod tls_records;
