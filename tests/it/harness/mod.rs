@@ -17,6 +17,7 @@ mod browser;
 pub(crate) mod directory;
 mod server;
 mod setup;
+pub(crate) mod smtp_sink;
 pub(crate) mod three_forms;
 pub(crate) mod tls;
 mod visitor;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::harness::{PASSWORD, Server, Visitor, wait_for};
+use crate::mail::{forgot, waiting};
 
 /// New recovery codes, by one of those there are, which mails a notice; the new ones.
 fn replace_codes(visitor: &Visitor, codes: &[String]) -> Vec<String> {
@@ -190,4 +191,57 @@ fn a_notice_that_cannot_be_written_undoes_nothing_and_counts_for_nothing() {
     replace_codes(&alice, &codes);
 
     server.next_mail("Your recovery codes were replaced");
+}
+
+/// A server that believes a test where it comes from.
+fn believing() -> Server {
+    Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
+}
+
+/// The mails to each of these names once one more to the last of them has come: mails are written
+/// in the order in which they were asked for.
+fn mails_to(server: &Server, names: [&str; 2]) -> [usize; 2] {
+    let last = format!("To: {}@", names[1]);
+    let mails = wait_for("the last mail", || {
+        let paths = waiting(server.dir.path());
+        let mails: Vec<String> = paths
+            .iter()
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        mails
+            .iter()
+            .any(|mail| mail.contains(&last))
+            .then_some(mails)
+    });
+    names.map(|name| {
+        let to = format!("To: {name}@example.com\r\n");
+        mails.iter().filter(|mail| mail.contains(&to)).count()
+    })
+}
+
+#[test]
+fn five_mails_an_hour_go_to_an_account_and_strangers_leave_its_owner_one() {
+    let server = believing();
+    let (home, _) = Visitor::with_account(&server, "alice");
+    home.register("bob");
+    let from = |address: &str| Visitor::program(&server).sending("x-forwarded-for", address);
+    let ask = |visitor: &Visitor, name| visitor.post("/forgot_password", &[("username", name)]);
+
+    // Two of each network, and four of them all.
+    let strangers: Vec<_> = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::ffff"]
+        .iter()
+        .flat_map(|address| ["alice"; 3].map(|name| ask(&from(address), name)))
+        .collect();
+    let unknown = ask(&from("192.0.2.3"), "nobody");
+    forgot(&from("192.0.2.3"), "bob");
+    assert_eq!(mails_to(&server, ["alice", "bob"]), [4, 1]);
+
+    let owner = ["alice"; 3].map(|name| ask(&home, name));
+    home.register("carol");
+    forgot(&home, "carol");
+    assert_eq!(mails_to(&server, ["alice", "carol"]), [5, 1]);
+
+    for answer in strangers.into_iter().chain(owner) {
+        assert_eq!((answer.status, &answer.body), (200, &unknown.body));
+    }
 }

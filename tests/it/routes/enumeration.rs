@@ -1,7 +1,10 @@
 //! Who asks about somebody learns nothing: not whether there is such a user, and not what state the
 //! account is in.
 
+use std::fs;
+
 use crate::harness::{Accept, Answer, Server, Setup, Visitor, free_port, wait_for};
+use crate::mail::forgot;
 
 #[test]
 fn an_unknown_name_is_answered_as_a_known_one() {
@@ -43,7 +46,7 @@ fn a_disabled_account_and_an_old_hash_are_answered_as_an_unknown_name() {
         "weak-hash": { "email": "w@example.com", "password": hash },
         "disabled1": { "email": "d@example.com", "password": hash, "disabled": true },
     }});
-    std::fs::write(setup.dir().join("users.json"), users.to_string()).unwrap();
+    fs::write(setup.dir().join("users.json"), users.to_string()).unwrap();
     let server = setup.start();
     for form in [Accept::Json, Accept::Page, Accept::Text] {
         let ask = |path, name, password| {
@@ -82,4 +85,17 @@ fn a_mail_server_that_is_gone_shows_in_no_answer() {
             >= 2)
             .then_some(())
     });
+}
+
+#[test]
+fn a_failing_disk_does_not_show_in_the_answer_to_a_forgotten_password() {
+    let server = Server::start();
+    let visitor = Visitor::program(&server);
+    visitor.register("alice");
+    fs::remove_dir(server.path("outbox")).unwrap();
+    fs::write(server.path("outbox"), "not a directory").unwrap();
+
+    forgot(&visitor, "alice");
+
+    server.wait_for_log("not_written");
 }
