@@ -1,15 +1,15 @@
 //! A mail server, in clear or over TLS.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A mail server on loopback that takes every mail.
+/// A mail server on loopback. It takes every mail, unless it is told to say something else.
 pub(crate) struct Sink {
     pub(crate) port: u16,
     pub(crate) mails: Receiver<Mail>,
@@ -42,17 +42,36 @@ impl Sink {
         Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), tls, || ())
     }
 
+    /// Says this at the end of every mail.
+    pub(crate) fn that_says(verdict: impl Fn() -> &'static str + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::run(listener, Tls::Never, || (), verdict)
+    }
+
     /// Calls `greet` before it says its first word on a connection.
     pub(crate) fn on(listener: TcpListener, tls: Tls, greet: impl Fn() + Send + 'static) -> Self {
+        Self::run(listener, tls, greet, || "250 ok")
+    }
+
+    fn run(
+        listener: TcpListener,
+        tls: Tls,
+        greet: impl Fn() + Send + 'static,
+        verdict: impl Fn() -> &'static str + Send + 'static,
+    ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let clear = Arc::new(Mutex::new(Vec::new()));
         let (sender, mails) = channel();
         let heard = Arc::clone(&clear);
+        let judge = move |mail| {
+            let _ = sender.send(mail);
+            verdict()
+        };
         thread::spawn(move || {
             for socket in listener.incoming() {
                 greet();
                 // The program may leave at any point, and so may the test.
-                let _ = serve(socket.unwrap(), &tls, &heard, &sender);
+                let _ = serve(socket.unwrap(), &tls, &heard, &judge);
             }
         });
         Self { port, mails, clear }
@@ -91,11 +110,14 @@ pub(crate) fn new_password(mail: &str) -> &str {
     line.unwrap_or_else(|| panic!("no new password in {mail}"))
 }
 
+/// What is said of a mail.
+type Judge = dyn Fn(Mail) -> &'static str;
+
 fn serve(
     mut socket: TcpStream,
     tls: &Tls,
     heard: &Mutex<Vec<String>>,
-    mails: &Sender<Mail>,
+    judge: &Judge,
 ) -> io::Result<()> {
     let secure = |config: &Arc<ServerConfig>, socket| {
         StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), socket)
@@ -104,12 +126,13 @@ fn serve(
     match tls {
         Tls::Never => {
             socket.write_all(b"220 sink\r\n")?;
-            converse(&mut socket, "250-sink\r\n250 AUTH PLAIN", heard, mails)
+            let mut stream = Buffered(BufReader::new(socket));
+            converse(&mut stream, "250-sink\r\n250 AUTH PLAIN", heard, judge)
         }
         Tls::Implicit(config) => {
             let mut stream = secure(config, socket);
             stream.write_all(b"220 sink\r\n")?;
-            converse(&mut stream, "250-sink\r\n250 AUTH PLAIN", &unheard, mails)
+            converse(&mut stream, "250-sink\r\n250 AUTH PLAIN", &unheard, judge)
         }
         Tls::Offered(config) => {
             socket.write_all(b"220 sink\r\n")?;
@@ -117,15 +140,34 @@ fn serve(
                 &mut socket,
                 "250-sink\r\n250-AUTH PLAIN\r\n250 STARTTLS",
                 heard,
-                mails,
+                judge,
             )?;
             converse(
                 &mut secure(config, socket),
                 "250-sink\r\n250 AUTH PLAIN",
                 &unheard,
-                mails,
+                judge,
             )
         }
+    }
+}
+
+/// A connection that stays in clear: reading it must not cost what is measured beside it.
+struct Buffered(BufReader<TcpStream>);
+
+impl Read for Buffered {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.get_mut().flush()
     }
 }
 
@@ -134,7 +176,7 @@ fn converse(
     stream: &mut (impl Read + Write),
     greeting: &str,
     heard: &Mutex<Vec<String>>,
-    mails: &Sender<Mail>,
+    judge: &Judge,
 ) -> io::Result<()> {
     let mut to = String::new();
     loop {
@@ -159,8 +201,7 @@ fn converse(
                     text.push_str("\r\n");
                 }
                 let to = to.clone();
-                let _ = mails.send(Mail { to, text });
-                "250 ok"
+                judge(Mail { to, text })
             }
             "STARTTLS" | "QUIT" => {
                 stream.write_all(b"220 ok\r\n")?;
