@@ -11,6 +11,7 @@ use rcgen::{CertifiedKey, KeyPair};
 
 use crate::harness::directory::open;
 use crate::harness::{Setup, Visitor, wait_for, write_pair};
+use crate::operator::assert_cannot;
 
 /// Makes every file system read-only but for one folder, tries whether that worked, and becomes
 /// the program.
@@ -302,4 +303,20 @@ fn a_port_that_is_taken_is_said_to_be() {
     let address = taken.local_addr().unwrap().to_string();
     let (_, _, err) = Setup::bare().with(&["--listen", &address]).run();
     assert!(err.contains("in use") && err.contains("ss -ltnp"), "{err}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_a_hint() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let setup = Setup::bare().with(&["--listen", &address]);
+
+    assert_cannot(&setup, &format!("listen on {address}"), "--listen");
+}
+
+#[test]
+fn too_few_descriptors_to_serve_anybody_are_said_at_the_start() {
+    let setup = Setup::bare().under(&["prlimit", "--nofile=20"]);
+
+    assert_cannot(&setup, "limit of 20 open files", "ulimit -n");
 }
