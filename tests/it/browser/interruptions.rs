@@ -1,26 +1,12 @@
 //! What comes between: going back, a second window, a restart, cookies that are not kept. Each ends
 //! in a page that explains, and a way on.
 
-use crate::browser::person::codes_on_page;
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor, free_port};
+use crate::browser::person::{codes_on_page, log_in, password_step};
+use crate::harness::{Browser, PASSWORD, Server, Setup, Visitor, free_port};
 
 /// A server that comes back at the same address.
 fn lasting() -> Setup {
     Setup::new().with(&["--listen", &format!("127.0.0.1:{}", free_port())])
-}
-
-fn password_step(browser: &Browser, path: &str) {
-    browser.open(path);
-    browser.fill("Username", "alice");
-    browser.fill("Password", PASSWORD);
-    browser.press("Continue");
-}
-
-fn log_in(browser: &Browser, phone: &Authenticator) {
-    password_step(browser, "/login");
-    browser.fill("Code", &phone.code());
-    browser.press("Log in");
-    browser.says("Your account");
 }
 
 #[test]
@@ -29,7 +15,8 @@ fn who_keeps_no_cookies_is_told_that_they_are_needed() {
     Visitor::with_account(&server, "alice");
     let browser = Browser::without_cookies(&server);
 
-    password_step(&browser, "/login?rd=%2Faccount%2Fpassword");
+    browser.open("/login?rd=%2Faccount%2Fpassword");
+    password_step(&browser);
 
     browser.says("Log in with your password first.");
     browser.says("your browser keeps no cookies for this site: allow them");
@@ -51,7 +38,8 @@ fn a_restart_at_any_step_ends_in_a_page_that_leads_on() {
     };
 
     // At the code, sent or looked at again.
-    password_step(&browser, "/login?rd=%2Faccount%2Fpassword");
+    browser.open("/login?rd=%2Faccount%2Fpassword");
+    password_step(&browser);
     restart();
     browser.fill("Code", &phone.code());
     browser.press("Log in");
@@ -59,7 +47,8 @@ fn a_restart_at_any_step_ends_in_a_page_that_leads_on() {
     browser.says("a restart of this site ends it too");
     browser.follow("Log in");
     assert!(browser.url().ends_with("/login?rd=%2Faccount%2Fpassword"));
-    password_step(&browser, "/login");
+    browser.open("/login");
+    password_step(&browser);
     restart();
     browser.reload();
     browser.says("a restart of this site ends it too");
@@ -136,6 +125,31 @@ fn who_has_to_choose_a_password_is_led_there_from_the_code() {
 }
 
 #[test]
+fn going_back_and_sending_the_same_again_is_no_mistake() {
+    let server = Server::start();
+    let (_, phone) = Visitor::with_account(&server, "alice");
+    let browser = Browser::start(&server);
+    browser.open("/login");
+    password_step(&browser);
+    browser.back();
+    password_step(&browser);
+    browser.says("six digits");
+    browser.back();
+    browser.fill("Username", "alice");
+    browser.fill("Password", "not this one");
+    browser.press("Continue");
+    browser.says("Wrong username or password.");
+    password_step(&browser);
+    browser.fill("Code", &phone.code());
+    browser.press("Log in");
+    assert_eq!(browser.url(), server.url("/account"));
+    browser.back();
+    browser.says("This step is done already.");
+    browser.open("/account");
+    browser.says("alice@example.com");
+}
+
+#[test]
 fn a_second_window_that_logs_out_leaves_the_first_with_a_way_on() {
     let server = Server::start();
     let (_, phone) = Visitor::with_account(&server, "alice");
@@ -166,9 +180,11 @@ fn two_windows_can_both_log_in() {
     let server = Server::start();
     let (_, phone) = Visitor::with_account(&server, "alice");
     let browser = Browser::start(&server);
-    password_step(&browser, "/login");
+    browser.open("/login");
+    password_step(&browser);
     let first = browser.open_window();
-    password_step(&browser, "/login");
+    browser.open("/login");
+    password_step(&browser);
     browser.fill("Code", &phone.code());
     browser.press("Log in");
     browser.says("Your account");

@@ -1,7 +1,8 @@
-//! Where `rd` leads a real browser after a login.
+//! Where `rd` leads a real browser after a login, and what stands behind the hash with it.
 
 use url::form_urlencoded;
 
+use crate::browser::person::password_step;
 use crate::browser::stranger::Stranger;
 use crate::harness::{Browser, PASSWORD, Server, Visitor};
 
@@ -158,4 +159,48 @@ fn a_login_leads_exactly_where_it_was_meant_to() {
         !visit.cookies.contains("__Host-"),
         "and nothing else: {visit:?}"
     );
+}
+
+/// The `action` of the first form, if it has one.
+const ACTION: &str = "return document.forms[0].getAttribute('action')";
+
+#[test]
+fn what_stands_behind_the_hash_comes_back_with_who_logs_in() {
+    let (server, stranger) = (server(), Stranger::start());
+    let (_, phone) = Visitor::with_account(&server, "alice");
+    let browser = browser(&server, &stranger);
+    for (n, fragment) in ["#/home/42", "#a=b&c=%20d", "#", "#!/x?y#z", "#\u{fc}"]
+        .into_iter()
+        .enumerate()
+    {
+        let app = stranger.at("app.example.test", "/index.html");
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let login = format!(
+            "{}/login?{}",
+            browser.base,
+            query.append_pair("rd", &app).finish()
+        );
+        stranger.redirects("/index.html", 302, &login);
+
+        browser.open(&format!("{app}{fragment}"));
+        let kept = browser.run("return location.hash");
+        // With mistakes on the way.
+        browser.fill("Username", "alice");
+        browser.fill("Password", "not this one");
+        browser.press("Continue");
+        password_step(&browser);
+        let action = browser.run(ACTION);
+        assert!(action.is_null(), "it would drop what is kept: {action}");
+        browser.fill("Code", "000000");
+        browser.press("Log in");
+        stranger.serves("/index.html", "<!DOCTYPE html><p>the app");
+        phone.forget(&server, "alice");
+        browser.fill("Code", &phone.code());
+        browser.press("Log in");
+        browser.says("the app");
+        assert_eq!(browser.run("return location.hash"), kept, "{n}: {fragment}");
+        assert!(browser.url().starts_with(&app));
+        browser.open("/account");
+        browser.press("Log out");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::browser::person::{complaints, is_too_wide};
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
@@ -172,17 +172,4 @@ fn mishaps(browser: &Browser, judge: &Judge<'_>) {
     });
     assert!(throttled);
     judge.judge("throttled");
-}
-
-/// A page is asked for by nothing but its own address.
-#[test]
-fn a_page_is_one_request() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-
-    browser.open("/login");
-
-    let fetched =
-        browser.run("return performance.getEntriesByType('resource').map(one => one.name)");
-    assert_eq!(fetched, Value::Array(Vec::new()));
 }
