@@ -14,4 +14,5 @@ mod pictures;
 mod shown_literally;
 mod stranger;
 mod typed_unseen;
+mod walk;
 mod way_back;
