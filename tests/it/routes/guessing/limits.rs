@@ -6,18 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Answer, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
-
-const LOGIN: [(&str, &str); 2] = [("username", "alice"), ("password", PASSWORD)];
-
-const WRONG: [(&str, &str); 2] = [("username", "alice"), ("password", "a wrong one")];
+use crate::routes::guessing::{LOGIN, WRONG, from};
 
 /// A server that believes a test where it comes from.
 fn believing() -> Server {
     Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
-}
-
-fn from(server: &Server, address: &str) -> Visitor {
-    Visitor::program(server).sending("x-forwarded-for", address)
 }
 
 /// The answers to requests made at the same instant.

@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, PASSWORD, Server, Visitor, from_now, wait_for};
-
-const LOGIN: [(&str, &str); 2] = [("username", "alice"), ("password", PASSWORD)];
-
-const WRONG: [(&str, &str); 2] = [("username", "alice"), ("password", "a wrong one")];
+use crate::routes::guessing::{LOGIN, WRONG, from};
 
 /// Where somebody guesses.
 const THERE: &str = "192.0.2.66";
@@ -18,10 +15,6 @@ const THERE: &str = "192.0.2.66";
 fn believing(more: &[&str]) -> Server {
     let flags = ["--no-tls", "--trusted-proxy", "127.0.0.1"];
     Server::start_with(&[&flags[..], more].concat())
-}
-
-fn from(server: &Server, address: &str) -> Visitor {
-    Visitor::program(server).sending("x-forwarded-for", address)
 }
 
 /// A browser that the account does not know.
