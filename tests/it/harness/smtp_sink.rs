@@ -43,6 +43,7 @@ impl Sink {
     }
 
     /// Says this at the end of every mail.
+    #[cfg(feature = "long")]
     pub(crate) fn that_says(verdict: impl Fn() -> &'static str + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self::run(listener, Tls::Never, || (), verdict)
