@@ -5,10 +5,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::files::HASH;
 use crate::harness::{Accept, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
-
-const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$\
-                    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Alice, who is logged in, has a mailed password and ten recovery codes, and is in the middle of a
 /// login elsewhere.

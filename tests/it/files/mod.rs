@@ -2,7 +2,7 @@
 //! be read or written.
 
 mod certificate;
-mod damaged_users_file;
+mod damaged_files;
 mod edited_accounts;
 #[cfg(feature = "faults")]
 pub(crate) mod failing_disk;
@@ -12,3 +12,7 @@ mod permissions;
 mod unfit_data_folder;
 mod unknown_fields;
 mod users_file;
+
+/// A password hash that no password has.
+const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$\
+                    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

@@ -69,3 +69,13 @@ pub(crate) fn names_and_modes(dir: &Path) -> Vec<(String, u32)> {
     found.sort();
     found
 }
+
+/// The names of all that lies in a directory.
+pub(crate) fn listing(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

@@ -1,5 +1,6 @@
-//! Sixteen ways in which `users.json` may be no good: the program does not start on them and does
-//! not make up for them, and if one arrives while it runs, the last good state goes on serving.
+//! `users.json` and `sessions.json` that are no good: the program does not start on accounts it
+//! cannot read, and does not make up for them; if it happens while it runs, the last good state
+//! goes on serving.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,8 +9,9 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::harness::directory::snapshot;
-use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::files::HASH;
+use crate::harness::directory::{listing, snapshot};
+use crate::harness::{PASSWORD, Server, Setup, Visitor, read, wait_for};
 
 struct Damage {
     what: &'static str,
@@ -274,4 +276,192 @@ fn a_damage_that_arrives_while_it_runs_changes_nothing_but_that_changes_are_refu
             scope.spawn(move || survives(damages));
         }
     });
+}
+
+/// Starts the program, which must end by itself at once, complaining about its users file in
+/// these words, and leaving everything as it is.
+#[track_caller]
+fn does_not_start(setup: &Setup, said: &str) {
+    let before = listing(setup.dir());
+
+    let (status, stdout, stderr) = setup.run();
+
+    assert_eq!(status.code(), Some(1), "{said}\n{stderr}");
+    assert_eq!(stdout, "");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    assert_eq!(lines[0], format!("auth_user: cannot read {said}"));
+    assert!(lines[1].starts_with("auth_user: hint: "), "{stderr}");
+    assert_eq!(listing(setup.dir()), before, "{said}");
+}
+
+/// A program that is ended by force, and fails the test, if it serves.
+fn impatient() -> Setup {
+    Setup::new().under(&["timeout", "20"])
+}
+
+/// A file with bob on line 3 and this account, made up of three parts, on line 4.
+fn with_account(name: &str, email: &str, password: &str) -> Vec<u8> {
+    format!(
+        "{{\"version\": 1,\n\"users\": {{\n\
+         \"bob\": {{\"email\": \"bob@example.com\", \"password\": \"{HASH}\"}},\n\
+         \"{name}\": {{\"email\": \"{email}\", \"password\": \"{password}\"}}\n}}}}\n"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_damaged_users_file_is_named_and_left_as_it_is() {
+    let good = String::from_utf8(with_account("ann", "ann@example.com", HASH)).unwrap();
+    let little: Vec<u8> = ("\u{feff}".to_owned() + &good)
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let big: Vec<u8> = ("\u{feff}".to_owned() + &good)
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let absurd = HASH.replace("600000", "10000001");
+    let salt = HASH.replace("$AAAAAAAAAAAAAAAAAAAAAA$", "$A!$");
+    let ann = |email, password| with_account("ann", email, password);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (b"".into(), "is empty"),
+        (b"\n \n".into(), "is empty"),
+        (vec![0; 4096], "line 1, column 1: expected value"),
+        (
+            good.as_bytes()[..40].into(),
+            "line 3, column 14: EOF while parsing a string",
+        ),
+        (little, "is in UTF-16, not in UTF-8"),
+        (big, "is in UTF-16, not in UTF-8"),
+        (
+            format!("\u{feff}{good}").into(),
+            "starts with a byte order mark",
+        ),
+        (
+            b"{\"version\": 1,\n\"users\": {\"\xff".into(),
+            "line 2, column 12: is not in UTF-8",
+        ),
+        (
+            b"null".into(),
+            "line 1, column 4: invalid type: null, expected an object with \"version\" and \"users\"",
+        ),
+        (
+            b"[]".into(),
+            "line 1, column 1: invalid type: sequence, expected an object with \"version\" and \"users\"",
+        ),
+        (
+            b"{\"users\": {}}".into(),
+            "line 1, column 13: missing field `version`",
+        ),
+        (
+            b"{\"version\": 2, \"users\": {}}".into(),
+            "line 1, column 13: version is not 1",
+        ),
+        (
+            b"{\"version\": 1, \"users\": []}".into(),
+            "line 1, column 24: invalid type: sequence, expected an object of accounts by name",
+        ),
+        (
+            b"{\"version\": 1, \"users\": {\"ann\": 7}}".into(),
+            "line 1, column 33: invalid type: integer, expected struct Account",
+        ),
+        (
+            with_account("bob", "ann@example.com", HASH),
+            "line 4, column 5: there are two accounts named \"bob\", give or take upper case",
+        ),
+        (
+            with_account("Bob", "ann@example.com", HASH),
+            "line 4, column 5: there are two accounts named \"Bob\", give or take upper case",
+        ),
+        (
+            ann("BOB@example.com", HASH),
+            "line 4, column 5: the e-mail of \"ann\" is another account's too",
+        ),
+        (
+            ann("ann@example.com", &absurd),
+            "line 4, column 148: password has a round count outside 1 to 10,000,000",
+        ),
+        (
+            ann("ann@example.com", &salt),
+            "line 4, column 126: password has a salt that is not 1 to 64 bytes in base64 without padding",
+        ),
+        (
+            ann("ann@example.com", "hunter22"),
+            "line 4, column 59: password is not of the form $pbkdf2-sha256$i=…,l=32$salt$hash",
+        ),
+    ];
+    let setup = impatient();
+    let path = setup.dir().join("users.json");
+    fs::write(&path, &good).unwrap();
+    for (bytes, said) in cases {
+        fs::write(&path, &bytes).unwrap();
+
+        does_not_start(&setup, &format!("\"users.json\": {said}"));
+
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{said}");
+    }
+}
+
+#[test]
+fn a_users_file_that_is_no_file_is_named() {
+    let setup = impatient();
+    let path = setup.dir().join("users.json");
+
+    fs::create_dir(&path).unwrap();
+    does_not_start(&setup, "\"users.json\": is not a file");
+    fs::remove_dir(&path).unwrap();
+
+    symlink("nowhere.json", &path).unwrap();
+    does_not_start(
+        &setup,
+        "\"users.json\": is a link to a file that does not exist",
+    );
+    assert!(path.is_symlink());
+
+    let setup = setup.with(&["--users", "missing/users.json"]);
+    does_not_start(
+        &setup,
+        "\"missing/users.json\": there is no directory \"missing\"",
+    );
+}
+
+#[test]
+fn a_users_file_that_may_not_be_read_is_named() {
+    let mut launcher = vec!["timeout", "20"];
+    // Root may read everything unless it gives that up.
+    if rustix::process::geteuid().is_root() {
+        launcher.extend([
+            "setpriv",
+            "--bounding-set",
+            "-dac_override,-dac_read_search",
+        ]);
+    }
+    let setup = Setup::new().under(&launcher);
+    let path = setup.dir().join("users.json");
+    fs::write(&path, "{\"version\": 1, \"users\": {}}").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+
+    does_not_start(&setup, "\"users.json\": Permission denied (os error 13)");
+}
+
+#[test]
+fn a_damaged_sessions_file_is_set_aside_and_everybody_logs_in_again() {
+    let setup = Setup::new();
+    let mut server = setup.start();
+    let (alice, authenticator) = Visitor::with_account(&server, "alice");
+    server.kill();
+    fs::write(server.path("sessions.json"), "{\"version\": 1, \"sess").unwrap();
+
+    let server = setup.start();
+
+    let alice = alice.at(&server);
+    assert!(!alice.is_logged_in());
+    let aside = read(setup.dir(), "sessions.json.damaged");
+    assert_eq!(aside, "{\"version\": 1, \"sess");
+    let log = server.log();
+    let warned = |line: &&str| line.contains("WARN") && line.contains("sessions.json.damaged");
+    assert_eq!(log.lines().filter(warned).count(), 1, "{log}");
+    alice.log_in("alice", PASSWORD, &authenticator);
+    assert!(alice.is_logged_in());
 }
