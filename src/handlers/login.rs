@@ -98,7 +98,7 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
             "The address you came from is too long to come back to. Open it once more.".to_owned(),
         ),
         None if rd.is_empty() && query.has("rd") => {
-            Some("The address you came from is none that this server leads back to.".to_owned())
+            Some("This server does not lead back to the address you came from.".to_owned())
         }
         _ => None,
     };

@@ -1,14 +1,18 @@
 //! The product in a real browser.
 
+mod accessibility;
 mod attacks;
-mod far;
-mod flow;
-mod judged;
-mod life;
+mod closed_registration;
+mod double_clicks;
+mod fetched_unasked;
+mod interruptions;
+mod life_of_an_account;
+mod log_out;
+mod origin;
 mod person;
 mod pictures;
-mod rd;
+mod shown_literally;
 mod stranger;
-mod twice;
-mod typed;
-mod unseen;
+mod typed_unseen;
+mod walk;
+mod way_back;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Authenticator, Browser};
+use crate::harness::{Authenticator, Browser, PASSWORD};
 
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
@@ -117,4 +117,20 @@ pub(super) fn complaints(browser: &Browser) -> Vec<String> {
 pub(super) fn is_too_wide(browser: &Browser) -> bool {
     let script = "return document.documentElement.scrollWidth > innerWidth";
     browser.run(script) == Value::Bool(true)
+}
+
+/// The first step of alice's login, on the page at hand.
+pub(super) fn password_step(browser: &Browser) {
+    browser.fill("Username", "alice");
+    browser.fill("Password", PASSWORD);
+    browser.press("Continue");
+}
+
+/// Both steps of it.
+pub(super) fn log_in(browser: &Browser, phone: &Authenticator) {
+    browser.open("/login");
+    password_step(browser);
+    browser.fill("Code", &phone.code());
+    browser.press("Log in");
+    browser.says("Your account");
 }

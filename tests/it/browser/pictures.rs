@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::browser::walk;
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
 
 /// Takes each page wide and narrow, light and dark.
@@ -21,16 +22,6 @@ impl Camera<'_> {
                 self.browser.screenshot(&self.folder.join(file));
             }
         }
-    }
-
-    fn open(&self, path: &str, page: &str) {
-        self.browser.open(path);
-        self.take(page);
-    }
-
-    fn press(&self, button: &str, page: &str) {
-        self.browser.press(button);
-        self.take(page);
     }
 }
 
@@ -90,94 +81,5 @@ fn pictures_of_every_page() {
         folder,
     };
 
-    let authenticator = a_first_login(&browser, &camera);
-    an_account(&server, &browser, &camera);
-    a_later_login(&server, &browser, &camera, &authenticator);
-    mishaps(&browser, &camera);
-}
-
-fn a_first_login(browser: &Browser, camera: &Camera<'_>) -> Authenticator {
-    camera.open("/", "register");
-    browser.fill("Username", "alice");
-    browser.fill("E-mail", "alice@example.com");
-    browser.fill("Password", "password");
-    camera.press("Create account", "register-refused");
-    browser.fill("Password", PASSWORD);
-    camera.press("Create account", "login-registered");
-    browser.fill("Password", PASSWORD);
-    camera.press("Continue", "enrol");
-    let key = browser.text_of("//code[@class = 'key']");
-    let authenticator = Authenticator::new(&key.replace([' ', '\n'], ""));
-    browser.fill("Code", "000000");
-    camera.press("Confirm", "enrol-refused");
-    browser.fill("Code", &authenticator.code());
-    camera.press("Confirm", "recovery_codes");
-    browser.follow("I have kept them: continue");
-    camera.take("account");
-    authenticator
-}
-
-fn an_account(server: &Server, browser: &Browser, camera: &Camera<'_>) {
-    let elsewhere = Visitor::program(server).sending("user-agent", "Firefox/128.0 Linux");
-    elsewhere
-        .post("/login", &[("username", "alice"), ("password", PASSWORD)])
-        .expect("code_required");
-    camera.open("/login", "logged_in");
-    browser.open("/account");
-    browser.unfold("Make new recovery codes");
-    browser.unfold("Move to a new authenticator app");
-    browser.unfold("Delete this account");
-    camera.take("account-unfolded");
-    browser.open("/account");
-    browser.unfold("Make new recovery codes");
-    browser.fill("Current password", "not this one");
-    browser.fill("Code from your authenticator, or a recovery code", "000000");
-    camera.press("Make new codes", "account-refused");
-    camera.open("/account/password", "change_password");
-    camera.open("/account?notice=password_changed", "account-notice");
-    browser.press("Log out");
-    camera.take("logged_out");
-    camera.open("/logout", "logged_out-by_get");
-}
-
-fn a_later_login(
-    server: &Server,
-    browser: &Browser,
-    camera: &Camera<'_>,
-    authenticator: &Authenticator,
-) {
-    camera.open("/login", "login");
-    browser.fill("Username", "alice");
-    browser.fill("Password", "not this one");
-    camera.press("Continue", "login-refused");
-    camera.open("/forgot_password", "forgot");
-    browser.fill("Username", "alice");
-    camera.press("Send a new password", "forgot-sent");
-    let mail = server.next_mail("Your new password");
-    let line = mail
-        .lines()
-        .find_map(|line| line.strip_prefix("New password: "));
-    browser.open("/login");
-    browser.fill("Username", "alice");
-    browser.fill("Password", line.unwrap());
-    camera.press("Continue", "code");
-    browser.follow("Use a recovery code");
-    camera.take("recovery_code");
-    browser.follow("Use the authenticator app");
-    browser.fill("Code", &authenticator.code());
-    camera.press("Log in", "choose_password");
-}
-
-fn mishaps(browser: &Browser, camera: &Camera<'_>) {
-    browser.open("data:text/html,<title>elsewhere</title>");
-    camera.open("/nowhere", "not_found");
-    camera.open("/register", "method_not_allowed");
-    browser.open(&format!("/{}", "a".repeat(9000)));
-    camera.take("too_long");
-    let to = format!("{}/register", browser.base);
-    let form = format!("<form id=f method=post action={to}></form>");
-    browser.open(&format!("data:text/html,{form}"));
-    browser.submit();
-    browser.says("This request came from another site.");
-    camera.take("cross_site");
+    walk::through_every_page(&server, &browser, &|page| camera.take(page));
 }

@@ -14,8 +14,12 @@ mod answer;
 mod authenticator;
 #[cfg(feature = "browser")]
 mod browser;
+pub(crate) mod directory;
 mod server;
 mod setup;
+pub(crate) mod smtp_sink;
+pub(crate) mod three_forms;
+pub(crate) mod tls;
 mod visitor;
 mod wire;
 

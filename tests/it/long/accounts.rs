@@ -1,13 +1,13 @@
 //! Accounts under attack, where it takes its time: what the time of an answer tells, names by the
 //! hundred, forms filled with noise.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::smtp_sink::Sink;
 use crate::harness::{PASSWORD, Server, Setup, Visitor, free_port};
-use crate::one_account::{many_at_once_make_one, mixed_case};
+use crate::routes::names_and_addresses::{many_at_once_make_one, mixed_case};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -153,62 +153,21 @@ fn the_time_of_a_refused_login_tells_nothing() {
     }
 }
 
-/// A mail server that says this to every mail, `slow` after the last line of it.
-fn mail_server(slow: Duration, verdict: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            let socket = socket.unwrap();
-            thread::spawn(move || converse(&socket, slow, verdict));
-        }
-    });
-    port
-}
-
-fn converse(mut socket: &TcpStream, slow: Duration, verdict: &str) -> Option<()> {
-    socket.write_all(b"220 mail\r\n").ok()?;
-    let mut in_data = false;
-    for line in BufReader::new(socket).lines() {
-        let line = line.ok()?;
-        let answer = match (in_data, line.as_str()) {
-            (true, ".") => {
-                in_data = false;
-                thread::sleep(slow);
-                verdict
-            }
-            (true, _) => continue,
-            (false, "DATA") => {
-                in_data = true;
-                "354 go on"
-            }
-            (false, "QUIT") => "221 bye",
-            (false, _) => "250 mail",
-        };
-        let mut socket = socket;
-        socket.write_all(format!("{answer}\r\n").as_bytes()).ok()?;
-    }
-    Some(())
-}
-
 #[test]
 fn the_time_of_a_recovery_tells_nothing_whatever_the_mail_server_does() {
     let mut noise = Noise(8);
+    let good = Sink::start();
+    let slow = Sink::that_says(|| {
+        thread::sleep(Duration::from_secs(3));
+        "250 taken"
+    });
+    let refusing = Sink::that_says(|| "554 not here");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = free_port();
     for (what, port) in [
-        (
-            "a good mail server",
-            mail_server(Duration::ZERO, "250 taken"),
-        ),
-        (
-            "a slow mail server",
-            mail_server(Duration::from_secs(3), "250 taken"),
-        ),
-        (
-            "a mail server that refuses",
-            mail_server(Duration::ZERO, "554 not here"),
-        ),
+        ("a good mail server", good.port),
+        ("a slow mail server", slow.port),
+        ("a mail server that refuses", refusing.port),
         ("a silent mail server", silent.local_addr().unwrap().port()),
         ("no mail server", closed),
     ] {

@@ -1,9 +1,9 @@
 //! Every call that any change makes on the disk: failing in two ways, and killed on the way in.
 
-use crate::faults::matrix::try_one;
-use crate::faults::operations::{ALL, Operation};
-use crate::faults::tracer::{Fault, Injection, Thread, Tracer, kinds};
-use crate::faults::world::Cast;
+use crate::files::failing_disk::matrix::try_one;
+use crate::files::failing_disk::operations::{ALL, Operation};
+use crate::files::failing_disk::tracer::{Fault, Injection, Thread, Tracer, kinds};
+use crate::files::failing_disk::world::Cast;
 
 const THREADS: [Thread; 2] = [Thread::Store, Thread::Errands];
 

@@ -177,5 +177,5 @@ fn six_hundred_greedy_clients_are_outlasted_in_plain_http() {
 
 #[test]
 fn ten_thousand_forms_of_garbage_break_nothing() {
-    crate::framing::forms::shrugs_off(10_000);
+    crate::wire::garbage_forms::shrugs_off(10_000);
 }

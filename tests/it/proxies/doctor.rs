@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::harness::{Setup, Visitor, read};
-use crate::proxies::{Deployment, Kind, faults};
+use crate::proxies::{Deployment, Kind, misconfigurations};
 
 /// Runs the doctor with a session, and one that is over; gives its exit status and its report.
 fn examine(deployment: &Deployment, more: &[&str]) -> (i32, String) {
@@ -55,7 +55,7 @@ fn the_doctor_finds_nothing_wrong_with_what_is_printed() {
 /// Plants each fault of a proxy, alone, and has the doctor find it.
 fn finds_every_fault_of(kind: Kind) {
     let mut missed = Vec::new();
-    for (changes, what) in faults::of(kind) {
+    for (changes, what) in misconfigurations::of(kind) {
         let planted = Cell::new(0);
         let deployment = Deployment::with(kind, |_, mut text| {
             let (_, upstream) = text.split_once(" at ").unwrap_or_default();

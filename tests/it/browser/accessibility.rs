@@ -1,0 +1,59 @@
+//! Every page, in every state a visitor can bring it to, judged by axe: wide and narrow, light and
+//! dark.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::browser::person::{complaints, is_too_wide};
+use crate::browser::walk;
+use crate::harness::{Browser, Server};
+
+const AXE: &str = "tests/pages/node_modules/axe-core/axe.min.js";
+
+/// All of WCAG 2.2 AA that a program can judge, and what axe thinks good besides.
+const JUDGE: &str = "
+const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+return axe.run({ runOnly: tags, preload: false, resultTypes: ['violations'] }).then(found =>
+    found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.html).join(' ')));
+";
+
+struct Judge<'a> {
+    browser: &'a Browser,
+    axe: String,
+}
+
+impl<'a> Judge<'a> {
+    fn new(browser: &'a Browser) -> Self {
+        let axe = fs::read_to_string(AXE)
+            .unwrap_or_else(|error| panic!("{AXE}: {error}; tests/setup installs it"));
+        Self { browser, axe }
+    }
+
+    fn judge(&self, page: &str) {
+        // The page's own policy lets no script in but by this door.
+        let script = json!({ "expression": self.axe });
+        self.browser.cdp("Runtime.evaluate", &script);
+        for width in [1280, 390] {
+            self.browser.resize(width, 844);
+            for scheme in ["light", "dark"] {
+                self.browser.prefer(scheme);
+                let found = self.browser.run(JUDGE);
+                assert_eq!(found, json!([]), "{page}, {width} wide, {scheme}");
+            }
+        }
+        // A small phone, which is also a window at 400 %.
+        self.browser.resize(320, 844);
+        assert!(!is_too_wide(self.browser), "{page} moves sideways");
+        assert_eq!(complaints(self.browser), [] as [&str; 0], "{page}");
+    }
+}
+
+#[test]
+fn axe_finds_nothing_on_any_page() {
+    let server = Server::start();
+    let browser = Browser::start(&server);
+    let judge = Judge::new(&browser);
+
+    walk::through_every_page(&server, &browser, &|page| judge.judge(page));
+}

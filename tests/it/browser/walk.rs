@@ -1,0 +1,136 @@
+//! A walk through every page, in every state a visitor can bring it to. Whoever walks is told the
+//! name of each page that is shown.
+
+use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
+
+struct Walk<'a> {
+    server: &'a Server,
+    browser: &'a Browser,
+    shown: &'a dyn Fn(&str),
+}
+
+pub(super) fn through_every_page(server: &Server, browser: &Browser, shown: &dyn Fn(&str)) {
+    let walk = Walk {
+        server,
+        browser,
+        shown,
+    };
+    let phone = walk.a_first_login();
+    walk.an_account();
+    walk.a_later_login(&phone);
+    walk.mishaps();
+}
+
+impl Walk<'_> {
+    fn open(&self, path: &str, page: &str) {
+        self.browser.open(path);
+        (self.shown)(page);
+    }
+
+    fn press(&self, button: &str, page: &str) {
+        self.browser.press(button);
+        (self.shown)(page);
+    }
+
+    fn a_first_login(&self) -> Authenticator {
+        self.open("/", "register");
+        self.browser.fill("Username", "alice");
+        self.browser.fill("E-mail", "alice@example.com");
+        self.browser.fill("Password", "password");
+        self.press("Create account", "register-refused");
+        self.browser.fill("Password", PASSWORD);
+        self.press("Create account", "login-registered");
+        self.browser.fill("Password", PASSWORD);
+        self.press("Continue", "enrol");
+        let key = self.browser.text_of("//code[@class = 'key']");
+        let phone = Authenticator::new(&key.replace([' ', '\n'], ""));
+        self.browser.fill("Code", "000000");
+        self.press("Confirm", "enrol-refused");
+        self.browser.fill("Code", &phone.code());
+        self.press("Confirm", "recovery_codes");
+        self.browser.follow("I have kept them: continue");
+        (self.shown)("account");
+        phone
+    }
+
+    fn an_account(&self) {
+        let elsewhere = Visitor::program(self.server).sending("user-agent", "Firefox/128.0 Linux");
+        elsewhere
+            .post("/login", &[("username", "alice"), ("password", PASSWORD)])
+            .expect("code_required");
+        self.open("/login", "login-logged_in");
+        self.open("/", "register-logged_in");
+        self.open("/secret_key", "code-logged_in");
+        self.browser.open("/account");
+        self.browser.unfold("Make new recovery codes");
+        self.browser.unfold("Move to a new authenticator app");
+        self.browser.unfold("Delete this account");
+        (self.shown)("account-unfolded");
+        self.browser.open("/account");
+        self.browser.unfold("Make new recovery codes");
+        self.browser.fill("Current password", "not this one");
+        self.browser
+            .fill("Code from your authenticator, or a recovery code", "000000");
+        self.press("Make new codes", "account-refused");
+        self.open("/account/password", "change_password");
+        self.browser.fill("Current password", "not this one");
+        self.browser.fill("New password", "eight tame cows");
+        self.press("Save password", "change_password-refused");
+        self.open("/account?notice=password_changed", "account-notice");
+        self.press("Log out", "logged_out");
+        self.open("/logout", "logged_out-by_get");
+    }
+
+    fn a_later_login(&self, phone: &Authenticator) {
+        self.open("/login", "login");
+        self.browser.fill("Username", "alice");
+        self.browser.fill("Password", "not this one");
+        self.press("Continue", "login-refused");
+        self.open("/login?rd=%2Faccount", "login-sent_here");
+        self.open("/forgot_password", "forgot");
+        self.browser.fill("Username", "alice");
+        self.press("Send a new password", "forgot-sent");
+        let mail = self.server.next_mail("Your new password");
+        let line = mail
+            .lines()
+            .find_map(|line| line.strip_prefix("New password: "));
+        self.browser.open("/login");
+        self.browser.fill("Username", "alice");
+        self.browser.fill("Password", line.unwrap());
+        self.press("Continue", "code");
+        self.browser.fill("Code", "000000");
+        self.press("Log in", "code-refused");
+        self.browser.follow("Use a recovery code");
+        (self.shown)("recovery_code");
+        self.browser.follow("Use the authenticator app");
+        self.browser.fill("Code", &phone.code());
+        self.press("Log in", "choose_password");
+        self.open("/secret_key", "code-choosing");
+    }
+
+    fn mishaps(&self) {
+        self.browser.open("data:text/html,<title>elsewhere</title>");
+        self.open("/nowhere", "not_found");
+        self.open("/register", "method_not_allowed");
+        self.browser.open(&format!("/{}", "a".repeat(9000)));
+        (self.shown)("too_long");
+        let form = format!(
+            "<form id=f method=post action={}/register></form>",
+            self.browser.base
+        );
+        self.browser.open(&format!("data:text/html,{form}"));
+        self.browser.submit();
+        self.browser.says("This request came from another site.");
+        (self.shown)("cross_site");
+        // Waits are counted in whole seconds, so the first may be over before it has begun.
+        let throttled = (0..12).any(|_| {
+            self.browser.open("/login");
+            self.browser.fill("Username", "bob");
+            self.browser.fill("Password", "not this one");
+            self.browser.press("Continue");
+            self.browser.text().contains("Too many attempts.")
+        });
+        assert!(throttled);
+        (self.shown)("throttled");
+    }
+}

@@ -1,0 +1,55 @@
+//! The flags and the variables, all of them.
+
+mod listed;
+mod refused;
+mod taken;
+
+/// The contract's table: flag, value, variable, default.
+const FLAGS: [(&str, &str, &str, &str); 17] = [
+    ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
+    ("--users", "<PATH>", "AUTH_USERS", "users.json"),
+    ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
+    ("--key", "<PATH>", "AUTH_KEY", "server.key"),
+    ("--no-tls", "", "AUTH_NO_TLS", ""),
+    (
+        "--public-url",
+        "<URL>",
+        "AUTH_PUBLIC_URL",
+        "https://localhost:PORT",
+    ),
+    ("--cookie-domain", "<DOMAIN>", "AUTH_COOKIE_DOMAIN", ""),
+    ("--trusted-proxy", "<CIDR>", "AUTH_TRUSTED_PROXIES", ""),
+    ("--smtp", "<URL>", "AUTH_SMTP", ""),
+    (
+        "--mail-from",
+        "<ADDRESS>",
+        "AUTH_MAIL_FROM",
+        "auth_user@localhost",
+    ),
+    (
+        "--issuer",
+        "<NAME>",
+        "AUTH_ISSUER",
+        "host of the public URL",
+    ),
+    ("--session-idle", "<DURATION>", "AUTH_SESSION_IDLE", "1h"),
+    ("--session-max", "<DURATION>", "AUTH_SESSION_MAX", "24h"),
+    (
+        "--registration",
+        "<REGISTRATION>",
+        "AUTH_REGISTRATION",
+        "open",
+    ),
+    (
+        "--registrations-per-hour",
+        "<N>",
+        "AUTH_REGISTRATIONS_PER_HOUR",
+        "60",
+    ),
+    ("--compat", "", "AUTH_COMPAT", ""),
+    ("--log", "<LOG>", "AUTH_LOG", "text"),
+];
+
+fn variable_of(flag: &str) -> &'static str {
+    FLAGS.iter().find(|(name, ..)| *name == flag).unwrap().2
+}

@@ -1,0 +1,67 @@
+//! The program as its operator meets it: how it starts, what it says, and how it ends.
+
+use std::fs;
+
+use crate::harness::Setup;
+
+mod cannot_start;
+mod doctor;
+mod flags;
+#[cfg(feature = "faults")]
+mod hanging_end;
+mod log;
+mod log_unread;
+mod logo;
+mod proxy_config;
+mod start_and_end;
+#[cfg(feature = "faults")]
+mod start_refused_by_system;
+#[cfg(feature = "faults")]
+mod wrong_clock;
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+/// Starts a server that must refuse what it was told: exit 2, a line that names it, a hint, nothing
+/// made.
+#[track_caller]
+fn assert_misused(setup: &Setup, named: &str) -> String {
+    let before = fs::read_dir(setup.dir()).unwrap().count();
+
+    let (status, out, err) = setup.run();
+
+    assert_eq!((status.code(), out.as_str()), (Some(2), ""), "{err}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 2, "{err}");
+    assert!(
+        lines[0].starts_with("auth_user: ") && lines[0].contains(named),
+        "{named}: {err}"
+    );
+    assert!(lines[1].starts_with("auth_user: hint: "), "{err}");
+    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
+    err
+}
+
+/// Starts a server that cannot: exit 1, a line and a hint, nothing made.
+#[track_caller]
+fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
+    let before = fs::read_dir(setup.dir()).unwrap().count();
+
+    let (status, out, err) = setup.run();
+
+    assert_eq!((status.code(), out.as_str()), (Some(1), ""), "{err}");
+    let lines: Vec<&str> = err
+        .lines()
+        .filter(|line| line.starts_with("auth_user: "))
+        .collect();
+    assert_eq!(lines.len(), 2, "{err}");
+    assert!(
+        lines[0].starts_with("auth_user: cannot ") && lines[0].contains(what),
+        "{err}"
+    );
+    assert!(
+        lines[1].starts_with("auth_user: hint: ") && lines[1].contains(hint),
+        "{err}"
+    );
+    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
+    err
+}

@@ -1,0 +1,16 @@
+//! Guessing at passwords and codes: what stops it, and whom it does not stop.
+
+use crate::harness::{PASSWORD, Server, Visitor};
+
+mod hashing_line;
+mod limits;
+mod owners_meanwhile;
+
+const LOGIN: [(&str, &str); 2] = [("username", "alice"), ("password", PASSWORD)];
+
+const WRONG: [(&str, &str); 2] = [("username", "alice"), ("password", "a wrong one")];
+
+/// A visitor from there, at a server that believes it.
+fn from(server: &Server, address: &str) -> Visitor {
+    Visitor::program(server).sending("x-forwarded-for", address)
+}
