@@ -311,6 +311,10 @@ fn a_loop_is_explained_and_not_repeated() {
         Some("/login?rd=https%3A%2F%2Fapp.example.com%2Fx&rm")
     );
     assert!(!by_link.body.contains("does not reach"));
-    assert!(foreign.body.contains("This server does not lead back to the address you came from."));
+    assert!(
+        foreign
+            .body
+            .contains("This server does not lead back to the address you came from.")
+    );
     assert!(!foreign.body.contains("evil.test"));
 }
