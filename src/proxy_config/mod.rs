@@ -22,7 +22,7 @@ pub enum Proxy {
     Traefik,
 }
 
-/// An application; `host` is a [`host`], `upstream` an [`upstream`].
+/// An application; `host` is a [`host()`], `upstream` an [`upstream`].
 pub struct Application {
     pub host: String,
     /// Where it listens.
@@ -31,7 +31,7 @@ pub struct Application {
 
 /// What a configuration is about.
 ///
-/// Every text must come from [`host`], [`upstream`] or [`path`]: texts go into a configuration as
+/// Every text must come from [`host()`], [`upstream`] or [`path`]: texts go into a configuration as
 /// they are.
 pub struct Wanted {
     /// At least one.
