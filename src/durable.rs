@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// What is to become a file. Dropped before, it is gone.
+/// A file that is not in its place yet. If it is dropped before, it is removed.
 ///
 /// No `Debug`: keys and passwords are written to it.
 pub struct Draft {
@@ -16,28 +16,28 @@ pub struct Draft {
     pub sync: fn(&File) -> io::Result<()>,
 }
 
-/// The path of a draft, where nothing is left once this is dropped.
+/// The path of a draft. The file there is removed when this is dropped.
 struct Scrap(PathBuf);
 
 impl Drop for Scrap {
     fn drop(&mut self) {
-        // There is none once it is in its place. One that cannot be removed is in nobody's way for
-        // long: the next one replaces it, or a start.
+        // Nothing is there once the draft is in its place. One that cannot be removed is not in the
+        // way for long: the next draft or the next start replaces it.
         let _ = fs::remove_file(&self.0);
     }
 }
 
 /// Why a file was not put in its place, and on which side of the rename.
 pub enum Failure {
-    /// What was there is there, untouched.
+    /// The old file is still there, untouched.
     Before(io::Error),
     /// The new file is there, and may or may not survive a power cut.
     After(io::Error),
 }
 
 impl Draft {
-    /// Begins one at this path, where nothing may be, in the folder of what it is to become. It has
-    /// exactly this mode, whatever the umask.
+    /// Begins a draft at this path, where nothing may be yet, in the folder of its final place. It
+    /// gets exactly this mode, whatever the umask.
     ///
     /// # Errors
     ///
@@ -53,13 +53,13 @@ impl Draft {
             scrap: Scrap(path),
             sync: File::sync_all,
         };
-        // The umask may have taken some of that away.
+        // The umask may have taken away some of these rights.
         let permissions = Permissions::from_mode(mode);
         draft.file.set_permissions(permissions)?;
         Ok(draft)
     }
 
-    /// As [`Draft::create`], in place of what a killed process left, or of somebody else's link.
+    /// As [`Draft::create`], but replaces what a killed process left, or somebody else's link.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Draft {
         &self.file
     }
 
-    /// Has what was written survive a power cut, so that its name cannot end up on an empty file.
+    /// Makes what was written survive a power cut, so that its name cannot end up on an empty file.
     ///
     /// # Errors
     ///
@@ -84,16 +84,17 @@ impl Draft {
         (self.sync)(&self.file)
     }
 
-    /// Leaves it where it is, to be renamed later, by another process perhaps. Where that is.
+    /// Leaves the draft where it is, to be renamed later, perhaps by another process; gives its
+    /// path.
     pub fn leave(mut self) -> PathBuf {
         std::mem::take(&mut self.scrap.0)
     }
 
-    /// Puts what was synced in the place of whatever is at `target`.
+    /// Puts what was synced in place of whatever is at `target`.
     ///
     /// # Errors
     ///
-    /// Says whether it is there all the same.
+    /// The [`Failure`] says whether the new file is in place all the same.
     pub fn put(self, target: &Path) -> Result<File, Failure> {
         put(&self.scrap.0, target, self.sync)?;
         Ok(self.file)
@@ -104,13 +105,13 @@ impl Draft {
 ///
 /// # Errors
 ///
-/// Says whether it has its new name all the same.
+/// The [`Failure`] says whether the file has its new name all the same.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
     put(from, to, File::sync_all)
 }
 
 fn put(from: &Path, to: &Path, sync: fn(&File) -> io::Result<()>) -> Result<(), Failure> {
-    // Opened first: it must not fail for want of a descriptor once the file is renamed.
+    // Opened first, since this must not fail for want of a descriptor once the file is renamed.
     let directory = File::open(directory_of(to)).map_err(Failure::Before)?;
     fs::rename(from, to).map_err(Failure::Before)?;
     sync(&directory).map_err(Failure::After)

@@ -39,13 +39,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use url::Url;
 
-/// All of the end, from the signal on. Supervisors kill after ten seconds.
+/// Time for the whole shutdown, from the signal on. Supervisors kill after ten seconds.
 const END: Duration = Duration::from_millis(9_800);
 
-/// What each of several things gets at the end of the end, if something before them hung.
+/// Time for each of the last steps of the shutdown, if something before them hung.
 const LAST_MOMENT: Duration = Duration::from_millis(150);
 
-/// Largest template that is taken from the current directory in compatibility mode.
+/// Largest template taken from the current directory in compatibility mode, in bytes.
 const MAX_TEMPLATE: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Ok(Told::Serve(config)) => *config,
         Ok(Told::Do(command)) => return commands::carry_out(&command),
         Err(Refused::Asked(text)) => {
-            // Nobody reads help from a closed pipe.
+            // If the pipe is closed, nobody reads the help.
             let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         }
     };
     log.flush(LAST_MOMENT);
-    // At once: a thread that hangs on a disk would be waited for otherwise.
+    // At once, without waiting for a thread that hangs on a disk.
     process::exit(status)
 }
 
@@ -162,7 +162,7 @@ fn run(config: Config) -> Result<bool, Problem> {
     Ok(close(&app, &outbox, left))
 }
 
-/// What lies on the disk.
+/// What is kept on disk.
 struct Files {
     rules: Rules,
     store: Arc<Store>,
@@ -181,7 +181,7 @@ impl Files {
             .tls
             .then(|| open_tls(config, public_url, clock))
             .transpose()?;
-        // Last, since it may send at once.
+        // Last, since the outbox may send at once.
         let from = config.mail_from.clone();
         let outbox = Outbox::open(directory.join("outbox"), from, delivery)?;
         Ok(Self {
@@ -234,7 +234,8 @@ fn open_app(
     })
 }
 
-/// Closes what keeps something, each within the time that is `left`. False if something was lost.
+/// Closes what may have something left to save, each within the time that is `left`. False if
+/// something was lost.
 fn close(app: &App, outbox: &Outbox, left: impl Fn() -> Duration) -> bool {
     let written = app.errands.close(left());
     if !written {
@@ -255,7 +256,7 @@ fn warn(config: &Config) {
     if config.compat {
         tracing::warn!(
             "compatibility mode prints keys and shows new passwords to whoever asks: \
-             for tests and programs on this machine, not for the open"
+            use it only for tests and programs on this machine"
         );
     }
     for warning in &config.warnings {
@@ -263,7 +264,7 @@ fn warn(config: &Config) {
     }
 }
 
-/// Where the site is found if nobody says otherwise.
+/// Where the site is found if the operator does not say.
 fn local_url(address: SocketAddr) -> Result<Url, Problem> {
     let url = format!("https://localhost:{}", address.port());
     Url::parse(&url).map_err(|error| Problem::new(error, "give its address with --public-url"))
@@ -297,8 +298,8 @@ fn open_tls(config: &Config, public_url: &Url, clock: &Clock) -> Result<Arc<Tls>
     Ok(Arc::new(Tls::open(files, clock.now().wall)?))
 }
 
-/// The page that asks for the key: like the script, the one in the current directory if there is
-/// one, so that whoever has changed it keeps it.
+/// The page that asks for the key: as with the script, the one in the current directory if there is
+/// one, so that an operator's changes to it are kept.
 fn script_template() -> String {
     let own = Path::new("secret_key.html");
     let small = fs::metadata(own).is_ok_and(|file| file.is_file() && file.len() <= MAX_TEMPLATE);
@@ -309,7 +310,7 @@ fn script_template() -> String {
         .unwrap_or_else(|| pages::COMPAT_CODE.to_owned())
 }
 
-/// The operator's logo, if there is one beside the accounts. Without it pages are as good.
+/// The operator's logo, if there is one beside the accounts. One that cannot be used is left out.
 fn logo(directory: &Path) -> Option<String> {
     let (path, media_type) = pages::LOGO_FILES
         .map(|(name, media_type)| (directory.join(name), media_type))
@@ -347,7 +348,7 @@ fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter 
         logo: logo(directory_of(&config.users)),
         registration_open: config.registration_open,
     };
-    // A browser that was told to insist could not be talked into our own certificate again.
+    // A browser told to insist on TLS would not let its user accept a certificate made here.
     let hsts = move || tls.as_ref().is_some_and(|tls| !tls.is_made_here());
     Presenter::new(site, config.cookie_domain.as_deref(), hsts, config.compat)
 }
@@ -374,8 +375,8 @@ fn refuser(app: &Arc<App>) -> front::Refuse {
     })
 }
 
-/// SIGTERM and SIGINT stop the front, SIGHUP takes up the certificate. The thread waits for
-/// nothing else, so that the second signal is heard whatever the first one began.
+/// SIGTERM and SIGINT stop the front, SIGHUP reloads the certificate. The thread waits for nothing
+/// else, so that a second signal is heard whatever the first one began.
 fn watch_signals(front: &Arc<Front>) -> Result<(), Problem> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ]).map_err(|error| {
         Problem::new(
@@ -403,7 +404,7 @@ fn watch_signals(front: &Arc<Front>) -> Result<(), Problem> {
         .map_err(Problem::no_threads)
 }
 
-/// The one line on standard output. Whoever started us may read the port from it, or not.
+/// Prints the address on standard output, where whoever started this program may read the port.
 fn announce(out: Lines, config: &Config, address: SocketAddr) {
     let scheme = if config.tls { "https" } else { "http" };
     let port = address.port();

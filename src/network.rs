@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// One network's end: an IPv4 address, or an IPv6 /64, which one subscriber has to themselves. An
-/// IPv4-mapped address is the IPv4 one.
+/// An IPv4 address, or an IPv6 /64, which one subscriber has to themselves. An IPv4-mapped address
+/// counts as the IPv4 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
+    /// The network that an address is in.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(beginning(v6, 64)),
@@ -18,6 +19,7 @@ impl Network {
         })
     }
 
+    /// The IPv4 /24 or IPv6 /48 that it is in.
     pub fn neighbourhood(self) -> Neighbourhood {
         Neighbourhood(match self.0 {
             IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() >> 8 << 8)),
@@ -25,7 +27,7 @@ impl Network {
         })
     }
 
-    /// The /48 it is in; none for an address of IPv4.
+    /// The IPv6 /48 that it is in; `None` for IPv4.
     pub fn block(self) -> Option<Block> {
         match self.0 {
             IpAddr::V6(v6) => Some(Block(beginning(v6, 48))),
@@ -34,8 +36,8 @@ impl Network {
     }
 }
 
-/// The IPv4 /24 or IPv6 /48 that an address is in: who has many of its addresses may be one, or many
-/// who share a provider.
+/// The IPv4 /24 or IPv6 /48 that an address is in: many of its addresses may belong to one person,
+/// or to many who share a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Neighbourhood(IpAddr);
 
@@ -43,7 +45,7 @@ pub struct Neighbourhood(IpAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block(Ipv6Addr);
 
-/// An address whose bits after the first so many, at least one of them, are zero.
+/// The address with all bits after the first `bits` set to zero; `bits` is 1 to 128.
 fn beginning(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
     let rest = 128 - bits;
     Ipv6Addr::from(u128::from(address) >> rest << rest)

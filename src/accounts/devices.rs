@@ -1,5 +1,5 @@
-//! Browsers that have logged in before: each has counts of its own, so that nobody's guesses make
-//! the owner wait in it.
+//! Browsers that have logged in before: each has counts of its own, so that the guesses of others
+//! do not make the owner wait there.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, WrongCodes};
 use crate::clock::{DRIFT, Timestamp};
 
-/// Browsers an account remembers; the one that has not logged in for longest makes room.
+/// Most browsers an account remembers; the one that has not logged in for longest makes room.
 pub const MAX_DEVICES: usize = 10;
 
 /// How long a browser is known after its last login.
@@ -22,16 +22,20 @@ const MAX_AGENT: usize = 200;
 /// A browser that has logged in to the account, known by its device cookie.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Device {
+    /// Digest of its device cookie.
     pub id: Digest,
+    /// Its first login.
     pub created: Timestamp,
-    /// Its last login; none in files of versions that did not note it.
+    /// Its last login; `None` in files of versions that did not note it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
     /// What the browser says it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub agent: String,
+    /// Wrong codes in a row from this browser.
     #[serde(default, skip_serializing_if = "WrongCodes::is_none")]
     pub wrong_codes: WrongCodes,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
@@ -54,8 +58,8 @@ impl Device {
         self.last_used.unwrap_or(self.created)
     }
 
-    /// Whether it is still known. One from the future was noted while the clock was wrong, and
-    /// would be known for longer than it may.
+    /// Whether it is still known. A time from the future was noted while the clock was wrong, and
+    /// would keep the browser known for too long.
     fn is_live(&self, now: Timestamp) -> bool {
         let latest = now.plus(DRIFT);
         let (created, last_used) = (self.created, self.last_used());
@@ -72,6 +76,7 @@ impl Account {
             .take(MAX_DEVICES)
     }
 
+    /// Whether the browser with this digest is still known.
     pub fn knows_device(&self, id: Digest, now: Timestamp) -> bool {
         self.known_devices(now).any(|known| known.id == id)
     }
@@ -84,7 +89,7 @@ impl Account {
         self.devices.push(device);
     }
 
-    /// Notes a login of a known browser, as the one that makes room last.
+    /// Notes a login of a known browser, which is now the last to make room.
     pub(super) fn came_back(&mut self, id: Digest, now: Timestamp) {
         let position = self.devices.iter().position(|known| known.id == id);
         if let Some(position) = position {

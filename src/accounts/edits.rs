@@ -1,8 +1,8 @@
 //! What an operator changes in the file by hand, and what that ends.
 //!
-//! Beside each account the file has a seal: what this program wrote last. What differs from it was
-//! changed by another hand, also while no program ran. What another server on the same files
-//! changes is sealed by that one.
+//! Each account in the file has a seal: what this program wrote last. What differs from the seal
+//! was changed by hand, even while no server ran. What another server on the same files changes,
+//! that server seals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::clock::{DRIFT, Timestamp};
 
 /// What an account was when it was last written.
 ///
-/// In the file it is `NAME E-MAIL PASSWORD TOTP enabled`, password and key as parts of digests, `-`
-/// where there is no key. The e-mail is there in full: a notice goes to the address before.
+/// In the file it is `NAME E-MAIL PASSWORD TOTP enabled` (or `disabled`), password and key as parts
+/// of digests, `-` where there is no key. The e-mail is there in full: if it changes, a notice goes
+/// to the old address.
 #[derive(Clone)]
 pub struct Seal {
     username: String,
@@ -25,6 +26,7 @@ pub struct Seal {
 }
 
 impl Seal {
+    /// The seal of an account as it is.
     pub fn of(account: &Account) -> Self {
         let totp = account.totp.as_ref();
         Self {
@@ -36,7 +38,7 @@ impl Seal {
         }
     }
 
-    /// Reads what [`Seal::text`] writes; none if it is something else.
+    /// Reads what [`Seal::text`] writes; `None` if this is something else.
     pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split(' ').collect();
         let [username, email, password, totp, state] = parts[..] else {
@@ -56,7 +58,7 @@ impl Seal {
         })
     }
 
-    /// As it stands in the file.
+    /// The seal as it is written in the file.
     pub fn text(&self) -> String {
         let state = if self.disabled { "disabled" } else { "enabled" };
         let totp = self.totp.as_deref().unwrap_or("-");
@@ -64,14 +66,14 @@ impl Seal {
         format!("{username} {email} {password} {totp} {state}")
     }
 
-    /// What has been changed since.
+    /// What has been changed since the seal was written.
     fn edit(&self, account: &Account) -> Edit {
         let now = Self::of(account);
         Edit {
             name: self.username != now.username,
             email: !names::is_same(&self.email, &now.email),
             password: self.password != now.password,
-            // One that was given to an account without any takes nothing from anybody.
+            // A second factor given to an account without one takes nothing from anybody.
             totp: self.totp.is_some() && self.totp != now.totp,
             disabled: now.disabled && !self.disabled,
             returned: false,
@@ -85,11 +87,11 @@ pub struct Edit {
     name: bool,
     email: bool,
     password: bool,
-    /// Removed, or another.
+    /// Removed or replaced.
     totp: bool,
     /// Set, not taken back.
     disabled: bool,
-    /// It had left the file and came back, or was put back to what it had been before.
+    /// The account had left the file and came back, or was put back to an earlier state.
     returned: bool,
 }
 
@@ -121,7 +123,7 @@ impl Edit {
             (self.password, "password"),
             (self.totp, "totp"),
             (self.disabled, "disabled"),
-            // Under another name it is new to us, but has not been away.
+            // Under another name the account is new to us, but has not been away.
             (self.returned && !self.name, "returned"),
         ];
         let changed = names.iter().filter(|(changed, _)| *changed);
@@ -130,8 +132,8 @@ impl Edit {
 }
 
 impl Account {
-    /// Ends what rested on what an operator changed: the one rule about it. Sessions and logins
-    /// begun before are of another generation, and so is whatever else asks for it.
+    /// Ends what rested on what an operator changed: the one rule about it. Sessions and unfinished
+    /// logins end by the generation, which the caller raises.
     fn end_what_rested_on(&mut self, edit: Edit) {
         if edit.ends_sessions() {
             self.devices.clear();
@@ -141,7 +143,7 @@ impl Account {
         }
         if edit.totp {
             self.recovery_codes.clear();
-            // Without recovery codes they might keep the owner out for good.
+            // Without recovery codes, these counts might keep the owner out for good.
             self.wrong_codes.clear();
         }
     }
@@ -149,20 +151,22 @@ impl Account {
 
 /// An account that an operator has changed, as it is now.
 pub struct Edited {
+    /// The account after the edit.
     pub account: Arc<Account>,
-    /// Its address before, if that is another now and was its own.
+    /// Its old address, if that was changed and had been its own.
     pub email_before: Option<String>,
+    /// Whether the password was changed.
     pub password: bool,
-    /// Removed, or another.
+    /// Whether the second factor was removed or replaced.
     pub totp: bool,
     /// What was changed, for the log.
     pub what: String,
-    /// Its name before, if that is another now; for the log too.
+    /// Its old name, if that was changed; also for the log.
     pub name_before: Option<String>,
 }
 
 impl Edited {
-    /// One whose change ends nothing and is for the log alone.
+    /// A change that ends nothing and is only for the log.
     fn remark(account: &Arc<Account>, what: &str) -> Self {
         Self {
             account: Arc::clone(account),
@@ -175,18 +179,20 @@ impl Edited {
     }
 }
 
-/// An account in the file that does not have the seal it should have, and which one it has.
+/// An account in the file that does not have the seal it should have.
 pub struct Unsealed {
+    /// The key of the account in the file.
     pub username: String,
+    /// The seal that it has, if it can be read.
     pub seal: Option<Seal>,
 }
 
 impl Accounts {
-    /// Ends what operators' edits end in accounts that were just read.
+    /// Ends what operators' edits end in accounts that were just read, and gives the edits.
     ///
-    /// `before` are those that this process and the file last agreed on, and when that was; none at
-    /// the start. They tell what is new from what was settled already: an editor may save once more
-    /// what it read before.
+    /// `before` holds the accounts that this process and the file last agreed on, and when that
+    /// was; `None` at the start. It tells new edits from settled ones: an editor may save once more
+    /// what it read earlier.
     pub fn settle(
         &mut self,
         unsealed: Vec<Unsealed>,
@@ -222,8 +228,7 @@ impl Accounts {
         edited
     }
 
-    /// Adds what ends nothing: accounts that are new, other groups, and accounts that are disabled
-    /// no more.
+    /// Adds the edits that end nothing: new accounts, other groups, and accounts enabled again.
     fn remark(
         &self,
         before: &Self,
@@ -238,7 +243,7 @@ impl Accounts {
         for account in self.iter() {
             let name = &account.username;
             let before = before.find(name);
-            // What this program made, here or as another process, has its seal.
+            // An account made by this program, in this process or another, has its seal.
             let added = before.is_none() && seals.contains_key(name);
             let what = [
                 (added && !known.contains_key(name), "added"),
@@ -261,7 +266,7 @@ impl Accounts {
         }
     }
 
-    /// What was changed of this account, if anything was that is news.
+    /// What was changed of this account, if any of that is new.
     fn settle_one(
         &mut self,
         read: &Self,
@@ -274,7 +279,7 @@ impl Accounts {
         let sealed = seals.get(name).and_then(Option::as_ref);
         let is_sealed = sealed.is_some() || !seals.contains_key(name);
         let of_known = known.map(|known| Seal::of(known));
-        // Without a seal it is compared to what is known of it, if anything is.
+        // Without a seal, the account is compared to what is known of it, if anything is.
         let seal = sealed.or(of_known.as_ref());
         let mut edit = seal.map(|seal| seal.edit(account)).unwrap_or_default();
         edit.returned = has_returned(account, known, before.map(|(_, at)| at), is_sealed);
@@ -291,7 +296,7 @@ impl Accounts {
         let generation = known.map_or(0, |known| known.generation);
         self.change(name, |account| {
             account.end_what_rested_on(edit);
-            // Never one that there was before.
+            // Never a generation that there was before.
             account.generation = account.generation.max(generation);
             if news.ends_sessions() {
                 account.generation = account.generation.saturating_add(1);
@@ -303,7 +308,7 @@ impl Accounts {
         let email_before = seal.map(|seal| seal.email.clone());
         let name_before = seal.map(|seal| seal.username.clone());
         let name_before = name_before.filter(|_| news.name);
-        // Copied from somebody who is still there, it is new.
+        // An account copied from one that is still there is new.
         let is_copy = name_before
             .as_ref()
             .is_some_and(|from| !names::is_same(from, name) && read.find(from).is_some());
@@ -323,10 +328,10 @@ impl Accounts {
     }
 }
 
-/// Whether an account came back to the file, or went back to what it had been before.
+/// Whether an account came back to the file, or went back to an earlier state.
 ///
-/// One that another server has just made is younger than the last look at the file without it, but
-/// for the time its registration was under way and what the two clocks are apart.
+/// An account that another server has just made is younger than the last look at the file without
+/// it, give or take the time its registration took and the difference between the two clocks.
 fn has_returned(
     account: &Account,
     known: Option<&Arc<Account>>,
@@ -342,7 +347,7 @@ fn has_returned(
             let made = account.created.at();
             made.is_none_or(|made| made.plus(DRIFT) < looked)
         }
-        // A new one by hand, unless it brings something along.
+        // Made by hand and new, unless it brings something along.
         None => {
             let new = account.generation == 0 && account.totp.is_none();
             !(new && account.devices.is_empty() && account.mailed_passwords.is_empty())
@@ -350,8 +355,8 @@ fn has_returned(
     }
 }
 
-/// Whether an address before is that of another account, whose it was all along: people copy what
-/// belongs to one account and change it.
+/// Whether an old address belongs to another account, and did all along: people make an account by
+/// copying another one and changing it.
 fn is_anothers(
     email: &str,
     name: &str,

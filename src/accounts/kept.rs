@@ -1,4 +1,4 @@
-//! What the files hold that this program does not understand. It is kept as it is: somebody put it
+//! What the files hold that this program does not understand. It is kept unchanged: somebody put it
 //! there.
 
 use std::fmt;
@@ -12,7 +12,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::clock::Timestamp;
 
-/// The fields of an object that nobody here knows, in their order; to be flattened into it.
+/// The fields of an object that this program does not know, in their order; flattened into the
+/// object.
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Unknown(Map<String, Value>);
@@ -32,7 +33,7 @@ impl DerefMut for Unknown {
 }
 
 impl<'de> Deserialize<'de> for Unknown {
-    /// None of them may be there twice: plain reading would silently keep the last.
+    /// Refuses a field that is there twice: plain reading would silently keep the last.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
@@ -59,13 +60,15 @@ impl<'de> Deserialize<'de> for Unknown {
     }
 }
 
-/// When an account was made, as far as the file says. An operator who makes one need not know.
+/// When an account was made, as far as the file says. An operator who makes one may leave it out.
 #[derive(Clone, Default)]
 pub enum Created {
+    /// The file does not say.
     #[default]
     Unsaid,
+    /// The moment, to the second.
     At(Timestamp),
-    /// `null`, or no time that can be read; written as it was found.
+    /// `null`, or something that cannot be read as a time; written as it was found.
     Unread(Value),
 }
 
@@ -78,11 +81,12 @@ impl Created {
         }
     }
 
+    /// Whether the file does not say; the field is then left out.
     pub fn is_unsaid(&self) -> bool {
         matches!(self, Self::Unsaid)
     }
 
-    /// Whether there is something that was meant for a moment and is none.
+    /// Whether the field holds something other than `null` that cannot be read as a time.
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unread(value) if !value.is_null())
     }
@@ -104,7 +108,7 @@ impl<'de> Deserialize<'de> for Created {
         let moment = value
             .as_str()
             .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-            // Before 1970 there is nothing it could be shown as.
+            // A time before 1970 cannot be shown.
             .and_then(|moment| u64::try_from(moment.unix_timestamp()).ok());
         Ok(moment.map_or(Self::Unread(value), |seconds| Self::At(Timestamp(seconds))))
     }

@@ -15,6 +15,7 @@ const RECOVERY_CODES: usize = 10;
 
 /// Proof that a password was right, and what follows from it.
 pub struct Authenticated {
+    /// As the account's owner wrote it.
     pub username: String,
     /// [`PasswordHash::id`] of the account's password.
     pub password_id: Digest,
@@ -26,8 +27,10 @@ pub struct Authenticated {
     pub is_weak: bool,
 }
 
-/// Whether a password of somebody's own was right, by the key that checking it against the
-/// account's hash, or against none, has given.
+/// Whether a password chosen by its owner was right. `key` is what [`Work::checking`] it against
+/// the account's hash, or against none, has given.
+///
+/// [`Work::checking`]: crate::accounts::password::Work::checking
 pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated> {
     let account = found.filter(|account| account.password.is_of(key) && !account.disabled)?;
     Some(Authenticated {
@@ -39,7 +42,7 @@ pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated>
     })
 }
 
-/// Checks whether a password is a mailed one, which costs next to nothing.
+/// Proof that a password is a mailed one that still works. Costs no hashing.
 pub fn authenticate_mailed(
     found: Option<&Account>,
     password: &Password,
@@ -56,24 +59,25 @@ pub fn authenticate_mailed(
     })
 }
 
-/// What a right code was.
+/// Which kind of code was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// One of the authenticator.
+    /// A code of the authenticator.
     Code,
-    /// A recovery code, of which that many are left.
+    /// A recovery code; `left` are not used yet.
     RecoveryCode { left: usize },
 }
 
 /// Why a code was not accepted.
 #[derive(Debug, PartialEq)]
 pub enum CodeRefused {
-    /// Not looked at: after so many wrong ones only a recovery code is, or a known browser's.
+    /// Not looked at: after so many wrong codes, only a recovery code or a known browser's code is.
     RecoveryCodeNeeded,
-    /// Not looked at: the account, or this browser, has to wait.
+    /// Not looked at: the account, or this browser, has to wait this long.
     TooEarly(Duration),
+    /// Looked at and counted.
     Wrong,
-    /// A recovery code that is none of the account's, which has to wait: not counted.
+    /// A wrong recovery code while the account has to wait: not counted.
     WrongMeanwhile,
 }
 
@@ -82,13 +86,13 @@ pub enum CodeRefused {
 pub enum Tried {
     /// A code of the authenticator, or a recovery code.
     Own(String),
-    /// A code of a new authenticator, whose key they hold.
+    /// A code of a new authenticator, whose key the visitor has been shown.
     New,
-    /// The key that the original script's way printed for this login.
+    /// The key printed for this login in compatibility mode.
     PrintedKey,
 }
 
-/// Whether it has the form of a recovery code.
+/// Whether what was typed has the form of a recovery code.
 pub fn is_recovery_code(typed: &str) -> bool {
     token::read_recovery_code(typed).is_some()
 }
@@ -118,16 +122,16 @@ impl Account {
         }
     }
 
-    /// Replaces the password, which ends all sessions and half-done log-ins begun under it, and
-    /// forgets all browsers but this one.
+    /// Replaces the password, which ends all sessions and unfinished logins begun under the old
+    /// one, and forgets all browsers but this one.
     pub fn change_password(&mut self, new: PasswordHash, browser: Option<Digest>) {
         self.password = new;
         self.mailed_passwords.clear();
         self.forget_other_devices(browser);
     }
 
-    /// Makes `secret` the second factor in the place of another, as [`Account::confirm_secret`],
-    /// and forgets the browsers that knew that.
+    /// Makes `secret` the second factor in place of another, as [`Account::confirm_secret`], and
+    /// forgets all browsers.
     ///
     /// # Errors
     ///
@@ -144,7 +148,7 @@ impl Account {
         Ok(())
     }
 
-    /// How long the next code has to wait, from a known browser or from any other.
+    /// How long the next code from this browser has to wait; all unknown browsers share one wait.
     pub fn code_wait(&self, device: Option<Digest>, now: Moment) -> Option<Duration> {
         match self.devices.iter().find(|known| Some(known.id) == device) {
             Some(known) => known.wrong_codes.wait(now.steady),
@@ -152,8 +156,8 @@ impl Account {
         }
     }
 
-    /// Why what is tried is not to be judged, if it is not. Judging it would change nothing then,
-    /// and cost a save. What cannot be guessed and is right is judged whatever the counts say.
+    /// Why what is tried must not be judged, if so: judging would change nothing and cost a save.
+    /// What cannot be guessed and is right is judged whatever the counts say.
     pub fn stops(&self, tried: &Tried, device: Option<Digest>, now: Moment) -> Option<CodeRefused> {
         let wait = self.code_wait(device, now);
         let is_known = device.is_some_and(|device| self.knows_device(device, now.timestamp()));
@@ -182,7 +186,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// If it comes too early, which changes nothing, or is wrong, which is counted.
+    /// If the code comes too early, which changes nothing, or is wrong, which is counted.
     pub fn accept_code(
         &mut self,
         typed: &str,
@@ -194,7 +198,7 @@ impl Account {
         })
     }
 
-    /// Accepts the key that was printed for this login, as the original script does, or a code.
+    /// Accepts the key that was printed for this login in compatibility mode, or a code.
     ///
     /// # Errors
     ///
@@ -228,7 +232,7 @@ impl Account {
         now: Moment,
     ) -> Result<(), CodeRefused> {
         self.judge_code(&Tried::New, device, now, |account| {
-            // Confirmed twice at once, it must not forget the codes used in between.
+            // A key confirmed twice at once must not forget the codes used in between.
             let last = account.totp.as_ref().filter(|own| own.secret == *secret);
             let last_step = last.map_or(0, |own| own.last_step);
             let step = secret.accept(typed, now.wall, last_step)?;
@@ -252,7 +256,7 @@ impl Account {
     }
 
     /// What a login with both factors leaves behind: no count of wrong codes, no mailed password, a
-    /// known network, and a known browser as the one that makes room last.
+    /// known network, and a known browser that is the last to make room.
     pub fn logged_in(&mut self, device: Option<Digest>, network: Network, now: Timestamp) {
         self.wrong_codes.clear();
         if let Some(device) = device {

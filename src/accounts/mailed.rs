@@ -1,7 +1,7 @@
-//! Passwords that are mailed to somebody who has lost theirs: how many, how long, and for whom.
+//! Passwords mailed to people who have lost theirs: how many, for how long, and asked for by whom.
 //!
-//! Anybody may ask for one. So nobody's asking voids what the owner holds, nor uses up all that can
-//! be mailed: a network has a share of its own, and one mail is kept for where the owner logs in.
+//! Anybody may ask for one. So asking neither voids what the owner holds nor uses up all the mails
+//! of the hour: each network has a share, and one mail is kept for networks the owner logs in from.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::network::Network;
 /// How long a mailed password works.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
-/// Most mailed passwords that work at a time; beyond that the oldest makes room.
+/// Most mailed passwords that work at the same time; beyond that the oldest makes room.
 const MAX_LIVE: usize = 5;
 
 /// Most new passwords mailed to one account within an hour.
 const PER_HOUR: usize = 5;
 
-/// How many of them one network may have asked for.
+/// Most of these that one network may ask for.
 const PER_NETWORK: usize = 2;
 
-/// How many of them networks may have asked for in which the account has never logged in.
+/// Most of these that networks may ask for from which the account has never logged in.
 const FOR_STRANGERS: usize = PER_HOUR - 1;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -35,15 +35,17 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A password that was mailed and not used yet.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct MailedPassword {
+    /// Digest of the password.
     pub digest: Digest,
+    /// When it stops working.
     pub expires: Timestamp,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
 
 impl MailedPassword {
-    /// Whether it still works. One that would for longer than it may was mailed while the clock was
-    /// wrong.
+    /// Whether it still works. One that expires too far ahead was mailed while the clock was wrong.
     fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires && self.expires <= now.plus(LIFETIME + DRIFT)
     }
@@ -53,10 +55,12 @@ impl MailedPassword {
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(from = "Written")]
 pub struct Asked {
+    /// When it was asked for.
     pub at: Timestamp,
-    /// Where it was asked for; not known of mails sent by an earlier version.
+    /// Where it was asked for; unknown for mails sent by an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
@@ -102,9 +106,9 @@ impl Account {
             && (!is_stranger(Some(asker)) || from_strangers < FOR_STRANGERS)
     }
 
-    /// Keeps a new mailed password; those before it work on. An administrator's is for no `asker`,
-    /// and neither refused nor counted. False if there have been enough mails for this hour; then
-    /// nothing is changed.
+    /// Keeps a new mailed password; earlier ones go on working. Without an `asker`, when an
+    /// administrator sends one, it is neither refused nor counted. False if there have been enough
+    /// mails for this hour; then nothing is changed.
     pub fn mail_password(
         &mut self,
         digest: Digest,
@@ -132,7 +136,7 @@ impl Account {
         true
     }
 
-    /// Takes back [`Account::mail_password`], whose mail could not be written.
+    /// Takes back [`Account::mail_password`] when its mail could not be written.
     pub fn unmail_password(&mut self, digest: Digest, asker: Option<Network>, at: Timestamp) {
         self.use_mailed_password(digest);
         let position = self
@@ -142,7 +146,7 @@ impl Account {
         position.map(|position| self.mails.remove(position));
     }
 
-    /// The mailed password that this is, if it still works. It costs no hashing.
+    /// The digest of the mailed password that this is, if it still works. Costs no hashing.
     pub fn mailed(&self, typed: &str, now: Timestamp) -> Option<Digest> {
         let typed = as_typed::mailed_password(typed);
         self.mailed_passwords
@@ -151,7 +155,7 @@ impl Account {
             .map(|mailed| mailed.digest)
     }
 
-    /// Uses up a mailed password; false if somebody was faster.
+    /// Uses up a mailed password; false if that has been done already.
     pub fn use_mailed_password(&mut self, digest: Digest) -> bool {
         let before = self.mailed_passwords.len();
         self.mailed_passwords
@@ -159,11 +163,11 @@ impl Account {
         self.mailed_passwords.len() < before
     }
 
-    /// Takes up the one mailed password that earlier versions kept, in a field of its own.
+    /// Takes over the one mailed password that earlier versions kept in a field of its own.
     pub fn take_up_mailed_password(&mut self) {
         const FIELD: &str = "mailed_password";
         let read = |value: &Value| MailedPassword::deserialize(value).ok();
-        // What does not look like one is somebody else's, and stays.
+        // A value that does not look like one is somebody else's, and stays.
         if let Some(mailed) = self.other.get(FIELD).and_then(read) {
             self.other.shift_remove(FIELD);
             self.mailed_passwords.push(mailed);
@@ -173,7 +177,7 @@ impl Account {
 
 impl Asked {
     /// Whether it counts for the present hour. One from the future was sent while the clock was
-    /// wrong.
+    /// wrong, and does not.
     fn is_of_late(&self, now: Timestamp) -> bool {
         self.at <= now && now.since(self.at) < HOUR
     }
@@ -269,7 +273,7 @@ mod tests {
         }
         let first = account.mailed(&asked[0], Timestamp(START + 1799)).unwrap();
         assert!(account.mailed(&asked[0], Timestamp(START + 1800)).is_none());
-        // With the clock an hour back it would work for an hour more.
+        // If the clock is put back by an hour, it must not work for an hour more.
         assert!(account.mailed(&asked[0], Timestamp(START - 3600)).is_none());
 
         assert!(account.use_mailed_password(first));
@@ -309,7 +313,7 @@ mod tests {
         let again = serde_json::to_value(&account).unwrap();
         assert_eq!(again.get("mailed_password"), None);
         assert_eq!(again["mailed_passwords"].as_array().unwrap().len(), 1);
-        // The one of whom nobody knows who asked for it counts as a stranger's.
+        // A mail of which the asker is not known counts as a stranger's.
         let asked = ask(&mut account, b"abcd");
         assert_eq!(asked, [true, true, true, false]);
     }

@@ -43,23 +43,26 @@ use token::Digest;
 /// No `Debug`: it holds the key of the second factor.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Account {
-    /// As its owner wrote it; accounts are found without regard to case. The key in the file.
+    /// As its owner wrote it; looked up without regard to case. The account's key in the file.
     #[serde(skip)]
     pub username: String,
     /// As its owner wrote it, the domain in its ASCII form.
     pub email: String,
+    /// The hash of the password.
     pub password: PasswordHash,
+    /// When the account was made.
     #[serde(default, skip_serializing_if = "Created::is_unsaid")]
     pub created: Created,
+    /// The groups it is in, which the access rules and applications go by.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// The second factor; none until the first login has enrolled one.
+    /// The second factor; `None` until the first login has enrolled one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totp: Option<Totp>,
     /// Digests of the recovery codes not used yet.
     #[serde(default)]
     pub recovery_codes: Vec<Digest>,
-    /// Raised to end everything that was begun before: sessions and log-ins under way.
+    /// Raised to end everything that was begun before: sessions and unfinished logins.
     #[serde(default, skip_serializing_if = "session::is_first")]
     pub generation: u64,
     /// The session that outlived the end of the others: the digest of its id and the generation.
@@ -80,14 +83,15 @@ pub struct Account {
     /// Browsers that have logged in before, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
-    /// Networks from which it has logged in, the last one last.
+    /// Networks from which it has logged in, the latest one last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<KnownNetwork>,
-    /// Whether somebody registered it. Not so if an operator wrote it, or a version that made no
-    /// such mark.
+    /// Whether somebody registered it. False if an operator wrote it, or a version that did not
+    /// keep this mark.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub registered: bool,
-    /// What it was when it was last written, see [`edits`]. Only on its way from and to the file.
+    /// What the account was when it was last written, see [`edits`]. Set only on the way from and
+    /// to the file.
     #[serde(
         default,
         deserialize_with = "text_or_none",
@@ -102,10 +106,13 @@ pub struct Account {
 /// A confirmed second factor.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Totp {
+    /// The key shared with the authenticator.
     pub secret: totp::Secret,
-    /// The step of the last accepted code; none at or before it is accepted again (RFC 6238, 5.2).
+    /// The step of the last accepted code; no code at or before that step is accepted again (RFC
+    /// 6238, section 5.2).
     #[serde(default)]
     pub last_step: u64,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
@@ -113,15 +120,18 @@ pub struct Totp {
 /// Wrong codes in a row, kept with the account so that a restart does not forgive them.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 pub struct WrongCodes {
+    /// How many.
     pub count: u32,
-    /// Since 1970 by the steady clock.
+    /// When the last one came: since 1970, by the steady clock.
     #[serde(with = "clock::exact")]
     pub last: Duration,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
 
 impl WrongCodes {
+    /// Whether there is nothing to write to the file.
     pub fn is_none(&self) -> bool {
         self.count == 0 && self.other.is_empty()
     }
@@ -152,6 +162,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// Finds by username, without regard to case.
     pub fn find(&self, username: &str) -> Option<&Arc<Account>> {
         self.by_name.get(names::key(username).as_ref())
     }
@@ -195,8 +206,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Gives the account to `change`, which must not touch its name or e-mail. None if there is no
-    /// such account, or none any more.
+    /// Gives the account to `change`, which must not touch its name or e-mail. `None` if there is
+    /// no such account.
     pub fn change<T>(
         &mut self,
         username: &str,
@@ -208,8 +219,8 @@ impl Accounts {
         Some(result)
     }
 
-    /// Puts an account in the place of the one with its name, whose e-mail it must have. Nothing
-    /// happens if there is none.
+    /// Puts an account in place of the one with the same name, which must have the same e-mail.
+    /// Nothing happens if there is none.
     pub fn replace(&mut self, account: Arc<Account>) {
         if let Some(place) = self.by_name.get_mut(names::key(&account.username).as_ref()) {
             *place = account;
@@ -217,7 +228,7 @@ impl Accounts {
         }
     }
 
-    /// Removes an account; the others keep their order.
+    /// Removes an account and gives it back; the others keep their order.
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
         let account = self.by_name.shift_remove(names::key(username).as_ref())?;
         Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_ref());
@@ -225,14 +236,17 @@ impl Accounts {
         Some(account)
     }
 
+    /// All accounts, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.by_name.values()
     }
 
+    /// How many accounts there are.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
 
+    /// Whether there are no accounts.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -243,7 +257,7 @@ impl Accounts {
     }
 }
 
-/// A text; anything else counts as none.
+/// Reads a text; anything else counts as `None`.
 fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) => Ok(Some(text)),

@@ -11,7 +11,7 @@ pub const MAX_USERNAME: usize = 64;
 /// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL: usize = 254;
 
-/// Whether a new account may have this name.
+/// Whether an account may have this name.
 pub fn is_username(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= MAX_USERNAME
@@ -21,7 +21,7 @@ pub fn is_username(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
 }
 
-/// What two spellings of one username or e-mail have in common; of most, how they are spelled.
+/// What all spellings of one username or e-mail have in common: the name in ASCII lower case.
 pub fn key(name: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(name.to_ascii_lowercase())
@@ -37,9 +37,10 @@ pub fn is_same(one: &str, other: &str) -> bool {
 
 /// The address as it is kept: the local part as written, the domain in ASCII and lower case.
 ///
-/// None unless a mail server would take it as `local@domain`: of a dot-atom (RFC 5322, section
-/// 3.2.3) of at most 64 bytes what no program on the way takes for an option, a command or a route,
-/// no quotes or comments, and a host name (RFC 5321, section 2.3.5) without a trailing dot.
+/// `None` unless a mail server would take it as `local@domain`. The local part is a dot-atom (RFC
+/// 5322, section 3.2.3) of at most 64 bytes, without quotes or comments, and without characters
+/// that a program on the way might take for an option, a command or a route. The domain is a host
+/// name (RFC 5321, section 2.3.5) without a trailing dot.
 pub fn parse_email(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let domain = idna::domain_to_ascii_strict(domain).ok()?;
@@ -47,7 +48,7 @@ pub fn parse_email(address: &str) -> Option<String> {
     (is_local_part(local) && is_host_name(&domain) && email.len() <= MAX_EMAIL).then_some(email)
 }
 
-/// The address with its domain in ASCII where that is possible, for looking it up.
+/// The address with its domain in ASCII, for looking it up; unchanged if it is not an address.
 pub fn ascii_domain(address: &str) -> String {
     parse_email(address).unwrap_or_else(|| address.to_owned())
 }
@@ -63,7 +64,7 @@ fn is_local_part(local: &str) -> bool {
         })
 }
 
-/// The last label has a letter, or it would be an address.
+/// The last label must have a letter, or this could be an IP address.
 fn is_host_name(domain: &str) -> bool {
     let last = domain.rsplit('.').next().unwrap_or_default();
     domain.len() <= 253

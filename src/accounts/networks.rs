@@ -1,4 +1,5 @@
-//! From where an account logs in: what its owner may do there is not for strangers to use up.
+//! The networks that an account logs in from. Strangers must not use up what its owner may do from
+//! there.
 
 use std::time::Duration;
 
@@ -10,28 +11,32 @@ use crate::accounts::throttle::limits::{MEMBER_AGE, MEMBERSHIP, REGULARITY};
 use crate::clock::{DRIFT, Moment, Timestamp};
 use crate::network::Network;
 
-/// Networks an account remembers; the one with the oldest login makes room.
+/// Most networks an account remembers; the one with the oldest login makes room.
 const MAX_NETWORKS: usize = 20;
 
 /// A network from which the account has logged in with both factors.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct KnownNetwork {
+    /// The network.
     pub network: Network,
+    /// The last login from there.
     pub last_login: Timestamp,
+    /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
 
 impl Account {
-    /// When it last logged in from there, with both factors; none if it never has, so far as it
-    /// remembers.
+    /// When the account last logged in from this network, with both factors; `None` if it never
+    /// has, as far as it remembers.
     pub fn last_login_from(&self, network: Network) -> Option<Timestamp> {
         let known = self.networks.iter().find(|known| known.network == network);
         known.map(|known| known.last_login)
     }
 
-    /// When it logged in from there within the hour, with both factors, so that failures of that
-    /// network's are likelier to be its own; none if a stranger made it less than a day ago.
+    /// When the account last logged in from this network, as time since 1970, if that was within
+    /// the last hour: failures from there are then likelier to be its owner's. `None` also if a
+    /// stranger made the account less than a day ago.
     pub fn is_member_of(&self, network: Network, now: Moment) -> Option<Duration> {
         let today = now.timestamp();
         let at = self.last_login_from(network)?;
@@ -39,8 +44,8 @@ impl Account {
         is_member.then(|| Duration::from_secs(at.0))
     }
 
-    /// The networks from which it has logged in of late; none if a stranger made it less than a day
-    /// ago.
+    /// The networks from which the account has logged in recently (`REGULARITY`); none if a
+    /// stranger made it less than a day ago.
     pub fn regular_networks(&self, now: Timestamp) -> impl Iterator<Item = Network> {
         let known = self.networks.iter().filter(move |_| self.is_old(now));
         known
@@ -48,7 +53,7 @@ impl Account {
             .map(|known| known.network)
     }
 
-    /// Whether no stranger has made it for the purpose.
+    /// Whether no stranger can have made the account for the purpose.
     fn is_old(&self, now: Timestamp) -> bool {
         let created = self.created.at();
         !self.registered || created.is_some_and(|created| now.since(created) >= MEMBER_AGE)
@@ -56,7 +61,7 @@ impl Account {
 
     /// Notes a login with both factors.
     pub fn logged_in_from(&mut self, network: Network, now: Timestamp) {
-        // One from the future was noted while the clock was wrong, and would never make room.
+        // A login from the future was noted while the clock was wrong, and would never make room.
         let latest = now.plus(DRIFT);
         self.networks.retain(|known| known.last_login <= latest);
         let position = self

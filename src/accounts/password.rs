@@ -22,45 +22,48 @@ pub const ROUNDS: u32 = 600_000;
 /// Bytes of the output of a new hash: as many as one computation gives.
 const LENGTH: usize = 32;
 
-/// Most rounds a hash from the file may ask for: about a second of work, and a typing error beyond.
+/// Most rounds a hash from the file may ask for: about a second of work; more is a typing error.
 pub const MAX_ROUNDS: u32 = 10_000_000;
 
 /// Shortest password, in characters; enough because a second factor is compulsory (NIST SP
 /// 800-63B-4, section 3.1.1.2).
 pub const MIN_LENGTH: usize = 8;
 
-/// Longest password, in characters.
+/// Longest password, in characters of its normalised form.
 pub const MAX_LENGTH: usize = 256;
 
-/// Longest password as it may be sent: a character has four parts at most (UAX #15, table 4).
+/// Longest password as it may be sent, in characters: each has four parts at most (UAX #15, table
+/// 4).
 pub const MAX_SENT: usize = 4 * MAX_LENGTH;
 
 /// The most common passwords of at least eight characters, in lower case, sorted.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// A password as somebody sent it, in Unicode's form C, so that every keyboard's way of writing it
-/// is the same. Never trimmed or cut.
+/// A password as somebody sent it, in Unicode normalisation form C, so that it is the same from
+/// every keyboard. Never trimmed or cut.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
+    /// Normalises what was sent.
     pub fn new(sent: &str) -> Self {
-        // Three times as long at most (UAX #15, table 4): by growing it would leave pieces behind.
+        // At most three times as long (UAX #15, table 4): growing would leave pieces behind.
         let mut password = Zeroizing::new(String::with_capacity(3 * sent.len()));
         password.extend(sent.nfc());
         Self(password)
     }
 
-    /// How long it is, in characters.
+    /// Its length, in characters.
     pub fn length(&self) -> usize {
         self.0.chars().count()
     }
 
+    /// The normalised text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is on the list of common ones, or is the account's own name or address.
+    /// Whether it is on the list of common passwords, or is the account's own name or address.
     pub fn is_easy_to_guess(&self, username: &str, email: &str) -> bool {
         let lower = Zeroizing::new(self.0.to_lowercase());
         COMMON.lines().any(|common| common == lower.as_str())
@@ -87,7 +90,7 @@ impl PasswordHash {
         Self::of(salt, &derive(&[Work::hashing(password, salt)])[0])
     }
 
-    /// The hash of which [`Work::hashing`] with this salt has given the key.
+    /// The hash whose key [`Work::hashing`] with this salt has given.
     pub fn of(salt: Salt, key: &Key) -> Self {
         Self {
             rounds: ROUNDS,
@@ -96,15 +99,16 @@ impl PasswordHash {
         }
     }
 
-    /// Whether [`Work::checking`] it has given this key. Of an output longer than that the first 32
-    /// bytes count: they are those of one of 32 (RFC 8018, section 5.2), and each 32 more would
-    /// cost all rounds once more.
+    /// Whether [`Work::checking`] this hash has given this key, in constant time. Only the first 32
+    /// bytes of a longer hash count: they are the same as in a hash of 32 (RFC 8018, section 5.2),
+    /// and each further 32 would cost all rounds again.
     pub fn is_of(&self, key: &Key) -> bool {
         let length = self.hash.len().min(LENGTH);
         self.hash[..length].ct_eq(&key[..length]).into()
     }
 
-    /// Tells it from every other, by its salt: which password a session or a login began under.
+    /// An id that differs from that of any other hash, by the salt: it says under which password a
+    /// session or a login began.
     pub fn id(&self) -> Digest {
         Digest::of(&self.phc())
     }
@@ -118,8 +122,8 @@ impl PasswordHash {
         text
     }
 
-    /// Whether a new one would have more rounds, or an output of another length: a longer one costs
-    /// a whole computation for each 32 bytes and protects no better.
+    /// Whether a new hash would have more rounds, or another length: a longer one costs a whole
+    /// computation for each 32 bytes and protects no better.
     pub fn is_weak(&self) -> bool {
         self.rounds < ROUNDS || self.hash.len() != LENGTH
     }
@@ -128,8 +132,9 @@ impl PasswordHash {
     ///
     /// # Errors
     ///
-    /// A sentence for the operator: another scheme, rounds outside 1 to 10,000,000, a length that
-    /// is not the hash's, salt or hash that is not base64.
+    /// A sentence for the operator, if the scheme is another one, the rounds are outside 1 to
+    /// 10,000,000, the salt is not 1 to 64 bytes or the hash not 16 to 64 bytes in base64 without
+    /// padding, or the stated length is not the hash's.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parts = text.split('$');
         let (Some(""), Some("pbkdf2-sha256"), Some(parameters), Some(salt), Some(hash), None) = (
@@ -171,17 +176,18 @@ impl PasswordHash {
 /// Bytes that make the hashes of one password differ.
 pub type Salt = [u8; 16];
 
+/// A random salt.
 pub fn fresh_salt() -> Salt {
     token::random()
 }
 
-/// What a computation gives.
+/// What a computation gives, 32 bytes.
 pub type Key = Zeroizing<[u8; LENGTH]>;
 
-/// How many computations one thread does at once to advantage.
+/// How many computations a thread best does at once.
 pub const LANES: usize = pbkdf2_lanes::LANES;
 
-/// All that a hash is computed from, so that it can be done elsewhere than it is asked for.
+/// All that a hash is computed from, so that it can be computed elsewhere.
 ///
 /// No `Debug`: it holds the password.
 pub struct Work {
@@ -191,9 +197,9 @@ pub struct Work {
 }
 
 impl Work {
-    /// What checks a password against a hash, or against none for an account that does not exist.
+    /// Checks a password against a hash, or against none for an account that does not exist.
     ///
-    /// Both take the work of [`ROUNDS`] rounds: with fewer, or with no hash, the rest is done for
+    /// Both take at least [`ROUNDS`] rounds: those that the hash does not need are done for
     /// nothing, so that time tells a stranger neither who exists nor whose hash is old.
     pub fn checking(hash: Option<&PasswordHash>, password: &Password) -> Self {
         let (salt, rounds) = match hash {
@@ -207,7 +213,7 @@ impl Work {
         }
     }
 
-    /// What makes a new hash.
+    /// Makes a new hash.
     pub fn hashing(password: &Password, salt: Salt) -> Self {
         Self {
             password: password.clone(),
@@ -216,13 +222,13 @@ impl Work {
         }
     }
 
-    /// Rounds that it takes, up to [`MAX_ROUNDS`].
+    /// How many rounds it takes, from [`ROUNDS`] to [`MAX_ROUNDS`].
     pub fn rounds(&self) -> u32 {
         self.rounds.max(ROUNDS)
     }
 }
 
-/// Computes several at once, in the time of the one that takes longest; the keys in their order.
+/// Computes several keys at once, in the time of the one that takes longest; gives them in order.
 pub fn derive(works: &[Work]) -> Vec<Key> {
     let computations: Vec<Computation> = works
         .iter()
@@ -235,8 +241,8 @@ pub fn derive(works: &[Work]) -> Vec<Key> {
     pbkdf2_lanes::derive(&computations, ROUNDS)
 }
 
-/// Computes a little of what a thread does at once, to see how long that takes here; how many
-/// rounds that was.
+/// Computes for a millisecond or two, [`LANES`] at once, so that the caller can measure the speed
+/// of this machine; gives the number of rounds done.
 pub fn try_out() -> u64 {
     let computation = Computation {
         password: b"",
@@ -247,7 +253,7 @@ pub fn try_out() -> u64 {
     u64::from(TRIED_OUT) * LANES as u64
 }
 
-/// Rounds: a millisecond or two.
+/// Rounds that take a millisecond or two.
 const TRIED_OUT: u32 = 6_000;
 
 /// Checks a password against a hash, or against none, here and now.
@@ -276,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// Made by another program: what is in the file verifies by itself.
+    /// A hash made by another program: what is in the file is enough to verify it.
     #[test]
     fn a_phc_string_made_elsewhere_verifies() {
         let hash = "Zpz+UkghFv2hqiy+QJsvVsjkVjdSt6KPbqq2FO4AUXg";

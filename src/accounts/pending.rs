@@ -1,6 +1,6 @@
-//! Logins that are not logins yet: the password was right, the code is still to come.
+//! Unfinished logins: the password was right, and the code has yet to come.
 //!
-//! They live in memory only, for five minutes, and are no session anywhere.
+//! They live in memory only, for five minutes, and count as a session nowhere.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,35 +12,36 @@ use crate::accounts::totp::Secret;
 use crate::accounts::{Account, names, token};
 use crate::clock::Timestamp;
 
-/// How long the code may take.
+/// How long a login waits for its code.
 pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// Wrong codes after which the password is asked again.
+/// Wrong codes after which the password is asked for again.
 pub const MAX_WRONG_CODES: u32 = 5;
 
 /// Most pending logins: more than hashing allows to begin within their lifetime on 16 cores.
 const MAX_PENDING: usize = 50_000;
 
-/// The password was right; a code is asked.
+/// A login whose password was right, and which waits for a code.
 #[derive(Clone)]
 pub struct PendingLogin {
+    /// As the account's owner wrote it.
     pub username: String,
-    /// Which password was right, or was the account's when a mailed one was. The account must still
-    /// have it when the code comes, or it is another password's, or another account's of the same
-    /// name.
+    /// What the login rests on. The account must still have it when the code comes; otherwise its
+    /// password is another one, or it is another account of the same name.
     pub basis: Basis,
-    /// The key to enrol, if the account has no second factor yet. It lives and dies here.
+    /// The key to enrol, if the account has no second factor yet. It is kept nowhere else.
     pub enrolling: Option<Secret>,
     /// The password was a mailed one, with this digest: it leads to choosing a new one.
     pub mailed: Option<Digest>,
     /// The address that was mailed to, if the password was a mailed one.
     address: Option<String>,
-    /// Where the visitor was going; validated.
+    /// Where the visitor wanted to go, already validated; may be empty.
     pub rd: String,
     wrong_codes: u32,
 }
 
 impl PendingLogin {
+    /// A login with no wrong codes yet; `rd` must be validated.
     pub fn new(
         username: &str,
         basis: Basis,
@@ -59,7 +60,7 @@ impl PendingLogin {
         }
     }
 
-    /// Of a mailed password: the address it was mailed to, with which the login ends.
+    /// If the password was a mailed one, notes its address: the login ends when that changes.
     pub fn mailed_to(self, address: &str) -> Self {
         let address = self.mailed.map(|_| address.to_owned());
         Self { address, ..self }
@@ -75,13 +76,17 @@ impl PendingLogin {
     }
 }
 
-/// The code was right too, after a mailed password: a new password must be chosen.
+/// A login by mailed password whose code was right too: a new password must be chosen.
 #[derive(Clone)]
 pub struct PendingChoice {
+    /// As the account's owner wrote it.
     pub username: String,
+    /// As [`PendingLogin::basis`].
     pub basis: Basis,
+    /// Digest of the mailed password.
     pub mailed: Digest,
     address: Option<String>,
+    /// As [`PendingLogin::rd`].
     pub rd: String,
 }
 
@@ -99,14 +104,16 @@ fn has_address(account: &Account, address: Option<&str>) -> bool {
     address.is_none_or(|address| names::is_same(address, &account.email))
 }
 
-/// A logged-in visitor moves to a new authenticator: its key, until a code confirms it.
+/// A logged-in visitor's move to a new authenticator, until a code confirms its key.
 #[derive(Clone)]
 pub struct PendingMove {
+    /// As the account's owner wrote it.
     pub username: String,
+    /// The new key.
     pub secret: Secret,
 }
 
-/// A bounded table of what is pending, by the digest of its cookie.
+/// Bounded tables of what is pending, by the digest of a cookie.
 pub struct Pending {
     logins: Mutex<HashMap<Digest, Entry<Stage>>>,
     /// By the digest of the session's cookie.
@@ -124,6 +131,7 @@ struct Entry<T> {
 }
 
 impl Pending {
+    /// Nothing is pending yet.
     pub fn new() -> Self {
         Self {
             logins: Mutex::default(),
@@ -159,7 +167,7 @@ impl Pending {
         }
     }
 
-    /// Counts a wrong code; after the last one allowed the login is gone.
+    /// Counts a wrong code; the login ends with the last one allowed.
     pub fn wrong_code(&self, cookie: &str) {
         let id = Digest::of(cookie);
         let mut logins = lock(&self.logins);
@@ -175,8 +183,8 @@ impl Pending {
         }
     }
 
-    /// Turns a login whose code was right into a choice, under a new cookie. None if another
-    /// request finished it in the meantime.
+    /// Turns a login whose code was right into a choice, and gives the choice's new cookie. `None`
+    /// if another request finished the login in the meantime.
     pub fn must_choose(&self, cookie: &str, now: Timestamp) -> Option<String> {
         let mut logins = lock(&self.logins);
         let Some(Entry {
@@ -206,12 +214,12 @@ impl Pending {
         Some(cookie)
     }
 
-    /// Ends what this cookie has begun; false if there was nothing.
+    /// Ends what is pending under this cookie; false if there was nothing.
     pub fn finish(&self, cookie: &str) -> bool {
         lock(&self.logins).remove(&Digest::of(cookie)).is_some()
     }
 
-    /// Ends all that is pending for an account, whose password or authenticator has changed.
+    /// Ends all that is pending for an account, when its password or authenticator has changed.
     pub fn forget_account(&self, username: &str) {
         let name = names::key(username);
         lock(&self.logins).retain(|_, entry| match &entry.what {

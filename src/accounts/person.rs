@@ -20,10 +20,11 @@ pub struct Person<'a> {
 
 /// What a change has made of a person.
 pub struct Changed {
+    /// What becomes of the account.
     pub account: Fate,
-    /// Sessions to be saved before the account is: what they were earned with is used up by that.
+    /// Sessions to save before the account: saving that uses up what they were earned with.
     pub begun: Vec<Arc<Session>>,
-    /// Ids of sessions that are over once the account is saved; some may be of other accounts.
+    /// Ids of sessions that end once the account is saved; some may belong to other accounts.
     pub ended: Vec<Digest>,
 }
 
@@ -47,11 +48,12 @@ impl<'a> Person<'a> {
         }
     }
 
+    /// The account as the change leaves it so far.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// The account to be changed, all but its name and e-mail. Asked for, it will be saved.
+    /// The account, to be changed in all but its name and e-mail. Asking for it means a save.
     pub fn account_mut(&mut self) -> &mut Account {
         Arc::make_mut(&mut self.account)
     }
@@ -61,7 +63,7 @@ impl<'a> Person<'a> {
         self.sessions.find(id).is_some()
     }
 
-    /// Begins a session, for which the least used one goes if there are too many.
+    /// Begins a session; if there are too many, the least recently used one ends.
     pub fn begin_session(&mut self, session: Session) {
         self.begun.push(session);
         let left = MAX_PER_ACCOUNT.saturating_sub(self.begun.len());
@@ -69,24 +71,24 @@ impl<'a> Person<'a> {
         self.ended.extend(over);
     }
 
-    /// Ends the sessions with these ids, also those of others: a browser may have had one.
+    /// Ends the sessions with these ids, even those of other accounts: a browser may have had one.
     pub fn end_sessions(&mut self, ids: &[Digest]) {
         self.ended.extend(ids);
     }
 
-    /// Ends the account's sessions that this is true of.
+    /// Ends those of the account's sessions for which `which` is true.
     pub fn end_sessions_that(&mut self, which: impl Fn(&Session) -> bool) {
         let all = self.sessions.of(&self.account.username);
         let over = all.filter(|session| which(session));
         self.ended.extend(over.map(|session| session.id));
     }
 
-    /// Ends the account and all its sessions.
+    /// Removes the account and ends all its sessions.
     pub fn remove(&mut self) {
         self.removed = true;
     }
 
-    /// What it has come to. A session ends with what it rested on.
+    /// What the change has come to. Sessions end if what they rested on has changed.
     pub fn changed(mut self) -> Changed {
         let stays = Arc::ptr_eq(self.before, &self.account);
         let (before, after) = (self.before, Arc::clone(&self.account));

@@ -1,5 +1,5 @@
-//! The networks from which accounts log in. Where there is a line, visitors from there go first:
-//! a crowd of strangers is not to stand before those for whom the place is.
+//! The networks from which accounts log in. Where there is a line, visitors from there go first: a
+//! crowd of strangers must not hold up the people the site is for.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,11 @@ use crate::accounts::Accounts;
 use crate::clock::{Moment, Timestamp};
 use crate::network::Network;
 
-/// How long what was found in the accounts is taken to be so: to go through ten thousand of them
-/// takes a millisecond.
+/// How long the networks are used before the accounts are gone through again, which takes a
+/// millisecond for ten thousand of them.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// What is known of them, gathered when it is asked for.
+/// The networks, gathered from the accounts when somebody asks.
 #[derive(Default)]
 pub struct Regulars {
     state: Mutex<State>,
@@ -27,8 +27,8 @@ struct State {
 }
 
 impl Accounts {
-    /// The networks from which accounts, older than a day or made by an operator, have logged in of
-    /// late ([`Account::regular_networks`](super::Account::regular_networks)).
+    /// The networks from which accounts that are a day old, or were made by an operator, have
+    /// logged in recently ([`Account::regular_networks`](super::Account::regular_networks)).
     pub fn regular_networks(&self, now: Timestamp) -> HashSet<Network> {
         self.iter()
             .flat_map(|account| account.regular_networks(now))
@@ -37,8 +37,8 @@ impl Accounts {
 }
 
 impl Regulars {
-    /// Whether it is one of [`Accounts::regular_networks`], which `gather` gives; if it cannot,
-    /// what it last gave counts.
+    /// Whether `network` is one of [`Accounts::regular_networks`], which `gather` gives. While
+    /// `gather` gives `None`, what it last gave counts.
     pub fn has(
         &self,
         network: Network,
@@ -56,12 +56,12 @@ impl Regulars {
         state.networks.contains(&network)
     }
 
-    /// Notes that such an account has logged in from there.
+    /// Notes that such an account has logged in from this network.
     pub fn note(&self, network: Network) {
         self.state().networks.insert(network);
     }
 
-    /// A set is put in its place whole.
+    /// The set is replaced whole, so a panic cannot leave half of one.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,10 +12,10 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::{DRIFT, Timestamp};
 
-/// Most sessions of one account; the one unused longest makes room.
+/// Most sessions of one account; the one unused for longest makes room.
 pub const MAX_PER_ACCOUNT: usize = 50;
 
-/// How long a session may be on disk before the account that has earned it.
+/// How long a session may be on disk before the change of the account that earned it.
 const SETTLES: Duration = Duration::from_secs(60);
 
 /// How long sessions last.
@@ -27,10 +27,10 @@ pub struct Limits {
     pub max: Duration,
 }
 
-/// What the sessions of an account, and the log-ins that are not finished, rest on.
+/// What the sessions and the unfinished logins of an account rest on.
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct Basis {
-    /// Which password it is.
+    /// [`PasswordHash::id`](super::password::PasswordHash::id) of the account's password.
     pub password_id: Digest,
     /// [`Account::generation`].
     #[serde(
@@ -41,8 +41,8 @@ pub struct Basis {
     pub generation: u64,
 }
 
-/// A number within what is flattened, where it has gone through the hands of one that keeps its
-/// digits.
+/// Reads a number in a flattened struct, to which serde_json hands it with all its digits, not as
+/// an integer.
 fn read_generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
     number
@@ -50,7 +50,7 @@ fn read_generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
         .ok_or_else(|| de::Error::custom("not a generation"))
 }
 
-/// Whether nobody has ended all sessions of the account yet; then its file says nothing of it.
+/// Whether all sessions were never ended at once so far; the file then leaves the generation out.
 pub fn is_first(generation: &u64) -> bool {
     *generation == 0
 }
@@ -65,21 +65,24 @@ impl Account {
     }
 }
 
-/// A login that has passed both factors. There is none before.
+/// A login that has passed both factors. Before that there is no session.
 #[derive(Deserialize, Serialize)]
 pub struct Session {
     /// Digest of the cookie.
     pub id: Digest,
     /// As the account's owner wrote it.
     pub username: String,
+    /// When it began.
     pub created: Timestamp,
-    /// What it rests on. A change of that ends it, in the save of the one file that has the
-    /// account: no kill can come between, whatever this file says.
+    /// What the session rests on. A change of that ends the session in the very save of the
+    /// account's file: no kill can come between, whatever the sessions' file says.
     #[serde(flatten)]
     pub basis: Basis,
-    /// Seconds since 1970 of the last request; changed in place: a check must not cost a save.
+    /// Seconds since 1970 of the last request; changed in place, since a request must not cost a
+    /// save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
+    /// The address of the client at the login.
     pub address: String,
     /// What the browser says it is.
     pub agent: String,
@@ -111,6 +114,7 @@ impl Session {
         }
     }
 
+    /// When the last request came.
     pub fn last_seen(&self) -> Timestamp {
         Timestamp(self.last_seen.load(Ordering::Relaxed))
     }
@@ -120,13 +124,14 @@ impl Session {
         self.last_seen.fetch_max(now.0, Ordering::Relaxed);
     }
 
+    /// Whether it has been unused, or has existed, for too long.
     pub fn is_over(&self, limits: Limits, now: Timestamp) -> bool {
         now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
     }
 
-    /// Whether it was begun by this account as it is now. Else somebody who comes by its name, by
-    /// registration or by an edit of the file, would meet its former owner's sessions, and a
-    /// thief's would outlast the password.
+    /// Whether it was begun by this account as it is now. Otherwise somebody who gets the name
+    /// later, by registration or by an edit of the file, would find its former owner's sessions,
+    /// and a thief's session would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
         let rests_on_it = self.basis == account.basis()
             || (account.keeps(self.id) && self.basis.password_id == account.password.id());
@@ -142,6 +147,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// The session whose cookie has this digest.
     pub fn find(&self, id: Digest) -> Option<&Arc<Session>> {
         self.by_id.get(&id)
     }
@@ -153,8 +159,8 @@ impl Sessions {
             .filter(move |session| names::is_same(&session.username, username))
     }
 
-    /// Adds a session. Those of an account never become many, though each is saved before what
-    /// earns it and may be left behind on a disk that fails.
+    /// Adds a session. The sessions of an account are bounded here too, since each is saved before
+    /// the change that earns it and may be left behind on a disk that fails.
     pub fn add(&mut self, session: Arc<Session>) {
         let over = self.least_used(&session.username, 2 * MAX_PER_ACCOUNT - 1);
         self.end(&over);
@@ -162,7 +168,7 @@ impl Sessions {
         self.revision += 1;
     }
 
-    /// The ids of an account's least used sessions, so many that `max` are left.
+    /// The ids of an account's least recently used sessions: as many as must go to leave `max`.
     pub fn least_used(&self, username: &str, max: usize) -> Vec<Digest> {
         let mut of_account: Vec<&Arc<Session>> = self.of(username).collect();
         of_account.sort_by_key(|session| session.last_seen());
@@ -174,14 +180,14 @@ impl Sessions {
             .collect()
     }
 
-    /// Ends the sessions with these ids, those of them that there are.
+    /// Ends the sessions with these ids; unknown ids do no harm.
     pub fn end(&mut self, ids: &[Digest]) {
         if ids.iter().any(|id| self.by_id.contains_key(id)) {
             self.retain(|session| !ids.contains(&session.id));
         }
     }
 
-    /// Keeps the sessions `keep` says yes to; how many were ended.
+    /// Keeps the sessions for which `keep` is true; gives the number of those ended.
     pub fn retain(&mut self, mut keep: impl FnMut(&Session) -> bool) -> usize {
         let before = self.by_id.len();
         self.by_id.retain(|_, session| keep(session));
@@ -192,33 +198,38 @@ impl Sessions {
         ended
     }
 
-    /// Ends sessions made while the clock was wrong: they would not end when they should.
+    /// Ends sessions whose times lie in the future: they were made while the clock was wrong, and
+    /// would last too long.
     pub fn drop_from_the_future(&mut self, now: Timestamp) {
         let latest = now.plus(DRIFT);
         self.retain(|session| session.created <= latest && session.last_seen() <= latest);
     }
 
-    /// Ends sessions that are over, those of accounts that are gone, and those begun under another
-    /// password than the present one, which another process may be just saving if they are young.
+    /// Ends sessions that are over, whose account is gone, or that rest on another password than
+    /// the present one. Young ones of the last kind stay: another process may just be saving their
+    /// account.
     pub fn prune(&mut self, accounts: &Accounts, limits: Limits, now: Timestamp) {
         self.retain(|session| {
             let account = accounts.find(&session.username);
             let young = now.since(session.created) < SETTLES;
-            // Generations only grow, so this one is not just being saved.
+            // Generations only grow, so no other process is just saving an older one.
             let is_over = |account: &Account| session.basis.generation < account.generation;
             let may_be = |account| session.is_of(account) || (young && !is_over(account));
             !session.is_over(limits, now) && account.is_some_and(|account| may_be(account))
         });
     }
 
+    /// All sessions, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
         self.by_id.values()
     }
 
+    /// How many sessions there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 
+    /// Whether there are no sessions.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }

@@ -1,6 +1,6 @@
 //! Random secrets that we make: cookies, recovery codes, mailed passwords. Kept only as digests.
 //!
-//! They hold so much randomness that one SHA-256 is enough: there is nothing to guess.
+//! They hold so much randomness that one SHA-256 is enough: nobody can guess them.
 
 use std::borrow::Cow;
 
@@ -44,13 +44,14 @@ pub fn mailed_password() -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(&random::<20>()).to_ascii_lowercase())
 }
 
-/// A new recovery code: 80 random bits, four groups of four.
+/// A new recovery code: 80 random bits, four groups of four characters.
 pub fn recovery_code() -> String {
     let code = BASE32_NOPAD.encode(&random::<10>()).to_ascii_lowercase();
     [&code[..4], &code[4..8], &code[8..12], &code[12..]].join("-")
 }
 
-/// A recovery code as its owner may have typed it, as it was made; none if it cannot be one.
+/// Reads a recovery code as its owner may have typed it, and gives it as it was made. `None` if
+/// this cannot be one.
 pub fn read_recovery_code(typed: &str) -> Option<String> {
     let code = as_typed::code(typed);
     let base32 = |byte: u8| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte);
@@ -63,6 +64,7 @@ pub fn read_recovery_code(typed: &str) -> Option<String> {
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The SHA-256 of a secret.
     pub fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret).into())
     }
@@ -83,7 +85,7 @@ impl Digest {
         self.0.ct_eq(&Self::of(secret).0).into()
     }
 
-    /// The first characters: enough to name it in a list, of no use to forge it.
+    /// The first 12 characters: enough to name it in a list, useless to forge it.
     pub fn short(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0[..9])
     }
@@ -107,15 +109,17 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A key for digests of what could be guessed. It is of this process, and wiped at its end.
+/// A random key for digests of what could be guessed. Wiped when it is dropped.
 pub struct DigestKey(Zeroizing<[u8; 32]>);
 
 impl DigestKey {
+    /// A fresh key of 256 bits.
     pub fn new() -> Self {
         Self(Zeroizing::new(random()))
     }
 
-    /// HMAC-SHA-256 of several texts, each apart from the next.
+    /// HMAC-SHA-256 (RFC 2104) of several texts, each with its length: moving a letter from one
+    /// text to the next changes it.
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     pub fn digest<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Digest {
         let mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice());

@@ -30,7 +30,8 @@ impl Secret {
         Self(Zeroizing::new(token::random::<20>().to_vec()))
     }
 
-    /// Reads base32 as apps and people write it: either case, spaces and padding ignored.
+    /// Reads base32 (RFC 4648, section 6) as apps and people write it: in either case, ignoring
+    /// spaces, hyphens and padding. `None` if it is something else, or empty.
     pub fn parse(text: &str) -> Option<Self> {
         let text: Zeroizing<String> = Zeroizing::new(
             text.chars()
@@ -63,8 +64,8 @@ impl Secret {
     /// Finds the step `code` is right for, looking one step to either side of `now` (seconds since
     /// 1970) for a slow reader or a drifting phone, but only after `last_step`.
     ///
-    /// The caller keeps the step and passes it in next time; else a code that was looked over
-    /// someone's shoulder works a second time.
+    /// The caller keeps the step and passes it in next time; otherwise a code that somebody saw
+    /// over a shoulder would work a second time.
     pub fn accept(&self, code: &str, now: u64, last_step: u64) -> Option<u64> {
         let current = now / STEP;
         (current.saturating_sub(1)..=current.saturating_add(1))
@@ -176,7 +177,7 @@ mod tests {
         fn a_code_is_good_for_its_step_and_the_neighbours_only(step in 2_u64..1 << 40, off in -5_i64..=5) {
             let secret = rfc_secret();
             let code = secret.code(step);
-            // A code may by chance be that of another step nearby too.
+            // By chance, a code may be that of another step nearby too.
             let others = step - 2..=step + 2;
             prop_assume!(others.filter(|other| secret.code(*other) == code).count() == 1);
             let now = step.saturating_add_signed(off) * STEP;

@@ -1,5 +1,5 @@
-//! Accounts that somebody registered and never enrolled: they hold names and addresses that others
-//! may want, and nobody has ever been in them.
+//! Accounts that were registered and never enrolled: they hold names and addresses that others may
+//! want, and nobody has ever logged in to them.
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use crate::clock::Timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long one may stay.
+/// How long such an account may stay.
 const STAYS: Duration = Duration::from_secs(30 * DAY.as_secs());
 
-/// How long, where there are more than [`MANY`].
+/// How long it may stay where there are more than [`MANY`].
 const STAYS_AMONG_MANY: Duration = Duration::from_secs(3 * DAY.as_secs());
 
 const MANY: usize = 1_000;
 
-/// Most that are removed at once: each one moves those behind it up.
+/// Most that are removed at once: each removal moves up all accounts behind it.
 const AT_ONCE: usize = 100;
 
-/// The first day of 2026, before there was the mark: one made before that was made while the clock
-/// was wrong, and nobody knows how old it is.
+/// The first day of 2026, before accounts had the mark `registered`: one with an earlier date was
+/// made while the clock was wrong, and nobody knows how old it is.
 const NOT_BEFORE: Timestamp = Timestamp(1_767_225_600);
 
 impl Account {
-    /// Whether somebody registered it and has never logged in to it. One that has lost its second
-    /// factor to an operator was somebody's; a disabled one is kept for its name.
+    /// Whether somebody registered it and never logged in to it. An account whose second factor an
+    /// operator removed has been somebody's; a disabled one is kept for its name.
     fn is_unclaimed(&self) -> bool {
         self.registered && self.totp.is_none() && self.networks.is_empty() && !self.disabled
     }
 }
 
 impl Accounts {
-    /// The accounts that never enrolled and have stayed long enough, by name; not more than are
-    /// removed at once.
+    /// The names of the accounts that never enrolled and have stayed long enough; at most as many
+    /// as are removed at once.
     pub fn never_enrolled(&self, now: Timestamp) -> Vec<String> {
         let unclaimed = || self.iter().filter(|account| account.is_unclaimed());
         let stays = if unclaimed().count() > MANY {
@@ -51,7 +51,7 @@ impl Accounts {
             .collect()
     }
 
-    /// Removes them.
+    /// Removes the accounts that [`Accounts::never_enrolled`] names, and gives their names.
     pub fn remove_never_enrolled(&mut self, now: Timestamp) -> Vec<String> {
         let names = self.never_enrolled(now);
         for name in &names {
@@ -104,7 +104,7 @@ mod tests {
 
         assert!(accounts.never_enrolled(Timestamp(days(3).0 - 1)).is_empty());
         assert_eq!(accounts.remove_never_enrolled(days(3)).len(), 100);
-        // From there on the others have their thirty days again.
+        // From here on the others have their thirty days again.
         assert!(accounts.never_enrolled(days(29)).is_empty());
         let mut left = 901;
         while left > 0 {

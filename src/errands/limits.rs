@@ -1,4 +1,4 @@
-//! How many notices go out within an hour. New passwords have their own, with the account.
+//! Limits on the notices of an hour. New passwords have their own limit, kept with the account.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ const PER_ADDRESS: usize = 20;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Accounts and addresses that are counted: what is mailed within an hour, by far.
+/// Most accounts and addresses that are counted: far more than are mailed within an hour.
 const MAX_ROWS: usize = 10_000;
 
-/// What was mailed within the last hour. Moments are those of the steady clock.
+/// What was mailed within the last hour. Times are those of the steady clock.
 #[derive(Default)]
 pub(super) struct Limits {
     mailed: HashMap<Digest, Vec<Duration>>,
 }
 
-/// Whom a notice is counted for.
+/// The account and the address that a notice is counted for.
 #[derive(Clone, Copy)]
 pub(super) struct Counted {
     account: Digest,
@@ -40,8 +40,8 @@ impl Counted {
     }
 }
 
-/// What the spellings of one mailbox have in common: neither case nor what stands behind a `+`
-/// counts, since one person reads them all.
+/// What the spellings of one mailbox have in common: neither case nor what follows a `+` counts,
+/// since one person reads them all.
 fn mailbox(address: &str) -> String {
     let address = names::key(&names::ascii_domain(address)).into_owned();
     match address.split_once('@') {
@@ -74,7 +74,7 @@ impl Limits {
         times.iter().filter(|time| is_of_late(**time, now)).count()
     }
 
-    /// Whoever was mailed longest ago is forgotten first, and nobody is refused for it.
+    /// Forgets first whoever was mailed longest ago; nobody is refused for want of room.
     fn make_room(&mut self, key: Digest, now: Duration) {
         if self.mailed.len() < MAX_ROWS || self.mailed.contains_key(&key) {
             return;

@@ -1,8 +1,8 @@
-//! What is done beside the answers: new passwords and notices on their way to the outbox, and from
-//! time to time the accounts that nobody ever enrolled.
+//! What is done apart from the answers: new passwords and notices go to the outbox, and accounts
+//! that never enrolled are removed in time.
 //!
-//! Whether a user exists, and what disk and mail server do, must show neither in an answer nor in
-//! its time; so the asking and the doing are two threads.
+//! Whether a user exists, and what the disk and the mail server do, must show neither in an answer
+//! nor in the time it takes; so another thread does the work.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -24,7 +24,7 @@ mod queue;
 use limits::{Counted, Limits};
 use queue::{EndSignal, Queue};
 
-/// Members of it are told of what only the people who run the site can mend.
+/// The group whose members are told of what only the people who run the site can mend.
 const ADMINISTRATORS: &str = "admins";
 
 /// How often accounts that never enrolled are looked for.
@@ -42,7 +42,7 @@ enum Errand {
         at: Moment,
         user: String,
         what: &'static str,
-        /// None if it counts for no limit.
+        /// `None` if it counts for no limit.
         counted: Option<Counted>,
     },
 }
@@ -61,7 +61,7 @@ pub struct Errands {
 }
 
 impl Errands {
-    /// `site` is how visitors reach us, without a final slash.
+    /// Starts the thread. `site` is how visitors reach us, without a final slash.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Errands {
         Ok(Self { queue, site })
     }
 
-    /// Tells people what the store has to tell of the accounts.
+    /// Mails people what the store has to tell about their accounts.
     fn pass_on(&self, told: Told, at: Moment) {
         let edited = match told {
             Told::Edited(edited) => edited,
@@ -134,7 +134,7 @@ impl Errands {
         }
     }
 
-    /// Has a new password mailed, if there is such a user, for somebody in this network.
+    /// Has a new password mailed, if there is such a user. `asker` is the network that asked.
     pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
@@ -158,9 +158,9 @@ impl Errands {
         });
     }
 
-    /// Tells the administrators that `file` cannot be read. For once, when that begins.
+    /// Tells the administrators that `file` cannot be read. To be called once, when that begins.
     ///
-    /// `accounts` are those of its last good state, and `reason` holds nothing of what is in it.
+    /// `accounts` are those of its last good state, and `reason` quotes nothing from it.
     pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
         let administrators = accounts.iter().filter(|account| {
             !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
@@ -176,7 +176,7 @@ impl Errands {
         }
     }
 
-    /// Runs what waits and ends, for as long as `patience` at most; whether it has ended then.
+    /// Has the errands that wait run, and the thread end; true if it did so within `patience`.
     pub fn close(&self, patience: Duration) -> bool {
         self.queue.close(patience)
     }
@@ -188,7 +188,7 @@ struct Runner {
     outbox: Arc<Outbox>,
     site: String,
     clock: Arc<Clock>,
-    /// When accounts that never enrolled were last looked for.
+    /// When accounts that never enrolled were last looked for, by the steady clock.
     swept: Duration,
     limits: Limits,
 }
@@ -217,7 +217,7 @@ impl Runner {
     }
 
     fn run(&mut self, errand: Errand) {
-        // The next one must find somebody here: even closing a directory can panic, in std.
+        // The thread must be there for the next errand: even closing a directory can panic, in std.
         let ran = panic::catch_unwind(AssertUnwindSafe(|| match errand {
             Errand::NewPassword {
                 name,
@@ -259,9 +259,9 @@ impl Runner {
         }
     }
 
-    /// Keeps a new password with the account and mails it, if there is one and it has not had its
-    /// share of mails. What cannot be written is neither kept nor counted: there is a place for the
-    /// mail before, and what was kept is taken back if it cannot be filled.
+    /// Keeps a new password with the account and mails it, if the account exists and has not had
+    /// its share of mails. What cannot be written is neither kept nor counted: the mail is drafted
+    /// first, and the password is taken back if the mail cannot be sent.
     fn new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
@@ -305,8 +305,8 @@ impl Runner {
         log("written");
     }
 
-    /// Changes an account that is still there, enabled, and has the address that is written to;
-    /// none otherwise, or if that could not be saved.
+    /// Changes an account that is still there, is enabled, and has the address that the mail goes
+    /// to; `None` otherwise, or if the change could not be saved.
     fn change<T: Send + 'static>(
         &self,
         account: &Account,

@@ -1,4 +1,4 @@
-//! Errands that wait for their thread, and the end of it.
+//! Errands that wait for their thread, and the end of that thread.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::errands::Errand;
 
-/// Most errands of a kind that wait: a burst of requests, no more than a disk works off in seconds.
-/// Those of one kind never keep the other out.
+/// Most errands of one kind that wait: room for a burst of requests, and no more than a disk works
+/// off in seconds. One kind never keeps the other out.
 const MAX_WAITING: usize = 128;
 
 /// What waits to be done.
@@ -53,7 +53,7 @@ impl Queue {
         waiting.errands.pop_front()
     }
 
-    /// Whether nothing waits and nothing more will.
+    /// Whether nothing waits and nothing more will come.
     pub(super) fn is_over(&self) -> bool {
         let waiting = self.lock();
         waiting.closed && waiting.errands.is_empty()
@@ -76,7 +76,7 @@ impl Queue {
     }
 }
 
-/// Tells that the thread has ended, also if it panicked.
+/// Notes that the thread has ended, even if it panicked.
 pub(super) struct EndSignal(pub(super) Arc<Queue>);
 
 impl Drop for EndSignal {

@@ -1,4 +1,4 @@
-//! The account page: who one is, where one is logged in, and the end of that.
+//! The account page: whose account it is, where they are logged in, and how to end that.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::pages::{
 use crate::reply::{Outcome, Refusal, Reply};
 use crate::store::Unavailable;
 
-/// `GET /account`: who I am, my sessions, my recovery codes left.
+/// `GET /account`: the account, its sessions and browsers, and how many recovery codes are left.
 pub(super) fn account(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
 
@@ -74,7 +74,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>
     })
 }
 
-/// My sessions that still last, the current one first, then the most recent.
+/// The account's sessions that are not over, the current one first, then the most recent.
 fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Result<Vec<Arc<Session>>, Unavailable> {
     let now = request.received.timestamp();
     let mut sessions = app.store.sessions_of(&me.account.username)?;
@@ -84,12 +84,12 @@ fn sessions(app: &App, request: &Request, me: &LoggedIn) -> Result<Vec<Arc<Sessi
     Ok(sessions)
 }
 
-/// The browsers that know me, the one that logged in last first.
+/// The browsers that the account knows, the last to log in first.
 fn browsers<'a>(request: &Request, me: &'a LoggedIn) -> impl Iterator<Item = &'a Device> {
     me.account.known_devices(request.received.timestamp())
 }
 
-/// Whether a known browser is the one that asks.
+/// Whether a known browser is the one that sent this request.
 fn is_this(app: &App, request: &Request, device: &Device) -> bool {
     let cookie = app.cookies.device(request);
     cookie.is_some_and(|cookie| Digest::of(cookie) == device.id)
@@ -131,7 +131,7 @@ fn account_page(
     })
 }
 
-/// Shows a refusal on the account page, beside the form it came from, if one is still logged in.
+/// Shows a refusal on the account page, beside its form, if the visitor is still logged in.
 pub(super) fn account_again(
     app: &App,
     request: &Request,
@@ -143,7 +143,7 @@ pub(super) fn account_again(
     };
     refusal.about(&me.account.username).beside(|problem| {
         let problem = about_code(request, problem).near("current_password");
-        // The problem is worth more than the list.
+        // The problem matters more than a list of sessions that cannot be read.
         let sessions = sessions(app, request, &me).unwrap_or_default();
         account_page(app, request, &me, &sessions, None, Some((form, problem)))
     })
@@ -173,7 +173,7 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     })
 }
 
-/// Ends all sessions and half-done log-ins but this one, and forgets all browsers but this one.
+/// Ends all other sessions and unfinished logins, and forgets all other browsers.
 fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
     let grounds = Grounds::session(me);
     let known = known_device(app, request, Some(&me.account));
@@ -186,7 +186,7 @@ fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal
     ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }
 
-/// Ends the session with this short id, if it is of the account.
+/// Ends the session with this short id, if it belongs to the account.
 fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
     let own = me.session.id;
     let ended = app.store.change(&me.account.username, move |person| {

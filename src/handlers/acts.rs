@@ -1,4 +1,4 @@
-//! What changes one's own account for good: each asks for the password, a code, or both.
+//! Lasting changes to one's own account: each asks for the password, a code, or both.
 
 use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
@@ -49,7 +49,7 @@ pub(super) fn delete_again(app: &App, request: &Request, refusal: Refusal) -> Re
     account_again(app, request, refusal, AccountForm::Delete)
 }
 
-/// `POST /account/recovery_codes`: ten new recovery codes; the old ones die.
+/// `POST /account/recovery_codes`: ten new recovery codes; the old ones stop working.
 pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let act = confirm_both(app, request, &me)?;
@@ -70,7 +70,7 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
         .about(&me.account.username))
 }
 
-/// `POST /account/totp`: a new key, which replaces the old one once a code of it has come.
+/// `POST /account/totp`: a new key, which replaces the old one once a code from it is sent.
 pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let accepted = confirm_both(app, request, &me)?.judge(|_| ())?;
@@ -102,7 +102,7 @@ pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
     Ok(Reply::from(outcome).showing(page).about(&username))
 }
 
-/// `POST /account/totp/confirm`: a code of the new key makes it the second factor.
+/// `POST /account/totp/confirm`: a code from the new key makes that key the second factor.
 pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let moving = app
@@ -125,7 +125,7 @@ pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     })
 }
 
-/// The page for who confirms a key that is no longer waiting.
+/// The page for visitors who confirm a key that no longer waits for a code.
 fn too_late() -> Page {
     Page::Message {
         title: "Set up your new authenticator again".to_owned(),
@@ -179,7 +179,7 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
         .about(&me.account.username))
 }
 
-/// An act whose password was right, and whose code is still to be judged, in the save of the act.
+/// An act whose password was right. Its code is judged in the same save as the act itself.
 struct Act<'a> {
     begun: Begun<'a>,
     grounds: Grounds,
@@ -188,7 +188,7 @@ struct Act<'a> {
     now: Moment,
 }
 
-/// Asks for the password, and for a code, or a recovery code.
+/// Asks for the password, and for a code or a recovery code.
 fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Act<'a>, Refusal> {
     let form = Form::of_body(request)?;
     let current = password_field(&form, "current_password")?;
@@ -207,7 +207,8 @@ fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Ac
 }
 
 impl Act<'_> {
-    /// What the code was, which is used up, and what `change` gave.
+    /// Uses up the code and makes the change in one save; gives the kind of code, and what
+    /// `change` gave.
     fn judge<T: Send + 'static>(
         self,
         change: impl Fn(&mut Person<'_>) -> T + Send + 'static,
@@ -230,7 +231,7 @@ impl Act<'_> {
     }
 }
 
-/// A code tried by who is logged in.
+/// A code tried by a visitor who is logged in.
 fn code(request: &Request, me: &LoggedIn, tried: Tried, known: Option<Digest>) -> Code {
     Code {
         username: me.account.username.clone(),

@@ -22,7 +22,7 @@ use crate::network::Network;
 use crate::pages::{self, Page, Problem, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// `GET /secret_key`: asks for the code, with the key as long as it is not confirmed.
+/// `GET /secret_key`: asks for the code, and shows the key if it is not confirmed yet.
 pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
     let now = request.received.timestamp();
     let login = app
@@ -77,7 +77,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     })
 }
 
-/// A wrong recovery code has nothing to do with the clock of a phone.
+/// Gives other advice for a wrong recovery code: a phone's clock has nothing to do with that.
 pub(super) fn about_code(request: &Request, problem: Problem) -> Problem {
     let is_wrong = problem.text == Outcome::WrongCode.message();
     if !is_wrong || !is_recovery_code(&typed(request, "secret")) {
@@ -91,7 +91,7 @@ pub(super) fn about_code(request: &Request, problem: Problem) -> Problem {
     }
 }
 
-/// The refusal of a code that no login waits for, with the way on from there.
+/// The refusal of a code that no login waits for, with a way on.
 fn no_pending(app: &App, request: &Request) -> Refusal {
     let refusal = Refusal::from(Outcome::NoPendingLogin);
     let sent = match request.method {
@@ -129,7 +129,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
     refusal.showing(begin_again(&sent))
 }
 
-/// The page for who is asked for a code that nothing waits for.
+/// The page for visitors at the second step for whom no login waits.
 fn begin_again(rd: &str) -> Page {
     Page::Message {
         title: "Log in first".to_owned(),
@@ -161,7 +161,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     };
     let is_still = still_waits(app, request, cookie, login);
     let refused = |why| refused(app, cookie, why);
-    // After a mailed password this browser still has to choose one.
+    // After a mailed password there is no session yet: a new password must be chosen first.
     let entry = login.mailed.is_none().then(|| Entry::new(app, request));
     let start = entry.as_ref().map(Entry::start);
     let judged = code.begin(app, request)?.judge(is_still, move |person| {
@@ -190,7 +190,7 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     }))
 }
 
-/// The code as it is counted and judged.
+/// The code in the form in which it is counted and judged.
 fn tried(request: &Request, login: &PendingLogin, typed: &str, known: Option<Digest>) -> Code {
     Code {
         username: login.username.clone(),
@@ -204,7 +204,7 @@ fn tried(request: &Request, login: &PendingLogin, typed: &str, known: Option<Dig
     }
 }
 
-/// Whether a name in the form, if there is one, is of the account that logs in.
+/// Checks that a name in the form, if there is one, belongs to the account that is logging in.
 fn check_named(app: &App, form: &Form<'_>, login: &PendingLogin) -> Result<(), Refusal> {
     let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? else {
         return Ok(());
@@ -217,7 +217,7 @@ fn check_named(app: &App, form: &Form<'_>, login: &PendingLogin) -> Result<(), R
     Err(Outcome::BadField("username", "is not the one that logs in").into())
 }
 
-/// Whether the log-in still waits for its code, and for the account it began with.
+/// Whether the login still waits for its code, and the account is still the one it began with.
 fn still_waits(
     app: &App,
     request: &Request,
@@ -241,7 +241,7 @@ pub(super) fn tell_of_recovery_code(app: &App, request: &Request, username: &str
     }
 }
 
-/// Both factors were right: the visitor goes on to where they were going.
+/// Both factors were right: the visitor goes on to where they wanted to go.
 fn complete(login: &PendingLogin, codes: Vec<String>) -> Reply {
     let onward = match login.rd.as_str() {
         "" => "/account",
@@ -250,7 +250,7 @@ fn complete(login: &PendingLogin, codes: Vec<String>) -> Reply {
     completed(&login.username, codes, onward, Outcome::LoginComplete).about(&login.username)
 }
 
-/// The browser as the account knows it, or a new value of its cookie.
+/// The browser's digest if the account knows it, else a new value for its cookie.
 pub(super) fn device_of(
     app: &App,
     request: &Request,
@@ -260,7 +260,7 @@ pub(super) fn device_of(
     (known, known.is_none().then(token::cookie))
 }
 
-/// A browser that is to be known from now on by this value of its cookie.
+/// A browser that the account will know by this value of its cookie.
 pub(super) fn new_device(request: &Request, cookie: &str) -> Device {
     Device::new(
         Digest::of(cookie),
@@ -269,7 +269,7 @@ pub(super) fn new_device(request: &Request, cookie: &str) -> Device {
     )
 }
 
-/// What a right code was, and the recovery codes it earned.
+/// Which kind of code was right, and the recovery codes that enrolling earned.
 type Passed = (Accepted, Vec<String>);
 
 /// The second step as a change of the account.
@@ -277,14 +277,14 @@ struct Step {
     login: PendingLogin,
     typed: String,
     known: Option<Digest>,
-    /// The browser, if it is not known.
+    /// The browser, if it is not known yet.
     new: Option<Device>,
     network: Network,
     now: Moment,
 }
 
 impl Step {
-    /// What the code was, and the recovery codes if it enrolled, or why it was refused.
+    /// Which kind of code was right, and the recovery codes if it enrolled; or why it was refused.
     fn judge(&self, account: &mut Account) -> Judged<Passed> {
         let passed = match &self.login.enrolling {
             Some(secret) => {
@@ -306,7 +306,7 @@ impl Step {
     }
 }
 
-/// Counts a wrong code against the login; account and network have counted it already.
+/// Counts a wrong code against the login; the account and the network have counted it already.
 fn refused(app: &App, cookie: &str, why: CodeRefused) -> Refusal {
     if matches!(why, CodeRefused::Wrong | CodeRefused::WrongMeanwhile) {
         app.pending.wrong_code(cookie);

@@ -1,4 +1,4 @@
-//! How a session begins: in the save of the account that earns it, and handed out after that.
+//! How a session begins: in the save of the change that earns it. The cookie is handed out after.
 
 use crate::accounts::person::Person;
 use crate::accounts::session::Session;
@@ -10,13 +10,13 @@ use crate::handlers::{App, known_device};
 use crate::http::Request;
 use crate::network::Network;
 
-/// A session that a change of the account is to begin.
+/// A session that a change of the account will begin.
 pub(super) struct Entry {
     cookie: String,
     start: Start,
 }
 
-/// What begins it.
+/// What the change needs to begin the session.
 #[derive(Clone)]
 pub(super) struct Start {
     id: Digest,
@@ -44,8 +44,8 @@ impl Entry {
         self.start.clone()
     }
 
-    /// Once it is saved: forgives the failures of account and browser, and gives the cookies that
-    /// say so.
+    /// After the save: forgives the failures of the account and the browser, and gives the cookies
+    /// to set.
     pub(super) fn hand_out(
         self,
         app: &App,
@@ -64,7 +64,7 @@ impl Entry {
 }
 
 impl Start {
-    /// Begins it, resting on the account as it is now; what the browser had before ends.
+    /// Begins the session for the account as it is now, and ends those the browser had before.
     pub(super) fn begin(&self, person: &mut Person<'_>) {
         let account = person.account();
         let owner = (account.username.as_str(), account.basis());
@@ -74,7 +74,8 @@ impl Start {
     }
 }
 
-/// Forgives the wrong passwords of account and browser, and has the network count for the account.
+/// Forgives the wrong passwords of the account and the browser, and notes the network as one of
+/// the account's, if it is.
 fn forgive(app: &App, request: &Request, username: &str) {
     let key = Digest::of(&names::key(username));
     app.throttle.clear(Target::Account(key));
@@ -85,7 +86,7 @@ fn forgive(app: &App, request: &Request, username: &str) {
         app.throttle.note_member(key, request.client, at);
         app.regulars.note(Network::of(request.client));
     }
-    // Not one that another account knows: a login to one's own must not buy guesses at others.
+    // Only a browser that this account knows: logging in here must not buy guesses at others.
     if let Some(known) = known_device(app, request, account.as_deref()) {
         app.throttle.clear(Target::Device(known));
     }

@@ -1,7 +1,7 @@
-//! What a change of one's own account rests on, looked at again in the moment of its save.
+//! What a change of one's own account rests on, checked again at the moment of its save.
 //!
-//! Between the first look and the save passwords are hashed and others change things: the owner
-//! from another browser, an operator by hand. What was allowed then may not be now.
+//! Between the first check and the save, passwords are hashed and others may change things: the
+//! owner from another browser, an operator by hand. What was allowed before may not be now.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Grounds {
 }
 
 impl Grounds {
-    /// That one is logged in.
+    /// Being logged in.
     pub(super) fn session(me: &LoggedIn) -> Self {
         Self {
             session: Arc::clone(&me.session),
@@ -31,7 +31,7 @@ impl Grounds {
         }
     }
 
-    /// That one is logged in and knows the password.
+    /// Being logged in and knowing the password.
     pub(super) fn password(me: &LoggedIn, proof: &Authenticated) -> Self {
         Self {
             password_id: Some(proof.password_id),
@@ -39,7 +39,7 @@ impl Grounds {
         }
     }
 
-    /// Whether they hold for the account as it is now, if there is one.
+    /// Checks that the grounds still hold for the account as it is now, if it still exists.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Grounds {
         let person = person.filter(|person| is_same(person.account()));
         let person = person.ok_or(Outcome::LoginRequired)?;
         let account = person.account();
-        // First, since another password ends the session as well.
+        // Checked first, since a changed password ends the session as well.
         if self
             .password_id
             .is_some_and(|id| id != account.password.id())
@@ -66,7 +66,7 @@ impl Grounds {
     }
 }
 
-/// The refusal of a change that had grounds and has none any more.
+/// The refusal of a change whose grounds are gone.
 pub(super) fn gone(why: Outcome) -> Refusal {
     let is_logged_out = matches!(why, Outcome::LoginRequired);
     let refusal = Refusal::from(why);

@@ -1,4 +1,4 @@
-//! The log of what people do: one line an event, and never more than a disk can bear.
+//! The log of what people do: one line per event, and never more than a disk can take.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,8 +6,8 @@ use crate::clock::Moment;
 use crate::http::{Method, Request};
 use crate::reply::{Outcome, Reply};
 
-/// Lines a second for what costs its sender nothing. Whoever attacks is seen; a crowd that asks
-/// thousands of times a second writes no gigabytes.
+/// Most lines a second about requests that cost their sender nothing: enough to see an attack, few
+/// enough that thousands of requests a second do not flood the disk.
 const CHEAP_LINES: u32 = 100;
 
 /// Longest path that is shown, in characters.
@@ -27,12 +27,13 @@ struct Second {
 }
 
 impl Journal {
-    /// One line for each request that tried to change something, and for each that we failed.
+    /// Writes one line for each request that tried to change something, and for each that failed
+    /// on our side.
     pub(super) fn note(&self, request: &Request, reply: &Reply, user: Option<String>) {
         // A GET that names an account has ended its session.
         let tried = request.method == Method::Post || reply.user.is_some();
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
-        // A proxy that nobody trusts, mostly: an operator will look for it here.
+        // Mostly from a proxy that is not trusted yet: its operator will look here.
         let tried = tried
             || matches!(
                 reply.outcome,
@@ -54,8 +55,8 @@ impl Journal {
         tracing::info!(event, user, address, result);
     }
 
-    /// Counts a line that costs its sender nothing. The first of a second also says how many were
-    /// left out before.
+    /// Counts a line that cost its sender nothing, and says whether it fits. The first line of a
+    /// second also logs how many were left out before.
     fn has_room(&self, now: Moment) -> bool {
         let (fits, left_out) = {
             // Numbers only: a panic leaves at most a count that is one off.
@@ -70,7 +71,7 @@ impl Journal {
 }
 
 impl Second {
-    /// Whether one more line fits, and how many did not since that was last said.
+    /// Whether one more line fits, and how many did not since that was last reported.
     fn count(&mut self, number: u64) -> (bool, u64) {
         let mut left_out = 0;
         if number != self.number {

@@ -1,4 +1,4 @@
-//! The first step of a login, the password; and the end of it, logging out.
+//! The first step of a login, the password; and logging out.
 
 use crate::accounts::login::{Authenticated, authenticate, authenticate_mailed};
 use crate::accounts::names;
@@ -21,11 +21,11 @@ use crate::http::{Method, Request};
 use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// `GET /login`: the login page, or who one is.
+/// `GET /login`: the login page, or who the visitor is already logged in as.
 pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let query = Form::of_query(request);
     let rd = rd_field(app, &query).unwrap_or_default();
-    // The page is for everybody, also where nobody can tell who asks.
+    // The page is for everybody, even when the store cannot tell who is asking.
     let presented = use_session(app, request).unwrap_or(Presented::Nobodys);
     if let Presented::Of(me) = &presented {
         return logged_in_already(app, me, &query, rd);
@@ -64,7 +64,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
 const TOO_LONG: &str =
     "The address you came from is too long to come back to. Log in, then open it once more.";
 
-/// What one is told who wanted a page of the account and has no session, or has it no longer.
+/// The notice for visitors who wanted a page of the account but have no session, or no longer.
 fn sent_here(rd: &str) -> Option<String> {
     let path = rd.split(['?', '#']).next()?;
     let more = match path {
@@ -81,8 +81,8 @@ fn sent_here(rd: &str) -> Option<String> {
     ))
 }
 
-/// Nobody who is logged in is sent on by himself: a proxy that does not see the session would send
-/// him back at once, and so on. He is told, and goes on by his own hand.
+/// Visitors who are logged in are not redirected: a proxy that does not see their session would
+/// send them back at once, in a loop. They are told so, and follow a link to go on.
 fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> Answer {
     let username = me.account.username.clone();
     let by_proxy = query.has("rm");
@@ -155,7 +155,7 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
         },
         None => Outcome::CodeRequired,
     };
-    // There too, for who comes without the cookie and has to begin again.
+    // In the address too, for visitors who come without the cookie and have to begin again.
     let next = pages::with_rd("/secret_key", &rd);
     let login = PendingLogin::new(&username, basis, secret, mailed, rd).mailed_to(&account.email);
     let cookie = app.pending.begin(login, request.received.timestamp());
@@ -165,8 +165,9 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
         .about(&username))
 }
 
-/// Checks a password at the cost of one hash, whoever it is said to belong to. None if it is wrong.
-/// A mailed one cannot be guessed: it costs no hash, and is looked at whatever the counts say.
+/// Checks a password at the cost of one hash, whether or not the name exists. `None` if it is
+/// wrong. A mailed password cannot be guessed: it costs no hash, and is checked whatever the counts
+/// say.
 pub(super) fn check_password(
     app: &App,
     request: &Request,
@@ -188,14 +189,14 @@ pub(super) fn check_password(
     let work = Work::checking(known, password);
     let checked = derive(app, request, attempt.standing(), work)
         .map(|key| authenticate(found.as_deref(), &key));
-    // What was not looked at is forgiven like what was right.
+    // A password that was not checked is forgiven like a right one.
     decide(app, attempt, matches!(checked, Ok(None)));
     checked
 }
 
-/// Keeps what a right password changes, mostly nothing: a mailed one is used up, a weak hash
-/// replaced. Returns which password the account has, so far as the visitor knows it. Refused if
-/// somebody else used the mailed one in the meantime.
+/// Saves what a right password changes, mostly nothing: a mailed one is used up, a weak hash
+/// replaced. Gives the id of the password that this login rests on. Refused if somebody else used
+/// the mailed one in the meantime.
 pub(super) fn note_password(
     app: &App,
     request: &Request,
@@ -212,7 +213,7 @@ pub(super) fn note_password(
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    // Nobody is kept out for want of a stronger hash, or waits for it: the next login makes it.
+    // Nobody waits for a stronger hash or is refused for want of one: a later login makes it.
     if proof.is_weak
         && app.gate.is_quiet()
         && let Ok(hash) = hash(app, request, Standing::Known, &password)
@@ -233,7 +234,7 @@ pub(super) fn note_password(
     Ok(id)
 }
 
-/// `GET /logout`: ends the session if a person asked for that, and from here.
+/// `GET /logout`: ends the session if a person asked for it, and not from another site.
 pub(super) fn logout_by_get(app: &App, request: &Request) -> Answer {
     if request.method == Method::Head || is_cross_site(app, request) || nobody_asked(request) {
         return logout_page(app, request);
@@ -265,7 +266,7 @@ pub(super) fn logout(app: &App, request: &Request) -> Answer {
 
 fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
     let me = logged_in(app, request)?;
-    // All of them: one that was planted beside one's own must not keep that alive.
+    // All of them: a planted session must not keep the visitor's own alive.
     let ids: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
     if !ids.is_empty() {
         app.store.end_sessions(ids)?;

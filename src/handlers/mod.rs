@@ -1,9 +1,9 @@
 //! Every route: parse, decide, respond.
 //!
-//! A handler sees no socket, file, lock or clock, and no status number. Visitors without an account
-//! or session are in `visitor`, proxies that ask about one in `authz`, the two steps of a login in
-//! `login` and `code`, those with a session in `account`, `acts` and `new_password`, the original
-//! script's ways in `script`.
+//! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
+//! a session are in `visitor`, for proxies that ask about a visitor in `authz`, for the two steps
+//! of a login in `login` and `code`, for visitors with a session in `account`, `acts` and
+//! `new_password`; what the original script does is in `script`.
 
 use std::sync::Arc;
 
@@ -56,23 +56,39 @@ const MAX_SECRET: usize = 64;
 
 /// What the handlers work with.
 pub struct App {
+    /// Accounts and sessions.
     pub store: Arc<Store>,
+    /// Who may enter which application.
     pub access: Rules,
+    /// Where passwords are hashed.
     pub gate: Gate,
+    /// Counts attempts, and says who has to wait.
     pub throttle: Throttle,
+    /// The networks that accounts log in from.
     pub regulars: Regulars,
+    /// Where attempts wait for how others turn out.
     pub results: Results,
+    /// Logins that wait for their code or for a new password.
     pub pending: Arc<Pending>,
+    /// Sends mail, apart from the answers.
     pub errands: Errands,
+    /// The log of what people do.
     pub journal: Journal,
+    /// Gives each reply its form.
     pub presenter: Presenter,
+    /// Reads and writes the three cookies.
     pub cookies: Cookies,
+    /// Where visitors may be sent after a login.
     pub targets: Targets,
     /// How visitors reach the site: scheme, host and port, without a final slash.
     pub public_url: String,
+    /// The site's name in authenticator apps.
     pub issuer: String,
+    /// How long sessions last.
     pub session_limits: Limits,
+    /// Whether strangers may make an account.
     pub registration_open: bool,
+    /// The answers of the last minute, for forms that are sent again.
     pub sent_twice: SentTwice,
     /// Set if the server answers as the original script does.
     pub script: Option<Script>,
@@ -87,31 +103,31 @@ pub fn answer(app: &App, request: &Request) -> Response {
     app.presenter.present(request, reply)
 }
 
-/// Whose account a reply is about, for the log: nobody's if there is no such account, since people
-/// type their password into the field above it.
+/// Whose account a reply is about, for the log. `None` if there is no such account, since people
+/// type their password into the field for the name.
 fn account_of(app: &App, reply: &Reply) -> Option<String> {
     let named = reply.user.as_deref()?;
     match (app.store.account(named), &reply.outcome) {
         (Ok(Some(account)), _) => Some(account.username.clone()),
-        // There was one until now.
+        // The account existed until now.
         (Ok(None), Outcome::AccountDeleted) => Some(named.to_owned()),
         (Ok(None) | Err(_), _) => None,
     }
 }
 
 /// Answers what never became a request, or failed on the way. `target` is what was asked for, as
-/// far as one can tell.
+/// far as it is known.
 pub fn refuse(app: &App, outcome: Outcome, accept: Option<&str>, target: Option<&str>) -> Response {
     let path = target.and_then(|target| target.split('?').next());
     let reply = authz::refusal(app, outcome, path.unwrap_or_default());
     app.presenter.refuse(reply, accept)
 }
 
-/// What holds for every path.
+/// Applies the rules that hold for every path.
 fn route(app: &App, request: &Request) -> Answer {
     use Method::Post;
     // Before the rule about other sites: a proxy asks on behalf of another site and passes on what
-    // the browser said to that one. Nothing is changed here, and nothing but a proxy reads it.
+    // the browser sent to that site. Nothing is changed here, and only a proxy gets the answer.
     if let Some(dialect) = authz::dialect(&request.path) {
         return authz::check(app, request, dialect);
     }
@@ -136,8 +152,8 @@ fn is_cross_site(app: &App, request: &Request) -> bool {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {
             let scheme = app.public_url.split("://").next().unwrap_or_default();
-            // Browsers say truly which host they asked, so a page of ours under another of its
-            // names is ours too.
+            // Browsers do not lie about the host they asked, so a page of this site under another
+            // of its names counts as ours.
             let host = request.header("host").unwrap_or_default();
             origin != app.public_url && origin != format!("{scheme}://{host}")
         }
@@ -145,7 +161,7 @@ fn is_cross_site(app: &App, request: &Request) -> bool {
     }
 }
 
-/// Longest name at a login, in characters: a username, or the e-mail it may be given as.
+/// Longest name at a login, in characters: a username, or an e-mail in its place.
 const MAX_NAME: usize = names::MAX_EMAIL;
 
 /// The name in a form: a username or an e-mail.
@@ -155,7 +171,7 @@ fn name_field(form: &Form<'_>) -> Result<String, FormError> {
     Ok(name.to_string())
 }
 
-/// Whether a name is no longer than any is: a username, or an e-mail.
+/// Checks that a name is not longer than any username or e-mail is.
 fn check_name(name: &str) -> Result<(), FormError> {
     if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
         let max = names::MAX_USERNAME;
@@ -181,8 +197,8 @@ fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
     Ok(app.targets.allow(&rd).unwrap_or_default())
 }
 
-/// `rd` of a form that was sent: its own, or that of the address it was sent to, which a page that
-/// has no address of its own keeps.
+/// `rd` of a form that was sent: its own, or else that of the address it was sent to, where a page
+/// without an address of its own keeps it.
 fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormError> {
     if form.has("rd") {
         return rd_field(app, form);
@@ -190,7 +206,7 @@ fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormEr
     Ok(rd_field(app, &Form::of_query(request)).unwrap_or_default())
 }
 
-/// Whether the way back is too long to be carried along, or was where the proxy asked.
+/// Whether the way back is too long to be carried along, or was so already when the proxy asked.
 fn is_rd_too_long(query: &Form<'_>) -> bool {
     let rd = query.optional("rd", usize::MAX).ok().flatten();
     rd.is_some_and(|rd| rd.as_str() == redirect::TOO_LONG || rd.len() > redirect::MAX_LENGTH)
@@ -219,7 +235,8 @@ fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, 
     Ok(new)
 }
 
-/// A password; its length is that of its normalised form: keyboards send more characters or fewer.
+/// A password. Its length is that of its normalised form, since keyboards differ in how many
+/// characters they send for the same text.
 fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
     let max = password::MAX_LENGTH;
     let sent = form.required(field, usize::MAX)?;
@@ -229,8 +246,8 @@ fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, Form
         .ok_or(FormError::TooLong(field, max, "characters"))
 }
 
-/// The password of a log-in. One from a mail may come with what was copied along; it is shorter
-/// than anybody's own may be, so that what is too long can be no other.
+/// The password of a login. A mailed one may come with blanks that were copied along, so one that
+/// is too long is tried again without them.
 fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
     password_field(form, "password").or_else(|error| {
         let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);
@@ -249,9 +266,9 @@ fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Opti
         .map(|_| id)
 }
 
-/// Whose count a password attempt goes to.
+/// Which count a password attempt goes to.
 fn target(name: &str, account: Option<&Account>, device: Option<Digest>) -> Target {
-    // An address nobody has is counted in all its spellings too, as one that somebody has.
+    // All spellings of an address count as one, whether or not an account has that address.
     let name = account.map_or_else(|| names::ascii_domain(name), |own| own.username.clone());
     device.map_or_else(
         || Target::Account(Digest::of(&names::key(&name))),
@@ -271,8 +288,8 @@ fn hash(
     Ok(PasswordHash::of(salt, &key))
 }
 
-/// Has this computed once it is its turn. Visitors from where accounts log in go first, as do those
-/// who are known.
+/// Has this computed when its turn comes. Visitors from networks where accounts log in go first, as
+/// do those who are known.
 fn derive(app: &App, request: &Request, standing: Standing, work: Work) -> Result<Key, Refusal> {
     let network = Network::of(request.client);
     let gather = |now| app.store.regular_networks(now).ok();
@@ -290,7 +307,7 @@ struct LoggedIn {
     account: Arc<Account>,
 }
 
-/// Whose session this request has, which counts as a use of it.
+/// Whose session this request has. Asking counts as a use of the session.
 fn use_session(app: &App, request: &Request) -> Result<Presented, Unavailable> {
     let presented = sessions::presented(app, request)?;
     if let Presented::Of(me) = &presented
@@ -301,7 +318,7 @@ fn use_session(app: &App, request: &Request) -> Result<Presented, Unavailable> {
     Ok(presented)
 }
 
-/// As [`use_session`], where only one that is somebody's counts.
+/// As [`use_session`]; `None` unless there is exactly one session.
 fn logged_in(app: &App, request: &Request) -> Result<Option<LoggedIn>, Unavailable> {
     Ok(match use_session(app, request)? {
         Presented::Of(me) => Some(me),
@@ -319,7 +336,7 @@ fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, R
     }
 }
 
-/// The page for one whom the rules do not let in at a host.
+/// The page for visitors that the access rules do not admit at a host.
 fn denied(app: &App, account: &Account, host: String) -> Reply {
     Reply::from(Outcome::Denied)
         .showing(Page::Denied {

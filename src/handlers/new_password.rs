@@ -63,7 +63,7 @@ pub(super) fn change_password(app: &App, request: &Request) -> Answer {
 fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refusal) -> Refusal {
     move |refusal| {
         refusal.about(&username).beside(|problem| {
-            // The rules speak of `password`; here that field is the new one.
+            // The table of outcomes names the field `password`; on this page it is `new_password`.
             let field = problem
                 .field
                 .map(|f| if f == "password" { "new_password" } else { f });
@@ -150,7 +150,7 @@ fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refus
     Ok(())
 }
 
-/// Whether the log-in still has to choose a password, for the account it began with.
+/// Whether the login still waits for a new password, and the account is the one it began with.
 fn still_to_choose(
     app: &App,
     request: &Request,
@@ -169,7 +169,7 @@ fn still_to_choose(
 }
 
 /// Saves a new password, which ends all sessions begun under the old one, and begins a session for
-/// this browser, if there `is_still` reason to.
+/// this browser, if `is_still` finds that the grounds are still there.
 fn save(
     app: &App,
     request: &Request,

@@ -10,7 +10,7 @@ use crate::reply::{Outcome, Refusal, Reply};
 /// What answers a request.
 type Handler = fn(&App, &Request) -> Answer;
 
-/// Shows a browser whose form was refused where to go on, mostly the form again.
+/// Shows a browser where to go on after its form was refused, mostly the form again.
 type Again = fn(&App, &Request, Refusal) -> Refusal;
 
 /// A path, and what is done there.
@@ -44,7 +44,7 @@ const fn both(path: &'static str, get: Handler, post: Handler, again: Again) -> 
     }
 }
 
-/// For handlers that say by themselves what is shown.
+/// For handlers that choose the page by themselves.
 fn as_said(_: &App, _: &Request, refusal: Refusal) -> Refusal {
     refusal
 }
@@ -94,7 +94,7 @@ const ROUTES: &[Route] = &[
     }),
 ];
 
-/// What takes the place of forms where the server answers as the original script does.
+/// The rows that take the place of forms where the server answers as the original script does.
 const SCRIPT: &[Route] = &[
     post("/login", script::login, script::login_again),
     post("/secret_key", script::secret_key, script::secret_key_again),
@@ -132,8 +132,8 @@ fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {
     routes.iter().find(|route| route.path == path)
 }
 
-/// The refusal of a request that no row takes, with the way to the form somebody wanted who typed
-/// the address that it is sent to.
+/// The refusal of a request that no row takes. It leads to the form, for people who typed the
+/// address to which that form is sent.
 fn not_so(app: &App, path: &str, outcome: Outcome) -> Refusal {
     let wanted = match path {
         "/register" if app.registration_open => Way::new("/", "Create an account"),

@@ -1,6 +1,6 @@
-//! The original script's own ways, for `--compat`: its steps, its texts, its order of checks.
+//! What the original script does, for `--compat`: its steps, its texts, its order of checks.
 //!
-//! Hashing, limits, headers and the file on disk are the product's.
+//! Hashing, limits, headers and the file on disk are the same as without that flag.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,9 +25,9 @@ use crate::network::Network;
 use crate::pages::{self, Page, Way};
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// What the script's ways need beyond the product's.
+/// What compatibility mode needs in addition.
 pub struct Script {
-    /// The page that asks for the key, with the hole `{username}`.
+    /// The page that asks for the key, with the placeholder `{username}`.
     template: String,
     /// The digest of the key printed last for each account, until it is used. Bounded by the
     /// number of accounts, since only a right password prints one.
@@ -37,6 +37,7 @@ pub struct Script {
 }
 
 impl Script {
+    /// `template` asks for the key and has the placeholder `{username}`; `out` is standard output.
     pub fn new(template: String, out: Lines) -> Self {
         Self {
             template,
@@ -50,7 +51,7 @@ impl Script {
         let key = BASE32.encode(&token::random::<10>());
         self.printed()
             .insert(names::key(username).into_owned(), Digest::of(&key));
-        // If nobody reads it the login cannot be completed, and nobody else waits.
+        // If nobody reads the key, this login cannot be completed, and no other one waits for it.
         self.out.put(format!("{key}\n").as_bytes());
     }
 
@@ -96,12 +97,12 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     Ok(Reply::from(Outcome::ScriptPage(page)).about(&username))
 }
 
-/// The way on: the page for the key has no place for a problem.
+/// Leads to the login page: the page for the key has no place for a problem.
 pub(super) fn secret_key_again(_: &App, _: &Request, refusal: Refusal) -> Refusal {
     refusal.leading_to(Way::new("/login", "Log in"))
 }
 
-/// `POST /secret_key`: the printed key, once, or a code of the authenticator.
+/// `POST /secret_key`: the printed key, which works once, or a code of the authenticator.
 pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     let script = of(app)?;
     let form = Form::of_body(request)?;
@@ -135,7 +136,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
             Ok(username)
         })
     });
-    // What was not looked at, or not saved, is not used up.
+    // A login that was refused or not saved does not use up the key.
     if !matches!(judged, Ok(Ok(_))) {
         key.map(|key| script.printed().insert(names::key(&name).into_owned(), key));
     }
@@ -163,7 +164,7 @@ struct Step {
 }
 
 impl Step {
-    /// Whose log-in it completed.
+    /// Gives the username whose login this completes.
     fn judge(&self, account: &mut Account) -> Judged<String> {
         account.accept_printed_key(self.key_is_right, &self.typed, self.now)?;
         account.logged_in(None, self.network, self.now.timestamp());
@@ -187,7 +188,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let name = name_field(&Form::of_body(request)?)?;
 
     let now = request.received.steady;
-    // Here nothing is sent; the answer is what there would be too many of.
+    // Nothing is mailed here: the limit is on the answers, each of which holds a password.
     let counted = app.throttle.recovery(request.client, now);
     counted.map_err(Outcome::Throttled)?;
     let found = app.store.account(&name)?;
@@ -221,7 +222,7 @@ pub(super) fn login_again(_: &App, request: &Request, refusal: Refusal) -> Refus
     })
 }
 
-/// What is kept for the script's answers. Its rows are taken only where there is such a thing.
+/// What compatibility mode needs. Its rows are used only where that is set.
 fn of(app: &App) -> Result<&Script, Refusal> {
     Ok(app.script.as_ref().ok_or(Outcome::NotFound)?)
 }

@@ -1,7 +1,8 @@
 //! Which session a request belongs to, if several cookies of the session's name came with it.
 //!
-//! Any host of the cookie domain can set one more, with a longer path or another domain. One that
-//! is no session does not count. Of two that are, nobody can tell which the browser was given here.
+//! Any host of the cookie domain can set another one, with a longer path or another domain. A
+//! cookie that names no session does not count. If two name one, nobody can tell which of them this
+//! server gave to the browser.
 
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
@@ -15,15 +16,15 @@ use crate::store::Unavailable;
 pub(super) enum Presented {
     Nobodys,
     Of(LoggedIn),
-    /// Two that last.
+    /// Two that are not over.
     Two,
 }
 
-/// Looks at the sessions that the request's cookies name and that are not over.
+/// Looks up the sessions that the request's cookies name; those that are over do not count.
 ///
 /// # Errors
 ///
-/// When they cannot be read now.
+/// If the sessions cannot be read now.
 pub(super) fn presented(app: &App, request: &Request) -> Result<Presented, Unavailable> {
     let now = request.received.timestamp();
     let mut found = Presented::Nobodys;
@@ -39,12 +40,12 @@ pub(super) fn presented(app: &App, request: &Request) -> Result<Presented, Unava
     Ok(found)
 }
 
-/// The session with this id and its account, if it lasts. Read anew each time, so that an account
-/// deleted or disabled is out at once.
+/// The session with this id and its account, if it is not over. Read anew each time, so that a
+/// deleted or disabled account is out at once.
 ///
 /// # Errors
 ///
-/// When it cannot be read now.
+/// If the session cannot be read now.
 pub(super) fn lasting(
     app: &App,
     id: Digest,
@@ -57,9 +58,9 @@ pub(super) fn lasting(
     Ok(lasts.map(|(session, account)| LoggedIn { session, account }))
 }
 
-/// The refusal of two sessions at once. Neither is ended, or whoever planted one could log its
-/// owner out everywhere; the browser forgets both. It may be shown at an application's host, where
-/// `path` was asked for.
+/// The refusal of two sessions at once. Neither is ended, or whoever planted one could end the
+/// other for good; the browser is told to forget both. The page may be shown at an application's
+/// host, where `path` was asked for.
 pub(super) fn two(app: &App, path: &str, login: &str) -> Refusal {
     let outcome = Outcome::TwoSessions;
     let page = Page::Message {
@@ -74,7 +75,7 @@ pub(super) fn two(app: &App, path: &str, login: &str) -> Refusal {
         .with_cookies(app.cookies.forget_sessions(path))
 }
 
-/// What there is to say beyond the sentence.
+/// What a page says in addition to the outcome's sentence.
 pub(super) const ADVICE: &str = "This browser sent two cookies that are both sessions here: \
     another application or page has set one of them. It has been told to forget both. If this \
     comes back, delete the cookies of this site, and tell whoever runs it.";

@@ -1,5 +1,5 @@
-//! Attempts at passwords and codes, from the first count to the last: begun if it is not too early,
-//! and decided by what came of them.
+//! Attempts at passwords and codes: begun unless they come too early, and counted as failures until
+//! they are decided.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn begin<'a>(
     Ok(begun?)
 }
 
-/// Ends an attempt, as a failure or as if it had not been, and tells those who wait for that.
+/// Ends an attempt, as a failure or as if it had never been made, and wakes those who wait for it.
 pub(super) fn decide(app: &App, attempt: Attempt<'_>, failed: bool) {
     if failed {
         drop(attempt);
@@ -45,18 +45,19 @@ pub(super) struct Code {
     pub(super) tried: Tried,
     /// The browser, if the account knows it.
     pub(super) known: Option<Digest>,
-    /// Whether a mailed password came first: then the network's wait does not hold it up.
+    /// Whether a mailed password came first: then the network's wait does not apply.
     pub(super) after_mail: bool,
     pub(super) now: Moment,
 }
 
 impl Code {
-    /// Why it is not to be judged, so far as the account is concerned.
+    /// The account's reason not to have this code judged, if there is one.
     fn is_stopped(&self, account: &Account) -> Option<CodeRefused> {
         account.stops(&self.tried, self.known, self.now)
     }
 
-    /// Whether this wrong one is one too many, of which the owner is told.
+    /// Whether the owner is told of this wrong code: it is one too many, and not from a browser
+    /// that the account knows.
     fn is_told(&self, account: &Account) -> bool {
         let now = self.now.timestamp();
         let is_known = self.known.is_some_and(|own| account.knows_device(own, now));
@@ -76,8 +77,9 @@ impl Code {
         }
     }
 
-    /// Begins an attempt, unless its network has to wait. Then what is told is what is left of both
-    /// waits; otherwise the account's is looked at where it is judged, as the file then has it.
+    /// Begins an attempt, unless its network has to wait; the refusal then names what is left of
+    /// both waits, the network's and the account's. Otherwise the account's wait is checked when
+    /// the code is judged, against the account as it then is.
     pub(super) fn begin<'a>(self, app: &'a App, request: &Request) -> Result<Begun<'a>, Refusal> {
         let begun = self.begin_after(app, request, None);
         let why = match begun {
@@ -114,7 +116,7 @@ impl Code {
     }
 }
 
-/// A code that is tried, and counts as a wrong one until it is decided.
+/// A code that is being tried. It counts as wrong until it is decided.
 pub(super) struct Begun<'a> {
     app: &'a App,
     code: Code,
@@ -125,13 +127,13 @@ pub(super) struct Begun<'a> {
 pub(super) type Judged<T> = Result<T, CodeRefused>;
 
 impl Begun<'_> {
-    /// Has the code judged by `change` and the judgement saved, if there `is_still` reason to; only
-    /// a wrong one stays counted against its network. Tells the owner if it is the one too many,
-    /// and a password had to come first.
+    /// Has `change` judge the code and saves the result, if `is_still` finds reason to; only a
+    /// wrong code stays counted against its network. Tells the owner if it is one too many, except
+    /// in compatibility mode, where the code may come without a password.
     ///
     /// # Errors
     ///
-    /// If there is no reason left, or it could not be saved; then it is not counted.
+    /// If there is no reason left, or the result could not be saved; the code is not counted then.
     pub(super) fn judge<T: Send + 'static>(
         self,
         is_still: impl Fn(Option<&Person<'_>>) -> Result<(), Outcome> + Send + 'static,
@@ -142,7 +144,7 @@ impl Begun<'_> {
         let if_gone = is_still(None).err().unwrap_or(Outcome::LoginRequired);
         let judged = app.store.change(&username, move |person| {
             is_still(Some(person))?;
-            // Looked at before the change, so that an attempt made too early costs no save.
+            // Checked before the change, so that an attempt made too early costs no save.
             if let Some(why) = code.is_stopped(person.account()) {
                 return Ok((Err(why), false));
             }

@@ -26,7 +26,7 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
             rd_field(app, &query).unwrap_or_default()
         };
         let mut login = pages::with_rd("/login", &rd);
-        // That a proxy asked, and not a link, is worth knowing there.
+        // The login page says something else if a proxy asked, and not a link.
         if query.has("rm") && !rd.is_empty() {
             login.push_str("&rm");
         }
@@ -41,7 +41,7 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
         .ok()
         .flatten();
     let rd = onward.and_then(|onward| app.targets.allow(&onward));
-    // The page is for everybody, also where nobody can tell who asks.
+    // The page is for everybody, even when the store cannot tell who is asking.
     let me = logged_in(app, request).unwrap_or_default();
     Ok(Reply::page(Page::Register {
         username,
@@ -85,14 +85,14 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
         return Err(Outcome::PasswordCommon.into());
     }
     let now = request.received;
-    // Before it is said what is taken, and counted whatever is: asking costs the asker.
+    // Counted before the answer about what is taken, whatever it is: asking has its price.
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
     if let Some(taken) = app.store.taken(username, email)? {
         return Err(is_taken(taken));
     }
-    // What was not looked at, or could not be saved, does not count for the hour.
+    // A registration that was not carried out or could not be saved does not count for the hour.
     let added = add(app, request, &wanted).inspect_err(|_| {
         app.throttle
             .forgive_registration(request.client, now.steady)
@@ -129,7 +129,7 @@ impl Registration {
         if email.len() > names::MAX_EMAIL {
             return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
         }
-        // That it is there is said before what is wrong with the others.
+        // A missing password is reported before what is wrong with the other fields.
         password_field(form, "password")?;
         if !names::is_username(&username) {
             let alphabet =

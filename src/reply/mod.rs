@@ -1,4 +1,4 @@
-//! What the site answers: an outcome, and how a browser is to see it.
+//! What the site answers: an outcome, and how a browser sees it.
 
 use crate::form::FormError;
 use crate::gate::Busy;
@@ -12,13 +12,14 @@ mod table;
 pub use outcome::{Dialect, Outcome, SOON};
 pub use presenter::Presenter;
 
-/// An outcome and how a browser is to see it. No `Debug`: cookies leave in it.
+/// An outcome, and how a browser sees it. No `Debug`: it holds cookies.
 #[derive(Clone)]
 pub struct Reply {
+    /// What came of the request.
     pub outcome: Outcome,
-    /// What a browser shows; without one, a page that says the message.
+    /// What a browser is shown; if `None`, a page with the outcome's message.
     page: Option<Page>,
-    /// The way on from there.
+    /// Where that page leads on to.
     onward: Option<Way>,
     /// Where a browser goes instead.
     location: Option<String>,
@@ -29,24 +30,29 @@ pub struct Reply {
     clear_site_data: bool,
     /// Whose account it was about, for the log.
     pub user: Option<String>,
-    /// What the log calls it, if not by the outcome's code.
+    /// What the log calls the reply, if not by the outcome's code.
     pub noted: Option<&'static str>,
 }
 
-/// What the log calls an attempt that came too early, also where the answer does not say so.
+/// What the log calls an attempt that came too early, even if the answer does not say so.
 pub const THROTTLED: &str = "throttled";
 
 /// What the log calls an answer that was given before, whatever it was.
 pub const REPEATED: &str = "repeated";
 
-/// Who a visitor is, as an application behind a proxy reads it.
+/// Who a visitor is, as an application behind a proxy is told.
 #[derive(Clone)]
 pub struct Identity {
+    /// The username.
     pub user: String,
+    /// The e-mail address.
     pub email: String,
+    /// The name to show.
     pub name: String,
+    /// The account's groups.
     pub groups: Vec<String>,
-    /// What of the visitor's cookies is the application's, where the proxy cannot tell by itself.
+    /// Those of the visitor's cookies that the application may see, if the proxy asks us to sort
+    /// them.
     pub cookies: Option<String>,
 }
 
@@ -73,11 +79,12 @@ impl Reply {
         Self::from(Outcome::Shown).showing(page)
     }
 
-    /// A redirect that tells programs no more than browsers.
+    /// A redirect, for programs as well as browsers.
     pub fn see_other(location: String) -> Self {
         Self::from(Outcome::Shown).then_to(location)
     }
 
+    /// Shows a browser this page.
     pub fn showing(self, page: Page) -> Self {
         Self {
             page: Some(page),
@@ -85,7 +92,7 @@ impl Reply {
         }
     }
 
-    /// Sends a browser there with 303.
+    /// Sends a browser to `location`, with 303.
     pub fn then_to(self, location: impl Into<String>) -> Self {
         Self {
             location: Some(location.into()),
@@ -109,34 +116,36 @@ impl Reply {
         }
     }
 
+    /// Sets a cookie, given with its attributes.
     pub fn with_cookie(mut self, cookie: String) -> Self {
         self.cookies.push(cookie);
         self
     }
 
+    /// Sets cookies, each given with its attributes.
     pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         self.cookies.extend(cookies);
         self
     }
 
-    /// The cookies it sets, each with its attributes.
+    /// The cookies that the reply sets, each with its attributes.
     pub fn cookies(&self) -> &[String] {
         &self.cookies
     }
 
-    /// Sets another cookie in the place of this one, if it sets this one.
+    /// Sets `other` in place of `cookie`, if the reply sets that.
     pub fn exchange_cookie(&mut self, cookie: &str, other: String) {
         if let Some(place) = self.cookies.iter_mut().find(|set| *set == cookie) {
             *place = other;
         }
     }
 
-    /// Where a browser goes instead; may be empty.
+    /// Where a browser goes instead; empty if nowhere.
     pub fn place(&self) -> &str {
         self.location.as_deref().unwrap_or_default()
     }
 
-    /// Each text in it that is for the eyes of one browser: cookies, keys, codes.
+    /// Visits each text that only one browser may see: cookies, keys, codes.
     pub fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
         self.cookies.iter_mut().for_each(&mut visit);
         self.outcome.each_secret(&mut visit);
@@ -145,6 +154,7 @@ impl Reply {
         }
     }
 
+    /// Has a browser clear what it stores for this site, except cookies.
     pub fn clearing_site_data(self) -> Self {
         Self {
             clear_site_data: true,
@@ -152,7 +162,7 @@ impl Reply {
         }
     }
 
-    /// Whether it cost its sender nothing, so that a crowd could fill the log with it.
+    /// Whether the reply cost its sender nothing, so that a crowd could fill the log with such.
     pub fn is_cheap(&self) -> bool {
         self.outcome.is_cheap() || matches!(self.noted, Some(THROTTLED | REPEATED))
     }
@@ -178,10 +188,10 @@ impl Reply {
 pub struct Refusal(Box<Reply>);
 
 impl Refusal {
-    /// What a browser is shown: the form again, with what is wrong beside the field it concerns.
+    /// Shows a browser the form again, with the problem beside the field it concerns.
     pub fn beside(mut self, page: impl FnOnce(Problem) -> Page) -> Self {
         let outcome = &self.0.outcome;
-        // These concern no field, and the page that says so has a way on.
+        // These concern no field, and have pages of their own that lead on.
         let elsewhere = matches!(
             outcome,
             Outcome::LoginRequired | Outcome::NoPendingLogin | Outcome::TwoSessions
@@ -198,19 +208,19 @@ impl Refusal {
         self
     }
 
-    /// The page a browser sees if nothing else is shown.
+    /// Shows a browser this page, unless a page has been set before.
     pub fn showing(mut self, page: Page) -> Self {
         self.0.page.get_or_insert(page);
         self
     }
 
-    /// The way on from the page that says the message, if not to the account.
+    /// Sets where the page with the message leads on to, instead of the account.
     pub fn leading_to(mut self, way: Way) -> Self {
         self.0.onward = Some(way);
         self
     }
 
-    /// Where a browser goes instead.
+    /// As [`Reply::then_to`].
     pub fn then_to(mut self, location: String) -> Self {
         self.0.location = Some(location);
         self
@@ -222,16 +232,19 @@ impl Refusal {
         self
     }
 
+    /// As [`Reply::with_cookies`].
     pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
         self.0.cookies.extend(cookies);
         self
     }
 
+    /// As [`Reply::about`].
     pub fn about(mut self, user: &str) -> Self {
         self.0.user = Some(user.to_owned());
         self
     }
 
+    /// The reply to send.
     pub fn into_reply(self) -> Reply {
         *self.0
     }
@@ -267,7 +280,7 @@ impl From<Reply> for Refusal {
     }
 }
 
-/// What cannot be read now can be in a moment.
+/// What cannot be read now may be readable in a moment.
 impl From<Unavailable> for Refusal {
     fn from(_: Unavailable) -> Self {
         Outcome::Busy(SOON).into()

@@ -1,5 +1,5 @@
-//! What can come of a request. What is fixed about each is a row of `table`; here is the rest: what
-//! some of them hold, and how that is told to programs.
+//! What can come of a request. What is fixed about each outcome is a row of `table`; here is the
+//! rest: what some outcomes hold, and how programs are told.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,47 +7,47 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// After how long it is worth another try, where nothing more is known.
+/// How long to wait before another try, where nothing more is known.
 pub const SOON: Duration = Duration::from_secs(2);
 
-/// How a proxy asks whether a visitor may enter. Each kind has names and statuses of its own.
+/// How a proxy asks whether a visitor may enter. Each way has fields and statuses of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// nginx: anything but 200, 401 and 403 would be an error there.
     AuthRequest,
-    /// Caddy, HAProxy, Traefik: what is not a yes is shown to the visitor.
+    /// Caddy, HAProxy, Traefik: any answer but a yes is shown to the visitor.
     ForwardAuth,
-    /// The old way of both.
+    /// The old path, for proxies of both kinds.
     Verify,
 }
 
-/// What came of a request. No `Debug`: some hold what is shown once.
+/// What came of a request. No `Debug`: some outcomes hold secrets.
 #[derive(Clone)]
 pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
     AccountDeleted,
-    /// A change could not be saved, nor can any until an operator mends a file.
+    /// A change could not be saved, and none can be until an operator mends a file.
     AccountsUnreadable,
     /// A proxy may let this visitor in.
     Admitted,
     AuthenticatorChanged,
     /// A field, and what is wrong with it.
     BadField(&'static str, &'static str),
-    /// A proxy asks about what cannot be guarded, and why.
+    /// A proxy asks about something that cannot be guarded; why not.
     BadTarget(Dialect, &'static str),
-    /// And for how long at least.
+    /// No room for the request now; how long to wait at least.
     Busy(Duration),
     CodeRequired,
     CrossSite,
-    /// Logged in, and still not to enter.
+    /// Logged in, but not allowed to enter.
     Denied,
     EmailExists,
     EnrolRequired {
         secret: String,
         otpauth: String,
     },
-    /// A visitor's request carries what only the proxy may say; which kind of field.
+    /// A visitor's request carries a field that only the proxy may send; which kind of field.
     ForeignField(String),
     Healthy,
     /// A defect of ours; the cause is in the log.
@@ -57,7 +57,7 @@ pub enum Outcome {
     /// With the recovery codes, if this login enrolled.
     LoginComplete(Vec<String>),
     LoginRequired,
-    /// Nobody knows whether it was saved.
+    /// Nobody knows whether the change was saved.
     MaybeSaved,
     /// With the methods the path takes.
     MethodNotAllowed(&'static str),
@@ -70,7 +70,7 @@ pub enum Outcome {
     PasswordChangeRequired(Vec<String>),
     PasswordCommon,
     PasswordTooShort,
-    /// After so many wrong codes no further one of a stranger is looked at.
+    /// After so many wrong codes, those from unknown browsers are no longer looked at.
     RecoveryCodeNeeded,
     RecoveryCodes(Vec<String>),
     /// What never became a request: status, code and sentence.
@@ -81,17 +81,17 @@ pub enum Outcome {
     Script(String),
     /// The original script's page that asks for the key; browsers get it too.
     ScriptPage(String),
-    /// A visitor without a session goes to the login by way of the proxy. `by_get` if the request
+    /// A visitor without a session is sent to the login through the proxy. `by_get` if the request
     /// was one that must not be repeated there.
     SentToLogin {
         by_get: bool,
     },
     SessionsEnded,
-    /// A page that was asked for, and nothing else happened.
+    /// A page that was asked for; nothing else happened.
     Shown,
     Throttled(Duration),
     TooLarge,
-    /// A field, how long it may be, and of what.
+    /// A field, how long it may be, and the unit of that.
     TooLong(&'static str, usize, &'static str),
     /// A form, with how many fields it may have.
     TooManyFields(usize),
@@ -104,17 +104,18 @@ pub enum Outcome {
     UnsupportedType,
     UserExists,
     WrongCode,
-    /// Wrong password, unknown name, disabled account: one outcome, or it tells who exists.
+    /// Wrong password, unknown name, disabled account: one outcome, or it would tell who exists.
     WrongCredentials,
     WrongPassword,
 }
 
 impl Outcome {
+    /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.row().status
     }
 
-    /// The name programs know the outcome by.
+    /// The name by which programs know the outcome.
     pub fn code(&self) -> &'static str {
         self.row().code
     }
@@ -124,14 +125,14 @@ impl Outcome {
         self.row().sentence
     }
 
-    /// Whether anybody can have it as often as they ask: no password is hashed for it, and nothing
-    /// is saved.
+    /// Whether this is a refusal that anybody can have as often as they ask: no password is hashed
+    /// for it, and nothing is saved.
     pub fn is_cheap(&self) -> bool {
         let row = self.row();
         !row.costly && row.status >= 400
     }
 
-    /// Whether a proxy asks for it at each of a visitor's requests, so that it is no event.
+    /// Whether proxies and monitors get this all the time, so that it is not an event.
     pub fn is_routine(&self) -> bool {
         matches!(
             self,
@@ -139,6 +140,7 @@ impl Outcome {
         )
     }
 
+    /// Whether this is the answer to logging out.
     pub fn is_logout(&self) -> bool {
         matches!(self, Self::LoggedOutByGet | Self::LoggedOutByPost)
     }
@@ -175,7 +177,7 @@ impl Outcome {
         text
     }
 
-    /// The recovery codes it shows, this once.
+    /// The recovery codes that the outcome shows, this once.
     pub fn recovery_codes(&self) -> &[String] {
         match self {
             Self::LoginComplete(codes)
@@ -185,7 +187,7 @@ impl Outcome {
         }
     }
 
-    /// Each text in it that is for the eyes of one browser.
+    /// Visits each text that only one browser may see.
     pub(super) fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
         match self {
             Self::EnrolRequired { secret, otpauth } => {
@@ -199,12 +201,12 @@ impl Outcome {
         }
     }
 
-    /// In seconds.
+    /// How long to wait before another try, in seconds.
     pub(super) fn retry_after(&self) -> Option<u64> {
         self.row().retry_after.map(seconds)
     }
 
-    /// The heading of the page that says nothing but the message.
+    /// The heading of the page that shows nothing but the message.
     pub(super) fn title(&self) -> &'static str {
         match self.status() {
             200 | 201 => "Done",
@@ -224,7 +226,7 @@ pub(super) fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// One line for each thing, in the order of the JSON.
+/// One line per field, in the order of the JSON.
 fn account_as_text(account: &Value) -> String {
     let mut text = String::new();
     for (name, value) in account.as_object().into_iter().flatten() {

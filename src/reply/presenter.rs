@@ -12,7 +12,7 @@ use crate::reply::{Identity, Outcome, Reply};
 /// For how long browsers insist on TLS (Mozilla's server-side TLS guidelines, 5.7).
 const TWO_YEARS: &str = "max-age=63072000";
 
-/// How this server answers.
+/// Gives replies their form.
 pub struct Presenter {
     pages: Renderer,
     content_security_policy: String,
@@ -22,15 +22,16 @@ pub struct Presenter {
 }
 
 impl Presenter {
-    /// `hsts` is asked for each answer, since the certificate may change while we run.
+    /// `hsts` says whether browsers are told to insist on TLS. It is called for each answer, since
+    /// the certificate may change while the server runs.
     pub fn new(
         site: Site,
         cookie_domain: Option<&str>,
         hsts: impl Fn() -> bool + Send + Sync + 'static,
         compat: bool,
     ) -> Self {
-        // Chromium also asks this list where a form's answer redirects to. Without a port it would
-        // be 443 alone, and `rd` may name any.
+        // Chromium also checks this list when a form's answer redirects. Without a port, only 443
+        // would be allowed, and `rd` may name any.
         let targets = cookie_domain
             .map(|domain| format!(" https://*.{domain} https://{domain}:* https://*.{domain}:*"));
         let images = site.logo.as_ref().map(|_| "img-src data:; ");
@@ -56,7 +57,7 @@ impl Presenter {
             // A page is a page, whatever is asked for.
             Outcome::Shown => Format::Page,
             Outcome::Healthy | Outcome::Unhealthy(_) => Format::Text,
-            // Read by a proxy, at most in passing.
+            // Only a proxy reads this, if anybody does.
             _ if reply.pointer.is_some() => Format::Text,
             Outcome::Admitted | Outcome::BadTarget(..) | Outcome::SentToLogin { .. } => {
                 Format::Text
@@ -113,7 +114,7 @@ impl Presenter {
         }
     }
 
-    /// The form the script gives its answers: always 200, and to programs the body alone.
+    /// The form that the script gives its answers: always 200, and for programs the body alone.
     fn script(&self, reply: Reply, form: Format) -> Response {
         let mut headers = self.headers(&reply);
         let as_it_is = form != Format::Page || matches!(reply.outcome, Outcome::ScriptPage(_));
@@ -150,7 +151,7 @@ impl Presenter {
         let mut headers: Vec<Field> = vec![
             ("Content-Security-Policy", policy.into()),
             ("X-Content-Type-Options", "nosniff".into()),
-            // Without one, old browsers send `Origin: null` with our own forms.
+            // Without this, old browsers send `Origin: null` with our own forms.
             ("Referrer-Policy", "same-origin".into()),
             ("Cross-Origin-Opener-Policy", "same-origin".into()),
             ("Cross-Origin-Resource-Policy", "same-origin".into()),
@@ -174,8 +175,8 @@ impl Presenter {
             headers.extend(cookies.map(|all| ("Cookie", all.clone().into())));
         }
         if reply.clear_site_data {
-            // Not `"cookies"`: those of every host beside ours would go too, and the one by which
-            // this browser is known.
+            // Not `"cookies"`: that would also clear the cookies of every host beside ours, and the
+            // one by which this browser is known.
             headers.push(("Clear-Site-Data", "\"storage\"".into()));
         }
         let cookies = reply.cookies.iter();
@@ -187,8 +188,8 @@ impl Presenter {
 /// A header field.
 type Field = (&'static str, Cow<'static, str>);
 
-/// What an application is told of the visitor. None of it is ever empty: a proxy might then let the
-/// client's own field through (Caddy before 2.11.2 did).
+/// What an application is told about the visitor. No field is ever empty: a proxy might then let
+/// the client's own field through (Caddy before 2.11.2 did).
 fn identity_fields(identity: &Identity) -> [Field; 4] {
     let groups: Vec<String> = identity
         .groups
@@ -208,10 +209,10 @@ fn identity_fields(identity: &Identity) -> [Field; 4] {
     ]
 }
 
-/// What stands for no group: no name anybody would give rights to.
+/// Stands for having no group: a name that nobody would give rights to.
 const NO_GROUP: &str = "-";
 
-/// What is percent-encoded in a field beside what is not ASCII; the sign itself, so that it can be
+/// What is percent-encoded in a field besides non-ASCII characters; `%` itself, so that it can be
 /// undone.
 const ALONE: &AsciiSet = &CONTROLS.add(b'%');
 /// A comma would make two groups of one.
@@ -229,7 +230,7 @@ enum Format {
     Text,
 }
 
-/// A media type counts only where it is named: `*/*` is what programs send who do not care.
+/// A media type counts only where it is named: programs that do not care send `*/*`.
 fn wanted(accept: Option<&str>) -> Format {
     let quality = |name| quality(accept.unwrap_or_default(), name);
     let (page, json) = (quality("text/html"), quality("application/json"));

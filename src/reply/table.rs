@@ -1,8 +1,8 @@
-//! The outcome table: for everything that can come of a request one row, with its status, its code
+//! The outcome table: one row for everything that can come of a request, with its status, its code
 //! and its sentence.
 //!
-//! They are the product's interface. None of them can hold a cause, a path or anything a stranger
-//! sent.
+//! These three are the product's interface. None of them can hold a cause, a path or anything a
+//! stranger sent.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::reply::{SOON, THROTTLED};
 /// What is fixed about an outcome.
 pub(super) struct Row {
     pub(super) status: u16,
-    /// The name programs know it by.
+    /// The name by which programs know the outcome.
     pub(super) code: &'static str,
     /// What people read. It is put together from fixed parts only.
     pub(super) sentence: Cow<'static, str>,
-    /// The field of the form it concerns.
+    /// The field of the form that the outcome concerns.
     pub(super) field: Option<&'static str>,
     /// How to go on, said on pages only: programs do not get it, so its words may change.
     pub(super) advice: Cow<'static, str>,
-    /// Whether the original script knows it, and so answers 200 with the sentence alone.
+    /// Whether the original script has this outcome, so that compatibility mode answers 200 with
+    /// the sentence alone.
     pub(super) in_script: bool,
-    /// Whether a refusal costs whoever asks for it: a password was hashed for it, or something
-    /// saved.
+    /// Whether a refusal costs whoever causes it: a password was hashed for it, or something saved.
     pub(super) costly: bool,
     pub(super) retry_after: Option<Duration>,
 }
@@ -97,16 +97,16 @@ impl Outcome {
             }
             Self::CrossSite => row(403, "cross_site", "This request came from another site.")
                 .advising(
-                    "Another page had your browser send it, so nothing was done. If you meant to, \
-                     start from here.",
+                    "Another page made your browser send this, so nothing was done. If you did want \
+                    it, start from here.",
                 ),
             Self::Denied => row(403, "denied", "You may not enter here."),
             Self::EmailExists => row(409, "email_exists", "User with this email already exists")
                 .at("email")
                 .in_script()
                 .advising(
-                    "Use another address; or log in, if the account is yours, or have a new \
-                     password sent.",
+                    "Use another address. If the account is yours, log in, or have a new password \
+                    sent.",
                 ),
             Self::EnrolRequired { secret, .. } => row(
                 200,
@@ -120,7 +120,7 @@ impl Outcome {
             ),
             Self::Healthy => row(200, "ok", "ok"),
             Self::Internal => row(500, "internal", "Something went wrong on our side.")
-                .advising("It is no fault of yours. Try again; if it stays so, tell whoever runs this site.")
+                .advising("This is not your fault. Try again; if it keeps happening, tell whoever runs this site.")
                 .costly(),
             Self::LoggedOutByGet => {
                 row(200, "logged_out", "You have successfully logged out.").in_script()
@@ -154,9 +154,9 @@ impl Outcome {
                 row(401, "no_pending_login", "Log in with your password first.")
             }
             Self::NotFound => row(404, "not_found", "There is no such page.")
-                .advising("Check the address for a slip, or start from your account."),
+                .advising("Check the address for typing errors, or start from your account."),
             Self::NotSaved => row(503, "not_saved", NOT_SAVED)
-                .advising("Try again in a moment; if it stays so, tell whoever runs this site.")
+                .advising("Try again in a moment; if it keeps happening, tell whoever runs this site.")
                 .costly()
                 .after(SOON),
             Self::PasswordChanged => row(200, "password_changed", "Password changed."),
@@ -167,8 +167,8 @@ impl Outcome {
                 row(422, "password_common", "This password is too easy to guess.")
                     .at("password")
                     .advising(
-                        "It is on every list of guesses, or like your name. Choose another: a few \
-                         unrelated words are strong.",
+                        "It is on a list of common passwords, or is your own name or address. Choose \
+                        another: a few unrelated words are strong.",
                     )
             }
             Self::PasswordTooShort => row(
@@ -186,8 +186,8 @@ impl Outcome {
             )
             .at("secret")
             .advising(
-                "Codes of the app are not looked at here until one of the two has logged in. If you \
-                 have neither, ask whoever runs this site.",
+                "Codes from your app are not looked at here until you have logged in by one of \
+                the two. If you have neither, ask whoever runs this site.",
             ),
             Self::RecoveryCodes(_) => {
                 row(200, "recovery_codes", "These are your new recovery codes.")
@@ -219,7 +219,7 @@ impl Outcome {
             )
             .at(field)
             .advising(
-                "All of what you typed or pasted was looked at: nothing is cut off. Type less.",
+                "All that you typed or pasted counts; nothing was cut off. Type less.",
             ),
             Self::TooManyFields(max) => row(
                 400,
@@ -245,25 +245,25 @@ impl Outcome {
             Self::UserExists => row(409, "user_exists", "The user already exists.")
                 .at("username")
                 .in_script()
-                .advising("Choose another name; or log in, if the account is yours."),
+                .advising("Choose another name. If the account is yours, log in."),
             Self::WrongCode => row(401, "wrong_code", "Wrong 2FA code.")
                 .at("secret")
                 .in_script()
                 .costly()
                 .advising(
                     "Type the one your app shows now: each works once, for half a minute. If none \
-                     is right, the clock of your phone may be wrong.",
+                    is right, the clock of your phone may be wrong.",
                 ),
             Self::WrongCredentials => {
                 row(401, "wrong_credentials", "Wrong username or password.")
                     .at("password")
                     .costly()
-                    .advising("Check both and try again. If it is gone, have a new password sent.")
+                    .advising("Check both and try again. If you forgot your password, have a new one sent.")
             }
             Self::WrongPassword => row(401, "wrong_password", "Wrong password.")
                 .at("current_password")
                 .costly()
-                .advising("It is the one you log in with. Nothing was changed."),
+                .advising("Type the password you log in with. Nothing was changed."),
         }
     }
 }
@@ -274,7 +274,7 @@ const UNREADABLE: &str = "Nobody can log in until the operator of this site mend
     with the accounts cannot be read. Their log says where the mistake is. Whoever is logged in \
     stays so.";
 
-/// Each way of asking knows other statuses.
+/// Each way of asking allows other statuses.
 fn bad_target(dialect: Dialect) -> u16 {
     match dialect {
         Dialect::AuthRequest => 403,
@@ -283,7 +283,7 @@ fn bad_target(dialect: Dialect) -> u16 {
     }
 }
 
-/// What a wait is in minutes, which the sentence does not say.
+/// Says how many minutes a wait is: the sentence has seconds only.
 fn in_minutes(wait: Duration) -> Cow<'static, str> {
     let unseen = "What you typed was not looked at and may be right.";
     match wait.as_secs().div_ceil(60) {

@@ -14,20 +14,20 @@ use crate::store::error::{Damage, OpenError};
 use crate::store::json;
 use crate::store::worker::LOOK;
 
-/// The rules about access, in the operator's file beside the accounts, and the thread that looks
-/// whether it has changed.
+/// The rules about access, in the operator's file beside the accounts, and the thread that checks
+/// whether that file has changed.
 pub struct Rules {
     published: Published<Access>,
-    /// Dropped, it ends the thread.
+    /// Ends the thread when it is dropped.
     _end: Sender<()>,
 }
 
 impl Rules {
-    /// Reads the rules in this folder; without a file whoever is logged in may enter.
+    /// Reads the rules in this folder; without a file, everybody who is logged in may enter.
     ///
     /// # Errors
     ///
-    /// If the file cannot be used just as it is.
+    /// If the file cannot be used just as it is, or the system has no thread left.
     pub fn open(directory: &Path, clock: &Arc<Clock>) -> Result<Self, OpenError> {
         let path = directory.join("access.toml");
         let hint = "mend the rules; without the file everybody who is logged in may enter";
@@ -39,7 +39,7 @@ impl Rules {
             .name("access".to_owned())
             .spawn(move || {
                 while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    // Even closing a file can panic, in std; the next look must find somebody here.
+                    // Even closing a file can panic, in std; the thread must survive that.
                     let _ = panic::catch_unwind(AssertUnwindSafe(|| document.look()));
                     while document.next_news().is_some() {}
                 }
@@ -66,7 +66,7 @@ impl Content for Access {
 
     const REPLACED_WHEN_DAMAGED: bool = false;
 
-    /// The operator's, who may let others maintain it.
+    /// The operator owns the file, and may let others maintain it.
     const PRIVATE: bool = false;
 
     const UNTIL_MENDED: &'static str = "go on holding until the file is mended";

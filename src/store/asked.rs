@@ -11,15 +11,15 @@ use crate::store::error::NotSaved;
 /// A change that is asked for.
 pub(super) struct Asked {
     pub(super) change: Box<dyn Change>,
-    /// Whether it is of sessions alone, so that the accounts may be in whatever state.
+    /// Whether it concerns sessions alone, so that the state of the accounts does not matter.
     of_sessions: bool,
-    /// Until when it waits for other processes to let it be saved.
+    /// Until when it may wait for other processes that are saving.
     pub(super) until: Instant,
 }
 
 /// A change on its way through the thread.
 pub(super) trait Change: Send {
-    /// Makes it, again if what was made before could not be saved.
+    /// Makes the change; once more if what was made before could not be saved.
     fn make(&mut self, draft: &mut Draft);
 
     fn touched(&self) -> Touched;
@@ -38,7 +38,7 @@ struct Waiting<F, R> {
 impl<R: Send, F: Fn(&mut Draft) -> R + Send> Change for Waiting<F, R> {
     fn make(&mut self, draft: &mut Draft) {
         let change = &self.change;
-        // One that panics has changed nothing and has no result.
+        // A change that panics has changed nothing and has no result.
         let (result, touched) =
             draft.note(|draft| panic::catch_unwind(AssertUnwindSafe(|| change(draft))));
         (self.result, self.touched) = (result.ok(), touched);
@@ -68,8 +68,8 @@ pub(super) enum Held {
 }
 
 impl Asked {
-    /// A change, and where its result will be; nothing comes if nobody makes it. `panicked` is the
-    /// answer if it does.
+    /// A change, and where its result will come; nothing comes if nobody makes the change.
+    /// `panicked` is the answer if the change panics.
     pub(super) fn new<R: Send + 'static>(
         change: impl Fn(&mut Draft) -> R + Send + 'static,
         of_sessions: bool,
@@ -91,7 +91,7 @@ impl Asked {
         (asked, answered)
     }
 
-    /// Whether it has to wait for this file, so far as is known before it is made, and after.
+    /// Whether the change has to wait for this file. More is known once it has been made.
     pub(super) fn needs(&self, file: Held) -> bool {
         let touched = self.change.touched();
         match file {
@@ -101,7 +101,7 @@ impl Asked {
     }
 }
 
-/// Answers changes that are saved, or could not be.
+/// Answers changes that have been saved or could not be.
 pub(super) fn answer(batch: Vec<Asked>, saved: &Result<(), NotSaved>) {
     for asked in batch {
         asked.change.answer(saved.clone());

@@ -14,9 +14,9 @@ use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{FlatFile, Found, Stamp};
 use crate::store::lock::Lock;
 
-/// How long a save waits for another process to finish its own, before the change is refused. A
-/// save takes a tenth of a second at most; one that takes this long belongs to a stopped process,
-/// or to an operator's script.
+/// How long a save waits for another process to finish its own before the change is refused. A
+/// save takes a tenth of a second at most; a lock held this long belongs to a stopped process, or
+/// to an operator's script.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 fn held() -> io::Error {
@@ -25,17 +25,17 @@ fn held() -> io::Error {
 
 /// What a file holds.
 pub(super) trait Content: Clone + Default + Send + Sync + 'static {
-    /// What is kept of the file beside the content, to write it.
+    /// What is kept of the file besides the content, for writing it.
     type Format: Default + Send + 'static;
 
-    /// Something that another hand changed in the file.
+    /// Something that was changed in the file by hand.
     type Edited: Send + 'static;
 
     /// What the log calls the file.
     const NAME: &'static str;
 
-    /// Whether a damaged file is moved away and written anew from memory. If not, it stays and
-    /// changes are refused, since an operator wrote it and has to mend it.
+    /// Whether a damaged file is moved away and written anew from memory. If not, it stays, and
+    /// changes are refused until the operator who wrote it mends it.
     const REPLACED_WHEN_DAMAGED: bool;
 
     /// Whether nobody but the owner may read or write it.
@@ -47,15 +47,15 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
 
     fn parse(bytes: &[u8]) -> Result<(Self, Self::Format), Damage>;
 
-    /// What is odd in a file that was just read, and was taken up all the same; for the log.
+    /// What is odd in a file that was just read and taken up all the same; for the log.
     fn oddities(_format: &mut Self::Format) -> Vec<String> {
         Vec::new()
     }
 
-    /// Applies what edits in the file that was just read end: what to tell of them, and whether
-    /// there is anything to be saved for it.
+    /// Ends what edits in the file that was just read must end. Gives the edits, to tell people,
+    /// and whether there is anything to save.
     ///
-    /// `before` is what memory and the file last agreed on, and when that was; none at the start.
+    /// `before` is what memory and the file last agreed on, and when that was; `None` at the start.
     fn settle(
         &mut self,
         _format: &mut Self::Format,
@@ -66,12 +66,12 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
 
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Differs if there is anything new that may be saved at leisure.
+    /// A number that changes when there is something new that may be saved at leisure.
     fn touches(&self) -> u64 {
         0
     }
 
-    /// Takes over what memory knows better than the file that was just read.
+    /// Takes over from `before`, which was in memory, what is newer than in the file just read.
     fn inherit(&self, _before: &Self) {}
 }
 
@@ -90,7 +90,7 @@ impl<T> Published<T> {
     }
 
     pub(super) fn get(&self) -> Arc<T> {
-        // A pointer is copied under the lock and nothing else: it cannot be found half done.
+        // Only a pointer is copied under the lock, so nothing can be found half done.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -98,34 +98,34 @@ impl<T> Published<T> {
         let mut published = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *published, content);
         drop(published);
-        // Outside of the lock: taking many accounts apart takes a while.
+        // Outside the lock: freeing many accounts takes a while.
         drop(before);
     }
 }
 
-/// What a document has to tell.
+/// What a document has to report.
 pub(super) enum News<T: Content> {
     /// An edit whose consequences are saved.
     Edited(T::Edited),
     /// Another version was taken up.
     TakenUp,
-    /// The file cannot be read any more, and is left to the operator. Once until it can.
+    /// The file can no longer be read, and is left to the operator. Reported once until it can.
     Unreadable(Damage),
 }
 
-/// A file, its content, and what is wrong between them.
+/// A file, its content, and what keeps them from agreeing.
 pub(super) struct Document<T: Content> {
     file: FlatFile,
     format: T::Format,
     published: Published<T>,
-    /// What memory and the file last agreed on, with nothing left to be saved; none before that.
+    /// What memory and the file last agreed on, with nothing left to save; `None` before that.
     agreed: Option<Arc<T>>,
-    /// When that was.
+    /// When they last agreed.
     agreed_at: Timestamp,
-    /// What edits end, not saved yet.
+    /// Edits whose consequences are not saved yet.
     owed: Option<Vec<T::Edited>>,
     news: VecDeque<News<T>>,
-    /// Whether the file has been unreadable for long enough to be told.
+    /// Whether the file has been unreadable for long enough to report it.
     unreadable: Arc<AtomicBool>,
     clock: Arc<Clock>,
     /// [`Content::touches`] of what was saved last.
@@ -133,14 +133,14 @@ pub(super) struct Document<T: Content> {
     trouble: Option<Trouble>,
     /// What the last save failed with, so that it is logged once.
     failing: Option<NotSaved>,
-    /// How long a damage has to stand before it is logged: an editor that writes in place leaves
-    /// half a file for a blink.
+    /// How long damage has to last before it is logged: an editor that writes in place leaves half
+    /// a file for a moment.
     pub(super) patience: Duration,
 }
 
 /// A version of the file that cannot be used.
 struct Trouble {
-    /// None if it could not even be looked at, or is gone.
+    /// `None` if the file could not even be looked at, or is gone.
     stamp: Option<Stamp>,
     damage: Damage,
     since: Instant,
@@ -148,11 +148,11 @@ struct Trouble {
 }
 
 impl<T: Content> Document<T> {
-    /// Reads the file; one that is missing has no content yet.
+    /// Reads the file; a missing one has no content yet.
     ///
     /// # Errors
     ///
-    /// What is wrong with it. It is left alone, unless it is of the kind that is replaced.
+    /// What is wrong with the file. It is left alone, unless it is of the kind that is replaced.
     pub(super) fn open(path: &Path, clock: &Arc<Clock>) -> Result<Self, Damage> {
         let mut document = Self {
             file: FlatFile::new(path),
@@ -172,14 +172,14 @@ impl<T: Content> Document<T> {
         match document.load() {
             Err(_) if T::REPLACED_WHEN_DAMAGED => {
                 let lock = document.file.lock(LOCK_PATIENCE)?.ok_or_else(held)?;
-                // Another process may have replaced it since.
+                // Another process may have replaced the file since.
                 if let Err(damage) = document.load() {
                     document.make_room(&damage, &lock)?;
                 }
             }
             loaded => loaded?,
         }
-        // Where there is no file yet, both agree on nothing.
+        // Without a file yet, memory and disk agree on having nothing.
         if document.owed.is_none() {
             document.agreed = Some(document.published.get());
         }
@@ -224,14 +224,14 @@ impl<T: Content> Document<T> {
         self.news.pop_front()
     }
 
-    /// Looks whether somebody else changed the file, and takes that up or logs what is wrong.
+    /// Checks whether somebody else changed the file, and takes that up or logs what is wrong.
     pub(super) fn look(&mut self) {
-        // The trouble is kept and logged; there is nobody to answer.
+        // The trouble is noted and logged; nobody waits for an answer.
         let _ = self.catch_up();
     }
 
-    /// Waits for its turn to save, and takes up what others saved before. None if it has not come
-    /// after `patience`; then it is waited for until [`Document::give_up`].
+    /// Waits for our turn to save, and takes up what others have saved. `None` if the turn has not
+    /// come after `patience`; the place in the line is then kept until [`Document::give_up`].
     pub(super) fn begin(&mut self, patience: Duration) -> Result<Option<Lock>, NotSaved> {
         let lock = self.file.lock(patience);
         let Some(lock) = lock.map_err(|error| self.fail(&error))? else {
@@ -249,25 +249,25 @@ impl<T: Content> Document<T> {
         }
     }
 
-    /// Wants its turn no more for now.
+    /// Gives up the place in the line.
     pub(super) fn give_up(&mut self) {
         self.file.give_up();
     }
 
-    /// What is said of changes whose turn has not come within [`LOCK_PATIENCE`].
+    /// The answer to changes whose turn has not come within [`LOCK_PATIENCE`].
     pub(super) fn held(&mut self) -> NotSaved {
         self.fail(&held())
     }
 
     /// Saves the content if it differs from what is published, and publishes it.
     pub(super) fn save(&mut self, content: T, _lock: &Lock) -> Result<(), NotSaved> {
-        // Before it is written: what is touched meanwhile counts as not saved.
+        // Read before the write: what is touched meanwhile counts as not saved.
         let touches = content.touches();
         let format = &mut self.format;
         match self.file.replace(|out| content.write(format, out)) {
             Err(Failure::Before(error)) => return Err(self.fail(&error)),
             Err(Failure::After(error)) => {
-                // What a restart would read is what readers should see.
+                // Readers should see what a restart would read.
                 self.agree(Arc::new(content));
                 return Err(self.fail(&error));
             }
@@ -285,7 +285,7 @@ impl<T: Content> Document<T> {
         Ok(())
     }
 
-    /// From now on this is what the file has, and everybody sees it.
+    /// Notes that this is what the file now holds, and publishes it.
     fn agree(&mut self, content: Arc<T>) {
         let settled = self.owed.take().unwrap_or_default();
         self.news.extend(settled.into_iter().map(News::Edited));
@@ -308,7 +308,7 @@ impl<T: Content> Document<T> {
         failure
     }
 
-    /// Brings memory in agreement with the file.
+    /// Brings memory into agreement with the file.
     fn catch_up(&mut self) -> Result<(), Damage> {
         let stamp = match self.file.look() {
             Ok(stamp) if self.file.is_known(stamp) => {
@@ -365,11 +365,11 @@ impl<T: Content> Document<T> {
         self.format = format;
         let content = Arc::new(content);
         if owes {
-            // In place of what an earlier version owed: this one was compared to the same.
+            // Replaces what an earlier version owed: both were compared to the same `before`.
             self.owed = Some(edited);
             self.published.set(content);
         } else {
-            // What was owed has been saved by another process, which tells of it.
+            // What was owed has been saved by another process, which tells people about it.
             self.owed = None;
             self.news.extend(edited.into_iter().map(News::Edited));
             self.agree(content);
@@ -377,7 +377,7 @@ impl<T: Content> Document<T> {
         Ok(())
     }
 
-    /// Logs a damage once it has stood for a while, once per version of the file.
+    /// Logs damage that has lasted for a while, once per version of the file.
     fn in_trouble(&mut self, stamp: Option<Stamp>, damage: Damage) -> Result<(), Damage> {
         let known = self.trouble.take();
         let mut trouble = known
@@ -416,8 +416,8 @@ impl<T: Content> Document<T> {
         }
     }
 
-    /// Makes room for the next save to write a damaged or lost file anew from memory. Under the
-    /// lock, or it might be another process's new file that is moved away.
+    /// Makes room for the next save to write a damaged or lost file anew from memory. Done under
+    /// the lock, or another process's new file might be moved away.
     fn make_room(&mut self, damage: &Damage, _lock: &Lock) -> Result<(), Damage> {
         let aside = match self.file.look() {
             Ok(None) => None,

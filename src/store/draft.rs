@@ -19,7 +19,7 @@ pub(super) struct Draft {
     pub(super) ends: usize,
 }
 
-/// What a draft was begun from.
+/// What a draft starts from.
 #[derive(Clone)]
 pub(super) struct Base {
     pub(super) accounts: Arc<Accounts>,
@@ -49,16 +49,16 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// If its name or e-mail belongs to another; then nothing is changed.
+    /// If its name or e-mail belongs to another account; then nothing is changed.
     pub(super) fn add(&mut self, account: Account) -> Result<(), Taken> {
-        // Looked at first: to change them they are all copied.
+        // Checked first, since a change copies the whole set.
         match self.accounts.taken(&account.username, &account.email) {
             Some(taken) => Err(taken),
             None => Arc::make_mut(&mut self.accounts).add(account),
         }
     }
 
-    /// None if there is no such account. If `change` panics, nothing has happened.
+    /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.
     pub(super) fn change<R>(
         &mut self,
         username: &str,
@@ -94,7 +94,7 @@ impl Draft {
         }
     }
 
-    /// Ends sessions by whatever this does.
+    /// Ends sessions in the way that `end` does.
     pub(super) fn end_with(&mut self, end: impl Fn(&mut Sessions, &Accounts)) {
         let before = self.sessions.revision();
         end(Arc::make_mut(&mut self.sessions), &self.accounts);
@@ -104,12 +104,13 @@ impl Draft {
     }
 
     /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a
-    /// time. Nobody has a session of one.
+    /// time. They have no sessions.
     pub(super) fn remove_unclaimed(&mut self, now: Timestamp) -> Vec<String> {
         Arc::make_mut(&mut self.accounts).remove_never_enrolled(now)
     }
 
-    /// The sessions with those that have begun, and with those that have ended; none if none began.
+    /// The sessions including both those that have begun and those that have ended; `None` if none
+    /// began.
     pub(super) fn begun(&self) -> Option<Arc<Sessions>> {
         if self.begun.is_empty() {
             return None;
@@ -129,7 +130,7 @@ impl Draft {
         self.sessions.revision() != self.base.sessions.revision()
     }
 
-    /// What `make` touches.
+    /// Runs `make`, and gives what it returns and what it touches.
     pub(super) fn note<R>(&mut self, make: impl FnOnce(&mut Self) -> R) -> (R, Touched) {
         let before = (self.accounts.revision(), self.begun.len(), self.ends);
         let made = make(self);

@@ -1,6 +1,6 @@
-//! What the store has to say when something is wrong: to the operator at start, to the log later.
+//! What the store says when something is wrong: to the operator at start, to the log later.
 //!
-//! Nothing here repeats a value from a file: it may be a key, put in the wrong place by hand.
+//! Nothing here repeats a value from a file: it may be a key that somebody put in the wrong place.
 
 use std::error::Error;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::store::fit::Unfit;
 
-/// Why the server cannot start on these files. Names the file, and line and column where there is
-/// one; the files are untouched.
+/// Why the server cannot start on these files. Names the file, and line and column if they are
+/// known; the files are untouched.
 #[derive(Debug)]
 pub struct OpenError {
     /// As in "cannot read".
@@ -30,15 +30,15 @@ pub struct NotSaved {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// Nothing of it is kept.
+    /// Nothing of the change is kept.
     Refused,
-    /// So it is until an operator mends the file.
+    /// No change can be saved until an operator mends the file.
     Unreadable,
     /// It may have been saved, or may still be.
     Unknown,
 }
 
-/// That nothing can be read for the moment.
+/// Nothing can be read for the moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Unavailable;
 
@@ -51,9 +51,9 @@ pub(super) struct Damage {
 }
 
 impl OpenError {
-    /// `hint` is what to do unless the file may not be read.
+    /// `hint` says what to do, unless the trouble is that this process may not read the file.
     pub(super) fn new(path: &Path, damage: Damage, hint: &'static str) -> Self {
-        // Asked without opening: a pipe would keep us waiting.
+        // Checked without opening the file: a pipe would keep us waiting.
         let denied = rustix::fs::access(path, rustix::fs::Access::READ_OK)
             .is_err_and(|error| error == rustix::io::Errno::ACCESS);
         let hint = if denied {
@@ -69,7 +69,7 @@ impl OpenError {
         }
     }
 
-    /// Nothing is wrong with the file; it has nobody to look after it.
+    /// Nothing is wrong with the file, but there is no thread to look after it.
     pub(super) fn no_thread(path: &Path, error: &io::Error) -> Self {
         Self {
             verb: "start a thread for",
@@ -79,7 +79,7 @@ impl OpenError {
         }
     }
 
-    /// One sentence on what to do about it.
+    /// One sentence on what to do about the error.
     pub fn hint(&self) -> &str {
         self.hint
     }
@@ -112,7 +112,7 @@ impl NotSaved {
         }
     }
 
-    /// As long as the file cannot be read.
+    /// The refusal while the file cannot be read.
     pub(super) fn unreadable(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self {
             kind: Kind::Unreadable,
@@ -120,7 +120,7 @@ impl NotSaved {
         }
     }
 
-    /// When the answer was lost. Files always answer.
+    /// For a lost answer, which files never cause.
     #[cfg(test)]
     pub(super) fn unknown() -> Self {
         Self {
@@ -134,7 +134,7 @@ impl NotSaved {
         self.kind == Kind::Unknown
     }
 
-    /// Whether it is so until an operator mends the file.
+    /// Whether no change can be saved until an operator mends the file.
     pub fn is_unreadable(&self) -> bool {
         self.kind == Kind::Unreadable
     }
@@ -186,7 +186,7 @@ impl From<serde_json::Error> for Damage {
     }
 }
 
-/// Takes what was found out of "invalid type: string "…", expected …", leaving its kind.
+/// Removes the value from "invalid type: string "…", expected …", and leaves its type.
 fn without_value(reason: &str) -> String {
     let Some((found, expected)) = reason
         .starts_with("invalid ")

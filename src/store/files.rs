@@ -1,4 +1,4 @@
-//! The accounts and the sessions in their two files, in the hands of one thread.
+//! The accounts and the sessions in their two files, which one thread looks after.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,12 @@ use crate::store::draft::Draft;
 use crate::store::error::NotSaved;
 use crate::store::worker::{Chores, Hear, Message, Worker};
 
-/// Both files, in the hands of their thread.
+/// Both files, through the thread that looks after them.
 pub(super) struct Files {
     accounts: Published<Accounts>,
     sessions: Published<Sessions>,
     queue: Sender<Message>,
-    /// Says once whether all was saved, when the thread ends; None once it has been asked.
+    /// Gives once, when the thread ends, whether everything was saved; `None` after that.
     ended: Mutex<Option<Receiver<bool>>>,
     unreadable: Arc<AtomicBool>,
     closed: NotSaved,
@@ -53,7 +53,7 @@ impl Files {
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                // With nobody left to hear it, it does not matter.
+                // If nobody is left to hear this, it does not matter.
                 let _ = end.send(worker.run(&messages));
             })?;
         Ok(files)
@@ -87,14 +87,14 @@ impl Files {
         answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
     }
 
-    /// Where the result will be; nothing comes if the thread has ended.
+    /// Gives where the result will come; nothing comes if the thread has ended.
     fn ask<R: Send + 'static>(
         &self,
         change: impl Fn(&mut Draft) -> R + Send + 'static,
         of_sessions: bool,
     ) -> Receiver<Result<R, NotSaved>> {
         let (asked, answered) = Asked::new(change, of_sessions, self.panicked.clone());
-        // Of a thread that has ended, the answer is that there is none.
+        // If the thread has ended, the missing answer says so.
         let _ = self.queue.send(Message::Change(asked));
         answered
     }
@@ -102,14 +102,14 @@ impl Files {
     /// Saves what has been asked for so far, does the chores once more, and ends the thread, within
     /// `patience`. Later changes are refused. False if something could not be saved in time.
     pub(super) fn close(&self, patience: Duration) -> bool {
-        // If the thread has ended already, asking how says so.
+        // If the thread has ended already, the question below finds that out.
         let _ = self.queue.send(Message::Close);
         let ended = self
             .ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // Whoever asks again was told.
+        // Whoever asks again has had the answer already.
         ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 }
@@ -155,7 +155,7 @@ mod tests {
             fs::read_to_string(self.path(name)).unwrap_or_default()
         }
 
-        /// With `alice`, and chores done so often.
+        /// The files with `alice` in them, and chores done `every` so often.
         fn files(&self, every: Duration) -> Files {
             let clock = Arc::new(Clock::start());
             let accounts = Document::open(&self.path("users.json"), &clock)
@@ -194,7 +194,7 @@ mod tests {
         files.ask(change, false)
     }
 
-    /// What a login does: something of the account is used up, and a session begins.
+    /// What a login does: it uses up something of the account, and begins a session.
     fn log_in(id: &'static str) -> impl Fn(&mut Draft) -> Option<()> + Send {
         move |draft| {
             draft.change("alice", |person| {
@@ -283,7 +283,7 @@ mod tests {
     fn nothing_is_spent_on_a_session_that_cannot_be_saved() {
         let place = Place::new();
         let files = place.files(LONG);
-        // A draft that cannot be removed stands for any disk that does not do as it is told.
+        // A draft that cannot be removed stands for any failure of a disk.
         fs::create_dir_all(place.path("sessions.json.new/in_use")).unwrap();
         let before = place.text("users.json");
 

@@ -1,6 +1,6 @@
 //! Whether the files can be saved at all: found out at start, and not by the first visitor.
 //!
-//! Everything a save does is tried on files of no worth, and on the real ones what is sure to
+//! Everything a save does is tried on scratch files, and on the real ones only what is sure to
 //! change nothing. Nothing is left behind.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +15,7 @@ use crate::durable::directory_of;
 use crate::store::flat_file::{real_path, sibling};
 use crate::store::lock;
 
-/// What a save could not do, with which file, and why.
+/// What a save could not do, to which file, and why.
 #[derive(Debug)]
 pub(super) struct Unfit {
     /// As in "cannot replace".
@@ -43,7 +43,7 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
         reason,
         hint,
     };
-    // Of a link, what it leads to is replaced.
+    // If this is a link, a save replaces the file that it leads to.
     let target = match real_path(path) {
         Ok(target) => target,
         Err(error) => return Err(unfit("find", path, error.to_string(), FOLDER)),
@@ -80,7 +80,7 @@ enum Failed {
     Writing(io::Error),
 }
 
-/// A file made, locked, put in place of another, and removed.
+/// Makes a scratch file, locks it, puts it in place of another, and removes it.
 fn in_folder(target: &Path) -> Result<(), Failed> {
     let directory = File::open(directory_of(target)).map_err(Failed::Writing)?;
     let (draft, replaced) = (Scrap::beside(target), Scrap::beside(target));
@@ -98,7 +98,7 @@ fn in_folder(target: &Path) -> Result<(), Failed> {
     }
 }
 
-/// A disk that is full today need not be tomorrow, and who is logged in can be served.
+/// Forgives a full disk: it may have room tomorrow, and visitors who are logged in can be served.
 fn unless_full(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Ok(()),
@@ -109,8 +109,8 @@ fn unless_full(error: io::Error) -> io::Result<()> {
 /// Whether the file itself, if it is there, may be replaced: it may be marked as immutable, or be
 /// another user's in a folder like `/tmp`.
 ///
-/// A directory is renamed to its name, which never works: but the system says why not, and that one
-/// of them is no directory comes after everything that would forbid it to us.
+/// A directory is renamed to the file's name, which never works. But the system says why not, and
+/// checks whether both are directories only after everything that would forbid us to rename.
 fn replacing(target: &Path) -> io::Result<()> {
     if !target.is_file() {
         return Ok(());
@@ -122,13 +122,13 @@ fn replacing(target: &Path) -> io::Result<()> {
     match fs::rename(&directory.0, target) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
         Err(error) => Err(error),
-        // It was removed in this very moment: nothing may take its place.
+        // The file was removed at this very moment: nothing may take its place.
         Ok(()) => fs::remove_dir(target),
     }
 }
 
-/// Whether something is mounted on this very file, as containers do with single files. Then it can
-/// be written to, but nothing can replace it.
+/// Whether this very file is a mount point, as containers make of single files. It can then be
+/// written to, but nothing can replace it.
 fn is_mounted(path: &Path) -> bool {
     let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
     let root = StatxAttributes::MOUNT_ROOT;
@@ -136,7 +136,7 @@ fn is_mounted(path: &Path) -> bool {
         Ok(found) if found.stx_attributes_mask.contains(root) => {
             found.stx_attributes.contains(root)
         }
-        // Before Linux 5.8. A mount from the same file system is not found out then.
+        // Before Linux 5.8. A mount from the same file system is not noticed then.
         _ => {
             let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
             let (own, folder) = (device(path), device(directory_of(path)));
@@ -145,11 +145,11 @@ fn is_mounted(path: &Path) -> bool {
     }
 }
 
-/// A name of no worth beside the file, removed when this is dropped.
+/// The name of a scratch file beside the real one, removed when this is dropped.
 struct Scrap(PathBuf);
 
 impl Scrap {
-    /// No other process has the same: it may be trying too.
+    /// The name is random, since another process may be trying at the same time.
     fn beside(target: &Path) -> Self {
         let random = u64::from_le_bytes(token::random());
         Self(sibling(target, &format!(".try-{random:016x}")))
@@ -166,7 +166,7 @@ impl Scrap {
 
 impl Drop for Scrap {
     fn drop(&mut self) {
-        // One of the two, or it has been renamed.
+        // It is a file, a directory, or renamed and gone.
         let _ = fs::remove_file(&self.0).or_else(|_| fs::remove_dir(&self.0));
     }
 }

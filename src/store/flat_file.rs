@@ -1,8 +1,8 @@
-//! One file that is only ever replaced whole: who changed it, read it, lock it, put a new one in
-//! its place.
+//! One file that is only ever replaced whole: noticing changes by others, reading it, locking it,
+//! and putting a new one in its place.
 //!
-//! At every moment, whatever is killed or unplugged, the path holds one complete version. What is
-//! in the file is not known here.
+//! At every moment, whatever is killed or unplugged, the path holds one complete version. This
+//! module does not know what is in the file.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -17,22 +17,22 @@ use crate::durable::{Draft, Failure, directory_of};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
-/// Bytes handed to the system at a time; larger ones measured no faster.
+/// Bytes handed to the system at a time; larger buffers measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;
 
 /// The file, and the version of it that memory agrees with.
 pub(super) struct FlatFile {
     path: PathBuf,
-    /// None as long as there has been no file.
+    /// `None` while there is no file.
     known: Option<Version>,
     turn: Turn,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
 
-/// One version of the file. It is kept open, so that no later version can have its inode number.
+/// One version of the file.
 pub(super) struct Version {
-    /// Open, as said above.
+    /// Kept open, so that no later version can have the same inode number.
     file: File,
     stamp: Stamp,
 }
@@ -67,16 +67,16 @@ impl FlatFile {
         &self.path
     }
 
-    /// Whether what is at the path is the version memory agrees with.
+    /// Whether this stamp is that of the version that memory agrees with.
     pub(super) fn is_known(&self, stamp: Option<Stamp>) -> bool {
         self.known.as_ref().map(|known| known.stamp) == stamp
     }
 
-    /// Which version is at the path; none if there is no file.
+    /// Which version is at the path; `None` if there is no file.
     ///
     /// # Errors
     ///
-    /// If that cannot be found out, or the path is a link to nothing.
+    /// If the system does not say, or the path is a link to nothing.
     pub(super) fn look(&self) -> io::Result<Option<Stamp>> {
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
@@ -95,7 +95,7 @@ impl FlatFile {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, is no regular file, or somebody is writing to it meanwhile.
+    /// If it cannot be read, is not a regular file, or is being written to meanwhile.
     pub(super) fn read(&self) -> io::Result<Found> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -116,23 +116,23 @@ impl FlatFile {
         Ok(Found { bytes, version })
     }
 
-    /// Takes the rights of others away, where they have any: an editor or a copy has given them.
+    /// Takes away the rights of others, if they have any: an editor or a copy may have given them.
     pub(super) fn close(&self, mut found: Found) -> Found {
         rights::close(&found.version.file, &self.path);
-        // Which changes it, but nothing that was read of it.
+        // That changes the file's stamp, but nothing of what was read.
         if let Ok(metadata) = found.version.file.metadata() {
             found.version.stamp = Stamp::of(&metadata);
         }
         found
     }
 
-    /// From now on memory agrees with this version.
+    /// Notes that memory agrees with this version.
     pub(super) fn know(&mut self, found: Found) {
         self.known = Some(found.version);
     }
 
-    /// Waits for its turn among all processes that save this file. None if it has not come after
-    /// `patience`, and is waited for still.
+    /// Waits for our turn among all processes that save this file. `None` if it has not come after
+    /// `patience`; the place in the line is then kept.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl FlatFile {
         self.turn.take(&path, patience)
     }
 
-    /// Wants its turn no more for now.
+    /// Gives up the place in the line.
     pub(super) fn give_up(&mut self) {
         self.turn.give_up();
     }
@@ -152,7 +152,7 @@ impl FlatFile {
     ///
     /// # Errors
     ///
-    /// Says whether the new file is there; a draft is not left behind.
+    /// They say whether the new file is in place; no draft is left behind.
     pub(super) fn replace(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -162,7 +162,7 @@ impl FlatFile {
         let file = draft.file().try_clone().map_err(Failure::Before)?;
         let put = draft.put(&target);
         if !matches!(put, Err(Failure::Before(_))) {
-            // Renaming sets the time of change, so this can only be asked now.
+            // Renaming sets the time of change, so the stamp can only be taken now.
             let stamp = Stamp::of(&file.metadata().map_err(Failure::After)?);
             self.known = Some(Version { file, stamp });
         }
@@ -180,15 +180,16 @@ impl FlatFile {
         write(&mut buffer)?;
         buffer.into_inner()?;
         draft.sync()?;
-        // An editor does not ask for the lock; this leaves it the blink before the rename.
+        // An editor does not ask for the lock. Checking last leaves only the moment before the
+        // rename in which an edit could get lost.
         if !self.is_known(self.look()?) {
             return Err(io::Error::other("was changed by another program meanwhile"));
         }
         Ok(draft)
     }
 
-    /// Moves the file out of the way, to `NAME.damaged` or, so as not to lose what is there
-    /// already, `NAME.damaged.1` to `.9`, of which the last is replaced at need.
+    /// Moves the file out of the way, to `NAME.damaged` or, so as not to lose an earlier one, to
+    /// `NAME.damaged.1` to `.9`; only the last of these is ever replaced.
     pub(super) fn set_aside(&mut self) -> io::Result<PathBuf> {
         let aside = (0..9)
             .map(|n| match n {
@@ -202,7 +203,7 @@ impl FlatFile {
         Ok(aside)
     }
 
-    /// From now on memory agrees with there being no file.
+    /// Notes that memory agrees with there being no file.
     pub(super) fn forget(&mut self) {
         self.known = None;
     }
@@ -308,7 +309,7 @@ mod tests {
         assert!(put(&mut file, "one").is_ok());
         let modified = fs::metadata(&file.path).unwrap().modified().unwrap();
 
-        // The system's clock for files ticks slowly: what follows may be the same tick at first.
+        // The system's clock for files ticks slowly: at first, an edit may fall into the same tick.
         let end = Instant::now() + Duration::from_secs(20);
         while known(&file) {
             assert!(Instant::now() < end, "the edit never showed");

@@ -10,10 +10,10 @@ use serde_json::{Map, Serializer, Value};
 
 use crate::store::error::Damage;
 
-/// The only version of the files there is so far.
+/// The only version of the files so far.
 pub(super) const VERSION: u64 = 1;
 
-/// An object at the top of a file: one field with the content, the version, and whatever else.
+/// The object at the top of a file: one field with the content, the version, and any other fields.
 pub(super) struct Top<S> {
     /// The field with the content.
     pub(super) field: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct Top<S> {
     pub(super) seed: S,
 }
 
-/// Reads a file: its content, and its other fields in their order, null in place of the content.
+/// Reads a file: gives its content, and all its fields in order, with null for the content.
 pub(super) fn parse<'de, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     top: Top<S>,
@@ -33,14 +33,14 @@ pub(super) fn parse<'de, S: DeserializeSeed<'de>>(
     Ok(parsed)
 }
 
-/// Two spaces a level; `indent` is what every line but the first starts with.
+/// Writes with two spaces per level; every line but the first starts with `indent`.
 pub(super) fn pretty(value: &impl Serialize, indent: &str) -> serde_json::Result<Vec<u8>> {
     let mut flat = Vec::with_capacity(512);
     value.serialize(&mut Serializer::with_formatter(
         &mut flat,
         PrettyFormatter::with_indent(b"  "),
     ))?;
-    // A line break within a string is written as `\n`, so these are all the formatter's own.
+    // A line break within a string is written as `\n`, so all of these are the formatter's.
     let mut text = Vec::with_capacity(flat.len() * 3 / 2);
     for (n, line) in flat.split(|byte| *byte == b'\n').enumerate() {
         if n > 0 {
@@ -52,7 +52,7 @@ pub(super) fn pretty(value: &impl Serialize, indent: &str) -> serde_json::Result
     Ok(text)
 }
 
-/// A file's text, if it is one.
+/// A file's bytes as text, if they are text.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Damage> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Damage::new("is empty"));
@@ -72,7 +72,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Damage> {
     })
 }
 
-/// Line and column of what follows these bytes.
+/// Line and column, in bytes from 1, of what follows these bytes.
 pub(super) fn place(before: &[u8]) -> (usize, usize) {
     let line_start = before.iter().rposition(|byte| *byte == b'\n');
     (
@@ -81,7 +81,7 @@ pub(super) fn place(before: &[u8]) -> (usize, usize) {
     )
 }
 
-/// Line and column, in characters as an editor counts them, of a place in a text; both from 1.
+/// Line and column of a place in a text, both from 1, in characters as an editor counts them.
 pub(super) fn place_in(text: &[u8], at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rsplit(|byte| *byte == b'\n').next();

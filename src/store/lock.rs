@@ -1,8 +1,8 @@
 //! Taking turns with all processes that save the same file: an advisory lock.
 //!
-//! It is on a file of its own beside the real one: the file itself is a new one after every save,
-//! and on NFS a directory cannot be locked. It is never removed, since a process might be waiting
-//! on it.
+//! The lock is on a file of its own beside the real one: the real file is a new one after every
+//! save, and on NFS a directory cannot be locked. The lock's file is never removed, since a process
+//! might be waiting for it.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -21,7 +21,7 @@ pub(super) struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing does it too, unless closing fails. If both do, the log will say who holds it.
+        // Closing the file unlocks too. If both fail, the log will say that the lock is held.
         let _ = self.file.unlock();
     }
 }
@@ -29,14 +29,14 @@ impl Drop for Lock {
 /// This process's place in the line for one lock.
 #[derive(Default)]
 pub(super) struct Turn {
-    /// A thread that waits for it.
+    /// A thread that waits for the lock.
     waiting: Option<Arc<Waiting>>,
 }
 
 impl Turn {
-    /// Waits for the lock on the file at this path, which is made if it is not there. None if it
-    /// has not come after `patience`: then it is waited for still, so that asking again is not
-    /// going to the end of the line.
+    /// Waits for the lock on the file at this path, which is made if it is not there. `None` if the
+    /// lock has not come after `patience`; the wait then goes on, so that whoever asks again keeps
+    /// their place in the line.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Turn {
         come
     }
 
-    /// Wants the lock no more for now. One that comes is let go at once.
+    /// Gives up the place in the line. A lock that still comes is let go at once.
     pub(super) fn give_up(&mut self) {
         if let Some(waiting) = &self.waiting {
             waiting.give_up();
@@ -67,8 +67,8 @@ impl Turn {
     }
 }
 
-/// A thread that waits for a lock, since std cannot wait for one with a limit. Woken by the kernel,
-/// it gets its turn where asking again and again would starve.
+/// A thread that waits for a lock, since std cannot wait for one with a time limit. The kernel
+/// wakes it in its turn, while asking again and again might never succeed.
 struct Waiting {
     state: Mutex<State>,
     come: Condvar,
@@ -107,14 +107,14 @@ impl Waiting {
         Ok(waiting)
     }
 
-    /// Waits on, if the thread still does or has the lock.
+    /// Joins the wait again, if the thread still waits or has the lock.
     fn is_joined(&self) -> bool {
         let mut state = self.state();
         state.wanted = !state.over || state.lock.is_some();
         state.wanted
     }
 
-    /// The lock, or none if it has not come by then.
+    /// The lock; `None` if it has not come by then.
     fn await_for(&self, patience: Duration) -> Option<io::Result<Lock>> {
         let (mut state, _) = self
             .come
@@ -129,13 +129,13 @@ impl Waiting {
         state.lock = None;
     }
 
-    /// Nothing is done under this lock that could panic half way.
+    /// Nothing that could panic half way is done under this mutex.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Opens the file the lock is on, making it if it is not there.
+/// Opens the lock's file, making it if it is not there.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let made = OpenOptions::new()
         .write(true)
@@ -144,7 +144,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         .open(path);
     match made {
         Ok(file) => {
-            // The umask may have taken some of that away, and the next one could not open it.
+            // The umask may have taken away some of these rights, and nobody could open it again.
             file.set_permissions(Permissions::from_mode(0o600))?;
             Ok(file)
         }
@@ -221,8 +221,7 @@ mod tests {
 
         drop(lock);
 
-        // It is whoever's who asks, before it came to the one who gave up and does nothing, and
-        // after.
+        // Whoever asks gets the lock, both before and after it has come to the turn that gave up.
         assert!(take(&mut Turn::default(), &path, LONG).is_some());
         let waiting = Arc::clone(late.waiting.as_ref().unwrap());
         while !waiting.state().over {

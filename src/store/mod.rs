@@ -1,9 +1,9 @@
 //! What outlives the process: accounts and sessions; and the operator's rules about access.
 //!
-//! Accounts and sessions are asked for by key, and asking may fail; one change of an account and its
-//! sessions is one save. So where they are kept shows nowhere else. Here it is two files. Reading is
-//! done from memory, which holds what is on disk and nothing else, and waits for no
-//! save. A change is answered when it is on disk, or it has not happened. Both also hold when
+//! Accounts and sessions are looked up by key, which may fail, and one change of an account and its
+//! sessions is one save. So no other module depends on where they are kept, which is in two files.
+//! Reads come from memory, which holds what is on disk and nothing else, and do not wait for a
+//! save. A change is answered when it is on disk, or it has not happened. All this also holds when
 //! somebody else changes the files: an editor, or another process like this one.
 
 use std::collections::HashSet;
@@ -51,10 +51,10 @@ pub use access_toml::Rules;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use told::Told;
 
-/// How often the last use of sessions is saved; a crash forgets no more than that.
+/// How often the last use of sessions is saved; a crash loses no more than that.
 const CHORES: Duration = Duration::from_secs(60);
 
-/// Accounts and their sessions. One is asked for by name or cookie, and changed as a whole.
+/// Accounts and their sessions, looked up by name or cookie and changed as a whole.
 ///
 /// No `Debug`: it holds everybody's keys.
 pub struct Store {
@@ -62,10 +62,10 @@ pub struct Store {
     listener: Arc<Listener>,
 }
 
-/// A session and the account of its name.
+/// A session, and the account with the name in it.
 pub type Who = (Arc<Session>, Arc<Account>);
 
-/// Where they are.
+/// Where accounts and sessions are kept.
 enum Kept {
     Files(Files),
     #[cfg(test)]
@@ -74,7 +74,7 @@ enum Kept {
 
 impl Store {
     /// Opens the accounts at `users`, none if there is no file yet, and the sessions beside them.
-    /// Sessions that are over by the `limits`, or belong to nobody, are forgotten.
+    /// Sessions that are over by the `limits`, or belong to no account, are forgotten.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Store {
             Document::<Accounts>::open(users, &clock)
                 .map_err(|damage| OpenError::new(users, damage, hint))
         })?;
-        // Last: a damaged one is moved away, and so far nothing has been touched.
+        // Last, since a damaged file is moved away, and so far nothing has been touched.
         let sessions = Document::<Sessions>::open(&path, &clock)
             .map_err(|damage| OpenError::new(&path, damage, "move the file away"))?;
 
@@ -122,7 +122,7 @@ impl Store {
         })
     }
 
-    /// One that forgets.
+    /// A store that keeps nothing on disk.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
         Self {
@@ -131,8 +131,8 @@ impl Store {
         }
     }
 
-    /// Has somebody told of what operators do to the accounts, and of what was told before. On the
-    /// store's thread: it must not wait, and ask for no change.
+    /// Has `hear` called with all that people must be told about the accounts, from the start on.
+    /// It runs on the store's thread, so it must not wait or ask for a change.
     pub fn listen(&self, hear: impl FnMut(Told) + Send + 'static) {
         self.listener.listen(Box::new(hear));
     }
@@ -147,13 +147,13 @@ impl Store {
         }
     }
 
-    /// The session whose cookie has this digest, which may be over, and the account of its name.
+    /// The session whose cookie has this digest, which may be over, and the account named in it.
     ///
     /// # Errors
     ///
-    /// When it cannot be read now.
+    /// If they cannot be read now.
     pub fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
-        // First the session: an account that changes meanwhile ends it.
+        // The session first: if the account changes meanwhile, that ends the session.
         let Some(session) = self.sessions()?.find(id).cloned() else {
             return Ok(None);
         };
@@ -165,16 +165,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When it cannot be read now.
+    /// If it cannot be read now.
     pub fn account(&self, name: &str) -> Result<Option<Arc<Account>>, Unavailable> {
         Ok(self.accounts()?.resolve(name).cloned())
     }
 
-    /// What of a new account's name and e-mail somebody has already, the name first.
+    /// Which of a new account's name and e-mail somebody has already; the name, if both.
     ///
     /// # Errors
     ///
-    /// When it cannot be read now.
+    /// If the accounts cannot be read now.
     pub fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, Unavailable> {
         Ok(self.accounts()?.taken(username, email))
     }
@@ -183,16 +183,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When they cannot be read now.
+    /// If they cannot be read now.
     pub fn sessions_of(&self, username: &str) -> Result<Vec<Arc<Session>>, Unavailable> {
         Ok(self.sessions()?.of(username).cloned().collect())
     }
 
-    /// [`Accounts::regular_networks`].
+    /// As [`Accounts::regular_networks`].
     ///
     /// # Errors
     ///
-    /// When they cannot be read now.
+    /// If the accounts cannot be read now.
     pub fn regular_networks(&self, now: Timestamp) -> Result<HashSet<Network>, Unavailable> {
         Ok(self.accounts()?.regular_networks(now))
     }
@@ -201,21 +201,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::change`]; and within, if its name or e-mail belongs to another.
+    /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
         self.update(move |draft| draft.add(account.clone()))
     }
 
-    /// Changes one account and its sessions, and returns what `change` does once all of it is
-    /// saved. None if there is no such account.
+    /// Changes one account and its sessions, and returns what `change` returned once all of it is
+    /// saved. `None` if there is no such account.
     ///
-    /// `change` may run more than once, and the last time counts: it must be quick, must not call
-    /// the store, and must leave what is outside of it alone.
+    /// `change` may run more than once, and only the last time counts: it must be quick, must not
+    /// call the store, and must have no other effects.
     ///
     /// # Errors
     ///
-    /// If it could not be saved, or panicked: then it has not happened, unless the disk failed at
-    /// the very last step, in which case everybody sees it, as they would after a restart.
+    /// If the change panicked or could not be saved: then it has not happened, unless the disk
+    /// failed at the very last step. In that case everybody sees the change, as they would after a
+    /// restart.
     pub fn change<R: Send + 'static>(
         &self,
         username: &str,
@@ -225,7 +226,7 @@ impl Store {
         self.update(move |draft| draft.change(&username, &change))
     }
 
-    /// Ends the sessions with these ids, whosever they are.
+    /// Ends the sessions with these ids, of whatever account.
     ///
     /// # Errors
     ///
@@ -239,7 +240,7 @@ impl Store {
     }
 
     /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a
-    /// time. The names of those removed now.
+    /// time, and gives the names of those removed.
     ///
     /// # Errors
     ///
@@ -252,9 +253,9 @@ impl Store {
         self.update(move |draft| draft.remove_unclaimed(now))
     }
 
-    /// Saves what is still to be saved and ends the store's thread, within `patience`; later
-    /// changes are refused, reading goes on. False if something was not saved. Dropping the store
-    /// does the same, however long it takes.
+    /// Saves what has not been saved yet and ends the store's thread, within `patience`. Later
+    /// changes are refused, and reading goes on. False if something was not saved. Dropping the
+    /// store does the same, however long it takes.
     pub fn close(&self, patience: Duration) -> bool {
         match &self.kept {
             Kept::Files(files) => files.close(patience),
@@ -291,7 +292,7 @@ impl Store {
     }
 }
 
-/// What the news of the accounts lead to: people are told.
+/// Has people told the news of the accounts.
 fn hear_accounts(document: &Document<Accounts>, listener: &Arc<Listener>) -> Hear {
     let (published, listener) = (document.published(), Arc::clone(listener));
     let file = document.path().display().to_string();
@@ -311,7 +312,7 @@ fn hear_accounts(document: &Document<Accounts>, listener: &Arc<Listener>) -> Hea
     })
 }
 
-/// Reads, and meanwhile, since that waits for the disk, tries whether these files can be saved.
+/// Reads, and meanwhile tries whether these files can be saved, since both wait for the disk.
 fn try_out_beside<T>(
     paths: [&Path; 2],
     read: impl FnOnce() -> Result<T, OpenError>,
@@ -321,7 +322,7 @@ fn try_out_beside<T>(
         let trying = thread::Builder::new().spawn_scoped(scope, try_out);
         let read = read();
         let tried = match trying {
-            // What panicked has found nothing.
+            // A thread that panicked has found nothing wrong.
             Ok(thread) => thread.join().unwrap_or(Ok(())),
             Err(_) => try_out(),
         };
@@ -331,12 +332,12 @@ fn try_out_beside<T>(
     })
 }
 
-/// What a save that changes nothing would make of the text of a users file. For trying texts
-/// without a file, as fuzzing does.
+/// What a save that changes nothing would make of the text of a users file. For texts without a
+/// file, as in fuzzing.
 ///
 /// # Errors
 ///
-/// What an operator would be told of such a file.
+/// What an operator would be told about such a file.
 pub fn rewrite_users(text: &[u8]) -> Result<Vec<u8>, String> {
     let (accounts, mut format) = users_json::parse(text).map_err(|damage| damage.to_string())?;
     let mut written = Vec::new();

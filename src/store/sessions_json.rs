@@ -1,5 +1,5 @@
-//! `sessions.json`: who is logged in, so that a restart logs nobody out. Cookies are in it as
-//! digests only. Fields nobody here knows are kept.
+//! `sessions.json`: who is logged in, so that a restart logs nobody out. It has cookies as digests
+//! only. Fields that this program does not know are kept.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
@@ -16,8 +16,8 @@ use crate::store::json::{self, Top, VERSION};
 /// The field with the sessions.
 const SESSIONS: &str = "sessions";
 
-/// What is kept of the file beside the sessions: the fields at the top in their order, null in
-/// place of the sessions.
+/// What is kept of the file besides the sessions: the fields at the top in their order, with null
+/// for the sessions.
 pub(super) struct SessionsJson(Map<String, Value>);
 
 impl Default for SessionsJson {
@@ -57,13 +57,13 @@ impl Content for Sessions {
         format.write(self, out)
     }
 
-    /// The time of last use only ever grows, so the sum does with any of them.
+    /// The sum of the times of last use: each of them only ever grows, so the sum shows any change.
     fn touches(&self) -> u64 {
         self.iter()
             .fold(0, |sum, session| sum.wrapping_add(session.last_seen().0))
     }
 
-    /// Keeps a use that was noted since the file was written.
+    /// Keeps a last use that was noted since the file was written.
     fn inherit(&self, before: &Self) {
         for session in before.iter() {
             if let Some(read) = self.find(session.id) {

@@ -1,27 +1,28 @@
-//! What people have to be told of the accounts, and who tells them: somebody above the store.
+//! What people must be told about the accounts. A module above the store tells them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::accounts::Accounts;
 use crate::accounts::edits::Edited;
 
-/// Something that people are to be told of.
+/// Something that people must be told.
 pub enum Told {
     /// An operator changed an account by hand, and what that ends is saved.
     Edited(Edited),
-    /// The accounts cannot be read any more. Once until they can.
+    /// The accounts can no longer be read. Told once until they can.
     Unreadable {
-        /// As they were last good.
+        /// The accounts as they were last good.
         accounts: Arc<Accounts>,
+        /// The path of the file.
         file: String,
-        /// Holds nothing of what is in the file.
+        /// What is wrong with the file, quoting no value from it.
         reason: String,
     },
 }
 
 type Hear = Box<dyn FnMut(Told) + Send>;
 
-/// Whoever tells people, and what there was to tell before there was anybody.
+/// The one that tells people, and what there was to tell before there was one.
 #[derive(Default)]
 pub(super) struct Listener {
     state: Mutex<State>,

@@ -1,6 +1,6 @@
 //! `users.json`: the accounts as text that people read and edit.
 //!
-//! What the program does not know of is kept: fields at the top, fields of an account (those in
+//! What the program does not know is kept: fields at the top, fields of an account (in
 //! [`Account::other`]), and the order of accounts.
 
 use std::cell::RefCell;
@@ -19,14 +19,14 @@ use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
 use crate::store::near_misses::{self, Slip};
 
-/// What is kept of the file beside the accounts.
+/// What is kept of the file besides the accounts.
 pub(super) struct UsersJson {
-    /// The fields at the top in their order, null in place of the accounts.
+    /// The fields at the top in their order, with null for the accounts.
     top: Map<String, Value>,
     /// The text of each account as it was last written: of 100,000 accounts a save changes a few,
     /// and rendering all of them takes longer than the disk does.
     rendered: Vec<(Arc<Account>, Box<[u8]>)>,
-    /// What was odd in it when it was read, for the log.
+    /// What was odd in the file when it was read, for the log.
     oddities: Vec<String>,
     /// The accounts that did not have their seal.
     unsealed: Vec<Unsealed>,
@@ -65,7 +65,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
     let mut found = read();
     let at_fault = fault.borrow().is_some();
     if at_fault {
-        // Once more, to stop at the account and not behind it.
+        // Read once more, to stop at the account and not behind it.
         found = read();
     }
     let ((accounts, unsealed), top) = found.map_err(|damage| with_slip(damage, bytes))?;
@@ -79,7 +79,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
     Ok((accounts, format))
 }
 
-/// A field is missing: names the one that may be meant for it.
+/// If a field is missing, names the one that may be meant for it.
 fn with_slip(mut damage: Damage, bytes: &[u8]) -> Damage {
     let field = damage.reason.strip_prefix("missing field `");
     let field = field.and_then(|rest| rest.strip_suffix('`'));
@@ -117,7 +117,7 @@ impl Content for Accounts {
     ) -> (Vec<Edited>, bool) {
         let revision = Self::revision(self);
         let unsealed = format.take_unsealed();
-        // Accounts that are not sealed are, with the next save.
+        // The next save seals the accounts that are not sealed yet.
         let owes = !unsealed.is_empty();
         let edited = Self::settle(self, unsealed, before);
         (edited, owes || Self::revision(self) != revision)
@@ -129,12 +129,12 @@ impl Content for Accounts {
 }
 
 impl UsersJson {
-    /// What was odd in the file when it was read, for the log, once.
+    /// Takes out what was odd in the file when it was read, for the log.
     pub(super) fn take_oddities(&mut self) -> Vec<String> {
         std::mem::take(&mut self.oddities)
     }
 
-    /// The accounts that did not have their seal when the file was read, once.
+    /// Takes out the accounts that did not have their seal when the file was read.
     pub(super) fn take_unsealed(&mut self) -> Vec<Unsealed> {
         std::mem::take(&mut self.unsealed)
     }
@@ -165,18 +165,18 @@ impl UsersJson {
         out.write_all(b"\n  }")
     }
 
-    /// Brings `rendered` up to the accounts, which are mostly the same ones in the same order.
+    /// Brings `rendered` up to date with the accounts, which are mostly the same in the same order.
     fn render(&mut self, accounts: &Accounts) -> io::Result<()> {
         let mut before = std::mem::take(&mut self.rendered).into_iter().peekable();
         self.rendered.reserve(accounts.len());
         for account in accounts.iter() {
-            // Comparing the pointers alone, for nearly all of them, keeps out of the accounts'
-            // memory, of which little is in the processor's cache.
+            // For nearly all accounts it is enough to compare pointers, without touching their
+            // memory, little of which is in the processor's cache.
             if let Some(same) = before.next_if(|(old, _)| Arc::ptr_eq(old, account)) {
                 self.rendered.push(same);
                 continue;
             }
-            // Those whose turn has passed are removed ones.
+            // Accounts whose turn has passed have been removed.
             while before
                 .next_if(|(old, _)| old.username != account.username)
                 .is_some()
@@ -204,8 +204,8 @@ fn render(account: &Account) -> io::Result<Box<[u8]>> {
 
 /// Reads the object of accounts.
 struct Users<'a> {
-    /// The account that breaks a rule together with others, and how. Only behind it can that be
-    /// known, where the next line may have begun.
+    /// The account that breaks a rule together with others, and how. That is known only after the
+    /// account has been read, where the next line may have begun.
     fault: &'a RefCell<Option<(String, String)>>,
 }
 
@@ -258,7 +258,7 @@ impl<'de> Visitor<'de> for Users<'_> {
     }
 }
 
-/// Adds an account; whether it does not have its seal.
+/// Adds an account; gives it back as [`Unsealed`] if it does not have its seal.
 fn add(
     accounts: &mut Accounts,
     username: &str,
@@ -518,7 +518,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Against the same accounts written by somebody who has written nothing before.
+        /// Compares with the same accounts written without anything kept from earlier saves.
         #[test]
         fn what_is_kept_of_earlier_saves_never_shows(
             steps in proptest::collection::vec(("[a-h]", 0..4), 0..60),

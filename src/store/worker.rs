@@ -1,9 +1,10 @@
 //! The thread that saves accounts and sessions. What waits together is saved together.
 //!
-//! A change of both is saved in an order in which a kill at any moment leaves nobody in who should
-//! be out, and nothing spent on a session that there is not: sessions that begin, the account that
-//! earned them, sessions that end. Until the account is saved nobody has the cookie of the new one;
-//! after it, what rested on the account as it was counts no more, whatever the other file says.
+//! A change of both is saved in this order: sessions that begin, the account that earned them,
+//! sessions that end. A kill at any moment then leaves nobody logged in who should be out, and
+//! nothing spent on a session that does not exist. Until the account is saved, nobody has the
+//! cookie of a new session; after that, sessions that rested on the account as it was no longer
+//! count, whatever their file says.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -19,20 +20,20 @@ use crate::store::draft::{Base, Draft, Touched};
 use crate::store::error::NotSaved;
 use crate::store::lock::Lock;
 
-/// How often somebody else's change is looked for. One that is damaged has to be seen twice before
-/// it is logged, and that within a second.
+/// How often changes by others are looked for. Damage has to be seen twice before it is logged, and
+/// that should happen within a second.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
-/// How long after a failed save what edits end is tried again.
+/// How long after a failed save the consequences of edits are saved again.
 const OWED_RETRY: Duration = Duration::from_secs(1);
 
-/// Most news told between two looks at the file.
+/// Most pieces of news told between two looks at the file.
 const NEWS_AT_ONCE: usize = 32;
 
-/// How long one waits at once for other processes; what needs no turn is done in between.
+/// How long to wait for other processes at a time; what needs no turn is done in between.
 const TURN: Duration = Duration::from_millis(20);
 
-/// A save from which it pays to wait for more changes; measured with 32 writers.
+/// How long a save must take for waiting for more changes to pay; measured with 32 writers.
 const LONG_SAVE: Duration = Duration::from_millis(10);
 
 /// What is done to the sessions from time to time and at the end.
@@ -41,10 +42,10 @@ pub(super) struct Chores {
     pub(super) prune: Box<Prune>,
 }
 
-/// Ends the sessions that are over or belong to nobody.
+/// Ends the sessions that are over or belong to no account.
 pub(super) type Prune = dyn Fn(&mut Sessions, &Accounts) + Send;
 
-/// What hears the news of the accounts, on their thread: it must neither wait nor ask for a change.
+/// Hears the news of the accounts, on this thread: it must neither wait nor ask for a change.
 pub(super) type Hear = Box<dyn FnMut(News<Accounts>) + Send>;
 
 pub(super) enum Message {
@@ -52,7 +53,7 @@ pub(super) enum Message {
     Close,
 }
 
-/// The thread of both files.
+/// What the thread of both files works with.
 pub(super) struct Worker {
     accounts: Document<Accounts>,
     sessions: Document<Sessions>,
@@ -62,11 +63,11 @@ pub(super) struct Worker {
     aside: Vec<Asked>,
     /// How many changes the last save was for.
     batch: usize,
-    /// How long it took.
+    /// How long the last save took.
     save: Duration,
-    /// When what is owed to edits may be saved: after a failure not at once.
+    /// When the consequences of edits may be saved: after a failure not at once.
     owed_at: Instant,
-    /// When to look at the files though changes keep coming.
+    /// When to look at the files even if changes keep coming.
     looks_at: Instant,
     hear: Hear,
 }
@@ -78,16 +79,16 @@ struct Locks {
     sessions: Option<Result<Lock, NotSaved>>,
 }
 
-/// What is to be saved beside the changes.
+/// What must be saved besides the changes.
 #[derive(Clone, Copy)]
 struct Chore {
-    /// What edits in the accounts end.
+    /// The consequences of edits in the accounts.
     owed: bool,
-    /// That sessions are over, and when they were last used.
+    /// Which sessions are over, and when the others were last used.
     prune: bool,
 }
 
-/// What of a batch could not be saved.
+/// Which part of a batch could not be saved.
 enum Failed {
     Accounts(NotSaved),
     Sessions(NotSaved),
@@ -97,7 +98,7 @@ enum Failed {
 
 impl Failed {
     /// Whether a change that has touched this is not saved. A session that was to end because of
-    /// the account counts no more in any case.
+    /// the account no longer counts in any case.
     fn concerns(&self, touched: Touched) -> bool {
         let of_sessions_alone = touched.ends && !touched.accounts;
         match self {
@@ -124,7 +125,7 @@ impl Worker {
         Self {
             accounts,
             sessions,
-            // What the start has found to be over leaves the file now.
+            // Sessions that the start has found to be over leave the file now.
             chores_at: Instant::now(),
             chores,
             aside: Vec::new(),
@@ -136,13 +137,13 @@ impl Worker {
         }
     }
 
-    /// Whether the last save went well, if there was one.
+    /// Works until it is told to close; gives whether the last save went well, if there was one.
     pub(super) fn run(mut self, messages: &Receiver<Message>) -> bool {
         let mut closing = false;
         let mut saved = true;
         while !closing || !self.aside.is_empty() {
             let batch = self.gather(messages, &mut closing);
-            // Whatever went wrong there, the next change must find somebody at work. Nothing is
+            // Whatever goes wrong there, the thread must go on for the next change. Nothing is
             // published half done, so there is nothing to put right.
             let round = panic::catch_unwind(AssertUnwindSafe(|| self.round(batch, closing)));
             saved = round.unwrap_or_else(|_| {
@@ -154,11 +155,11 @@ impl Worker {
         saved
     }
 
-    /// Takes all changes that wait; none, if for a while there are none.
+    /// Takes all changes that wait; none if none come for a while.
     ///
-    /// Those who were answered together come back one by one. Taking the first alone would let
-    /// the others wait for a whole save, so it waits for as many again, for a fraction of one.
-    /// That pays for large files only: being woken by each of them costs as much as a short save.
+    /// Callers that were answered together come back one by one. Taking the first alone would make
+    /// the others wait for a whole save, so this waits for as many again, for a fraction of a save.
+    /// That pays for large files only: being woken by each caller costs as much as a short save.
     fn gather(&mut self, messages: &Receiver<Message>, closing: &mut bool) -> Vec<Asked> {
         let mut batch = std::mem::take(&mut self.aside);
         let due = !batch.is_empty() || Instant::now() >= self.chores_at;
@@ -182,7 +183,7 @@ impl Worker {
         batch
     }
 
-    /// Whether nothing is left to save.
+    /// Saves what there is to save; true if nothing is left.
     fn round(&mut self, batch: Vec<Asked>, closing: bool) -> bool {
         let due = closing || Instant::now() >= self.chores_at;
         let prune = due && self.has_chores();
@@ -193,7 +194,7 @@ impl Worker {
             self.sessions.look();
         }
         if idle {
-            // At the end there is nobody left to be told: the next start sees the edit again.
+            // At the end nobody is left to tell people: the next start sees the edit again.
             if closing || !self.accounts.is_owed() || Instant::now() < self.owed_at {
                 return true;
             }
@@ -209,9 +210,9 @@ impl Worker {
     }
 
     /// Makes the changes one after another, saves them together and answers them. Those that cannot
-    /// be saved are refused, those that another process keeps from it are set aside, and the others
-    /// made again without them: one may have seen what another did before it. False if something
-    /// could not be saved.
+    /// be saved are refused, and those that must wait for another process are set aside. The rest
+    /// are then made again without them, since a change sees what those before it did. False if
+    /// something could not be saved.
     fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool) -> bool {
         let owed = self.accounts.is_owed();
         let mut chore = Chore { owed, prune };
@@ -223,11 +224,11 @@ impl Worker {
                 batch = self.set_aside(batch, held);
                 continue;
             }
-            // Perhaps only since what others saved was taken up.
+            // There may be something owed only since the changes of others were taken up.
             chore.owed |= good && self.accounts.is_owed() && locks.accounts.is_some();
             let draft = self.make(&mut batch, chore);
             if draft.changes_sessions() && locks.sessions.is_none() {
-                // What they are is known when it is our turn.
+                // Made again once we have the lock: others may have changed the sessions.
                 continue;
             }
             let Err(failed) = self.save(draft, chore, &locks) else {
@@ -248,15 +249,15 @@ impl Worker {
         }
     }
 
-    /// Sets aside what waits for another process, and refuses what has waited for long enough. What
-    /// is left.
+    /// Sets aside changes that wait for another process, and refuses those that have waited for
+    /// long enough. Gives the others.
     fn set_aside(&mut self, batch: Vec<Asked>, held: Held) -> Vec<Asked> {
         let (mut waits, others): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|asked| asked.needs(held));
         let now = Instant::now();
         let over: Vec<_> = waits.extract_if(.., |asked| asked.until <= now).collect();
         if waits.is_empty() {
-            // Or it would come to nobody, and be kept from others.
+            // Otherwise the lock would come to nobody here, and be kept from others.
             match held {
                 Held::Accounts => self.accounts.give_up(),
                 Held::Sessions => self.sessions.give_up(),
@@ -291,11 +292,11 @@ impl Worker {
         draft
     }
 
-    /// Takes the locks that are needed, and takes up what others saved before.
+    /// Takes the locks that are needed, and takes up what others have saved.
     ///
     /// # Errors
     ///
-    /// Which file another process holds.
+    /// The file that another process holds.
     fn lock(&mut self, batch: &[Asked], chore: Chore, locks: &mut Locks) -> Result<(), Held> {
         let needed = |file| batch.iter().any(|asked| asked.needs(file));
         if (chore.owed || needed(Held::Accounts)) && locks.accounts.is_none() {
@@ -326,7 +327,7 @@ impl Worker {
         }
         if let Err(why) = self.save_accounts(draft.accounts, locks) {
             if begun.is_some() {
-                // If this cannot be saved either, nobody has the cookies.
+                // If this cannot be saved either, nobody has the cookies of the new sessions.
                 let _ = self.save_sessions(draft.base.sessions, locks);
             }
             return Err(Failed::Accounts(why));
@@ -351,7 +352,7 @@ impl Worker {
         }
     }
 
-    /// Tells the news, not too much at once: whoever hears it has a queue that ends somewhere.
+    /// Tells the news, not too much at once: the listener's queue is bounded.
     fn tell(&mut self) {
         while self.sessions.next_news().is_some() {}
         for _ in 0..NEWS_AT_ONCE {
@@ -366,7 +367,7 @@ impl Worker {
         }
     }
 
-    /// Whether the chores, which are due, would have anything to save; if not, no file is touched.
+    /// Whether the chores, now due, have anything to save; if not, no file is touched.
     fn has_chores(&mut self) -> bool {
         self.chores_at = Instant::now() + self.chores.every;
         let mut draft = Draft::of(self.base());

@@ -21,7 +21,7 @@ const BEGINNING: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-/// What PBKDF2 carries from one round to the next. All of it is as good as the password.
+/// What PBKDF2 carries from one round to the next. All of it is as secret as the password.
 #[derive(Clone)]
 pub(crate) struct Chain {
     /// The states of SHA-256 after the inner and the outer key of HMAC (RFC 2104, section 2).
@@ -29,12 +29,12 @@ pub(crate) struct Chain {
     pub(crate) outer: [u32; 8],
     /// What the latest round gave, U in RFC 8018.
     pub(crate) latest: [u32; 8],
-    /// All rounds so far, added without carry.
+    /// The exclusive or of all rounds so far.
     pub(crate) sum: [u32; 8],
 }
 
 impl Chain {
-    /// After the first round.
+    /// The chain after its first round.
     pub(crate) fn begin(password: &[u8], salt: &[u8]) -> Self {
         let mut chain = Self {
             inner: BEGINNING,
@@ -53,7 +53,7 @@ impl Chain {
         compress(&mut chain.inner, &*key);
         turn_over(&mut key, 0x36 ^ 0x5c);
         compress(&mut chain.outer, &*key);
-        // The number of the output's block, of which there is one.
+        // The number of the output's block; there is only one.
         let number = 1_u32.to_be_bytes();
         chain.sum = chain.inner;
         finish(&mut chain.sum, BLOCK, &[salt, &number]);
@@ -83,7 +83,7 @@ impl Drop for Chain {
     }
 }
 
-/// Turns these bits of each byte over.
+/// Flips these bits of each byte.
 fn turn_over(block: &mut [u8; BLOCK], bits: u8) {
     block.iter_mut().for_each(|byte| *byte ^= bits);
 }
@@ -95,12 +95,12 @@ fn compress(state: &mut [u32; 8], blocks: &[u8]) {
     }
 }
 
-/// Takes these bytes and the padding (FIPS 180-4, section 5.1.1) into a state, into which `before`
-/// bytes have gone already.
+/// Takes these bytes and the padding (FIPS 180-4, section 5.1.1) into a state that has taken
+/// `before` bytes already.
 fn finish(state: &mut [u32; 8], before: usize, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let room = (length + 9).next_multiple_of(BLOCK);
-    // Of its final size from the start: it leaves nothing behind by growing.
+    // Of its final size from the start: growing would leave copies behind.
     let mut padded = Zeroizing::new(Vec::with_capacity(room));
     parts.iter().for_each(|part| padded.extend_from_slice(part));
     padded.push(0x80);

@@ -1,22 +1,22 @@
 //! PBKDF2-HMAC-SHA256 (RFC 8018, section 5.2), up to four computations side by side on one core.
 //!
 //! Each step of SHA-256 has to wait for the one before it, and the SHA extensions of a processor
-//! spend most of their time waiting. What one computation leaves of that is enough for others: four
-//! of them take little longer than one.
+//! spend most of their time waiting. That time is enough for other computations: four of them take
+//! little longer than one.
 //!
 //! # Constant time
 //!
 //! No branch, no index and no instruction of varying time depends on a password, a salt, or anything
 //! computed from them: the rounds are additions, exclusive ors, shifts, shuffles and the SHA
-//! instructions, on registers and on places in memory that are fixed. What shows is how long
-//! passwords and salts are, and how many rounds are asked for. Comparing keys with `==` is not
-//! constant in time.
+//! instructions, on registers and on places in memory that are fixed. What does show is how long
+//! passwords and salts are, and how many rounds are asked for. Comparing keys with `==` does not
+//! take constant time.
 //!
 //! # Wiping
 //!
-//! What a computation has put into memory is overwritten when it ends, or unwinds. Registers are
-//! not, nor the places of the stack to which the compiler moves them and what it copies on the way
-//! from one function to the next; nor what the `pbkdf2` crate leaves, where that computes.
+//! What a computation has put into memory is overwritten when it ends or unwinds. Not overwritten
+//! are registers, the places on the stack to which the compiler moves them, what it copies from one
+//! function to the next, and what the `pbkdf2` crate leaves where that does the computing.
 //!
 //! ```
 //! use pbkdf2_lanes::{Computation, derive};
@@ -40,24 +40,24 @@ use chain::Chain;
 /// How many computations are done side by side.
 pub const LANES: usize = 4;
 
-/// What a computation gives: the first block of PBKDF2's output.
+/// What a computation gives: the first block of PBKDF2's output, 32 bytes.
 pub type Key = Zeroizing<[u8; 32]>;
 
-/// What is to be computed. Password and salt may have any length.
+/// What to compute. Password and salt may have any length.
 #[derive(Clone, Copy)]
 pub struct Computation<'a> {
     /// The key of HMAC.
     pub password: &'a [u8],
     /// What makes the keys of one password differ.
     pub salt: &'a [u8],
-    /// How often HMAC is applied; none counts as once.
+    /// How often HMAC is applied; 0 counts as 1.
     pub rounds: u32,
 }
 
-/// Carries out computations, [`LANES`] at a time; the keys in their order.
+/// Carries out computations, [`LANES`] at a time, and gives the keys in their order.
 ///
-/// Each takes as many rounds as the longest of all, and at least so many: what is left over after
-/// its own it does for nothing, so that the time it takes does not tell which it was.
+/// Each takes as many rounds as the longest of all, and no fewer than `at_least`: the rounds beyond
+/// its own are done for nothing, so that the time taken does not tell how many it needed.
 pub fn derive(computations: &[Computation<'_>], at_least: u32) -> Vec<Key> {
     if has_sha() {
         in_fours(computations, at_least, |some, total, keys| {
@@ -70,7 +70,7 @@ pub fn derive(computations: &[Computation<'_>], at_least: u32) -> Vec<Key> {
     }
 }
 
-/// Has computations carried out, [`LANES`] at a time, of so many rounds each.
+/// Has computations carried out, [`LANES`] at a time, all with the same number of rounds.
 fn in_fours(
     computations: &[Computation<'_>],
     at_least: u32,
@@ -86,7 +86,7 @@ fn in_fours(
     keys
 }
 
-/// Carries out up to [`LANES`] computations, for which `advance` takes their chains further.
+/// Carries out up to [`LANES`] computations; `advance` takes their chains some rounds further.
 fn side_by_side(
     computations: &[Computation<'_>],
     total: u32,
@@ -152,7 +152,7 @@ fn has_sha() -> bool {
     false
 }
 
-/// Takes up to [`LANES`] chains so many rounds further.
+/// Takes up to [`LANES`] chains further, by this many rounds.
 ///
 /// # Panics
 ///
@@ -164,8 +164,8 @@ fn has_sha() -> bool {
 fn advance(chains: &mut [Chain], rounds: u32) {
     assert!(has_sha(), "this processor has no SHA extensions");
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the processor has the extensions for which it is compiled, as was just looked up. It
-    // asks for nothing else: all it is given are references, and all it does is safe.
+    // SAFETY: the processor has the extensions that the function is compiled for, as was just
+    // checked. It requires nothing else: it is given references only, and all it does is safe.
     unsafe {
         sha_ni::advance(chains, rounds);
     }

@@ -1,7 +1,7 @@
 //! The rounds, with the SHA extensions of x86-64 processors.
 //!
-//! The lanes of a group take turns after every four steps of a hash, the groups after every hash: a
-//! lane is done with what another has to wait for. A group of two has its words in registers; one of
+//! The lanes of a group take turns after every four steps of a hash, the groups after every hash:
+//! one lane works while another has to wait. A group of two has its words in registers; a group of
 //! four would not.
 
 use std::arch::x86_64::{
@@ -35,8 +35,8 @@ const K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
-/// Eight words in two registers. A state a, b, … h is in them as the instructions take it, from the
-/// lowest lane up f, e, b, a and h, g, d, c; the words of a digest are in their order.
+/// Eight words in two registers. A state a, b, … h is in them as the instructions take it: from the
+/// lowest lane up, f, e, b, a and h, g, d, c. The words of a digest are in their order.
 type Pair = [__m128i; 2];
 
 /// Chains in registers.
@@ -48,7 +48,7 @@ struct Group<const N: usize> {
     sums: [Pair; N],
 }
 
-/// Takes chains so many rounds further, four at a time.
+/// Takes chains further by this many rounds, four chains at a time.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 pub(crate) fn advance(chains: &mut [Chain], rounds: u32) {
     match chains {
@@ -104,15 +104,15 @@ fn advance_groups<const N: usize, const GROUPS: usize>(
     }
 }
 
-/// The hashes of digests after a block of the key: what is left of each hash is one block, that of
-/// a digest and its padding (FIPS 180-4, section 6.2.2).
+/// Hashes digests, from states that have taken the key's block already: one block is left of each
+/// hash, that of a digest and its padding (FIPS 180-4, section 6.2.2).
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn hash_digests<const N: usize>(keyed: &[Pair; N], digests: &[Pair; N]) -> [Pair; N] {
     // The bit after the message, and its length in bits.
     let bit = _mm_set_epi32(0, 0, 0, i32::MIN);
     let length = _mm_set_epi32((64 + 32) * 8, 0, 0, 0);
-    // Written out: a loop the compiler would leave one, and the words in memory.
+    // Written out: the compiler would keep a loop as it is, and the words in memory.
     let mut states = *keyed;
     let w0 = digests.map(|[first, _]| first);
     let w1 = digests.map(|[_, second]| second);
@@ -154,8 +154,8 @@ fn hash_digests<const N: usize>(keyed: &[Pair; N], digests: &[Pair; N]) -> [Pair
     states
 }
 
-/// The steps from four times `STEP` on, in one lane after the other: the next does not wait for
-/// what this one gives.
+/// Takes the steps from four times `STEP` on, in one lane after the other: the next lane does not
+/// wait for what this one gives.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn four_steps<const STEP: usize, const N: usize>(states: &mut [Pair; N], words: &[__m128i; N]) {
@@ -207,7 +207,7 @@ fn in_order([feba, hgdc]: Pair) -> Pair {
     ]
 }
 
-/// Words that are in their order.
+/// Writes words that are in their order.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn write([first, second]: Pair, words: &mut [u32; 8]) {

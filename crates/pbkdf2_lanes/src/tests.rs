@@ -8,7 +8,7 @@ use super::*;
 
 type Way = fn(&[Computation<'_>], u32) -> Vec<Key>;
 
-/// Both ways that are there.
+/// Both ways of computing, where the processor has both.
 fn ways() -> Vec<Way> {
     let portable: Way = |computations, at_least| {
         in_fours(computations, at_least, |some, total, keys| {
@@ -31,7 +31,7 @@ fn hex(key: &Key) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the crate that everybody uses gives.
+/// What the widely used crate gives.
 fn expected(one: &Computation<'_>) -> Key {
     let mut key = Key::default();
     pbkdf2_hmac::<Sha256>(one.password, one.salt, one.rounds, &mut *key);
@@ -106,12 +106,12 @@ fn it_gives_the_published_vectors() {
             assert_eq!(hex(&alone[0]), stated);
         }
     }
-    // Side by side, though they differ in rounds.
+    // Computed side by side, though they differ in rounds.
     let keys: Vec<String> = derive(&computations, 0).iter().map(hex).collect();
     assert_eq!(keys, vectors.map(|(.., stated)| stated));
 }
 
-/// Around the ends of blocks of 64 bytes, with and without what is added to a message.
+/// Lengths around the ends of blocks of 64 bytes, with and without the padding of a message.
 const EDGES: [usize; 17] = [
     0, 1, 31, 32, 51, 52, 55, 56, 59, 60, 63, 64, 65, 119, 128, 1000, 10_000,
 ];
@@ -142,7 +142,7 @@ fn rounds_that_are_done_for_nothing_change_nothing() {
     }
 }
 
-/// Time is what cannot be tested; the rounds that take it can.
+/// Time cannot be tested; the rounds that take it can.
 #[test]
 fn all_take_as_many_rounds_whichever_they_are() {
     let computations = [1, 5, 600, 0].map(|rounds| computation(b"password", b"salt", rounds));

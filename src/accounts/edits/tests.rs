@@ -71,7 +71,7 @@ fn an_old_block_put_back_is_of_no_generation_that_there_was() {
         password: other.ok().unwrap(),
         ..old.clone()
     };
-    // What is the same again ends nothing, but never makes old sessions good.
+    // An account that is the same again ends nothing, but never makes old sessions good.
     for (old, generation) in [(old, 5), (changed, 6)] {
         let mut read = all(&[&old]);
         let seal = Seal::of(&old);
@@ -131,7 +131,7 @@ fn who_was_copied_from_is_told_nothing_of_the_copy() {
     assert_eq!(edited.len(), 1);
     assert_eq!(edited[0].email_before, None);
 
-    // Renamed and moved, it was its own.
+    // Once renamed and moved, the address was the account's own.
     copy.email = "robert@example.com".to_owned();
     let edited = all(&[&copy]).settle(seal(), None);
     assert_eq!(edited[0].email_before.as_deref(), Some("alice@example.com"));
@@ -144,7 +144,7 @@ fn another_name_is_said_with_the_one_before_and_is_no_return() {
     let later = START.plus(std::time::Duration::from_secs(9_999));
     for (read, what, was) in [
         (all(&[&robert]), "name email", Some("bob")),
-        // Copied, and so long after the first was made.
+        // A copy, long after the first was made.
         (all(&[&bob, &robert]), "added", None),
     ] {
         let mut read = read;

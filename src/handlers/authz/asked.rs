@@ -1,4 +1,4 @@
-//! What a proxy says it was asked for, by one family of fields, read in one way or not at all.
+//! What a proxy says it was asked for: told by one family of fields, read in one way or not at all.
 
 use url::Url;
 
@@ -12,11 +12,12 @@ pub(super) struct Asked {
     pub(super) method: String,
     /// https, at a host our sessions reach, in lower case and without a final dot.
     pub(super) target: Url,
-    /// Whether it was said as one URL, as nginx does.
+    /// Whether the proxy sent it as one URL, as nginx does.
     pub(super) by_original_url: bool,
 }
 
-/// Why a path has two readings at a host, which is in lower case and without a final dot.
+/// Why a path has two readings at a host, if it has. The arguments are the host, in lower case and
+/// without a final dot, and the path.
 pub(super) type Readings<'a> = &'a dyn Fn(&str, &str) -> Option<&'static str>;
 
 /// The parts of a target before they are put together.
@@ -29,13 +30,13 @@ struct Parts<'a> {
     path: &'a str,
 }
 
-/// Why nothing can be said about what is asked.
+/// Why a proxy's question cannot be answered.
 pub(super) enum Unfit {
-    /// What the proxy says, for its operator.
+    /// What is wrong with what the proxy says, for its operator.
     Unreadable(&'static str),
-    /// The method, whatever the rest.
+    /// The method is at fault, whatever the rest is.
     Method(&'static str),
-    /// A path in which an application may find something else than the rules do, and the site it is
+    /// Why an application may read the path in another way than the rules do, and the site it is
     /// at.
     TwoReadings(&'static str, String),
 }
@@ -53,7 +54,7 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// Why nothing can be said about it.
+    /// Why the question cannot be answered.
     pub(super) fn read(
         request: &Request,
         dialect: Dialect,
@@ -89,7 +90,7 @@ impl Asked {
         })
     }
 
-    /// Where the visitor is brought back to, or that it is too far to write down.
+    /// Where the visitor is brought back to, or [`redirect::TOO_LONG`] in its place.
     pub(super) fn way_back(&self) -> &str {
         if self.target.as_str().len() <= redirect::MAX_LENGTH {
             self.target.as_str()
@@ -118,8 +119,8 @@ fn split(url: &str) -> Result<Parts<'_>, Why> {
     })
 }
 
-/// Where both families may be used, a proxy that sets one passes a client's other one on. Old
-/// configurations of nginx set both, to the same.
+/// Refuses two families that disagree: a proxy that sets one may pass on the other from a client.
+/// Old configurations of nginx set both, to the same values.
 fn agree(request: &Request, parts: &Parts<'_>) -> Result<(), Why> {
     let pairs = [
         ("x-forwarded-proto", Some(parts.scheme)),
@@ -143,7 +144,7 @@ fn read_method(request: &Request, name: &str, dialect: Dialect) -> Result<String
         return Ok(String::new());
     }
     let method = request.only(name).ok_or(NO_METHOD)?;
-    // The one opens a tunnel past the proxy, the other shows a script what only the proxy adds.
+    // CONNECT opens a tunnel past the proxy; TRACE shows a script what only the proxy adds.
     let harmful = ["CONNECT", "TRACE"];
     if !is_token(method) || harmful.iter().any(|name| method.eq_ignore_ascii_case(name)) {
         return Err(Unfit::Method(BAD_METHOD));
@@ -151,14 +152,14 @@ fn read_method(request: &Request, name: &str, dialect: Dialect) -> Result<String
     Ok(method.to_owned())
 }
 
-/// RFC 9110, section 5.6.2: what a method may be, and its case counts.
+/// Whether this may be a method (RFC 9110, section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_part)
 }
 
-/// Puts a target together and has it read as a browser would. What a browser would not have sent
-/// just so is refused: somebody hopes that the application reads it in another way than we do.
+/// Puts a target together and reads it as a browser would. What no browser would send in this form
+/// is refused: somebody hopes that the application reads it in another way than we do.
 fn read_target(
     parts: &Parts<'_>,
     targets: &Targets,
@@ -195,8 +196,8 @@ fn read_target(
     Ok(Url::parse(&format!("{site}{}", parts.path)).map_err(|_| UNREADABLE)?)
 }
 
-/// Host and port without user information, without anything a URL parser would take away, and
-/// without an empty label.
+/// Whether this is host and port without user information, without anything that a URL parser would
+/// drop, and without an empty label.
 fn is_authority(text: &str) -> bool {
     let labelled = !text.is_empty() && !text.starts_with('.') && !text.contains("..");
     labelled
@@ -205,8 +206,8 @@ fn is_authority(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
-/// Path and query in printable ASCII, without a fragment, and the path without backslashes and dot
-/// segments: a browser resolves them before it asks.
+/// Whether this is path and query in printable ASCII, without a fragment, and the path without
+/// backslashes and dot segments: a browser resolves those before it asks.
 fn is_path(text: &str) -> bool {
     let path = text.split('?').next().unwrap_or_default();
     let starts_well = path.starts_with('/') || path.is_empty();

@@ -1,8 +1,8 @@
-//! What reverse proxies ask before they let a request through to an application: who is this, and
-//! may he enter. Nothing is changed but the time a session was last used.
+//! What reverse proxies ask before they let a request through to an application: who is this
+//! visitor, and may they enter? Nothing is changed but the time a session was last used.
 //!
 //! An application behind a proxy is as safe as these answers. So a yes needs a session, a target
-//! that can be read in one way, and a rule that lets the account in; whatever else comes is a no.
+//! that can be read in one way only, and a rule that lets the account in; all else is a no.
 
 mod asked;
 mod reader;
@@ -16,7 +16,7 @@ use crate::pages::{Page, Way};
 use crate::redirect;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
 
-/// How a path is asked by, if it is one that proxies ask.
+/// How proxies ask at this path, if they do.
 pub(super) fn dialect(path: &str) -> Option<Dialect> {
     match path {
         "/api/authz/auth-request" => Some(Dialect::AuthRequest),
@@ -43,7 +43,7 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
         Presented::Nobodys => return Err(to_login(app, request, dialect, &asked)),
         Presented::Two => return Err(two(app, request, dialect, &asked)),
     };
-    // By whatever method the proxy asks: one that asks by HEAD guards visitors who are there.
+    // Whatever method the proxy uses: even one that asks by HEAD asks for a visitor.
     me.session.seen(request.received.timestamp());
 
     let host = asked.target.host_str().unwrap_or_default();
@@ -58,11 +58,11 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
     Ok(Reply::from(Outcome::Admitted).identifying(identity))
 }
 
-/// What is answered to a question that nothing can be said about.
+/// The refusal of a question that cannot be answered.
 fn unanswerable(app: &App, dialect: Dialect, unfit: Unfit) -> Refusal {
     let (dialect, why) = match unfit {
         Unfit::Unreadable(why) => (dialect, why),
-        // The old endpoint has no status of its own for it.
+        // The old endpoint has no status of its own for a method.
         Unfit::Method(why) if dialect == Dialect::Verify => (Dialect::ForwardAuth, why),
         Unfit::Method(why) => (dialect, why),
         Unfit::TwoReadings(why, site) => {
@@ -94,7 +94,7 @@ fn two(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal
     refusal
 }
 
-/// Where a visitor logs in and comes back from. nginx and programs are told by 401, browsers sent.
+/// Sends a visitor to log in and come back. nginx and programs get 401, browsers a redirect.
 fn to_login(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
     let told =
         dialect == Dialect::AuthRequest || asked.by_original_url || !reader::can_follow(request);
@@ -107,7 +107,7 @@ fn to_login(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Re
     Refusal::from(outcome).pointing_to(login_url(app, asked))
 }
 
-/// nginx shows a page of its own; by the address it is given it may lead to ours instead.
+/// nginx shows a page of its own; with the address it is given, it may lead to ours instead.
 fn turned_away(app: &App, account: &Account, dialect: Dialect, asked: &Asked) -> Reply {
     let host = asked.target.host_str().unwrap_or_default();
     let reply = denied(app, account, host.to_owned());
@@ -117,20 +117,20 @@ fn turned_away(app: &App, account: &Account, dialect: Dialect, asked: &Asked) ->
     reply
 }
 
-/// Whether the proxy that asks wants to be told of fields that its application would believe. Those
-/// who overwrite them, or have none that does, ask without.
+/// Whether the proxy wants requests refused that carry fields its application would believe. One
+/// that overwrites such fields, or whose applications read none, asks without this.
 fn is_strict(request: &Request) -> bool {
     let mut parts = request.query.split('&');
     parts.any(|part| part == "strict" || part.starts_with("strict="))
 }
 
-/// Whether the proxy has the application see the cookies that it finds in the answer, in place of
-/// the visitor's: Traefik cannot take one out of many.
+/// Whether the proxy passes the cookies in the answer on to the application, in place of the
+/// visitor's: Traefik cannot take one out of many.
 fn takes_cookies(request: &Request) -> bool {
     request.query.split('&').any(|part| part == "cookie")
 }
 
-/// Shown at the application's host, so its links say where they lead.
+/// The page is shown at the application's host, so its links are absolute.
 fn not_the_visitors(app: &App, why: &str) -> Refusal {
     let outcome = Outcome::ForeignField(why.to_owned());
     let page = Page::Message {
@@ -145,9 +145,9 @@ fn not_the_visitors(app: &App, why: &str) -> Refusal {
     Refusal::from(outcome).showing(page)
 }
 
-/// What a path answers when it cannot be asked: too busy, not understood, a defect of ours. nginx
-/// takes anything but 401 and 403 for an error: who may come back later is told the one, who must
-/// ask in another way the other.
+/// What a path answers if the question was not considered: too busy, not understood, a defect of
+/// ours. nginx takes anything but 401 and 403 for an error: those who may come back later get 401,
+/// those who must ask in another way 403.
 pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
     if dialect(path) != Some(Dialect::AuthRequest) {
         return outcome.into();
@@ -163,7 +163,7 @@ pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
     }
 }
 
-/// The answer when nobody can tell now who it is.
+/// The answer while the store cannot tell who the visitor is.
 fn busy(app: &App, request: &Request) -> Refusal {
     refusal(app, Outcome::Busy(SOON), &request.path).into()
 }
@@ -184,7 +184,7 @@ fn login_url(app: &App, asked: &Asked) -> String {
     url
 }
 
-/// Longest method that is told to the login; the longest registered one has 17 letters.
+/// Longest method passed to the login page, in bytes; the longest registered one has 17.
 const MAX_METHOD: usize = 32;
 
 fn identity(account: &Account) -> Identity {

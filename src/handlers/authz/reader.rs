@@ -14,7 +14,7 @@ pub(super) fn can_follow(request: &Request) -> bool {
         said(request, "sec-fetch-mode").all(|mode| mode.eq_ignore_ascii_case("navigate"));
     let shows = said(request, "sec-fetch-dest")
         .all(|dest| NAVIGATED.iter().any(|name| dest.eq_ignore_ascii_case(name)));
-    // Who brings a key of their own is a program, unless it asks for a page by name.
+    // A request with credentials of its own is a program's, unless it asks for a page by name.
     let by_program =
         said(request, "authorization").next().is_some() && !request.accepts_any(&["text/html"]);
     !by_script
@@ -24,7 +24,7 @@ pub(super) fn can_follow(request: &Request) -> bool {
         && request.accepts_any(&["text/html", "text/*", "*/*"])
 }
 
-/// What the fields of that name say; one that is empty says nothing.
+/// The values of the fields with this name, leaving out empty ones.
 fn said<'a>(request: &'a Request, name: &'static str) -> impl Iterator<Item = &'a str> {
     let fields = request
         .headers

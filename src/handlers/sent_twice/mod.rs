@@ -1,10 +1,10 @@
 //! The same form sent twice: a double click, a reload, a retry by the browser. Whatever spends a
-//! code, begins a session or sends mail is done once; who sends it again within a minute gets the
-//! answer of the first time, and who sends it while it is worked on waits for that.
+//! code, begins a session or sends mail is done once; whoever sends the form again within a minute
+//! gets the first answer, and whoever sends it while it is being worked on waits for that answer.
 //!
 //! A form is the same if it comes to the same path from the same browser with the same fields. Of
-//! these only a keyed digest is kept. The answers are in memory only, gone after the minute, and
-//! wiped then.
+//! these only a keyed digest is kept. The answers are in memory only, and are wiped after the
+//! minute.
 
 use std::io;
 use std::time::Duration;
@@ -27,15 +27,15 @@ use table::{Begun, Crowded, Table};
 
 mod table;
 
-/// Lengths of the field `form`.
+/// Lengths of the field `form`, in bytes.
 const FORM_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// What tells that two forms came from one browser.
+/// What shows that two forms came from one browser.
 #[derive(Clone, Copy, PartialEq)]
 enum Browser {
-    /// The cookie of a log-in that waits for its code, or for a new password.
+    /// The cookie of a login that waits for its code, or for a new password.
     Login,
-    /// The field `form`, which is another in every page.
+    /// The field `form`, which differs from page to page.
     Page,
     /// The cookie of the session.
     Session,
@@ -73,7 +73,7 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
         Browser::Session,
         &["current_password", "secret"],
     ),
-    // One's own only, which cannot be asked for again: the others may be ended twice.
+    // Repeated only if the visitor's own session ended: ending others twice does no harm.
     ("/account/sessions/end", Browser::Session, &["session"]),
 ];
 
@@ -110,14 +110,14 @@ pub(super) fn answer_once(
     }
 }
 
-/// What a kept answer takes of memory, in bytes.
+/// How much memory a kept answer takes, in bytes.
 fn bytes(reply: &mut Reply) -> usize {
     let mut bytes = size_of::<Kept>() + reply.place().len();
     reply.each_secret(|secret| bytes = bytes.saturating_add(secret.capacity()));
     bytes
 }
 
-/// The field `form` of a page, which a program may send too: whether it is as it must be.
+/// Checks the field `form` of a page, which a program may send too.
 pub(super) fn check_form_field(form: &Form<'_>) -> Result<(), FormError> {
     let value = form.optional("form", usize::MAX)?;
     if value.is_none_or(|value| is_form_value(&value)) {
@@ -127,8 +127,8 @@ pub(super) fn check_form_field(form: &Form<'_>) -> Result<(), FormError> {
     Err(FormError::Field("form", what))
 }
 
-/// The field `form` as it was sent, which a page that is shown again goes on with; empty if there
-/// was none. A new one would tell answers apart that must be the same.
+/// The field `form` as it was sent, for a page that is shown again; empty if there was none. A new
+/// value would make answers differ that must be the same.
 pub(super) fn sent_form(request: &Request) -> String {
     let form = Form::of_body(request).ok();
     let value = form.and_then(|form| form.optional("form", usize::MAX).ok().flatten());
@@ -151,7 +151,7 @@ struct Same {
 }
 
 impl Same {
-    /// None if it is none of those that are answered once.
+    /// `None` if the form is not one of those that are answered once.
     fn of(app: &App, request: &Request) -> Option<Self> {
         if request.method != Method::Post || !FORMS.iter().any(|(path, ..)| *path == request.path) {
             return None;
@@ -172,23 +172,23 @@ impl Same {
         same.next()
     }
 
-    /// What the form is known by when it comes from this browser.
+    /// The key of the form when it comes from this browser.
     fn key(&self, app: &App, who: &str) -> Digest {
         let values = self.values.iter().map(|value| value.as_str());
         let texts = [self.path, who].into_iter().chain(values);
         app.sent_twice.key.digest(texts)
     }
 
-    /// The same form, sent with the cookie that the answer puts in the place of the one it came
-    /// with: a page that shows something once is reloaded so.
+    /// The key of the same form sent with the cookie that the answer puts in place of its own:
+    /// that is how a browser reloads a page that shows something once.
     fn moved(&self, app: &App, reply: &Reply) -> Option<Digest> {
         let login = app.cookies.given_login(reply.cookies())?;
         let is_other = self.browser == Browser::Login && login != self.who.as_str();
         is_other.then(|| self.key(app, login))
     }
 
-    /// Leaves the cookie of a log-in that is done in the browser for the minute: it opens nothing
-    /// but the same answer.
+    /// Leaves the cookie of a finished login in the browser for the minute: it opens nothing but
+    /// the same answer.
     fn keeping_login(&self, app: &App, mut reply: Reply) -> Reply {
         let is_done = app.cookies.given_session(reply.cookies()).is_some();
         if self.browser == Browser::Login && is_done {
@@ -199,7 +199,7 @@ impl Same {
     }
 }
 
-/// A field as it is compared; none if the form cannot be used.
+/// A field as it is compared; `None` if the form cannot be used.
 fn value(
     app: &App,
     request: &Request,
@@ -226,7 +226,7 @@ fn who(
             let value = form.optional("form", usize::MAX).ok().flatten()?;
             is_form_value(&value).then_some(value)?
         }
-        // All that came: a planted one comes again too.
+        // All cookies that came: a planted one comes again too.
         Browser::Session => {
             let all: Vec<&str> = app.cookies.sessions(request).collect();
             Zeroizing::new(all.join(";"))
@@ -250,13 +250,13 @@ enum RestsOn {
     Nothing,
     /// The account that was made.
     Account,
-    /// The log-in that the answer's cookie names.
+    /// The login that the answer's cookie names.
     Login,
     Session(Digest),
 }
 
 impl RestsOn {
-    /// None if it is gone already, or nothing is to be repeated.
+    /// `None` if that is gone already, or the answer is not to be repeated.
     fn of(app: &App, request: &Request, same: &Same, reply: &Reply) -> Option<Self> {
         if let Some(session) = app.cookies.given_session(reply.cookies()) {
             return Some(Self::Session(Digest::of(session)));
@@ -288,7 +288,7 @@ impl Drop for Kept {
 }
 
 impl Kept {
-    /// Whether nothing has ended since that the answer would give again.
+    /// Whether everything that the answer would give again is still there.
     fn stands(&self, app: &App, request: &Request) -> bool {
         let now = request.received.timestamp();
         match self.rests_on {
@@ -311,7 +311,7 @@ impl Kept {
         }
     }
 
-    /// Whether what it shows is good for something yet: the key waits for its code, or one of the
+    /// Whether what the answer shows can still be used: the key waits for its code, or one of the
     /// recovery codes is left.
     fn still_opens(&self, app: &App, (id, account): (Digest, &Account), now: Timestamp) -> bool {
         if let Outcome::EnrolRequired { secret, .. } = &self.reply.outcome {
@@ -325,19 +325,19 @@ impl Kept {
     }
 }
 
-/// The answers of the last minute, and the forms that are worked on.
+/// The answers of the last minute, and the forms that are being worked on.
 pub struct SentTwice {
     answers: Table<Kept>,
-    /// Passwords can be guessed, and a digest of them without a key would tell who guesses right.
+    /// Passwords can be guessed, and a digest without a key would confirm a right guess.
     key: DigestKey,
 }
 
 impl SentTwice {
-    /// `now` is the steady clock.
+    /// Starts the thread that forgets answers. `now` is the steady clock.
     ///
     /// # Errors
     ///
-    /// If the system has no thread left for the one that forgets.
+    /// If the system has no thread left.
     pub fn open(now: impl Fn() -> Duration + Send + Sync + 'static) -> io::Result<Self> {
         Ok(Self {
             answers: Table::open(now)?,

@@ -1,9 +1,8 @@
-//! What is worked on, and what it came to for a minute after: who brings the same key meanwhile
-//! waits, who brings it after that is given the same.
+//! Work in progress, and its results for a minute after: whoever brings the same key during the
+//! work waits, and whoever brings it later gets the same result.
 //!
-//! Strangers fill it, so it is bounded by what it takes of memory. When it is full, the network
-//! that has most of it makes room, so that nobody loses an answer by the doing of one network but
-//! that network itself.
+//! Strangers fill the table, so its memory is bounded. When it is full, the network that has most
+//! of it makes room, so that one network can push out only its own results.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,25 +13,26 @@ use std::time::Duration;
 use crate::accounts::token::Digest;
 use crate::network::{Block, Network};
 
-/// How long something is kept.
+/// How long a result is kept.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// Most memory that what is kept takes, in bytes: some thousand answers, more than two cores can
-/// hash passwords for within the minute.
+/// Most memory for results, in bytes: some thousand answers, more than two cores can hash passwords
+/// for within the minute.
 const MAX_BYTES: usize = 4 << 20;
 
-/// What a row takes beside what is kept in it, in bytes; about.
+/// About what a row takes besides the result in it, in bytes.
 const ROW: usize = 256;
 
-/// Most requests that wait for one answer: more than anybody's impatience makes.
+/// Most requests that wait for one result: more than an impatient person makes.
 const MAX_WAITING: u32 = 8;
 
-/// Most that wait in all, so that connections are left for others.
+/// Most requests that wait in all, so that connections are left for others.
 const MAX_ALL_WAITING: u32 = 256;
 
 /// The steady clock.
 type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
 
+/// Work in progress and its results, by key.
 pub struct Table<T> {
     shared: Arc<Shared<T>>,
 }
@@ -44,13 +44,13 @@ struct Shared<T> {
     now: Clock,
 }
 
-/// Somebody who brings a key.
+/// What becomes of somebody who brings a key.
 pub enum Begun<'a, T> {
     First(UnderWay<'a, T>),
     Again(Arc<T>),
 }
 
-/// Too many wait.
+/// Too many requests wait already.
 pub struct Crowded;
 
 impl<T: Send + Sync + 'static> Table<T> {
@@ -74,7 +74,7 @@ impl<T: Send + Sync + 'static> Table<T> {
         Ok(Self { shared })
     }
 
-    /// The first to come with this key, or what it came to. Waits while it is worked on.
+    /// Makes the caller the first with this key, or gives the result. Waits while another is at it.
     ///
     /// # Errors
     ///
@@ -113,15 +113,16 @@ impl<T: Send + Sync + 'static> Table<T> {
     }
 }
 
-/// A key that is worked on. Whoever waits for it goes on when this is dropped, however that comes.
+/// A key that is being worked on. Those who wait for it go on when this is dropped, for whatever
+/// reason.
 pub struct UnderWay<'a, T> {
     of: &'a Shared<T>,
     key: Digest,
 }
 
 impl<T> UnderWay<'_, T> {
-    /// Keeps what it came to, which takes so many bytes and was asked for from there; also under
-    /// another key, if it is to be found under two.
+    /// Keeps the result, which takes `bytes` of memory and was asked for by the network `from`;
+    /// also under a second key, if there is one.
     pub fn keep(self, what: T, bytes: usize, from: Network, also: Option<Digest>) {
         let until = (self.of.now)().saturating_add(KEPT_FOR);
         let what = Arc::new(what);
@@ -158,7 +159,8 @@ impl<T> Shared<T> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing outlives its minute by more than a second, also when nobody comes any more.
+    /// Sees to it that no result outlives its minute by more than a second, even if no more
+    /// requests come.
     fn forget_in_time(&self) {
         loop {
             let mut rows = self.lock();
@@ -185,12 +187,12 @@ struct Rows<T> {
 
 struct Row<T> {
     stage: Stage<T>,
-    /// Who waits, and who is about to go on and has not yet.
+    /// How many wait, including those that are about to go on.
     waiting: u32,
 }
 
 enum Stage<T> {
-    /// The first has come to nothing, and the next of those that wait is the first.
+    /// The first gave no result, so the next of those that wait becomes the first.
     Open,
     UnderWay,
     Kept(Kept<T>),
@@ -292,8 +294,8 @@ impl<T> Rows<T> {
         }
     }
 
-    /// Forgets the oldest of the network that has most, of the /48 that has most. False if there
-    /// is nothing to forget.
+    /// Forgets the oldest result of the network that has most, within the /48 that has most. False
+    /// if there is nothing to forget.
     fn make_room(&mut self) -> bool {
         let share = |(network, bytes): &(&Network, &usize)| {
             let of_block = network.block().and_then(|block| self.of_blocks.get(&block));

@@ -1,8 +1,8 @@
 //! Slips in the names of fields: `disbled` would be kept as somebody else's field, and the account
-//! stay open, without a word.
+//! would stay open, without a word.
 //!
-//! The reader does not know where a field stood, so the text is gone through once more, but only if
-//! there is something to look for.
+//! The reader of accounts does not know where a field stood, so the text is gone through once more,
+//! but only if there is something to look for.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,18 +15,18 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-/// Most slips that are told one by one: one made by a script may be in every account.
+/// Most slips that are reported one by one: a script may have made the same one in every account.
 const MAX_TOLD: usize = 50;
 
-/// Longest name from which one letter may differ; two in longer ones.
+/// Longest name, in letters, in which one letter may differ; in longer names two may.
 const SHORT: usize = 5;
 
-/// What an object holds, so far as it is known here.
+/// What an object holds, as far as this program knows.
 #[derive(Clone, Copy)]
 enum Shape {
     /// Objects or lists of objects, by the names of the fields they are in.
     Fields(&'static [(&'static str, Shape)]),
-    /// The same for each name, which is anybody's choice.
+    /// The same fields under each name; the names are free.
     Names(&'static [(&'static str, Shape)]),
     /// When an account was made.
     Created,
@@ -48,7 +48,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("generation", Other),
     ("kept_session", Other),
     ("mailed_passwords", Fields(MAILED)),
-    // Of an earlier version.
+    // From an earlier version.
     ("mailed_password", Fields(MAILED)),
     ("mails", Fields(&[("at", Other), ("network", Other)])),
     ("wrong_codes", Fields(WRONG_CODES)),
@@ -78,7 +78,7 @@ pub(super) struct Slip {
     /// Line and column of the first quote of its name, in characters from 1.
     pub(super) place: (usize, usize),
     found: String,
-    /// The field that may be meant; none if it is the value that cannot be read.
+    /// The field that may be meant; `None` if it is the value that cannot be read.
     pub(super) meant: Option<&'static str>,
 }
 
@@ -96,8 +96,8 @@ impl fmt::Display for Slip {
     }
 }
 
-/// What there is to say of a users file that was read: its text, the accounts in it, and the names
-/// of its other fields.
+/// What there is to say about a users file that was read, given its text, the accounts in it, and
+/// the names of its other fields.
 pub(super) fn said_of_file<'a>(
     text: &[u8],
     accounts: &Accounts,
@@ -135,7 +135,7 @@ pub(super) fn in_text(text: &[u8]) -> (Vec<Slip>, usize) {
     (slips.into_iter().map(place).collect(), more)
 }
 
-/// The fields of an account that nobody knows, at every depth.
+/// The fields of an account that this program does not know, at every depth.
 fn unknown(account: &Account) -> impl Iterator<Item = &Unknown> {
     let devices = account.devices.iter();
     let own = [&account.other, &account.wrong_codes.other];
@@ -147,8 +147,8 @@ fn unknown(account: &Account) -> impl Iterator<Item = &Unknown> {
         .chain(account.networks.iter().map(|network| &network.other))
 }
 
-/// Whether a name is near to any field at all, wherever that belongs. Many accounts have the same
-/// unknown fields, so each is looked at once.
+/// Whether a name is close to that of any field, wherever the field belongs. Many accounts have the
+/// same unknown fields, so each name is looked at once.
 #[derive(Default)]
 struct Suspicion<'a>(HashMap<&'a str, bool>);
 
@@ -171,8 +171,8 @@ fn is_near_any(name: &str, fields: &[(&str, Shape)]) -> bool {
     })
 }
 
-/// Whether one may be a slip for the other: in one letter, or two of a longer name, that are left
-/// out, put in, exchanged or swapped. Written in the other case, whatever part of it, is one slip.
+/// Whether one may be a slip for the other: one letter, or two of a longer name, is left out, put
+/// in, replaced or swapped. Upper case, in whatever part of the name, counts as one slip.
 fn is_near(name: &str, known: &str) -> bool {
     let most = if known.len() <= SHORT { 1 } else { 2 };
     if name.chars().count().abs_diff(known.chars().count()) > most {
@@ -182,7 +182,7 @@ fn is_near(name: &str, known: &str) -> bool {
     distance(&name.to_lowercase(), known) + in_other_case <= most
 }
 
-/// How many letters have to be put in, left out, exchanged or swapped with their neighbour.
+/// How many letters have to be put in, left out, replaced or swapped with their neighbour.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut before: Vec<usize> = Vec::new();

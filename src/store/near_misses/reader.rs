@@ -1,17 +1,17 @@
-//! Goes through the text of a users file for the places of its slips.
+//! Goes through the text of a users file to find the places of its slips.
 
 use crate::accounts::kept::Created;
 use crate::store::near_misses::Shape::{self, Fields, Names, Other};
 use crate::store::near_misses::{FILE, distance, is_near};
 
-/// Deepest nesting that is gone into; serde_json's own.
+/// Deepest nesting that is followed; the limit of serde_json.
 const MAX_DEPTH: usize = 128;
 
-/// The byte at which the name of a field stands, the name, and the field that may be meant; none
+/// The byte at which the name of a field stands, the name, and the field that may be meant; `None`
 /// if it is the value that cannot be read.
 type Found = (usize, String, Option<&'static str>);
 
-/// The slips in a text, as far as it is JSON, in the order in which they stand there.
+/// The slips in a text, as far as it is JSON, in their order.
 pub(super) fn slips(text: &[u8]) -> Vec<Found> {
     let mut reader = Reader {
         text,
@@ -19,7 +19,7 @@ pub(super) fn slips(text: &[u8]) -> Vec<Found> {
         depth: 0,
         slips: Vec::new(),
     };
-    // Where it is no JSON, another has said so.
+    // If it is not JSON, the reader of accounts has said so.
     let _ = reader.value(Fields(FILE));
     reader.slips.sort_by_key(|(at, ..)| *at);
     reader.slips
@@ -33,7 +33,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Passes a value; none where the text is no JSON, or too deep.
+    /// Passes over a value; `None` if the text is not JSON, or nested too deep.
     fn value(&mut self, shape: Shape) -> Option<()> {
         self.blanks();
         match self.text.get(self.at)? {
@@ -66,7 +66,7 @@ impl Reader<'_> {
             match self.text.get(self.at)? {
                 b']' => break,
                 b',' => self.at += 1,
-                // Of the objects in it each has that shape.
+                // Each object in the list has that shape.
                 _ => self.value(shape)?,
             }
         }
@@ -97,7 +97,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Passes what belongs to a name.
+    /// Passes over the value that belongs to a name.
     fn member(&mut self, shape: Shape, at: usize, name: &str) -> Option<()> {
         self.blanks();
         self.text.get(self.at).filter(|byte| **byte == b':')?;
@@ -149,7 +149,7 @@ impl Reader<'_> {
         serde_json::from_slice(self.text.get(begin..self.at)?).ok()
     }
 
-    /// Passes a string.
+    /// Passes over a string.
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {

@@ -20,7 +20,7 @@ fn said(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is said of an account with these fields, which begin in column 15.
+/// What is said about an account with these fields, which begin in column 15.
 fn said_of(fields: &str) -> Vec<String> {
     said(&format!("{{\"users\": {{\n  \"alice\": {{{fields}}}}}}}"))
 }
@@ -79,10 +79,10 @@ fn others_own_fields_are_no_slips() {
     ] {
         assert_eq!(said_of(&format!("\"{name}\": 1")), [""; 0], "{name}");
     }
-    // What it is near to is there as well.
+    // The field that the name is close to is there as well.
     assert_eq!(said_of("\"disabled\": true, \"disbled\": 1"), [""; 0]);
     assert_eq!(said_of("\"groups\": [], \"group\": 1"), [""; 0]);
-    // Nobody's field within somebody else's object, nor a name or a value.
+    // A field within somebody else's object, a name or a value is not a slip.
     assert_eq!(
         said_of("\"mine\": {\"disbled\": [{\"totpp\": 1}]}"),
         [""; 0]
@@ -201,7 +201,7 @@ fn no_text_is_too_odd() {
     assert!(in_text(deep.as_bytes()).0.is_empty());
 }
 
-/// An account with everything in it. Whoever adds a field to one is led here.
+/// An account with everything in it. Whoever adds a field to accounts is led here.
 fn full() -> Account {
     let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
     let digest = Digest::of("");

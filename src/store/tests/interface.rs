@@ -1,4 +1,4 @@
-//! What holds for every store, asked of the files and of the one in memory.
+//! What holds for every store, checked for the files and for the store in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -17,21 +17,21 @@ use crate::store::{Kept, Store};
 #[derive(Clone, Debug)]
 enum Act {
     Add(String),
-    /// By name and what the session is called, in place of what the browser had before.
+    /// The account's name, the new session, and the one that the browser had before.
     LogIn(String, String, String),
-    /// All of an account's sessions by another basis, which a change of the password is too.
+    /// Ends all of an account's sessions by another basis, as a change of the password does.
     EndAll(String),
     /// Looks and changes nothing.
     Look(String),
     Disable(String),
     LogOut(Vec<String>),
     Remove(String),
-    /// Begins all of that, and panics.
+    /// Does some of all that, and panics.
     Panic(String),
 }
 
-/// What there should be: accounts by name with generation and whether they are disabled, sessions
-/// by what they are called with whose they are.
+/// What there should be: for each account its generation and whether it is disabled, for each
+/// session its owner.
 #[derive(Default)]
 struct Model {
     accounts: BTreeMap<String, (u64, bool)>,

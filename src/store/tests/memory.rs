@@ -1,4 +1,5 @@
-//! A store that forgets, for tests: what passes with it and with the files rests on the interface.
+//! A store in memory, for tests: what passes both with it and with the files relies on the
+//! interface alone.
 //!
 //! It is as unkind as the interface allows: every change is made twice and counts once, and reading
 //! fails where a test says so.
@@ -15,7 +16,7 @@ pub(in crate::store) struct Memory {
     kept: Mutex<Base>,
     /// Nothing can be read or changed.
     pub(in crate::store) away: AtomicBool,
-    /// Changes are made, and nobody hears of it.
+    /// Changes are made, but the answers are lost.
     pub(in crate::store) silent: AtomicBool,
 }
 

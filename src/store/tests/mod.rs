@@ -98,7 +98,7 @@ fn add(store: &Store, name: &str) -> Result<(), Taken> {
     store.add(account(name)).unwrap()
 }
 
-/// Has a session of the store, whether there is such an account or not.
+/// Begins a session in the store, whether or not there is such an account.
 fn begin(store: &Store, id: &str, name: &str, at: Timestamp) {
     let session = Arc::new(session(id, name, at));
     let begun = store.update(move |draft| draft.begin(Arc::clone(&session)));
@@ -130,7 +130,7 @@ fn now() -> Timestamp {
     Clock::start().now().timestamp()
 }
 
-/// Waits for something that another thread will have done soon.
+/// Waits for something that another thread will do soon.
 fn eventually(what: &str, happened: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !happened() {
@@ -192,7 +192,7 @@ fn a_change_that_changes_nothing_is_not_saved() {
     let place = Place::new();
     let store = place.open();
     add(&store, "alice").unwrap();
-    // As an editor would leave it, so that any save shows.
+    // The file as an editor would leave it, so that any save shows.
     let before = place.text().replace("  ", " ");
     fs::write(place.users(), &before).unwrap();
 
@@ -252,7 +252,7 @@ fn a_save_that_fails_changes_nothing() {
     let place = Place::with(&users(&["alice"]));
     let before = place.text();
     let store = place.open();
-    // A draft that cannot be removed stands for any disk that does not do as it is told.
+    // A draft that cannot be removed stands for any failure of a disk.
     fs::create_dir_all(place.path("users.json.new/in_use")).unwrap();
 
     let refused = store.add(account("bob"));

@@ -19,7 +19,7 @@ fn network(address: &str) -> Network {
     Network::of(address.parse().unwrap())
 }
 
-/// Keeps something of that size from there.
+/// Keeps a result of this size for this network.
 fn keep(table: &Table<usize>, n: usize, bytes: usize, from: Network) {
     let Ok(Begun::First(under_way)) = table.begin(key(n)) else {
         panic!("{n} is there already");
@@ -108,7 +108,7 @@ fn who_comes_meanwhile_waits_for_the_answer_and_takes_over_after_a_refusal() {
     }
 }
 
-/// So many requests that wait for one key, each of which gives up as soon as it is the first.
+/// This many requests that wait for one key; each gives up as soon as it is the first.
 fn crowd(table: &Table<usize>, n: usize, then: impl FnOnce()) {
     let (told, tell) = channel();
     thread::scope(|scope| {
@@ -126,7 +126,7 @@ fn crowd(table: &Table<usize>, n: usize, then: impl FnOnce()) {
             thread::yield_now();
         }
         then();
-        // Each that has taken over is waited for by one less.
+        // Each one that has taken over leaves one fewer waiting.
         for (left, under_way) in (0..MAX_WAITING).rev().zip(tell) {
             assert_eq!(waiting(), left);
             drop(under_way);
@@ -174,7 +174,7 @@ fn what_is_kept_is_bounded_and_the_oldest_makes_room() {
 
 #[test]
 fn a_network_that_fills_it_pushes_out_its_own() {
-    // Whose answers stay, and who floods it.
+    // Whose results stay, and who floods the table.
     for (bystander, flood) in [
         ("192.0.2.1", "192.0.2.2"),
         ("192.0.2.1", "2001:db8:1::1"),
