@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::host;
+
 /// Longest username, in characters.
 pub const MAX_USERNAME: usize = 64;
 
@@ -45,7 +47,7 @@ pub fn parse_email(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let domain = idna::domain_to_ascii_strict(domain).ok()?;
     let email = format!("{local}@{domain}");
-    (is_local_part(local) && is_host_name(&domain) && email.len() <= MAX_EMAIL).then_some(email)
+    (is_local_part(local) && host::is_name(&domain) && email.len() <= MAX_EMAIL).then_some(email)
 }
 
 /// The address with its domain in ASCII, for looking it up; unchanged if it is not an address.
@@ -61,21 +63,6 @@ fn is_local_part(local: &str) -> bool {
                 && atom
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"_+-=/&*#?^{}~'".contains(&byte))
-        })
-}
-
-/// The last label must have a letter, or this could be an IP address.
-fn is_host_name(domain: &str) -> bool {
-    let last = domain.rsplit('.').next().unwrap_or_default();
-    domain.len() <= 253
-        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && domain.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         })
 }
 
