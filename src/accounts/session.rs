@@ -50,7 +50,7 @@ fn read_generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
         .ok_or_else(|| de::Error::custom("not a generation"))
 }
 
-/// Whether everything has never been ended at once so far; the file then leaves this out.
+/// Whether nothing has ended all sessions of the account yet; the file then leaves this out.
 pub fn is_first(generation: &u64) -> bool {
     *generation == 0
 }
