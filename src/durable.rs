@@ -22,7 +22,7 @@ struct Scrap(PathBuf);
 impl Drop for Scrap {
     fn drop(&mut self) {
         // Nothing is there once the draft is in its place. One that cannot be removed is not in the
-        // way for long: the next draft or the next start replaces it.
+        // way for long: the next draft or the next start takes care of it.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -256,7 +256,7 @@ fn warn(config: &Config) {
     if config.compat {
         tracing::warn!(
             "compatibility mode prints keys and shows new passwords to whoever asks: \
-            use it only for tests and programs on this machine"
+             use it only for tests and programs on this machine"
         );
     }
     for warning in &config.warnings {

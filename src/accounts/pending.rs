@@ -26,8 +26,8 @@ const MAX_PENDING: usize = 50_000;
 pub struct PendingLogin {
     /// As the account's owner wrote it.
     pub username: String,
-    /// What the login rests on. The account must still have it when the code comes; otherwise its
-    /// password is another one, or it is another account of the same name.
+    /// What the login rests on. The account must still have it when the code comes; otherwise the
+    /// password has changed, everything was ended, or another account has the name.
     pub basis: Basis,
     /// The key to enrol, if the account has no second factor yet. It is kept nowhere else.
     pub enrolling: Option<Secret>,

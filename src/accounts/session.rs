@@ -50,7 +50,7 @@ fn read_generation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
         .ok_or_else(|| de::Error::custom("not a generation"))
 }
 
-/// Whether all sessions were never ended at once so far; the file then leaves the generation out.
+/// Whether nothing has ended all sessions of the account yet; the file then leaves this out.
 pub fn is_first(generation: &u64) -> bool {
     *generation == 0
 }
@@ -205,9 +205,8 @@ impl Sessions {
         self.retain(|session| session.created <= latest && session.last_seen() <= latest);
     }
 
-    /// Ends sessions that are over, whose account is gone, or that rest on another password than
-    /// the present one. Young ones of the last kind stay: another process may just be saving their
-    /// account.
+    /// Ends sessions that are over, whose account is gone, or that do not rest on the account as it
+    /// is. Young ones of the last kind may stay: another process may just be saving their account.
     pub fn prune(&mut self, accounts: &Accounts, limits: Limits, now: Timestamp) {
         self.retain(|session| {
             let account = accounts.find(&session.username);

@@ -103,7 +103,7 @@ impl Errands {
         Ok(Self { queue, site })
     }
 
-    /// Mails people what the store has to tell about their accounts.
+    /// Mails people what the store has to tell about the accounts.
     fn pass_on(&self, told: Told, at: Moment) {
         let edited = match told {
             Told::Edited(edited) => edited,

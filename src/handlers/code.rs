@@ -129,7 +129,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
     refusal.showing(begin_again(&sent))
 }
 
-/// The page for visitors at the second step for whom no login waits.
+/// The page for visitors who are at the code when no login waits for one.
 fn begin_again(rd: &str) -> Page {
     Page::Message {
         title: "Log in first".to_owned(),

@@ -70,7 +70,7 @@ pub struct App {
     pub results: Results,
     /// Logins that wait for their code or for a new password.
     pub pending: Arc<Pending>,
-    /// Sends mail, apart from the answers.
+    /// What is done apart from the answers, mostly mail.
     pub errands: Errands,
     /// The log of what people do.
     pub journal: Journal,

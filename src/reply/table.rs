@@ -97,8 +97,8 @@ impl Outcome {
             }
             Self::CrossSite => row(403, "cross_site", "This request came from another site.")
                 .advising(
-                    "Another page made your browser send this, so nothing was done. If you did want \
-                    it, start from here.",
+                    "Another page made your browser send this, so nothing was done. If you did \
+                     want it, start from here.",
                 ),
             Self::Denied => row(403, "denied", "You may not enter here."),
             Self::EmailExists => row(409, "email_exists", "User with this email already exists")
@@ -106,7 +106,7 @@ impl Outcome {
                 .in_script()
                 .advising(
                     "Use another address. If the account is yours, log in, or have a new password \
-                    sent.",
+                     sent.",
                 ),
             Self::EnrolRequired { secret, .. } => row(
                 200,
@@ -120,7 +120,7 @@ impl Outcome {
             ),
             Self::Healthy => row(200, "ok", "ok"),
             Self::Internal => row(500, "internal", "Something went wrong on our side.")
-                .advising("This is not your fault. Try again; if it keeps happening, tell whoever runs this site.")
+                .advising("This is not your fault. Try again; if this goes on, tell whoever runs this site.")
                 .costly(),
             Self::LoggedOutByGet => {
                 row(200, "logged_out", "You have successfully logged out.").in_script()
@@ -156,7 +156,7 @@ impl Outcome {
             Self::NotFound => row(404, "not_found", "There is no such page.")
                 .advising("Check the address for typing errors, or start from your account."),
             Self::NotSaved => row(503, "not_saved", NOT_SAVED)
-                .advising("Try again in a moment; if it keeps happening, tell whoever runs this site.")
+                .advising("Try again in a moment; if this goes on, tell whoever runs this site.")
                 .costly()
                 .after(SOON),
             Self::PasswordChanged => row(200, "password_changed", "Password changed."),
@@ -167,8 +167,8 @@ impl Outcome {
                 row(422, "password_common", "This password is too easy to guess.")
                     .at("password")
                     .advising(
-                        "It is on a list of common passwords, or is your own name or address. Choose \
-                        another: a few unrelated words are strong.",
+                        "It is on a list of common passwords, or is your own name or address. \
+                         Choose another: a few unrelated words are strong.",
                     )
             }
             Self::PasswordTooShort => row(
@@ -187,7 +187,7 @@ impl Outcome {
             .at("secret")
             .advising(
                 "Codes from your app are not looked at here until you have logged in by one of \
-                the two. If you have neither, ask whoever runs this site.",
+                 the two. If you have neither, ask whoever runs this site.",
             ),
             Self::RecoveryCodes(_) => {
                 row(200, "recovery_codes", "These are your new recovery codes.")
@@ -252,13 +252,13 @@ impl Outcome {
                 .costly()
                 .advising(
                     "Type the one your app shows now: each works once, for half a minute. If none \
-                    is right, the clock of your phone may be wrong.",
+                     is right, the clock of your phone may be wrong.",
                 ),
             Self::WrongCredentials => {
                 row(401, "wrong_credentials", "Wrong username or password.")
                     .at("password")
                     .costly()
-                    .advising("Check both and try again. If you forgot your password, have a new one sent.")
+                    .advising("Check both and try again, or have a new password sent.")
             }
             Self::WrongPassword => row(401, "wrong_password", "Wrong password.")
                 .at("current_password")

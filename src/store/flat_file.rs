@@ -152,7 +152,7 @@ impl FlatFile {
     ///
     /// # Errors
     ///
-    /// They say whether the new file is in place; no draft is left behind.
+    /// The [`Failure`] says whether the new file is in place; no draft is left behind.
     pub(super) fn replace(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

@@ -71,7 +71,7 @@ fn an_old_block_put_back_is_of_no_generation_that_there_was() {
         password: other.ok().unwrap(),
         ..old.clone()
     };
-    // An account that is the same again ends nothing, but never makes old sessions good.
+    // Putting back what is the same ends nothing, but never makes old sessions good.
     for (old, generation) in [(old, 5), (changed, 6)] {
         let mut read = all(&[&old]);
         let seal = Seal::of(&old);

@@ -43,7 +43,7 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
         Presented::Nobodys => return Err(to_login(app, request, dialect, &asked)),
         Presented::Two => return Err(two(app, request, dialect, &asked)),
     };
-    // Whatever method the proxy uses: even one that asks by HEAD asks for a visitor.
+    // Whatever method the proxy uses: even one that asks by HEAD asks on behalf of a visitor.
     me.session.seen(request.received.timestamp());
 
     let host = asked.target.host_str().unwrap_or_default();

@@ -74,7 +74,7 @@ impl<T: Send + Sync + 'static> Table<T> {
         Ok(Self { shared })
     }
 
-    /// Makes the caller the first with this key, or gives the result. Waits while another is at it.
+    /// Makes the caller the first with this key, or gives the result. Waits while it is worked on.
     ///
     /// # Errors
     ///

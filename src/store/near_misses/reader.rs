@@ -33,7 +33,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Passes over a value; `None` if the text is not JSON, or nested too deep.
+    /// Passes over a value; `None` if the text is not JSON, or is nested too deeply.
     fn value(&mut self, shape: Shape) -> Option<()> {
         self.blanks();
         match self.text.get(self.at)? {
