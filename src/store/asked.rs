@@ -19,7 +19,8 @@ pub(super) struct Asked {
 
 /// A change on its way through the thread.
 pub(super) trait Change: Send {
-    /// Makes the change; once more if what was made before could not be saved.
+    /// Makes the change; again each time that others have changed something before it is saved, or
+    /// what was made before could not be.
     fn make(&mut self, draft: &mut Draft);
 
     fn touched(&self) -> Touched;

@@ -259,6 +259,32 @@ mod tests {
     }
 
     #[test]
+    fn the_end_waits_for_another_process_to_save_when_sessions_were_last_used() {
+        let place = Place::new();
+        let files = place.files(LONG);
+        let begin = |draft: &mut Draft| draft.begin(Arc::new(session("cookie")));
+        files.update(begin).unwrap();
+        let sessions = files.sessions();
+        let session = sessions.find(Digest::of("cookie")).unwrap();
+        session.seen(Timestamp(2000));
+        let lock = fs::File::options()
+            .write(true)
+            .open(place.path("sessions.json.lock"))
+            .unwrap();
+        lock.lock().unwrap();
+
+        thread::scope(|scope| {
+            let closing = scope.spawn(|| files.close(Duration::from_secs(20)));
+            // Much longer than one turn.
+            thread::sleep(Duration::from_millis(300));
+            lock.unlock().unwrap();
+            assert!(closing.join().unwrap());
+        });
+
+        assert!(place.text("sessions.json").contains("1970-01-01T00:33:20Z"));
+    }
+
+    #[test]
     fn a_change_of_the_sessions_alone_leaves_the_accounts_in_peace() {
         let place = Place::new();
         let files = place.files(LONG);

@@ -15,7 +15,7 @@ use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
 use crate::log;
 use crate::store::asked::{Asked, Held, answer};
-use crate::store::document::{Document, News};
+use crate::store::document::{Document, LOCK_PATIENCE, News};
 use crate::store::draft::{Base, Draft, Touched};
 use crate::store::error::NotSaved;
 use crate::store::lock::Lock;
@@ -201,7 +201,7 @@ impl Worker {
         }
         let start = Instant::now();
         self.batch = batch.len();
-        let saved = self.make_and_save(batch, prune);
+        let saved = self.make_and_save(batch, prune, closing);
         if !saved {
             self.owed_at = Instant::now() + OWED_RETRY;
         }
@@ -212,14 +212,22 @@ impl Worker {
     /// Makes the changes one after another, saves them together and answers them. Those that cannot
     /// be saved are refused, and those that must wait for another process are set aside. The rest
     /// are then made again without them, since a change sees what those before it did. False if
-    /// something could not be saved.
-    fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool) -> bool {
+    /// something could not be saved, the chores of the end included.
+    fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool, closing: bool) -> bool {
         let owed = self.accounts.is_owed();
         let mut chore = Chore { owed, prune };
+        let until = Instant::now() + LOCK_PATIENCE;
         let mut locks = Locks::default();
         let mut good = true;
         loop {
             if let Err(held) = self.lock(&batch, chore, &mut locks) {
+                if closing && chore.prune {
+                    // There is no later time for them.
+                    if Instant::now() < until {
+                        continue;
+                    }
+                    good = false;
+                }
                 (chore.owed, chore.prune) = (false, false);
                 batch = self.set_aside(batch, held);
                 continue;
