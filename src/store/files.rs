@@ -155,6 +155,14 @@ mod tests {
             fs::read_to_string(self.path(name)).unwrap_or_default()
         }
 
+        /// A lock that another process holds, until it is let go.
+        fn held(&self, name: &str) -> fs::File {
+            let file = fs::File::options().write(true).open(self.path(name));
+            let file = file.unwrap();
+            file.lock().unwrap();
+            file
+        }
+
         /// The files with `alice` in them, and chores done `every` so often.
         fn files(&self, every: Duration) -> Files {
             let clock = Arc::new(Clock::start());
@@ -267,11 +275,7 @@ mod tests {
         let sessions = files.sessions();
         let session = sessions.find(Digest::of("cookie")).unwrap();
         session.seen(Timestamp(2000));
-        let lock = fs::File::options()
-            .write(true)
-            .open(place.path("sessions.json.lock"))
-            .unwrap();
-        lock.lock().unwrap();
+        let lock = place.held("sessions.json.lock");
 
         thread::scope(|scope| {
             let closing = scope.spawn(|| files.close(Duration::from_secs(20)));
@@ -303,6 +307,29 @@ mod tests {
             fs::metadata(place.path("users.json")).unwrap().ino(),
             before
         );
+    }
+
+    #[test]
+    fn sessions_end_while_changes_of_accounts_wait_for_another_process() {
+        let place = Place::new();
+        let files = place.files(LONG);
+        files
+            .update(|draft| draft.begin(Arc::new(session("one"))))
+            .unwrap();
+        let lock = place.held("users.json.lock");
+
+        let waits = ask(&files, |draft| {
+            let sessions = draft.sessions.len();
+            draft.change("alice", |person| person.account_mut().disabled = true);
+            sessions
+        });
+        files.end_sessions(vec![Digest::of("one")]).unwrap();
+        assert!(waits.try_recv().is_err());
+        lock.unlock().unwrap();
+
+        let seen = waits.recv().unwrap().unwrap();
+        assert_eq!(seen, 0, "it is made on what is true when its turn comes");
+        assert!(files.accounts().find("alice").unwrap().disabled);
     }
 
     #[test]
