@@ -9,6 +9,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use crate::accounts::registration::Registration;
 use crate::accounts::session::Limits;
 use crate::log::Format;
 use crate::mail::{Sender, SmtpUrl};
@@ -136,14 +137,9 @@ struct Flags {
     )]
     session_max: Duration,
 
-    /// Whether strangers may make accounts
-    #[arg(
-        long,
-        env = "AUTH_REGISTRATION",
-        default_value = "open",
-        ignore_case = true
-    )]
-    registration: Registration,
+    /// Who may make accounts: strangers, people with an invitation, nobody [default: open]
+    #[arg(long, env = "AUTH_REGISTRATION", ignore_case = true)]
+    registration: Option<Who>,
 
     /// New accounts per address and hour; 0 is no limit
     #[arg(
@@ -164,9 +160,20 @@ struct Flags {
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Registration {
+enum Who {
     Open,
+    Invited,
     Closed,
+}
+
+impl From<Who> for Registration {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Open => Self::Open,
+            Who::Invited => Self::Invited,
+            Who::Closed => Self::Closed,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -192,7 +199,7 @@ pub struct Config {
     pub mail_from: Sender,
     pub issuer: Option<String>,
     pub session_limits: Limits,
-    pub registration_open: bool,
+    pub registration: Registration,
     pub registrations_per_hour: u32,
     pub compat: bool,
     pub log: Format,
@@ -263,7 +270,7 @@ impl Config {
                 idle: flags.session_idle,
                 max: flags.session_max,
             },
-            registration_open: flags.registration == Registration::Open,
+            registration: flags.registration.map_or(Registration::Open, Into::into),
             registrations_per_hour: flags.registrations_per_hour,
             compat: flags.compat,
             log: match flags.log {

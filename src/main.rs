@@ -228,7 +228,7 @@ fn open_app(
         public_url: origin,
         issuer,
         session_limits: config.session_limits,
-        registration_open: config.registration_open,
+        registration: config.registration,
         sent_twice: sent_twice.map_err(Problem::no_threads)?,
         script: config.compat.then(script),
     })
@@ -346,7 +346,7 @@ fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter 
     let site = Site {
         issuer: issuer.to_owned(),
         logo: logo(directory_of(&config.users)),
-        registration_open: config.registration_open,
+        registration_open: config.registration.is_open(),
     };
     // A browser told to insist on TLS would not let its user accept a certificate made here.
     let hsts = move || tls.as_ref().is_some_and(|tls| !tls.is_made_here());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::accounts::ids::AccountId;
 use crate::accounts::kept::{Created, Unknown};
 use crate::accounts::password::{Key, Password, PasswordHash};
 use crate::accounts::token::{self, Digest};
@@ -103,8 +104,11 @@ impl Account {
         Self {
             username: username.to_owned(),
             email: email.to_owned(),
+            email_proven: false,
+            id: Some(AccountId::new()),
             password,
             created: Created::At(now),
+            last_login: None,
             groups: vec!["users".to_owned()],
             totp: None,
             recovery_codes: Vec::new(),
@@ -255,14 +259,15 @@ impl Account {
         codes
     }
 
-    /// What a login with both factors leaves behind: no count of wrong codes, no mailed password, a
-    /// known network, and a known browser that is the last to make room.
+    /// What a login with both factors leaves behind: its time, no count of wrong codes, no mailed
+    /// password, a known network, and a known browser that is the last to make room.
     pub fn logged_in(&mut self, device: Option<Digest>, network: Network, now: Timestamp) {
         self.wrong_codes.clear();
         if let Some(device) = device {
             self.came_back(device, now);
         }
         self.mailed_passwords.clear();
+        self.last_login = Some(now);
         self.logged_in_from(network, now);
     }
 

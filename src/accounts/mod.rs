@@ -11,11 +11,13 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::clock;
+use crate::clock::{self, Timestamp};
 
 pub mod devices;
 pub mod edits;
 mod ends;
+pub mod former;
+pub mod ids;
 pub mod kept;
 pub mod login;
 pub mod mailed;
@@ -24,6 +26,7 @@ pub mod networks;
 pub mod password;
 pub mod pending;
 pub mod person;
+pub mod registration;
 pub mod regulars;
 pub mod session;
 pub mod throttle;
@@ -32,6 +35,8 @@ pub mod totp;
 mod unclaimed;
 
 use devices::Device;
+use former::Former;
+use ids::AccountId;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
@@ -48,11 +53,24 @@ pub struct Account {
     pub username: String,
     /// As its owner wrote it, the domain in its ASCII form.
     pub email: String,
+    /// Whether its owner has used something mailed to that address, or an operator vouches for it.
+    #[serde(default)]
+    pub email_proven: bool,
+    /// `None` only on the way from the file.
+    #[serde(
+        default,
+        deserialize_with = "ids::read",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub id: Option<AccountId>,
     /// The hash of the password.
     pub password: PasswordHash,
     /// When the account was made.
     #[serde(default, skip_serializing_if = "Created::is_unsaid")]
     pub created: Created,
+    /// When its owner last logged in, by both steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_login: Option<Timestamp>,
     /// The groups it is in, which the access rules and applications go by.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -157,6 +175,8 @@ pub struct Accounts {
     /// [`names::key`] of the e-mail to that of the username. Shared between copies: most changes
     /// touch no e-mail.
     by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
+    /// The names that somebody had before.
+    former: Arc<Former>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
 }
@@ -187,6 +207,14 @@ impl Accounts {
         self.by_email
             .contains_key(names::key(email).as_ref())
             .then_some(Taken::Email)
+    }
+
+    /// As [`Accounts::taken`], of what strangers may take: a name that somebody had before is not.
+    pub fn taken_to_strangers(&self, username: &str, email: &str, now: Timestamp) -> Option<Taken> {
+        if self.former.holds(username, now) {
+            return Some(Taken::Username);
+        }
+        self.taken(username, email)
     }
 
     /// Adds an account at the end.

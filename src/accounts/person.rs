@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::accounts::Account;
 use crate::accounts::session::{MAX_PER_ACCOUNT, Session, Sessions};
 use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
 
 /// An account, its sessions, and what a change makes of both: all of it is saved, or nothing.
 ///
@@ -15,7 +16,7 @@ pub struct Person<'a> {
     sessions: &'a Sessions,
     begun: Vec<Session>,
     ended: Vec<Digest>,
-    removed: bool,
+    removed: Option<Timestamp>,
 }
 
 /// What a change has made of a person.
@@ -32,7 +33,8 @@ pub struct Changed {
 pub enum Fate {
     Stays,
     Changes(Arc<Account>),
-    Goes,
+    /// At this moment.
+    Goes(Timestamp),
 }
 
 impl<'a> Person<'a> {
@@ -44,7 +46,7 @@ impl<'a> Person<'a> {
             sessions,
             begun: Vec::new(),
             ended: Vec::new(),
-            removed: false,
+            removed: None,
         }
     }
 
@@ -83,25 +85,25 @@ impl<'a> Person<'a> {
         self.ended.extend(over.map(|session| session.id));
     }
 
-    /// Removes the account and ends all its sessions.
-    pub fn remove(&mut self) {
-        self.removed = true;
+    /// Removes the account and ends all its sessions; its name is held for a while.
+    pub fn remove(&mut self, now: Timestamp) {
+        self.removed = Some(now);
     }
 
     /// What the change has come to. Sessions end if what they rested on has changed.
     pub fn changed(mut self) -> Changed {
         let stays = Arc::ptr_eq(self.before, &self.account);
         let (before, after) = (self.before, Arc::clone(&self.account));
-        if self.removed {
+        if self.removed.is_some() {
             self.end_sessions_that(|_| true);
         } else if !stays {
             self.end_sessions_that(|session| session.is_of(before) && !session.is_of(&after));
         }
         Changed {
             account: match (self.removed, stays) {
-                (true, _) => Fate::Goes,
-                (false, true) => Fate::Stays,
-                (false, false) => Fate::Changes(after),
+                (Some(now), _) => Fate::Goes(now),
+                (None, true) => Fate::Stays,
+                (None, false) => Fate::Changes(after),
             },
             begun: self.begun.into_iter().map(Arc::new).collect(),
             ended: self.ended,

@@ -44,6 +44,12 @@ pub fn mailed_password() -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(&random::<20>()).to_ascii_lowercase())
 }
 
+/// A new id of an account: 130 random bits, 26 characters of the base32 alphabet in small letters.
+pub fn account_id() -> String {
+    let text = BASE32_NOPAD.encode(&random::<17>()).to_ascii_lowercase();
+    text[..26].to_owned()
+}
+
 /// A new recovery code: 80 random bits, four groups of four characters.
 pub fn recovery_code() -> String {
     let code = BASE32_NOPAD.encode(&random::<10>()).to_ascii_lowercase();

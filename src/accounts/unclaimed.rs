@@ -26,7 +26,7 @@ const NOT_BEFORE: Timestamp = Timestamp(1_767_225_600);
 impl Account {
     /// Whether somebody registered it and never logged in to it. An account whose second factor an
     /// operator removed has been somebody's; a disabled one is kept for its name.
-    fn is_unclaimed(&self) -> bool {
+    pub(super) fn is_unclaimed(&self) -> bool {
         self.registered && self.totp.is_none() && self.networks.is_empty() && !self.disabled
     }
 }

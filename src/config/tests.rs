@@ -190,7 +190,7 @@ fn other_wrong_calls_say_what_and_what_to_do() {
         (&["--no-tls=yes"], "--no-tls", "alone"),
         (
             &["--registration", "maybe"],
-            "not one of open, closed",
+            "not one of open, invited, closed",
             "--registration",
         ),
         (&["doctor"], "<URL>", "auth_user doctor https://"),
@@ -305,7 +305,7 @@ fn summary(config: &Config) -> String {
         config.trusted_proxies,
         config.issuer,
         config.session_limits.idle,
-        config.registration_open,
+        config.registration.is_open(),
         config.compat,
         config.log,
     )

@@ -28,11 +28,12 @@ const WEBSOCKET: [&str; 4] = [
 const SETTINGS: &str = "AAMAAABkAAQAAP__";
 
 /// Fields that a proxy sets for the application, in place of the visitor's.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "Remote-User",
     "Remote-Groups",
     "Remote-Name",
     "Remote-Email",
+    "Remote-Id",
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Proto",

@@ -5,11 +5,12 @@ use crate::doctor::stranger::{FORWARDING, is_broken};
 use crate::doctor::{Finding, Visit, fail, pass, session, skip};
 
 /// Fields from which some application takes who the visitor is.
-const IDENTITY: [&str; 14] = [
+const IDENTITY: [&str; 15] = [
     "Remote-User",
     "Remote-Groups",
     "Remote-Name",
     "Remote-Email",
+    "Remote-Id",
     "Remote_User",
     "Remote_Groups",
     "rEMOTE-uSER",

@@ -167,7 +167,8 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 /// `POST /account/delete`: deletes the account and all its sessions.
 pub(super) fn delete(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    confirm_both(app, request, &me)?.judge(|person| person.remove())?;
+    let now = request.received.timestamp();
+    confirm_both(app, request, &me)?.judge(move |person| person.remove(now))?;
     app.pending.forget_account(&me.account.username);
     app.errands
         .notify(&me.account, &Notice::AccountDeleted, request.received);

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
+use crate::accounts::registration::Registration;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
@@ -86,8 +87,8 @@ pub struct App {
     pub issuer: String,
     /// How long sessions last.
     pub session_limits: Limits,
-    /// Whether strangers may make an account.
-    pub registration_open: bool,
+    /// Who may make an account.
+    pub registration: Registration,
     /// The answers of the last minute, for forms that are sent again.
     pub sent_twice: SentTwice,
     /// Set if the server answers as the original script does.

@@ -136,7 +136,7 @@ fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {
 /// address to which that form is sent.
 fn not_so(app: &App, path: &str, outcome: Outcome) -> Refusal {
     let wanted = match path {
-        "/register" if app.registration_open => Way::new("/", "Create an account"),
+        "/register" if app.registration.is_open() => Way::new("/", "Create an account"),
         _ => Way::new("/account", "Your account"),
     };
     Refusal::from(outcome).leading_to(wanted)

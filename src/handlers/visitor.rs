@@ -1,6 +1,7 @@
 //! Routes for anyone: register, and ask for a new password.
 
 use crate::accounts::password::Password;
+use crate::accounts::registration::is_reserved;
 use crate::accounts::{Account, Taken, names, token};
 use crate::as_typed;
 use crate::form::{Form, FormError};
@@ -32,7 +33,7 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
         }
         return Ok(Reply::see_other(login));
     }
-    if !app.registration_open {
+    if !app.registration.is_open() {
         return Ok(Reply::see_other("/login".to_owned()));
     }
     let (username, email) = (String::new(), String::new());
@@ -56,7 +57,7 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
 /// The registration page again, with what is wrong; or the way to the login where strangers cannot
 /// register.
 pub(super) fn register_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
-    if !app.registration_open {
+    if !app.registration.is_open() {
         return refusal.leading_to(Way::new("/login", "Log in"));
     }
     let (username, email) = (typed(request, "username"), typed(request, "email"));
@@ -72,7 +73,7 @@ pub(super) fn register_again(app: &App, request: &Request, refusal: Refusal) -> 
 
 /// `POST /register`: makes an account.
 pub(super) fn register(app: &App, request: &Request) -> Answer {
-    if !app.registration_open {
+    if !app.registration.is_open() {
         return Err(Outcome::RegistrationClosed.into());
     }
     let wanted = Registration::read(&Form::of_body(request)?)?;
@@ -89,7 +90,11 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    if let Some(taken) = app.store.taken(username, email)? {
+    // The original script knows no such names.
+    if app.script.is_none() && is_reserved(username) {
+        return Err(is_taken(Taken::Username));
+    }
+    if let Some(taken) = app.store.taken(username, email, now.timestamp())? {
         return Err(is_taken(taken));
     }
     // A registration that was not carried out or could not be saved does not count for the hour.
@@ -111,7 +116,7 @@ fn add(app: &App, request: &Request, wanted: &Registration) -> Result<Result<(),
     let hashed = hash(app, request, standing, &wanted.password)?;
     let now = request.received.timestamp();
     let account = Account::new(&wanted.username, &wanted.email, hashed, now);
-    Ok(app.store.add(account)?)
+    Ok(app.store.register(account, now)?)
 }
 
 /// The form of a registration. No `Debug`: it holds a password.

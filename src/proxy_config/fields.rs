@@ -84,9 +84,10 @@ const KNOWN: [&str; 58] = [
 /// The fields that the configuration of a proxy sets itself, where fields are removed one by one:
 /// nginx sets these for the application, in the question to auth_user, and in the second question,
 /// whose answer it shows.
-const TO_APPLICATION: [&str; 7] = [
+const TO_APPLICATION: [&str; 8] = [
     "Remote-Email",
     "Remote-Groups",
+    "Remote-Id",
     "Remote-Name",
     "Remote-User",
     "X-Forwarded-For",

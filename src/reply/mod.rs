@@ -51,6 +51,8 @@ pub struct Identity {
     pub name: String,
     /// The account's groups.
     pub groups: Vec<String>,
+    /// What stays the same when the name changes.
+    pub id: String,
     /// Those of the visitor's cookies that the application may see, if the proxy asks us to sort
     /// them.
     pub cookies: Option<String>,

@@ -190,7 +190,7 @@ type Field = (&'static str, Cow<'static, str>);
 
 /// What an application is told about the visitor. No field is ever empty: a proxy might then let
 /// the client's own field through (Caddy before 2.11.2 did).
-fn identity_fields(identity: &Identity) -> [Field; 4] {
+fn identity_fields(identity: &Identity) -> [Field; 5] {
     let groups: Vec<String> = identity
         .groups
         .iter()
@@ -206,6 +206,7 @@ fn identity_fields(identity: &Identity) -> [Field; 4] {
         ("Remote-Email", field_value(&identity.email, ALONE).into()),
         ("Remote-Name", field_value(&identity.name, ALONE).into()),
         ("Remote-Groups", groups),
+        ("Remote-Id", field_value(&identity.id, ALONE).into()),
     ]
 }
 

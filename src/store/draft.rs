@@ -58,6 +58,15 @@ impl Draft {
         }
     }
 
+    /// As [`Draft::add`], by the rules for strangers.
+    pub(super) fn register(&mut self, account: Account, now: Timestamp) -> Result<(), Taken> {
+        let (name, email) = (&account.username, &account.email);
+        match self.accounts.taken_to_strangers(name, email, now) {
+            Some(taken) => Err(taken),
+            None => self.add(account),
+        }
+    }
+
     /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.
     pub(super) fn change<R>(
         &mut self,
@@ -74,9 +83,7 @@ impl Draft {
         match account {
             Fate::Stays => {}
             Fate::Changes(account) => Arc::make_mut(&mut self.accounts).replace(account),
-            Fate::Goes => {
-                Arc::make_mut(&mut self.accounts).remove(username);
-            }
+            Fate::Goes(now) => Arc::make_mut(&mut self.accounts).end(username, now),
         }
         begun.into_iter().for_each(|session| self.begin(session));
         self.end_sessions(&ended);

@@ -170,13 +170,19 @@ impl Store {
         Ok(self.accounts()?.resolve(name).cloned())
     }
 
-    /// Which of a new account's name and e-mail somebody has already; the name, if both.
+    /// Which of a new account's name and e-mail a stranger cannot have; the name, if both.
     ///
     /// # Errors
     ///
     /// If the accounts cannot be read now.
-    pub fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, Unavailable> {
-        Ok(self.accounts()?.taken(username, email))
+    pub fn taken(
+        &self,
+        username: &str,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<Option<Taken>, Unavailable> {
+        let accounts = self.accounts()?;
+        Ok(accounts.taken_to_strangers(username, email, now))
     }
 
     /// The sessions of an account, oldest first; some may be over.
@@ -204,6 +210,19 @@ impl Store {
     /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
         self.update(move |draft| draft.add(account.clone()))
+    }
+
+    /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::add`].
+    pub fn register(
+        &self,
+        account: Account,
+        now: Timestamp,
+    ) -> Result<Result<(), Taken>, NotSaved> {
+        self.update(move |draft| draft.register(account.clone(), now))
     }
 
     /// Changes one account and its sessions, and returns what `change` returned once all of it is

@@ -8,10 +8,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::accounts::edits::{Edited, Seal, Unsealed};
+use crate::accounts::former::Former;
 use crate::accounts::{Account, Accounts, Taken, names};
 use crate::clock::Timestamp;
 use crate::store::document::Content;
@@ -21,7 +23,7 @@ use crate::store::near_misses::{self, Slip};
 
 /// What is kept of the file besides the accounts.
 pub(super) struct UsersJson {
-    /// The fields at the top in their order, with null for the accounts.
+    /// The fields at the top in their order, with null for what the accounts have.
     top: Map<String, Value>,
     /// The text of each account as it was last written: of 100,000 accounts a save changes a few,
     /// and rendering all of them takes longer than the disk does.
@@ -51,6 +53,9 @@ impl Default for UsersJson {
 /// The field with the accounts.
 const USERS: &str = "users";
 
+/// The field with the names that somebody had before.
+const FORMER: &str = "former";
+
 /// Reads the file.
 ///
 /// # Errors
@@ -68,7 +73,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         // Read once more, to stop at the account and not behind it.
         found = read();
     }
-    let ((accounts, unsealed), top) = found.map_err(|damage| with_slip(damage, bytes))?;
+    let ((mut accounts, unsealed), mut top) = found.map_err(|damage| with_slip(damage, bytes))?;
+    if let Some(read) = top.get_mut(FORMER) {
+        let former = Former::deserialize(read.take());
+        let damage = |error| Damage::new(format!("{FORMER:?}: {error}"));
+        accounts.set_former(former.map_err(damage)?);
+    }
     let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
     let format = UsersJson {
         top,
@@ -120,6 +130,15 @@ impl Content for Accounts {
         // The next save seals the accounts that are not sealed yet.
         let owes = !unsealed.is_empty();
         let edited = Self::settle(self, unsealed, before);
+        if let Some((before, at)) = before {
+            self.hold_left(before, at);
+        }
+        for user in self.give_ids(before.map(|(before, _)| before)) {
+            tracing::warn!(
+                user,
+                "this account had the id of another, and was given its own"
+            );
+        }
         (edited, owes || Self::revision(self) != revision)
     }
 
@@ -145,11 +164,15 @@ impl UsersJson {
             out.write_all(if n == 0 { b"{\n  " } else { b",\n  " })?;
             serde_json::to_writer(&mut *out, name)?;
             out.write_all(b": ")?;
-            if name == USERS {
-                self.write_users(out)?;
-            } else {
-                out.write_all(&json::pretty(value, "  ")?)?;
+            match name.as_str() {
+                USERS => self.write_users(out)?,
+                FORMER => out.write_all(&json::pretty(accounts.former().as_ref(), "  ")?)?,
+                _ => out.write_all(&json::pretty(value, "  ")?)?,
             }
+        }
+        if !accounts.former().is_empty() && !self.top.contains_key(FORMER) {
+            write!(out, ",\n  {FORMER:?}: ")?;
+            out.write_all(&json::pretty(accounts.former().as_ref(), "  ")?)?;
         }
         out.write_all(b"\n}\n")
     }
@@ -474,6 +497,7 @@ mod tests {
   "users": {{
     "Zoe": {{
       "email": "zoe@example.com",
+      "email_proven": false,
       "password": "{HASH}",
       "groups": [],
       "recovery_codes": [],
@@ -488,6 +512,7 @@ mod tests {
     }},
     "adam": {{
       "email": "adam@example.com",
+      "email_proven": false,
       "password": "{HASH}",
       "groups": [],
       "recovery_codes": [],

@@ -9,7 +9,7 @@ local ASKED_BY = {
 }
 
 -- Who the visitor is.
-local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email" }
+local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email", "remote-id" }
 
 -- What a visitor gets of an answer that does not let them in: all but what is about its framing, and
 -- about the connection it came by.

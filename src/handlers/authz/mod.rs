@@ -187,12 +187,18 @@ fn login_url(app: &App, asked: &Asked) -> String {
 /// Longest method passed to the login page, in bytes; the longest registered one has 17.
 const MAX_METHOD: usize = 32;
 
+/// Stands for what is not known of a visitor: a field that is empty or missing might let a
+/// visitor's own through.
+const UNKNOWN: &str = "-";
+
 fn identity(account: &Account) -> Identity {
+    let id = account.id.as_ref();
     Identity {
         user: account.username.clone(),
         email: account.email.clone(),
         name: account.username.clone(),
         groups: account.groups.clone(),
+        id: id.map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),
         cookies: None,
     }
 }

@@ -35,12 +35,19 @@ enum Shape {
 
 use Shape::{Fields, Names, Other};
 
-const FILE: &[(&str, Shape)] = &[("version", Other), ("users", Names(ACCOUNT))];
+const FILE: &[(&str, Shape)] = &[
+    ("version", Other),
+    ("users", Names(ACCOUNT)),
+    ("former", Other),
+];
 
 const ACCOUNT: &[(&str, Shape)] = &[
     ("email", Other),
+    ("email_proven", Other),
+    ("id", Other),
     ("password", Other),
     ("created", Shape::Created),
+    ("last_login", Other),
     ("groups", Other),
     ("totp", Fields(&[("secret", Other), ("last_step", Other)])),
     ("recovery_codes", Other),

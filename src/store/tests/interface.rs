@@ -108,13 +108,15 @@ fn act(store: &Store, act: &Act, is_known: bool) {
             store.end_sessions(ids).unwrap();
         }
         Act::Remove(name) => {
-            store.change(&name, |person| person.remove()).unwrap();
+            store
+                .change(&name, |person| person.remove(Timestamp(1_800_000_000)))
+                .unwrap();
         }
         Act::Panic(name) => {
             let panicked = store.change(&name, |person| {
                 person.account_mut().disabled = true;
                 person.begin_session(session("panic", "alice", now()));
-                person.remove();
+                person.remove(Timestamp(1_800_000_000));
                 std::panic::resume_unwind(Box::new(()));
             });
             assert_eq!(panicked.is_err(), is_known);
@@ -220,7 +222,7 @@ fn an_account_is_found_by_name_and_address_in_any_case_and_neither_is_given_twic
     each(|store| {
         let found = |name| store.account(name).unwrap().is_some();
         assert!(found("ALICE") && found("Alice@Example.com") && !found("bob"));
-        let taken = |name, email| store.taken(name, email).unwrap();
+        let taken = |name, email| store.taken(name, email, now()).unwrap();
         assert_eq!(taken("Alice", "new@example.com"), Some(Taken::Username));
         assert_eq!(taken("new", "ALICE@example.com"), Some(Taken::Email));
         assert_eq!(taken("new", "new@example.com"), None);
@@ -261,8 +263,12 @@ fn a_store_that_is_away_says_so_and_never_that_there_is_nobody() {
     assert!(store.account("alice").is_err());
     assert!(store.who(Digest::of("s")).is_err());
     assert!(store.sessions_of("alice").is_err());
-    assert!(store.taken("alice", "a@example.com").is_err());
-    assert!(store.change("alice", |person| person.remove()).is_err());
+    assert!(store.taken("alice", "a@example.com", now()).is_err());
+    assert!(
+        store
+            .change("alice", |person| person.remove(Timestamp(1_800_000_000)))
+            .is_err()
+    );
     memory.away.store(false, Ordering::Relaxed);
     assert!(store.account("alice").unwrap().is_some());
 }

@@ -75,7 +75,8 @@ impl Place {
 
 fn user(name: &str) -> String {
     format!(
-        r#"{{"email": "{name}@example.com", "password": "$pbkdf2-sha256$i=1,l=32$c2FsdA${}"}}"#,
+        r#"{{"email": "{name}@example.com", "id": "{:0<26}", "password": "$pbkdf2-sha256$i=1,l=32$c2FsdA${}"}}"#,
+        name.to_lowercase(),
         "A".repeat(43)
     )
 }
@@ -165,6 +166,8 @@ fn the_file_is_written_for_people_to_read() {
   "users": {{
     "alice": {{
       "email": "alice@example.com",
+      "email_proven": false,
+      "id": "alice000000000000000000000",
       "password": "{password}",
       "groups": [],
       "recovery_codes": [],
@@ -312,7 +315,7 @@ fn a_change_that_panics_fails_alone() {
 
     let panicked = store.change("alice", |person| {
         person.account_mut().disabled = true;
-        person.remove();
+        person.remove(Timestamp(1_800_000_000));
         if person.account().disabled {
             panic!("half way through");
         }
@@ -545,7 +548,9 @@ fn a_session_ends_with_its_account() {
     let store = place.open();
     begin(&store, "cookie", "alice", now());
 
-    store.change("alice", |person| person.remove()).unwrap();
+    store
+        .change("alice", |person| person.remove(Timestamp(1_800_000_000)))
+        .unwrap();
 
     assert!(find(&store, "cookie").is_none());
 }

@@ -3,11 +3,12 @@
 use crate::proxies::{APP, Deployment, Kind};
 
 /// What makes some application or proxy take one for somebody else.
-const SPOOFED: [&str; 22] = [
+const SPOOFED: [&str; 23] = [
     "Remote-User: canary",
     "Remote-Groups: canary",
     "Remote-Name: canary",
     "Remote-Email: canary",
+    "Remote-Id: canary",
     "Remote_User: canary",
     "Remote_Groups: canary",
     "rEMOTE-uSER: canary",

@@ -179,7 +179,7 @@ fn what_is_printed_for_traefik_passes_only_websockets_and_says_what_it_cannot_do
         "          Upgrade: \"\"",
         "          Upgrade: websocket",
         "          Clear-Site-Data: \"\"",
-        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Cookie]",
+        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Remote-Id, Cookie]",
         "          - url: http://[::1]:9000",
         "          - url: http://two:80",
     ] {

@@ -233,3 +233,37 @@ fn odd_names_and_addresses_are_refused() {
     register("bob", "ALICE@EXAMPLE.COM").expect("email_exists");
     register("o.brien", "o'brien@example.com").expect("registered");
 }
+
+#[test]
+fn names_that_mean_something_to_applications_are_as_taken() {
+    let server = Server::start_with(&["--registrations-per-hour", "0"]);
+    let visitor = Visitor::program(&server);
+    for name in ["admin", "Root", "SYSTEM", "me", "postmaster", "test"] {
+        let form = [
+            ("username", name),
+            ("email", "new@example.com"),
+            ("password", PASSWORD),
+        ];
+        visitor.post("/register", &form).expect("user_exists");
+    }
+    visitor.register("admin1");
+}
+
+#[test]
+fn strangers_cannot_register_where_it_takes_an_invitation() {
+    let server = Server::start_with(&["--registration", "invited"]);
+    let form = [
+        ("username", "bob"),
+        ("email", "bob@example.com"),
+        ("password", PASSWORD),
+    ];
+    let visitor = Visitor::program(&server);
+    visitor
+        .post("/register", &form)
+        .expect("registration_closed");
+    let first = Visitor::new(&server, Accept::Page).get("/");
+    assert_eq!(
+        (first.status, first.header("location")),
+        (303, Some("/login"))
+    );
+}

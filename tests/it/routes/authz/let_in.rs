@@ -1,5 +1,7 @@
 //! Who is let in, by which session, and what an application is told of them.
 
+use std::fs;
+
 use crate::harness::{Answer, PASSWORD, Server, Visitor, wait_for};
 use crate::routes::authz::{
     AUTH_REQUEST, BROWSER, FORWARD_AUTH, VERIFY, ask, forwarded, is_let_in, original, session,
@@ -351,4 +353,69 @@ fn a_session_in_use_at_an_application_does_not_fall_idle() {
         let session = &account["sessions"][1];
         (session["last_seen"] != session["created"]).then_some(())
     });
+}
+
+#[test]
+fn an_application_is_told_an_id_that_stays_with_the_account_and_goes_with_it() {
+    let (server, alice, cookie) = with_alice();
+    let told = |cookie: &str| {
+        let fields = forwarded("GET", "app.example.com", "/");
+        let answer = ask(
+            &server,
+            "GET",
+            FORWARD_AUTH,
+            &with(fields, &[("Cookie", cookie)]),
+        );
+        answer.header("remote-id").map(str::to_owned)
+    };
+    let id = told(&cookie).unwrap();
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    assert!(id.len() >= 26 && id.bytes().all(is_plain), "{id}");
+    assert_eq!(server.users()["users"]["alice"]["id"], id.as_str());
+
+    // An operator who copies the account gives the copy nothing of its identity, nor do they take
+    // it by leaving the id out.
+    let mut users = server.users();
+    let mut copy = users["users"]["alice"].clone();
+    copy["email"] = "copy@example.com".into();
+    users["users"]["copy"] = copy;
+    fs::write(server.path("users.json"), users.to_string()).unwrap();
+    server.wait_for_log("this account had the id of another");
+    let copied = wait_for("the copy to be saved", || {
+        let id = server.users()["users"]["copy"]["id"].clone();
+        (id != server.users()["users"]["alice"]["id"]).then_some(id)
+    });
+    assert!(copied.is_string());
+    assert_eq!(told(&cookie).as_ref(), Some(&id));
+    assert!(alice.is_logged_in());
+    server.edit_account("copy", |copy| {
+        copy.as_object_mut().unwrap().remove("id");
+    });
+    wait_for("an id", || {
+        let now = server.users()["users"]["copy"]["id"].clone();
+        (now.is_string() && now != copied).then_some(())
+    });
+}
+
+#[test]
+fn accounts_of_an_earlier_version_are_given_an_id_at_the_start() {
+    let setup = setup();
+    let server = setup.start();
+    Visitor::program(&server).register("alice");
+    drop(server);
+    let path = setup.dir().join("users.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut users: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let alice = users["users"]["alice"].as_object_mut().unwrap();
+    alice.remove("id");
+    alice.remove("email_proven");
+    fs::write(&path, users.to_string()).unwrap();
+
+    let server = setup.start();
+    wait_for("an id", || {
+        server.users()["users"]["alice"]["id"]
+            .is_string()
+            .then_some(())
+    });
+    assert_eq!(server.users()["users"]["alice"]["email_proven"], false);
 }

@@ -1,0 +1,193 @@
+//! What stays the same of an account when its name changes, and is never given to another.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserializer, Serialize};
+
+use crate::accounts::{Account, Accounts, names, text_or_none, token};
+
+/// The id of an account, for applications that must tell a new owner of a name from the former one:
+/// 26 or more of `[a-z0-9]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AccountId(Arc<str>);
+
+/// Fewest characters; they hold 128 random bits.
+const LENGTH: usize = 26;
+
+/// Most characters, so that it fits in a header field.
+const MAX_LENGTH: usize = 64;
+
+impl AccountId {
+    /// A new one, of 130 random bits.
+    pub fn new() -> Self {
+        Self(token::account_id().into())
+    }
+
+    /// Reads an id; `None` if this is none.
+    fn parse(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let fits = (LENGTH..=MAX_LENGTH).contains(&text.len());
+        (fits && text.bytes().all(is_plain)).then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AccountId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads an id from the file; one that cannot be is as none, and the account gets its own.
+pub(super) fn read<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<AccountId>, D::Error> {
+    let text = text_or_none(deserializer)?;
+    Ok(text.and_then(|text| AccountId::parse(&text)))
+}
+
+impl Accounts {
+    /// Gives an id to each account that has none, and a new one to each that has another's, as
+    /// people copy accounts by hand. The one that had it `before` keeps it, else the first. Gives
+    /// the names of those that had another's.
+    pub fn give_ids(&mut self, before: Option<&Self>) -> Vec<String> {
+        let mut owners: HashMap<AccountId, Arc<str>> = HashMap::with_capacity(self.len());
+        let mut twice: HashSet<AccountId> = HashSet::new();
+        let mut lacking: Vec<String> = Vec::new();
+        for account in self.iter() {
+            let Some(id) = &account.id else {
+                lacking.push(account.username.clone());
+                continue;
+            };
+            let name: Arc<str> = account.username.as_str().into();
+            if owners.insert(id.clone(), name).is_some() {
+                twice.insert(id.clone());
+            }
+        }
+        let copies = self.copies(&twice, before);
+        for name in lacking.iter().chain(&copies) {
+            self.change(name, |account| account.id = Some(AccountId::new()));
+        }
+        copies
+    }
+
+    /// The names of the accounts that have one of these ids and are not its owner.
+    fn copies(&self, twice: &HashSet<AccountId>, before: Option<&Self>) -> Vec<String> {
+        if twice.is_empty() {
+            return Vec::new();
+        }
+        let had_it = |account: &Account| {
+            let known = before.and_then(|before| before.find(&account.username));
+            known.is_some_and(|known| known.id == account.id)
+        };
+        let mut owners: HashMap<&AccountId, &str> = HashMap::new();
+        let shared = || {
+            self.iter().filter_map(|account| {
+                let id = account.id.as_ref().filter(|id| twice.contains(id))?;
+                Some((id, account))
+            })
+        };
+        for (id, account) in shared() {
+            if !owners.contains_key(id) || had_it(account) {
+                owners.insert(id, &account.username);
+            }
+        }
+        shared()
+            .filter(|(id, account)| {
+                let owner = owners.get(id);
+                owner.is_none_or(|owner| !names::is_same(owner, &account.username))
+            })
+            .map(|(_, account)| account.username.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::password::PasswordHash;
+    use crate::clock::Timestamp;
+
+    fn accounts(with: &[(&str, Option<&AccountId>)]) -> Accounts {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        let mut accounts = Accounts::default();
+        for (name, id) in with {
+            let hash = PasswordHash::parse(hash).ok().unwrap();
+            let email = format!("{name}@example.com");
+            let mut account = Account::new(name, &email, hash, Timestamp(1_800_000_000));
+            account.id = id.cloned();
+            accounts.add(account).unwrap();
+        }
+        accounts
+    }
+
+    fn id(accounts: &Accounts, name: &str) -> AccountId {
+        accounts.find(name).unwrap().id.clone().unwrap()
+    }
+
+    #[test]
+    fn an_id_is_26_small_letters_and_digits_or_more() {
+        let new = AccountId::new();
+        assert_eq!(new.as_str().len(), 26);
+        assert_eq!(AccountId::parse(new.as_str()), Some(new.clone()));
+        assert_ne!(new, AccountId::new());
+        for odd in [
+            "",
+            "abc",
+            &new.as_str()[1..],
+            &new.as_str().to_uppercase(),
+            &format!("{} ", new.as_str()),
+            &"a".repeat(65),
+        ] {
+            assert_eq!(AccountId::parse(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_without_an_id_gets_one_and_the_others_keep_theirs() {
+        let own = AccountId::new();
+        let mut accounts = accounts(&[("alice", Some(&own)), ("bob", None)]);
+        assert!(accounts.give_ids(None).is_empty());
+        assert_eq!(id(&accounts, "alice"), own);
+        let bobs = id(&accounts, "bob");
+        let revision = accounts.revision();
+        assert!(accounts.give_ids(None).is_empty());
+        assert_eq!(
+            (id(&accounts, "bob"), accounts.revision()),
+            (bobs, revision)
+        );
+    }
+
+    #[test]
+    fn a_copied_account_gets_an_id_of_its_own() {
+        let own = AccountId::new();
+        let read = [
+            ("copy", Some(&own)),
+            ("alice", Some(&own)),
+            ("more", Some(&own)),
+        ];
+        // Where nothing is known, the first is the owner.
+        let mut at_start = accounts(&read);
+        assert_eq!(at_start.give_ids(None), ["alice", "more"]);
+        assert_eq!(id(&at_start, "copy"), own);
+
+        let before = accounts(&[("alice", Some(&own))]);
+        let mut edited = accounts(&read);
+        assert_eq!(edited.give_ids(Some(&before)), ["copy", "more"]);
+        assert_eq!(id(&edited, "alice"), own);
+        assert_ne!(id(&edited, "copy"), id(&edited, "more"));
+    }
+}
