@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::front::connections::{Seat, Visit};
 use crate::front::head::{Head, Version};
 use crate::front::passed_on;
-use crate::front::rejection::Rejection;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
 use crate::front::{Shared, address};
 use crate::http::Response;
+use crate::rejection::Rejection;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -306,10 +306,10 @@ impl Conversation {
 
     fn refuse(&self, wire: &mut dyn Wire, refusal: Rejection, target: Option<&str>) {
         let accept = self.reader.accept();
-        let response = (self.shared.refuse)(refusal, accept.as_deref(), target);
+        let (response, code) = (self.shared.refuse)(refusal, accept.as_deref(), target);
         let reason = match refusal {
             Rejection::Malformed(reason) => reason,
-            other => other.code(),
+            _ => code,
         };
         // Strangers could fill a disk with these lines.
         tracing::debug!(peer = %self.peer, status = response.status, reason, "refused");
@@ -326,7 +326,7 @@ impl Conversation {
         };
         let accept = request.head.values("accept").next();
         let accept = accept.map(String::from_utf8_lossy);
-        let mut response = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
+        let (mut response, _) = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
         if matches!(request.head.method.as_str(), "GET" | "HEAD") {
             let base = self.shared.options.public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);

@@ -14,7 +14,6 @@ mod head;
 mod lines;
 mod passed_on;
 mod patience;
-mod rejection;
 pub mod relay;
 pub mod request;
 mod resting;
@@ -37,13 +36,13 @@ use crate::clock::Clock;
 use crate::front::connections::Connections;
 pub use crate::front::conversation::Deadlines;
 use crate::front::patience::Patience;
-pub use crate::front::rejection::Rejection;
 use crate::front::relay::Relay;
 use crate::front::resting::Resting;
 pub use crate::front::room::Room;
 use crate::front::threads::Threads;
 use crate::front::tls::Tls;
 use crate::http::Response;
+use crate::rejection::Rejection;
 use crate::server::Service;
 
 /// Why the program cannot start: what failed, and what to do. Printed as `auth_user: cannot …` and
@@ -92,8 +91,9 @@ impl Options {
 }
 
 /// Makes the response to bytes that are not a request, from the client's `Accept` and the target,
-/// as far as they are known.
-pub type Refuse = Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> Response + Send + Sync>;
+/// as far as they are known. Gives what the log calls the refusal, too.
+pub type Refuse =
+    Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> (Response, &'static str) + Send + Sync>;
 
 /// What the front works with.
 pub struct Parts {

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::http;
+use crate::reply::Outcome;
 
 /// A front and its relay, on a port of their own; stopped when dropped.
 pub struct Running {
@@ -46,11 +47,12 @@ impl Running {
                 relay,
                 service,
                 refuse: Box::new(|refusal, accept, _| {
+                    let refusal = Outcome::Rejected(refusal);
                     let body = format!("{}|{}", refusal.code(), accept.unwrap_or("-"));
                     let mut response = text(refusal.status(), &body);
                     let forever = ("Strict-Transport-Security", "max-age=1".into());
                     response.headers.push(forever);
-                    response
+                    (response, refusal.code())
                 }),
                 clock,
             },
