@@ -2,22 +2,14 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::{Mutex, mpsc};
 
 use crate::front::Options;
-use crate::front::tests::{Running, echo, read_one, read_to_end, wait_until};
+use crate::front::tests::{holding, read_one, read_to_end, wait_until};
 
 #[test]
 fn one_address_cannot_take_all_places() {
     let few = |options: &mut Options| options.connections_per_address = 2;
-    let (asked, arrived) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let running = Running::start(few, None, move |request| {
-        asked.send(()).unwrap();
-        let _ = released.lock().unwrap().recv();
-        echo(request)
-    });
+    let (running, arrived, release) = holding(few);
     let mut busy: Vec<TcpStream> = (0..2).map(|_| running.connect()).collect();
     for stream in &mut busy {
         stream
@@ -40,14 +32,7 @@ fn a_visitor_whose_answer_is_still_to_come_is_counted_behind_a_proxy() {
         options.connections_per_address = 2;
         options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     };
-    let (asked, arrived) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let running = Running::start(few, None, move |request| {
-        asked.send(()).unwrap();
-        let _ = released.lock().unwrap().recv();
-        echo(request)
-    });
+    let (running, arrived, release) = holding(few);
     let of = |visitor: &str| {
         format!("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {visitor}\r\n\r\n").into_bytes()
     };

@@ -5,6 +5,7 @@ mod stopping;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use super::*;
@@ -174,6 +175,19 @@ pub fn echo(request: &http::Request) -> Response {
     let body = String::from_utf8_lossy(&request.body);
     let (path, client) = (&request.path, request.client);
     text(200, &format!("{:?} {path} {client} {body}", request.method))
+}
+
+/// A front whose answers wait until the sender is dropped; the receiver tells of each request.
+fn holding(change: impl FnOnce(&mut Options)) -> (Running, Receiver<()>, Sender<()>) {
+    let (asked, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let running = Running::start(change, None, move |request| {
+        asked.send(()).unwrap();
+        let _: Result<(), _> = released.lock().unwrap().recv();
+        echo(request)
+    });
+    (running, arrived, release)
 }
 
 pub fn read_to_end(stream: &mut impl Read) -> String {

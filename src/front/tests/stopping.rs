@@ -2,23 +2,15 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use crate::front::Options;
-use crate::front::tests::{Running, echo, read_to_end};
+use crate::front::tests::{holding, read_to_end};
 
 #[test]
 fn stopping_lets_a_request_under_way_finish() {
-    let (asked, arrived) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
     let patient = |options: &mut Options| options.grace = Duration::from_secs(20);
-    let mut running = Running::start(patient, None, move |request| {
-        asked.send(()).unwrap();
-        let _ = released.lock().unwrap().recv();
-        echo(request)
-    });
+    let (mut running, arrived, release) = holding(patient);
     let mut idle = running.connect();
     let mut working = running.connect();
     working
@@ -37,18 +29,7 @@ fn stopping_lets_a_request_under_way_finish() {
 
 #[test]
 fn stopping_does_not_wait_for_ever() {
-    let (asked, arrived) = mpsc::channel();
-    let (_release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let mut running = Running::start(
-        |_| {},
-        None,
-        move |request| {
-            asked.send(()).unwrap();
-            let _ = released.lock().unwrap().recv();
-            echo(request)
-        },
-    );
+    let (mut running, arrived, _release) = holding(|_| {});
     let mut working = running.connect();
     working
         .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
