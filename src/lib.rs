@@ -84,6 +84,8 @@ pub mod accounts;
 
 pub mod http;
 
+pub mod rejection;
+
 pub mod durable;
 
 pub mod rights;

@@ -23,7 +23,7 @@ use auth_user::durable::directory_of;
 use auth_user::errands::Errands;
 use auth_user::front::relay::Relay;
 use auth_user::front::tls::{self, Tls};
-use auth_user::front::{self, Front, Options, Parts, Rejection, Room, StartError};
+use auth_user::front::{self, Front, Options, Parts, Room, StartError};
 use auth_user::gate::{self, Gate};
 use auth_user::handlers::{self, App, Journal, Script, SentTwice};
 use auth_user::log::{self, Lines, Log};
@@ -31,7 +31,7 @@ use auth_user::mail::{Outbox, SmtpUrl, StartupProblem};
 use auth_user::memory;
 use auth_user::pages::{self, Site};
 use auth_user::redirect::Targets;
-use auth_user::reply::{Outcome, Presenter, SOON};
+use auth_user::reply::{Outcome, Presenter};
 use auth_user::results::Results;
 use auth_user::server;
 use auth_user::store::{OpenError, Rules, Store};
@@ -366,12 +366,9 @@ fn service(app: &Arc<App>) -> Arc<server::Service> {
 fn refuser(app: &Arc<App>) -> front::Refuse {
     let app = Arc::clone(app);
     Box::new(move |refusal, accept, target| {
-        let outcome = match refusal {
-            Rejection::BodyTooLarge => Outcome::TooLarge,
-            Rejection::Busy => Outcome::Busy(SOON),
-            other => Outcome::Refused(other.status(), other.code(), other.message()),
-        };
-        handlers::refuse(&app, outcome, accept, target)
+        let outcome = Outcome::Rejected(refusal);
+        let code = outcome.code();
+        (handlers::refuse(&app, outcome, accept, target), code)
     })
 }
 

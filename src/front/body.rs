@@ -2,7 +2,7 @@
 
 use crate::front::head::Framing;
 use crate::front::lines::Lines;
-use crate::front::rejection::Rejection;
+use crate::rejection::Rejection;
 
 /// The largest decoded body, in bytes. The largest form of the site has a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;

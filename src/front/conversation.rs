@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::front::connections::{Seat, Visit};
 use crate::front::head::{Head, Version};
 use crate::front::passed_on;
-use crate::front::rejection::Rejection;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
 use crate::front::{Shared, address};
 use crate::http::Response;
+use crate::rejection::Rejection;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -97,7 +97,7 @@ struct Conversation {
 
 /// Serves a connection until it ends, in this thread and, after each rest, in another one.
 pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAddr) {
-    let mut socket = Socket::new(stream);
+    let mut socket = Socket::new(stream, shared.timer.clone());
     let trusted = address::is_trusted(peer, &shared.options.trusted_proxies);
     let bounds = if trusted {
         Bounds::OF_PROXIES
@@ -117,7 +117,7 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
     let Some(tls) = &shared.tls else {
         return conversation.hold(Box::new(socket));
     };
-    socket.until(Instant::now() + shared.options.deadlines.handshake);
+    socket.until(shared.timer.now() + shared.options.deadlines.handshake);
     match socket.peek() {
         Ok(Some(TLS_HANDSHAKE)) => match tls.accept(socket) {
             Ok(wire) => conversation.hold(Box::new(wire)),
@@ -216,7 +216,7 @@ impl Conversation {
 
     /// Waits for a request to begin, but only for a moment.
     fn await_request(&mut self, wire: &mut dyn Wire) -> Result<(), Missing> {
-        let now = Instant::now();
+        let now = self.shared.timer.now();
         let until = match self.idle_until {
             // Awake again: the idle time began before the rest.
             Some(until) => until,
@@ -298,7 +298,7 @@ impl Conversation {
 
     /// Makes a client wait here if it was told to wait but did not.
     fn hold_back(&self, client: IpAddr) {
-        let time = self.shared.patience.refuse(client, Instant::now());
+        let time = self.shared.patience.refuse(client, self.shared.timer.now());
         if !time.is_zero() {
             self.seat.hold(time);
         }
@@ -306,10 +306,10 @@ impl Conversation {
 
     fn refuse(&self, wire: &mut dyn Wire, refusal: Rejection, target: Option<&str>) {
         let accept = self.reader.accept();
-        let response = (self.shared.refuse)(refusal, accept.as_deref(), target);
+        let (response, code) = (self.shared.refuse)(refusal, accept.as_deref(), target);
         let reason = match refusal {
             Rejection::Malformed(reason) => reason,
-            other => other.code(),
+            _ => code,
         };
         // Strangers could fill a disk with these lines.
         tracing::debug!(peer = %self.peer, status = response.status, reason, "refused");
@@ -326,7 +326,7 @@ impl Conversation {
         };
         let accept = request.head.values("accept").next();
         let accept = accept.map(String::from_utf8_lossy);
-        let mut response = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
+        let (mut response, _) = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
         if matches!(request.head.method.as_str(), "GET" | "HEAD") {
             let base = self.shared.options.public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);
@@ -382,7 +382,7 @@ impl Conversation {
     }
 
     fn set_end(&self, wire: &mut dyn Wire, phase: Duration) {
-        wire.socket().until(Instant::now() + phase);
+        wire.socket().until(self.shared.timer.now() + phase);
     }
 
     fn deadlines(&self) -> &Deadlines {

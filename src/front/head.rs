@@ -7,7 +7,7 @@
 use std::net::Ipv6Addr;
 
 use crate::front::body::MAX_BODY;
-use crate::front::rejection::Rejection;
+use crate::rejection::Rejection;
 
 /// The most fields that anybody may send.
 pub const MAX_FIELDS: usize = 250;

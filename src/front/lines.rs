@@ -3,7 +3,7 @@
 //! A line ends in CRLF and in nothing else: a bare LF, a bare CR, NUL or another control byte is
 //! where two readers start to disagree, so it is refused (RFC 9112, section 2.2).
 
-use crate::front::rejection::Rejection;
+use crate::rejection::Rejection;
 
 /// The longest request line without its CRLF, in bytes. RFC 9112, section 3, asks for at least
 /// 8000.

@@ -14,13 +14,13 @@ mod head;
 mod lines;
 mod passed_on;
 mod patience;
-mod rejection;
 pub mod relay;
 pub mod request;
 mod resting;
 mod room;
 mod socket;
 mod threads;
+mod timer;
 pub mod tls;
 
 use std::fmt;
@@ -37,13 +37,14 @@ use crate::clock::Clock;
 use crate::front::connections::Connections;
 pub use crate::front::conversation::Deadlines;
 use crate::front::patience::Patience;
-pub use crate::front::rejection::Rejection;
 use crate::front::relay::Relay;
 use crate::front::resting::Resting;
 pub use crate::front::room::Room;
 use crate::front::threads::Threads;
+use crate::front::timer::Timer;
 use crate::front::tls::Tls;
 use crate::http::Response;
+use crate::rejection::Rejection;
 use crate::server::Service;
 
 /// Why the program cannot start: what failed, and what to do. Printed as `auth_user: cannot …` and
@@ -92,8 +93,9 @@ impl Options {
 }
 
 /// Makes the response to bytes that are not a request, from the client's `Accept` and the target,
-/// as far as they are known.
-pub type Refuse = Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> Response + Send + Sync>;
+/// as far as they are known. Gives what the log calls the refusal, too.
+pub type Refuse =
+    Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> (Response, &'static str) + Send + Sync>;
 
 /// What the front works with.
 pub struct Parts {
@@ -125,6 +127,7 @@ struct Shared {
     threads: Arc<Threads>,
     resting: Arc<Resting>,
     patience: Patience,
+    timer: Timer,
 }
 
 /// The pause between two tries when the system has run out of something.
@@ -184,6 +187,10 @@ impl Front {
     ///
     /// If the system has no thread to give, or no descriptors.
     pub fn new(listener: TcpListener, parts: Parts) -> io::Result<Self> {
+        Self::timed_by(Timer::default(), listener, parts)
+    }
+
+    fn timed_by(timer: Timer, listener: TcpListener, parts: Parts) -> io::Result<Self> {
         let threads = Arc::<Threads>::default();
         let most = parts.options.connections;
         let per_address = parts.options.connections_per_address;
@@ -197,9 +204,10 @@ impl Front {
                 refuse: parts.refuse,
                 clock: parts.clock,
                 connections: Connections::new(most, per_address),
-                resting: Resting::start(Arc::clone(&threads))?,
+                resting: Resting::start(Arc::clone(&threads), timer.clone())?,
                 threads,
-                patience: Patience::new(Instant::now()),
+                patience: Patience::new(timer.now()),
+                timer,
             }),
             stop: Arc::default(),
         })

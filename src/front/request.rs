@@ -8,7 +8,7 @@ use std::mem;
 use crate::front::body::Body;
 use crate::front::head::{self, Head, MAX_FIELDS};
 use crate::front::lines::{Lines, MAX_HEAD};
-use crate::front::rejection::Rejection;
+use crate::rejection::Rejection;
 
 /// A whole request. No `Debug`: it may hold a password.
 #[derive(Clone, PartialEq)]

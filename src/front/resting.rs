@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use crate::front::threads::Threads;
+use crate::front::timer::Timer;
 
 /// How many connections one call wakes.
 const BATCH: usize = 64;
@@ -31,6 +32,7 @@ pub struct Resting {
     bell: OwnedFd,
     table: Mutex<Table>,
     threads: Arc<Threads>,
+    timer: Timer,
 }
 
 #[derive(Default)]
@@ -54,7 +56,7 @@ impl Resting {
     /// # Errors
     ///
     /// If the system has no thread or no descriptors to give.
-    pub fn start(threads: Arc<Threads>) -> io::Result<Arc<Self>> {
+    pub fn start(threads: Arc<Threads>, timer: Timer) -> io::Result<Arc<Self>> {
         let watched = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&watched, &bell, EventData::new_u64(BELL), EventFlags::IN)?;
@@ -63,6 +65,7 @@ impl Resting {
             bell,
             table: Mutex::default(),
             threads,
+            timer,
         });
         let watching = Arc::clone(&resting);
         thread::Builder::new()
@@ -125,7 +128,7 @@ impl Resting {
             for id in self.wait() {
                 self.wake(id);
             }
-            let Some(over) = self.over(Instant::now()) else {
+            let Some(over) = self.over(self.timer.now()) else {
                 return;
             };
             for id in over {
@@ -138,7 +141,7 @@ impl Resting {
     /// something came.
     fn wait(&self) -> Vec<u64> {
         let looks_at = self.lock().looks_at;
-        let left = looks_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = looks_at.map(|at| at.saturating_duration_since(self.timer.now()));
         // Rounded up, or the thread would look again and again within the last millisecond.
         let left = left.map(|left| left + Duration::from_millis(1));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
@@ -188,7 +191,14 @@ impl Resting {
         }
     }
 
-    fn ring(&self) {
+    /// How many connections rest.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.lock().by_id.len()
+    }
+
+    /// Has the thread look what has come and whose time is over.
+    pub fn ring(&self) {
         // If this fails, the bell has no room for another ring, and so is ringing already.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
@@ -224,7 +234,7 @@ mod tests {
     impl Room {
         fn new() -> Self {
             Self {
-                resting: Resting::start(Arc::default()).unwrap(),
+                resting: Resting::start(Arc::default(), Timer::default()).unwrap(),
                 listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             }
         }

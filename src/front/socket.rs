@@ -5,6 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::front::timer::Timer;
+
 /// What a conversation reads and writes: the connection itself, or TLS on top of it.
 pub trait Wire: Read + Write {
     /// The connection underneath.
@@ -20,6 +22,7 @@ pub struct Socket {
     /// Shared with the table of connections, which shuts down idle ones.
     stream: Arc<TcpStream>,
     deadline: Instant,
+    timer: Timer,
     /// What the kernel was last told; `None` if nothing yet, so it would wait forever.
     receive_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
@@ -27,10 +30,11 @@ pub struct Socket {
 
 impl Socket {
     /// The first deadline is now: the caller sets a deadline for each phase.
-    pub fn new(stream: Arc<TcpStream>) -> Self {
+    pub fn new(stream: Arc<TcpStream>, timer: Timer) -> Self {
         Self {
             stream,
-            deadline: Instant::now(),
+            deadline: timer.now(),
+            timer,
             receive_timeout: None,
             send_timeout: None,
         }
@@ -71,7 +75,7 @@ impl Socket {
 
     fn left(&self) -> io::Result<Duration> {
         self.deadline
-            .checked_duration_since(Instant::now())
+            .checked_duration_since(self.timer.now())
             // Zero would mean no timeout at all.
             .filter(|left| *left >= Duration::from_millis(1))
             .ok_or_else(|| ErrorKind::TimedOut.into())
@@ -154,41 +158,35 @@ impl Wire for Socket {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
+    use crate::front::tests::Passed;
 
     fn pair() -> (TcpStream, Socket) {
+        timed_pair(Timer::default())
+    }
+
+    fn timed_pair(timer: Timer) -> (TcpStream, Socket) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let server = listener.accept().unwrap().0;
-        (client, Socket::new(Arc::new(server)))
+        (client, Socket::new(Arc::new(server), timer))
     }
 
     #[test]
     fn a_trickle_does_not_renew_the_deadline() {
-        let (mut client, mut socket) = pair();
-        let (ended, end) = mpsc::channel::<()>();
-        let trickle = thread::spawn(move || {
-            while end.recv_timeout(Duration::from_millis(5)) == Err(mpsc::RecvTimeoutError::Timeout)
-            {
-                client.write_all(b"x").unwrap();
-            }
+        let passed = Passed::default();
+        let (mut client, mut socket) = timed_pair(passed.timer());
+        socket.until(Instant::now() + Duration::from_secs(100));
+
+        let outcomes = [40, 40, 40].map(|seconds| {
+            client.write_all(b"x").unwrap();
+            passed.pass(Duration::from_secs(seconds));
+            socket.read(&mut [0]).map_err(|error| error.kind())
         });
 
-        socket.until(Instant::now() + Duration::from_millis(100));
-        let mut byte = [0];
-        let outcome = loop {
-            match socket.read(&mut byte) {
-                Ok(1) => {}
-                other => break other,
-            }
-        };
-
-        drop(ended);
-        trickle.join().unwrap();
-        assert_eq!(outcome.err().map(|e| e.kind()), Some(ErrorKind::TimedOut));
+        assert_eq!(outcomes, [Ok(1), Ok(1), Err(ErrorKind::TimedOut)]);
     }
 
     #[test]
@@ -200,7 +198,8 @@ mod tests {
         assert_eq!(early, Some(ErrorKind::TimedOut));
 
         socket.until(now + Duration::from_secs(60));
-        // The kernel still has the short timeout from above.
+        // The kernel still has the short timeout from above; only its own time can show that it
+        // ends before the byte comes.
         let late = thread::spawn(move || {
             thread::park_timeout(Duration::from_millis(60));
             client.write_all(b"y").unwrap();

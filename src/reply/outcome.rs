@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::rejection::Rejection;
+
 /// How long to wait before another try, where nothing more is known.
 pub const SOON: Duration = Duration::from_secs(2);
 
@@ -73,10 +75,12 @@ pub enum Outcome {
     /// After so many wrong codes, those from unknown browsers are no longer looked at.
     RecoveryCodeNeeded,
     RecoveryCodes(Vec<String>),
-    /// What never became a request: status, code and sentence.
-    Refused(u16, &'static str, &'static str),
     Registered,
     RegistrationClosed,
+    /// What never became a request.
+    Rejected(Rejection),
+    /// The same, on a path where nginx asks.
+    RejectedQuestion(Rejection),
     /// What the original script answers, letter by letter.
     Script(String),
     /// The original script's page that asks for the key; browsers get it too.
@@ -90,7 +94,6 @@ pub enum Outcome {
     /// A page that was asked for; nothing else happened.
     Shown,
     Throttled(Duration),
-    TooLarge,
     /// A field, how long it may be, and the unit of that.
     TooLong(&'static str, usize, &'static str),
     /// A form, with how many fields it may have.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::rejection::Rejection;
 use crate::reply::outcome::{Dialect, Outcome, seconds};
 use crate::reply::{SOON, THROTTLED};
 
@@ -89,9 +90,7 @@ impl Outcome {
                 row(400, "bad_field", format!("The field {field} {what}.")).at(field)
             }
             Self::BadTarget(dialect, why) => row(bad_target(*dialect), "bad_target", *why),
-            Self::Busy(wait) => row(503, "busy", "The server is busy. Try again in a moment.")
-                .advising("Nothing was changed. What you typed was not looked at and may be right.")
-                .after(*wait),
+            Self::Busy(wait) => busy(*wait),
             Self::CodeRequired => {
                 row(200, "code_required", "Enter the code from your authenticator app.")
             }
@@ -192,10 +191,14 @@ impl Outcome {
             Self::RecoveryCodes(_) => {
                 row(200, "recovery_codes", "These are your new recovery codes.")
             }
-            Self::Refused(status, code, sentence) => row(*status, code, *sentence)
-                .advising("Start again from your account. A link that led here is damaged."),
             Self::Registered => row(201, "registered", "User successfully registered.").in_script(),
             Self::RegistrationClosed => row(403, "registration_closed", "Registration is closed."),
+            Self::Rejected(why) => rejected(*why),
+            // Any status but 401 and 403 would be an error there.
+            Self::RejectedQuestion(why) => Row {
+                status: 403,
+                ..rejected(*why)
+            },
             Self::Script(body) | Self::ScriptPage(body) => {
                 row(200, "script", body.clone()).in_script()
             }
@@ -210,8 +213,6 @@ impl Outcome {
             )
             .advising(in_minutes(*wait))
             .after(*wait),
-            Self::TooLarge => row(413, "too_large", "The request is too large.")
-                .advising("Type less and send it again."),
             Self::TooLong(field, max, of) => row(
                 400,
                 "bad_field",
@@ -266,6 +267,58 @@ impl Outcome {
                 .advising("Type the password you log in with. Nothing was changed."),
         }
     }
+}
+
+fn busy(wait: Duration) -> Row {
+    row(503, "busy", "The server is busy. Try again in a moment.")
+        .advising("Nothing was changed. What you typed was not looked at and may be right.")
+        .after(wait)
+}
+
+/// The rows for what never became a request.
+fn rejected(why: Rejection) -> Row {
+    let (status, code, sentence) = match why {
+        Rejection::BodyTooLarge => {
+            return row(413, "too_large", "The request is too large.")
+                .advising("Type less and send it again.");
+        }
+        Rejection::Busy => return busy(SOON),
+        Rejection::ExpectationFailed => (
+            417,
+            "expectation_failed",
+            "This server does not know that expectation.",
+        ),
+        Rejection::HeadTooLarge => (
+            431,
+            "head_too_large",
+            "The header fields of the request are too large.",
+        ),
+        Rejection::Malformed(_) => (400, "malformed", "The request is not well-formed."),
+        Rejection::PlainHttp => (400, "plain_http", "This port speaks HTTPS."),
+        Rejection::TargetTooLong => (
+            414,
+            "target_too_long",
+            "The address of the request is too long.",
+        ),
+        Rejection::TooSlow => (408, "too_slow", "The request took too long to arrive."),
+        Rejection::UnknownCoding => (
+            501,
+            "unknown_coding",
+            "This server does not know that transfer coding.",
+        ),
+        Rejection::UnknownMethod => (
+            501,
+            "unknown_method",
+            "This server does not know that method.",
+        ),
+        Rejection::UnknownVersion => (
+            505,
+            "unknown_version",
+            "This server speaks HTTP/1.1 and HTTP/1.0.",
+        ),
+    };
+    row(status, code, sentence)
+        .advising("Start again from your account. A link that led here is damaged.")
 }
 
 const NOT_SAVED: &str = "The change could not be saved. Nothing was changed.";

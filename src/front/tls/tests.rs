@@ -9,6 +9,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use tempfile::TempDir;
 
 use super::*;
+use crate::front::conversation::Deadlines;
 use crate::front::tests::{Running, echo, read_one};
 
 /// 2026-11-23.
@@ -400,9 +401,10 @@ fn plain_http_on_the_tls_port_is_shown_the_way() {
 }
 
 #[test]
-fn a_handshake_that_trickles_in_is_given_up() {
+fn a_handshake_that_stops_is_given_up() {
     let directory = TempDir::new().unwrap();
     let tls = Arc::new(Tls::open(files(&directory), NOW).unwrap());
+    // The server is blocked in a read, which the system ends by its own clock.
     let short = |options: &mut crate::front::Options| {
         options.deadlines.handshake = std::time::Duration::from_millis(60);
     };
@@ -414,4 +416,21 @@ fn a_handshake_that_trickles_in_is_given_up() {
         let _ = stream.read_to_end(&mut rest);
         assert!(rest.is_empty());
     }
+}
+
+#[test]
+fn a_handshake_that_trickles_in_is_given_up() {
+    let directory = TempDir::new().unwrap();
+    let (running, _) = running(Tls::open(files(&directory), NOW).unwrap());
+    let begun = running.time();
+    let mut stream = running.connect();
+    // The start of a greeting that would have 512 bytes.
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01").unwrap();
+
+    running.let_time_pass(&mut stream, |stream| drop(stream.write_all(b"\0")));
+
+    assert!(running.time() - begun >= Deadlines::default().handshake);
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.is_empty());
 }

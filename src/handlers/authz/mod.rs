@@ -14,6 +14,7 @@ use crate::handlers::{Answer, App, denied};
 use crate::http::{FOREIGN_FIELD, Request};
 use crate::pages::{Page, Way};
 use crate::redirect;
+use crate::rejection::Rejection;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
 
 /// How proxies ask at this path, if they do.
@@ -153,11 +154,11 @@ pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
         return outcome.into();
     }
     match outcome {
-        Outcome::Refused(status, code, sentence) if status != TOO_SLOW => {
-            Outcome::Refused(403, code, sentence).into()
-        }
-        Outcome::TooLarge => {
+        Outcome::Rejected(Rejection::BodyTooLarge) => {
             Outcome::BadTarget(Dialect::AuthRequest, "The request is too large.").into()
+        }
+        Outcome::Rejected(why) if !matches!(why, Rejection::Busy | Rejection::TooSlow) => {
+            Outcome::RejectedQuestion(why).into()
         }
         _ => Reply::from(Outcome::LoginRequired).pointing_to(format!("{}/login", app.public_url)),
     }
@@ -167,9 +168,6 @@ pub(super) fn refusal(app: &App, outcome: Outcome, path: &str) -> Reply {
 fn busy(app: &App, request: &Request) -> Refusal {
     refusal(app, Outcome::Busy(SOON), &request.path).into()
 }
-
-/// The status of a request that did not arrive in time (RFC 9110, section 15.5.9).
-const TOO_SLOW: u16 = 408;
 
 fn login_url(app: &App, asked: &Asked) -> String {
     let mut url = format!(

@@ -10,7 +10,6 @@ mod life_of_an_account;
 mod log_out;
 mod origin;
 mod person;
-mod pictures;
 mod shown_literally;
 mod stranger;
 mod typed_unseen;

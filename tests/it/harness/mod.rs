@@ -35,6 +35,21 @@ pub(crate) use wire::Wire;
 /// A password no list has.
 pub(crate) const PASSWORD: &str = "seven wild horses";
 
+/// Every path that takes a form.
+pub(crate) const FORMS: [&str; 11] = [
+    "/register",
+    "/login",
+    "/secret_key",
+    "/forgot_password",
+    "/logout",
+    "/account/password",
+    "/account/recovery_codes",
+    "/account/totp",
+    "/account/totp/confirm",
+    "/account/sessions/end",
+    "/account/delete",
+];
+
 /// How long anything may take before a test calls it lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::smtp_sink::Sink;
-use crate::harness::{PASSWORD, Server, Setup, Visitor, free_port};
+use crate::harness::{FORMS, PASSWORD, Server, Setup, Visitor, free_port};
 use crate::routes::names_and_addresses::{many_at_once_make_one, mixed_case};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -212,21 +212,6 @@ fn a_name_or_an_address_registered_fifty_times_at_once_is_one_account() {
         (format!("user{n}"), mixed_case("alice@example.com", n))
     });
 }
-
-/// Every route that takes a form.
-const FORMS: [&str; 11] = [
-    "/register",
-    "/login",
-    "/secret_key",
-    "/forgot_password",
-    "/logout",
-    "/account/password",
-    "/account/recovery_codes",
-    "/account/totp",
-    "/account/totp/confirm",
-    "/account/sessions/end",
-    "/account/delete",
-];
 
 /// A body that looks more or less like a form.
 fn body(noise: &mut Noise) -> String {

@@ -1,6 +1,6 @@
 //! Who makes a browser act: our own pages, programs, and nobody else.
 
-use crate::harness::{Accept, Server, Visitor};
+use crate::harness::{Accept, FORMS, Server, Visitor};
 
 #[test]
 fn another_site_cannot_make_a_browser_act() {
@@ -26,19 +26,7 @@ fn another_site_cannot_make_a_browser_act() {
             .fold(alice.reading(Accept::Json), |visitor, (name, value)| {
                 visitor.sending(name, value)
             });
-        for path in [
-            "/register",
-            "/login",
-            "/secret_key",
-            "/forgot_password",
-            "/logout",
-            "/account/password",
-            "/account/recovery_codes",
-            "/account/totp",
-            "/account/totp/confirm",
-            "/account/sessions/end",
-            "/account/delete",
-        ] {
+        for path in FORMS {
             let answer = tricked.post(path, &[("session", "others"), ("username", "alice")]);
             assert_eq!(answer.json()["code"], "cross_site", "{fields:?} {path}");
             assert_eq!(

@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{Accept, Answer, Authenticator, FORMS, PASSWORD, Server, Visitor, wait_for};
 
 const LOGIN: [(&str, &str); 2] = [("username", "alice"), ("password", PASSWORD)];
 
@@ -28,14 +28,8 @@ fn has_no_session(visitor: &Visitor) {
         ("secret", "123456"),
         ("session", "others"),
     ];
-    for path in [
-        "/account/password",
-        "/account/recovery_codes",
-        "/account/totp",
-        "/account/totp/confirm",
-        "/account/sessions/end",
-        "/account/delete",
-    ] {
+    let of_an_account = FORMS.iter().filter(|path| path.starts_with("/account/"));
+    for path in of_an_account {
         visitor.post(path, &form).expect("login_required");
     }
 }

@@ -5,23 +5,8 @@ use std::net::Ipv4Addr;
 
 use url::form_urlencoded;
 
-use crate::harness::{PASSWORD, Server, Visitor, Wire, read, wait_for};
+use crate::harness::{FORMS, PASSWORD, Server, Visitor, Wire, read, wait_for};
 use crate::wire::framing::status;
-
-/// Every path that takes a form.
-const FORMS: [&str; 11] = [
-    "/register",
-    "/login",
-    "/secret_key",
-    "/forgot_password",
-    "/logout",
-    "/account/password",
-    "/account/recovery_codes",
-    "/account/totp",
-    "/account/totp/confirm",
-    "/account/sessions/end",
-    "/account/delete",
-];
 
 fn send_form(wire: &mut Wire, path: &str, body: &[u8]) -> String {
     let head = format!(

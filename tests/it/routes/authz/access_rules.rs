@@ -4,7 +4,8 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::harness::{Accept, Answer, Server, Setup, Visitor, wait_for};
+use crate::harness::{Accept, Answer, Server, Visitor, wait_for};
+use crate::routes::authz::setup;
 
 const RULES: &str = r#"
 [[rule]]
@@ -20,17 +21,6 @@ groups = ["admins"]
 host = "*.example.com"
 groups = ["staff"]
 "#;
-
-fn setup() -> Setup {
-    Setup::new().with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
-}
 
 /// Puts rules in their place as editors do.
 fn write_rules(server: &Server, rules: &str) {

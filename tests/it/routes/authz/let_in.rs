@@ -288,7 +288,7 @@ fn those_with_sessions_do_not_notice_that_the_accounts_file_cannot_be_read() {
     let (server, _, cookie) = with_alice();
     let good = server.users().to_string();
     for damage in ["{", "", "[]"] {
-        std::fs::write(server.path("users.json"), damage).unwrap();
+        fs::write(server.path("users.json"), damage).unwrap();
         wait_for("the damage to be seen", || {
             (Visitor::program(&server).get("/healthz").status == 503).then_some(())
         });
@@ -303,7 +303,7 @@ fn those_with_sessions_do_not_notice_that_the_accounts_file_cannot_be_read() {
             assert_eq!(answer.header("remote-user"), Some("alice"));
         }
 
-        std::fs::write(server.path("users.json"), &good).unwrap();
+        fs::write(server.path("users.json"), &good).unwrap();
         wait_for("the file to be mended", || {
             (Visitor::program(&server).get("/healthz").status == 200).then_some(())
         });

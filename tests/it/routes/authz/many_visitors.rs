@@ -3,21 +3,12 @@
 use std::io::Write as _;
 
 use crate::harness::{Answer, Server, Setup, Wire, wait_for};
+use crate::routes::authz::{self, AUTH_REQUEST, FORWARD_AUTH};
 
+/// In plain HTTP, since what is asked does not depend on it.
 fn setup() -> Setup {
-    Setup::new().with(&[
-        "--no-tls",
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
+    authz::setup().with(&["--no-tls"])
 }
-
-const FORWARD_AUTH: &str = "/api/authz/forward-auth";
-const AUTH_REQUEST: &str = "/api/authz/auth-request";
 
 /// What the proxy says of a request of this visitor.
 fn question(path: &str, visitor: &str) -> String {

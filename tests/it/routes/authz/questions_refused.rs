@@ -48,6 +48,14 @@ fn nobody_but_a_trusted_proxy_is_believed() {
 fn a_target_that_cannot_be_read_in_one_way_is_refused() {
     let (server, _, cookie) = with_alice();
     let cookie = &[("Cookie", cookie.as_str())];
+    let by_nginx = |url: &str| {
+        ask(
+            &server,
+            "GET",
+            AUTH_REQUEST,
+            &with(original("GET", url), cookie),
+        )
+    };
     for host in [
         "",
         " ",
@@ -82,12 +90,7 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
         assert_eq!(ask(&server, "GET", VERIFY, &fields).status, 401, "{host:?}");
 
         let url = format!("https://{host}/");
-        let answer = ask(
-            &server,
-            "GET",
-            AUTH_REQUEST,
-            &with(original("GET", &url), cookie),
-        );
+        let answer = by_nginx(&url);
         assert_eq!(
             (answer.status, answer.header("location")),
             (403, None),
@@ -121,12 +124,7 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
         assert_eq!(answer.status, 400, "{uri:?}");
 
         let url = format!("https://app.example.com{uri}");
-        let answer = ask(
-            &server,
-            "GET",
-            AUTH_REQUEST,
-            &with(original("GET", &url), cookie),
-        );
+        let answer = by_nginx(&url);
         // An authority of its own, that is: a port is none of our business.
         assert_eq!(
             answer.status,
@@ -143,12 +141,7 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
         "https:app.example.com",
         "javascript:alert(1)",
     ] {
-        let answer = ask(
-            &server,
-            "GET",
-            AUTH_REQUEST,
-            &with(original("GET", url), cookie),
-        );
+        let answer = by_nginx(url);
         assert_eq!(answer.status, 403, "{url:?}");
     }
     for proto in ["http", "ws", "", "https,http", "ftp", "javascript"] {
@@ -160,12 +153,7 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
             "{proto:?}"
         );
         let url = format!("{proto}://app.example.com/");
-        let answer = ask(
-            &server,
-            "GET",
-            AUTH_REQUEST,
-            &with(original("GET", &url), cookie),
-        );
+        let answer = by_nginx(&url);
         assert_eq!(answer.status, 403, "{proto:?}");
     }
     for method in [
@@ -190,54 +178,39 @@ fn a_target_that_cannot_be_read_in_one_way_is_refused() {
 fn what_is_missing_or_there_twice_is_refused() {
     let (server, _, cookie) = with_alice();
     let cookie = &[("Cookie", cookie.as_str())];
-    for name in [
-        "X-Forwarded-Method",
-        "X-Forwarded-Proto",
-        "X-Forwarded-Host",
-        "X-Forwarded-Uri",
+    let whole = || forwarded("GET", "app.example.com", "/");
+    let url = || original("GET", "https://app.example.com/");
+    for (path, status, all, names) in [
+        (
+            FORWARD_AUTH,
+            400,
+            &whole as &dyn Fn() -> Vec<(&'static str, &'static str)>,
+            &[
+                "X-Forwarded-Method",
+                "X-Forwarded-Proto",
+                "X-Forwarded-Host",
+                "X-Forwarded-Uri",
+            ][..],
+        ),
+        (
+            AUTH_REQUEST,
+            403,
+            &url,
+            &["X-Original-Method", "X-Original-URL"],
+        ),
     ] {
-        let all = || with(forwarded("GET", "app.example.com", "/"), cookie);
-        let value = all().iter().find(|(field, _)| *field == name).unwrap().1;
-
-        assert_eq!(
-            ask(&server, "GET", FORWARD_AUTH, &without(all(), name)).status,
-            400,
-            "{name}"
-        );
-        assert_eq!(
-            ask(&server, "GET", FORWARD_AUTH, &with(all(), &[(name, value)])).status,
-            400,
-            "{name}"
-        );
-        let alias = name.replace('-', "_");
-        let aliased = with(without(all(), name), &[(&alias, value)]);
-        assert_eq!(
-            ask(&server, "GET", FORWARD_AUTH, &aliased).status,
-            400,
-            "{name}"
-        );
-    }
-    for name in ["X-Original-Method", "X-Original-URL"] {
-        let all = || with(original("GET", "https://app.example.com/"), cookie);
-        let value = all().iter().find(|(field, _)| *field == name).unwrap().1;
-
-        assert_eq!(
-            ask(&server, "GET", AUTH_REQUEST, &without(all(), name)).status,
-            403,
-            "{name}"
-        );
-        assert_eq!(
-            ask(&server, "GET", AUTH_REQUEST, &with(all(), &[(name, value)])).status,
-            403,
-            "{name}"
-        );
-        let alias = name.replace('-', "_");
-        let aliased = with(without(all(), name), &[(&alias, value)]);
-        assert_eq!(
-            ask(&server, "GET", AUTH_REQUEST, &aliased).status,
-            403,
-            "{name}"
-        );
+        for name in names {
+            let value = all().iter().find(|(field, _)| field == name).unwrap().1;
+            let alias = name.replace('-', "_");
+            for fields in [
+                without(all(), name),
+                with(all(), &[(name, value)]),
+                with(without(all(), name), &[(&alias, value)]),
+            ] {
+                let answer = ask(&server, "GET", path, &with(fields, cookie));
+                assert_eq!(answer.status, status, "{name}");
+            }
+        }
     }
 }
 

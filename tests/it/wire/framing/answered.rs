@@ -1,7 +1,8 @@
 //! What is odd and yet can be read in one way only: it is answered, and so is the request after it.
 
 use crate::harness::Server;
-use crate::wire::framing::{HIDDEN, both, post, status};
+use crate::wire::framing::table::post;
+use crate::wire::framing::{HIDDEN, both, status};
 
 #[test]
 fn a_form_sent_in_chunks_and_in_crumbs_is_put_together() {

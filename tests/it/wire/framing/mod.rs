@@ -1,11 +1,13 @@
 //! Requests byte by byte: what is refused, what is answered, and that nothing hidden behind a
-//! request is ever taken for another one. One file for each subject; `refused` is the table.
+//! request is ever taken for another one. The table is the one that the reader's own tests use.
 
 use crate::harness::Server;
+use crate::wire::framing::table::{Class, Comes};
 
 mod answered;
 mod large;
-mod refused;
+#[path = "../../../../src/front/request/tests/table.rs"]
+mod table;
 
 /// Follows every bad request; whoever answers it has framed the bad one in a way of his own.
 const HIDDEN: &str = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -15,38 +17,60 @@ fn both() -> [Server; 2] {
     [Server::start(), Server::start_with(&["--no-tls"])]
 }
 
-fn line(line: &str) -> String {
-    format!("{line}\r\nHost: h\r\n\r\n")
+#[test]
+fn what_could_be_framed_in_two_ways_is_refused_over_tls() {
+    assert_comes(&Server::start(), &table::classes());
 }
 
-fn get(fields: &str) -> String {
-    format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")
+#[test]
+fn what_could_be_framed_in_two_ways_is_refused_without_tls() {
+    assert_comes(&Server::start_with(&["--no-tls"]), &table::classes());
 }
 
-fn post(fields: &str, body: &str) -> String {
-    format!("POST /login HTTP/1.1\r\nHost: h\r\n{fields}\r\n{body}")
+/// Sends the requests of these classes, each with another one behind it.
+fn assert_comes(server: &Server, classes: &[Class]) {
+    for class in classes {
+        for raw in &class.requests {
+            let shown: String = raw.chars().take(120).collect();
+            let shown = format!("{}: {shown:?}", class.name);
+            match class.comes {
+                Comes::Refused(status) => assert_refused(server, raw, status, &shown),
+                Comes::Read(status) => assert_read(server, raw, status, &shown),
+            }
+        }
+    }
+    assert_serves(server);
 }
 
-fn chunked(body: &str) -> String {
-    post("Transfer-Encoding: chunked\r\n", body)
-}
-
-/// Sends a bad request with another one behind it: one answer with this status, and the end.
-#[track_caller]
-fn assert_refused(server: &Server, raw: &[u8], status: u16) {
+/// One answer with this status, and the end.
+fn assert_refused(server: &Server, raw: &str, status: u16, shown: &str) {
     let mut wire = server.connect();
-    wire.send(raw);
+    wire.send(raw.as_bytes());
     wire.send(HIDDEN.as_bytes());
 
     let answer = wire.read_to_end();
 
-    let shown = String::from_utf8_lossy(&raw[..raw.len().min(120)]);
     let start = format!("HTTP/1.1 {status} ");
-    assert!(answer.starts_with(&start), "{shown:?}: {answer}");
+    assert!(answer.starts_with(&start), "{shown}: {answer}");
     let closes = answer.contains("\r\nConnection: close\r\n");
-    assert!(closes, "{shown:?}: {answer}");
+    assert!(closes, "{shown}: {answer}");
     let answers = answer.matches("Content-Length: ").count();
-    assert_eq!(answers, 1, "{shown:?}: {answer}");
+    assert_eq!(answers, 1, "{shown}: {answer}");
+}
+
+/// An answer with this status, and then the other one's.
+fn assert_read(server: &Server, raw: &str, status: u16, shown: &str) {
+    let mut wire = server.connect();
+    wire.send(raw.as_bytes());
+    wire.send(HIDDEN.as_bytes());
+
+    let answer = wire.read_answer();
+
+    let start = format!("HTTP/1.1 {status} ");
+    assert!(answer.starts_with(&start), "{shown}: {answer}");
+    assert!(!answer.contains("Connection: close"), "{shown}: {answer}");
+    let next = wire.read_answer();
+    assert!(next.ends_with("\r\n\r\nok"), "{shown}: {next}");
 }
 
 /// The server is the process the test started: nobody would start it anew.

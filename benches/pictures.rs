@@ -1,10 +1,38 @@
-//! Pictures of every page, to look at. Asserts nothing:
-//! `SHOTS=some/folder cargo test --features browser -- --ignored pictures`
+//! Makes pictures for people to look at. Measures nothing: of what cargo builds, only tests and
+//! benches are told where the program is.
+//!
+//! - `cargo bench --features browser --bench pictures -- readme`: those of the README.
+//! - `cargo bench --features browser --bench pictures -- pages some/folder`: every page, wide and
+//!   narrow, light and dark.
 
-use std::path::PathBuf;
+#![allow(clippy::unwrap_used)]
 
-use crate::browser::walk;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
+
+#[expect(dead_code, unused_imports, reason = "tests need more of it")]
+#[path = "../tests/it/harness/mod.rs"]
+mod harness;
+#[path = "../tests/it/browser/walk.rs"]
+mod walk;
+
+fn main() {
+    // Cargo adds a flag of its own.
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["readme"] => pictures_for_the_readme(),
+        ["pages", folder] => pictures_of_every_page(Path::new(folder)),
+        // As when all benches run.
+        _ => eprintln!("pictures: say `readme`, or `pages` and a folder"),
+    }
+}
 
 /// Takes each page wide and narrow, light and dark.
 struct Camera<'a> {
@@ -25,10 +53,6 @@ impl Camera<'_> {
     }
 }
 
-/// The pictures of the README:
-/// `cargo test --test it --features browser -- --ignored readme`
-#[test]
-#[ignore = "makes pictures for people to look at"]
 fn pictures_for_the_readme() {
     let server = Server::start_with(&["--issuer", "Example"]);
     let browser = Browser::start(&server);
@@ -37,10 +61,10 @@ fn pictures_for_the_readme() {
             browser.resize(560, 640);
             browser.prefer(scheme);
             let file = format!("docs/pictures/{page}-{scheme}.webp");
-            browser.small_picture(std::path::Path::new(&file));
+            browser.screenshot(Path::new(&file));
         }
     };
-    std::fs::create_dir_all("docs/pictures").unwrap();
+    fs::create_dir_all("docs/pictures").unwrap();
 
     browser.open("/");
     browser.fill("Username", "alice");
@@ -66,19 +90,13 @@ fn pictures_for_the_readme() {
     take("account");
 }
 
-#[test]
-#[ignore = "makes pictures for people to look at"]
-fn pictures_of_every_page() {
+fn pictures_of_every_page(folder: &Path) {
     let server = Server::start();
-    let folder = std::env::var_os("SHOTS").map_or_else(
-        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("shots"),
-        PathBuf::from,
-    );
-    std::fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(folder).unwrap();
     let browser = Browser::start(&server);
     let camera = Camera {
         browser: &browser,
-        folder,
+        folder: folder.to_owned(),
     };
 
     walk::through_every_page(&server, &browser, &|page| camera.take(page));
