@@ -7,6 +7,7 @@ use crate::accounts::login::{Accepted, CodeRefused, Tried, is_recovery_code};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
+use crate::accounts::totp::Secret;
 use crate::accounts::{Account, names};
 use crate::clock::Moment;
 use crate::form::Form;
@@ -34,43 +35,46 @@ pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
         .and_then(|cookie| app.pending.login(cookie, now));
     let login = login.ok_or_else(|| no_pending(app, request))?;
 
-    Ok(Reply::page(code_page(app, request, &login, None)))
+    Ok(Reply::page(code_page(app, request, &login)))
 }
 
-/// The page that asks for the code, with what is wrong if something is.
-fn code_page(
+/// The page that asks for the code.
+fn code_page(app: &App, request: &Request, login: &PendingLogin) -> Box<dyn Page> {
+    match &login.enrolling {
+        Some(secret) => enrol(app, login, secret).into(),
+        None => enter_code(request, login).into(),
+    }
+}
+
+/// As [`code_page`], with what is wrong.
+fn code_again(
     app: &App,
     request: &Request,
     login: &PendingLogin,
-    problem: Option<Problem>,
+    problem: Problem,
 ) -> Box<dyn Page> {
-    let (username, rd) = (login.username.clone(), login.rd.clone());
     match &login.enrolling {
-        Some(secret) => {
-            let page = Enrol {
-                key: secret.base32(),
-                otpauth: secret.otpauth(&app.issuer, &username),
-                username,
-                rd,
-                ..Enrol::default()
-            };
-            match problem {
-                Some(problem) => page.refused(problem).into(),
-                None => page.into(),
-            }
-        }
-        None => {
-            let page = EnterCode {
-                username,
-                recovery: Form::of_query(request).has("recovery"),
-                rd,
-                problem: None,
-            };
-            match problem {
-                Some(problem) => page.refused(problem).into(),
-                None => page.into(),
-            }
-        }
+        Some(secret) => enrol(app, login, secret).refused(problem).into(),
+        None => enter_code(request, login).refused(problem).into(),
+    }
+}
+
+fn enrol(app: &App, login: &PendingLogin, secret: &Secret) -> Enrol {
+    Enrol {
+        username: login.username.clone(),
+        key: secret.base32(),
+        otpauth: secret.otpauth(&app.issuer, &login.username),
+        rd: login.rd.clone(),
+        ..Enrol::default()
+    }
+}
+
+fn enter_code(request: &Request, login: &PendingLogin) -> EnterCode {
+    EnterCode {
+        username: login.username.clone(),
+        recovery: Form::of_query(request).has("recovery"),
+        rd: login.rd.clone(),
+        problem: None,
     }
 }
 
@@ -86,7 +90,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     second_step(app, request, cookie, &login).map_err(|refusal| {
         refusal
             .about(&login.username)
-            .beside(|problem| code_page(app, request, &login, Some(about_code(request, problem))))
+            .beside(|problem| code_again(app, request, &login, about_code(request, problem)))
             .showing(begin_again(&login.rd))
     })
 }
@@ -195,14 +199,25 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
             complete(login, codes).with_cookies(cookies)
         }
     };
-    let Accepted::RecoveryCode { left } = accepted else {
-        return Ok(reply);
-    };
+    Ok(match accepted {
+        Accepted::RecoveryCode { left } => by_recovery_code(app, request, login, left, reply),
+        Accepted::Code => reply,
+    })
+}
+
+/// Tells the owner, and the log, that a recovery code has completed the login.
+fn by_recovery_code(
+    app: &App,
+    request: &Request,
+    login: &PendingLogin,
+    left: usize,
+    reply: Reply,
+) -> Reply {
     tell_of_recovery_code(app, request, &login.username, left);
-    Ok(reply.noted_as(match login.mailed {
+    reply.noted_as(match login.mailed {
         Some(_) => "password_change_required_by_recovery_code",
         None => "login_by_recovery_code",
-    }))
+    })
 }
 
 /// The code in the form in which it is counted and judged.
