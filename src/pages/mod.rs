@@ -55,10 +55,8 @@ pub struct Site {
     pub registration_open: bool,
 }
 
-/// A page with what it shows. Each is a struct in a file of its own, with the template that it
-/// fills.
-///
-/// A page with a form also has a function `refused`, which takes the problem to show.
+/// A page with what it shows: a struct in a file of its own, which fills a template of `static/`.
+/// One with a form also has a function `refused`, which adds the problem to it.
 ///
 /// No `Debug`: keys and recovery codes are shown in some. The caller must have checked addresses to
 /// go on to; a page only escapes them.
@@ -73,7 +71,7 @@ pub trait Page: Copied + Send + Sync + 'static {
         Ring::Open
     }
 
-    /// Whether the page holds more than one column of fields.
+    /// Whether the page needs more room than a form does.
     fn is_wide(&self) -> bool {
         false
     }
@@ -95,7 +93,7 @@ pub enum Ring {
     Whole,
 }
 
-/// Makes a copy of a page, whichever it is.
+/// A page that can be copied, whichever it is. All that are `Clone` can.
 pub trait Copied {
     fn copied(&self) -> Box<dyn Page>;
 }
@@ -108,7 +106,7 @@ impl<P: Page + Clone> Copied for P {
 
 impl Clone for Box<dyn Page> {
     fn clone(&self) -> Self {
-        // Named in full: the box itself is not the page.
+        // A copy of the page, not of the box.
         (**self).copied()
     }
 }

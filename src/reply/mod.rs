@@ -146,6 +146,11 @@ impl Reply {
         self.location.as_deref().unwrap_or_default()
     }
 
+    /// How much memory the page takes, without its texts, in bytes.
+    pub fn page_bytes(&self) -> usize {
+        self.page.as_deref().map_or(0, size_of_val)
+    }
+
     /// Visits each text that only one browser may see: cookies, keys, codes.
     pub fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
         self.cookies.iter_mut().for_each(&mut visit);

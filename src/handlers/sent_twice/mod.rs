@@ -113,7 +113,7 @@ pub(super) fn answer_once(
 
 /// How much memory a kept answer takes, in bytes.
 fn bytes(reply: &mut Reply) -> usize {
-    let mut bytes = size_of::<Kept>() + reply.place().len();
+    let mut bytes = size_of::<Kept>() + reply.page_bytes() + reply.place().len();
     reply.each_secret(|secret| bytes = bytes.saturating_add(secret.capacity()));
     bytes
 }
