@@ -166,6 +166,37 @@ pub struct Edited {
 }
 
 impl Edited {
+    /// The news about an account whose key in the file is `name`. `seal` is what it had before, and
+    /// the file is what was read with its seals.
+    fn of(
+        account: &Arc<Account>,
+        name: &str,
+        news: Edit,
+        seal: Option<&Seal>,
+        (read, seals): (&Accounts, &HashMap<String, Option<Seal>>),
+    ) -> Self {
+        let email_before = seal.map(|seal| seal.email.clone());
+        let name_before = seal.map(|seal| seal.username.clone());
+        let name_before = name_before.filter(|_| news.name);
+        // An account copied from one that is still there is new.
+        let is_copy = name_before
+            .as_ref()
+            .is_some_and(|from| !names::is_same(from, name) && read.find(from).is_some());
+        Self {
+            account: Arc::clone(account),
+            email_before: email_before
+                .filter(|email| news.email && !is_anothers(email, name, read, seals)),
+            password: news.password,
+            totp: news.totp,
+            what: if is_copy {
+                "added".to_owned()
+            } else {
+                news.names()
+            },
+            name_before: name_before.filter(|_| !is_copy),
+        }
+    }
+
     /// A change that ends nothing and is only for the log.
     fn remark(account: &Arc<Account>, what: &str) -> Self {
         Self {
@@ -305,26 +336,8 @@ impl Accounts {
         if news.is_none() {
             return None;
         }
-        let email_before = seal.map(|seal| seal.email.clone());
-        let name_before = seal.map(|seal| seal.username.clone());
-        let name_before = name_before.filter(|_| news.name);
-        // An account copied from one that is still there is new.
-        let is_copy = name_before
-            .as_ref()
-            .is_some_and(|from| !names::is_same(from, name) && read.find(from).is_some());
-        Some(Edited {
-            account: Arc::clone(self.find(name)?),
-            email_before: email_before
-                .filter(|email| news.email && !is_anothers(email, name, read, seals)),
-            password: news.password,
-            totp: news.totp,
-            what: if is_copy {
-                "added".to_owned()
-            } else {
-                news.names()
-            },
-            name_before: name_before.filter(|_| !is_copy),
-        })
+        let account = self.find(name)?;
+        Some(Edited::of(account, name, news, seal, (read, seals)))
     }
 }
 

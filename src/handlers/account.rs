@@ -10,12 +10,12 @@ use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::form::Form;
 use crate::handlers::code::about_code;
+use crate::handlers::forms::EndSessions;
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
 use crate::http::Request;
-use crate::pages::{
-    AccountForm, AccountView, BrowserView, Page, Problem, SessionView, agent_label,
-};
+use crate::pages::account::{AccountForm, AccountView, BrowserView, SessionView};
+use crate::pages::agent_label;
 use crate::reply::{Outcome, Refusal, Reply};
 use crate::store::Unavailable;
 
@@ -34,7 +34,7 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.map(|outcome| outcome.message().into_owned());
 
     let sessions = sessions(app, request, &me)?;
-    let page = account_page(app, request, &me, &sessions, notice, None);
+    let page = account_page(app, request, &me, &sessions, notice);
     let json = as_json(app, request, &me, &sessions);
     Ok(Reply::from(Outcome::Account(json)).showing(page))
 }
@@ -101,8 +101,7 @@ fn account_page(
     me: &LoggedIn,
     sessions: &[Arc<Session>],
     notice: Option<String>,
-    problem: Option<(AccountForm, Problem)>,
-) -> Page {
+) -> AccountView {
     let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -117,7 +116,7 @@ fn account_page(
         last_used: device.last_used().0,
         agent: agent_label(&device.agent),
     };
-    Page::Account(AccountView {
+    AccountView {
         username: me.account.username.clone(),
         email: me.account.email.clone(),
         groups: me.account.groups.clone(),
@@ -126,9 +125,9 @@ fn account_page(
         sessions: sessions.iter().map(view).collect(),
         browsers: browsers(request, me).map(browser).collect(),
         notice,
-        problem,
+        problem: None,
         now: request.received.timestamp().0,
-    })
+    }
 }
 
 /// Shows a refusal on the account page, beside its form, if the visitor is still logged in.
@@ -142,24 +141,24 @@ pub(super) fn account_again(
         return refusal;
     };
     refusal.about(&me.account.username).beside(|problem| {
-        let problem = about_code(request, problem).near("current_password");
         // The problem matters more than a list of sessions that cannot be read.
         let sessions = sessions(app, request, &me).unwrap_or_default();
-        account_page(app, request, &me, &sessions, None, Some((form, problem)))
+        account_page(app, request, &me, &sessions, None).refused(form, about_code(request, problem))
     })
 }
 
 /// `POST /account/sessions/end`: ends one session, or all but this one.
 pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let form = Form::of_body(request).and_then(|form| form.required("session", 64));
-    let which =
-        form.map_err(|error| account_again(app, request, error.into(), AccountForm::Sessions))?;
+    let which = EndSessions::parse(request)
+        .map_err(|refusal| account_again(app, request, refusal, AccountForm::Sessions))?;
 
-    let ends_own = *which == me.session.id.short();
-    let ended = match which.as_str() {
-        "others" => end_others(app, request, &me),
-        which => end_one(app, &me, which.to_owned()),
+    let (ended, ends_own) = match which {
+        EndSessions::Others => (end_others(app, request, &me), false),
+        EndSessions::One(id) => {
+            let ends_own = id == me.session.id.short();
+            (end_one(app, &me, id), ends_own)
+        }
     };
     ended.map_err(|refusal| refusal.about(&me.account.username))?;
 

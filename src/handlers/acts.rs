@@ -7,18 +7,19 @@ use crate::accounts::person::Person;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::clock::Moment;
-use crate::form::Form;
 use crate::handlers::account::account_again;
 use crate::handlers::code::tell_of_recovery_code;
+use crate::handlers::forms::{ConfirmKey, PasswordAndCode};
 use crate::handlers::grounds::Grounds;
 use crate::handlers::login::check_password;
 use crate::handlers::tries::{Begun, Code};
-use crate::handlers::{
-    Answer, App, LoggedIn, known_device, password_field, require_login, secret_field,
-};
+use crate::handlers::{Answer, App, LoggedIn, known_device, require_login};
 use crate::http::Request;
 use crate::mail::Notice;
-use crate::pages::{AccountForm, Page, Way};
+use crate::pages::account::AccountForm;
+use crate::pages::enrol::Enrol;
+use crate::pages::message::{Message, Way};
+use crate::pages::recovery_codes::RecoveryCodes;
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// Asks for the password again before something that cannot be undone.
@@ -60,7 +61,7 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
         request.received,
     );
 
-    let page = Page::RecoveryCodes {
+    let page = RecoveryCodes {
         username: me.account.username.clone(),
         codes: codes.clone(),
         onward: "/account".to_owned(),
@@ -77,29 +78,20 @@ pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
     if let (Accepted::RecoveryCode { left }, ()) = accepted {
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
-    let secret = Secret::new();
-    let (key, username) = (secret.base32(), me.account.username.clone());
-    let otpauth = secret.otpauth(&app.issuer, &username);
     let moving = PendingMove {
-        username: username.clone(),
-        secret,
+        username: me.account.username.clone(),
+        secret: Secret::new(),
+    };
+    let page = moving_page(app, &moving);
+    let outcome = Outcome::EnrolRequired {
+        secret: page.key.clone(),
+        otpauth: page.otpauth.clone(),
     };
     app.pending
         .begin_move(me.session.id, moving, request.received.timestamp());
 
-    let outcome = Outcome::EnrolRequired {
-        secret: key.clone(),
-        otpauth: otpauth.clone(),
-    };
-    let page = Page::Enrol {
-        username: username.clone(),
-        key,
-        otpauth,
-        moving: true,
-        rd: String::new(),
-        problem: None,
-    };
-    Ok(Reply::from(outcome).showing(page).about(&username))
+    let username = &me.account.username;
+    Ok(Reply::from(outcome).showing(page).about(username))
 }
 
 /// `POST /account/totp/confirm`: a code from the new key makes that key the second factor.
@@ -114,20 +106,24 @@ pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     replace_secret(app, request, &me, &moving).map_err(|refusal| {
         refusal
             .about(&moving.username)
-            .beside(|problem| Page::Enrol {
-                username: moving.username.clone(),
-                key: moving.secret.base32(),
-                otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
-                moving: true,
-                rd: String::new(),
-                problem: Some(problem.near("secret")),
-            })
+            .beside(|problem| moving_page(app, &moving).refused(problem))
     })
 }
 
+/// The page that shows the new key and asks for a code from it.
+fn moving_page(app: &App, moving: &PendingMove) -> Enrol {
+    Enrol {
+        username: moving.username.clone(),
+        key: moving.secret.base32(),
+        otpauth: moving.secret.otpauth(&app.issuer, &moving.username),
+        moving: true,
+        ..Enrol::default()
+    }
+}
+
 /// The page for visitors who confirm a key that no longer waits for a code.
-fn too_late() -> Page {
-    Page::Message {
+fn too_late() -> Message {
+    Message {
         title: "Set up your new authenticator again".to_owned(),
         text: "That key is no longer waiting for a code. Nothing was changed.".to_owned(),
         advice: "A new key waits five minutes, and a restart of this site ends it too; or it was \
@@ -140,8 +136,7 @@ fn too_late() -> Page {
 }
 
 fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingMove) -> Answer {
-    let form = Form::of_body(request)?;
-    let typed = secret_field(&form)?.to_string();
+    let typed = ConfirmKey::parse(request)?.secret.to_string();
 
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
@@ -191,9 +186,8 @@ struct Act<'a> {
 
 /// Asks for the password, and for a code or a recovery code.
 fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Act<'a>, Refusal> {
-    let form = Form::of_body(request)?;
-    let current = password_field(&form, "current_password")?;
-    let typed = secret_field(&form)?.to_string();
+    let PasswordAndCode { current, secret } = PasswordAndCode::parse(request)?;
+    let typed = secret.to_string();
 
     let proof = confirm(app, request, me, current)?;
     let device = known_device(app, request, Some(&me.account));

@@ -7,19 +7,23 @@ use crate::accounts::login::{Accepted, CodeRefused, Tried, is_recovery_code};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
+use crate::accounts::totp::Secret;
 use crate::accounts::{Account, names};
-use crate::as_typed;
 use crate::clock::Moment;
 use crate::form::Form;
 use crate::handlers::entry::{Entry, agent};
+use crate::handlers::forms::{CodeForm, Typed, rd_field, typed_code};
 use crate::handlers::tries::{Code, Judged};
-use crate::handlers::{
-    Answer, App, check_name, known_device, logged_in, rd_field, secret_field, typed, typed_rd,
-};
+use crate::handlers::{Answer, App, known_device, logged_in};
 use crate::http::{Method, Request};
 use crate::mail::Notice;
 use crate::network::Network;
-use crate::pages::{self, Page, Problem, Way};
+use crate::pages::code::EnterCode;
+use crate::pages::enrol::Enrol;
+use crate::pages::logged_in::AlreadyLoggedIn;
+use crate::pages::message::{Message, Way};
+use crate::pages::recovery_codes::RecoveryCodes;
+use crate::pages::{self, Page, Problem};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /secret_key`: asks for the code, and shows the key if it is not confirmed yet.
@@ -31,29 +35,46 @@ pub(super) fn secret_key_page(app: &App, request: &Request) -> Answer {
         .and_then(|cookie| app.pending.login(cookie, now));
     let login = login.ok_or_else(|| no_pending(app, request))?;
 
-    Ok(Reply::page(code_page(app, request, &login, None)))
+    Ok(Reply::page(code_page(app, request, &login)))
 }
 
-fn code_page(app: &App, request: &Request, login: &PendingLogin, problem: Option<Problem>) -> Page {
-    let username = login.username.clone();
+/// The page that asks for the code.
+fn code_page(app: &App, request: &Request, login: &PendingLogin) -> Box<dyn Page> {
     match &login.enrolling {
-        Some(secret) => Page::Enrol {
-            key: secret.base32(),
-            otpauth: secret.otpauth(&app.issuer, &username),
-            username,
-            moving: false,
-            rd: login.rd.clone(),
-            problem,
-        },
-        None => {
-            let recovery = Form::of_query(request).has("recovery");
-            Page::Code {
-                username,
-                recovery,
-                rd: login.rd.clone(),
-                problem,
-            }
-        }
+        Some(secret) => enrol(app, login, secret).into(),
+        None => enter_code(request, login).into(),
+    }
+}
+
+/// As [`code_page`], with what is wrong.
+fn code_again(
+    app: &App,
+    request: &Request,
+    login: &PendingLogin,
+    problem: Problem,
+) -> Box<dyn Page> {
+    match &login.enrolling {
+        Some(secret) => enrol(app, login, secret).refused(problem).into(),
+        None => enter_code(request, login).refused(problem).into(),
+    }
+}
+
+fn enrol(app: &App, login: &PendingLogin, secret: &Secret) -> Enrol {
+    Enrol {
+        username: login.username.clone(),
+        key: secret.base32(),
+        otpauth: secret.otpauth(&app.issuer, &login.username),
+        rd: login.rd.clone(),
+        ..Enrol::default()
+    }
+}
+
+fn enter_code(request: &Request, login: &PendingLogin) -> EnterCode {
+    EnterCode {
+        username: login.username.clone(),
+        recovery: Form::of_query(request).has("recovery"),
+        rd: login.rd.clone(),
+        problem: None,
     }
 }
 
@@ -69,10 +90,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     second_step(app, request, cookie, &login).map_err(|refusal| {
         refusal
             .about(&login.username)
-            .beside(|problem| {
-                let problem = about_code(request, problem).near("secret");
-                code_page(app, request, &login, Some(problem))
-            })
+            .beside(|problem| code_again(app, request, &login, about_code(request, problem)))
             .showing(begin_again(&login.rd))
     })
 }
@@ -80,7 +98,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
 /// Gives other advice for a wrong recovery code: a phone's clock has nothing to do with that.
 pub(super) fn about_code(request: &Request, problem: Problem) -> Problem {
     let is_wrong = problem.text == Outcome::WrongCode.message();
-    if !is_wrong || !is_recovery_code(&typed(request, "secret")) {
+    if !is_wrong || !is_recovery_code(&typed_code(request)) {
         return problem;
     }
     let advice =
@@ -95,7 +113,7 @@ pub(super) fn about_code(request: &Request, problem: Problem) -> Problem {
 fn no_pending(app: &App, request: &Request) -> Refusal {
     let refusal = Refusal::from(Outcome::NoPendingLogin);
     let sent = match request.method {
-        Method::Post => typed_rd(app, request),
+        Method::Post => Typed::of(app, request).rd,
         _ => rd_field(app, &Form::of_query(request)).unwrap_or_default(),
     };
     if let Ok(Some(me)) = logged_in(app, request) {
@@ -105,7 +123,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
         } else {
             sent
         };
-        return refusal.showing(Page::LoggedIn {
+        return refusal.showing(AlreadyLoggedIn {
             username,
             onward,
             missed: true,
@@ -118,7 +136,7 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
         .login(request)
         .and_then(|cookie| app.pending.choice(cookie, now));
     if choosing.is_some() {
-        return refusal.showing(Page::Message {
+        return refusal.showing(Message {
             title: "Choose a new password".to_owned(),
             text: "Your code was right. What is left is a password of your own.".to_owned(),
             advice: String::new(),
@@ -130,8 +148,8 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
 }
 
 /// The page for visitors who are at the code when no login waits for one.
-fn begin_again(rd: &str) -> Page {
-    Page::Message {
+fn begin_again(rd: &str) -> Message {
+    Message {
         title: "Log in first".to_owned(),
         text: Outcome::NoPendingLogin.message().into_owned(),
         advice: "A login waits five minutes for its code, and for five tries; a restart of this \
@@ -144,16 +162,17 @@ fn begin_again(rd: &str) -> Page {
 }
 
 fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> Answer {
-    let form = Form::of_body(request)?;
-    let typed = secret_field(&form)?;
-    check_named(app, &form, login)?;
+    let CodeForm { secret, name } = CodeForm::parse(request)?;
+    if let Some(name) = name {
+        check_named(app, &name, login)?;
+    }
 
     let account = app.store.account(&login.username)?;
     let (known, new) = device_of(app, request, account.as_deref());
-    let code = tried(request, login, &typed, known);
+    let code = tried(request, login, &secret, known);
     let step = Step {
         login: login.clone(),
-        typed: typed.to_string(),
+        typed: secret.to_string(),
         known,
         new: new.as_deref().map(|new| new_device(request, new)),
         network: Network::of(request.client),
@@ -180,14 +199,25 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
             complete(login, codes).with_cookies(cookies)
         }
     };
-    let Accepted::RecoveryCode { left } = accepted else {
-        return Ok(reply);
-    };
+    Ok(match accepted {
+        Accepted::RecoveryCode { left } => by_recovery_code(app, request, login, left, reply),
+        Accepted::Code => reply,
+    })
+}
+
+/// Tells the owner, and the log, that a recovery code has completed the login.
+fn by_recovery_code(
+    app: &App,
+    request: &Request,
+    login: &PendingLogin,
+    left: usize,
+    reply: Reply,
+) -> Reply {
     tell_of_recovery_code(app, request, &login.username, left);
-    Ok(reply.noted_as(match login.mailed {
+    reply.noted_as(match login.mailed {
         Some(_) => "password_change_required_by_recovery_code",
         None => "login_by_recovery_code",
-    }))
+    })
 }
 
 /// The code in the form in which it is counted and judged.
@@ -204,13 +234,9 @@ fn tried(request: &Request, login: &PendingLogin, typed: &str, known: Option<Dig
     }
 }
 
-/// Checks that a name in the form, if there is one, belongs to the account that is logging in.
-fn check_named(app: &App, form: &Form<'_>, login: &PendingLogin) -> Result<(), Refusal> {
-    let Some(name) = form.optional_as("username", as_typed::name, usize::MAX)? else {
-        return Ok(());
-    };
-    check_name(&name)?;
-    let named = app.store.account(&name)?;
+/// Checks that the name in the form belongs to the account that is logging in.
+fn check_named(app: &App, name: &str, login: &PendingLogin) -> Result<(), Refusal> {
+    let named = app.store.account(name)?;
     if named.is_some_and(|account| names::is_same(&account.username, &login.username)) {
         return Ok(());
     }
@@ -345,7 +371,7 @@ fn completed(
     if codes.is_empty() {
         return Reply::from(outcome(codes)).then_to(onward);
     }
-    let page = Page::RecoveryCodes {
+    let page = RecoveryCodes {
         username: username.to_owned(),
         codes: codes.clone(),
         onward: onward.to_owned(),

@@ -9,16 +9,18 @@ use crate::accounts::throttle::Standing;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::totp::Secret;
 use crate::form::Form;
-use crate::handlers::sent_twice::sent_form;
+use crate::handlers::forms::{Credentials, LoginForm, Typed, is_rd_too_long, rd_field};
 use crate::handlers::sessions::Presented;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, is_rd_too_long, known_device,
-    logged_in, login_password_field, name_field, rd_field, rd_of, sessions, target, typed,
-    typed_rd, use_session,
+    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, known_device, logged_in, sessions,
+    target, use_session,
 };
 use crate::http::{Method, Request};
-use crate::pages::{self, Page};
+use crate::pages;
+use crate::pages::logged_in::AlreadyLoggedIn;
+use crate::pages::login::Login;
+use crate::pages::logout::{LoggedOut, LogoutQuestion};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /login`: the login page, or who the visitor is already logged in as.
@@ -45,7 +47,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         .filter(|name| names::is_username(name))
         .unwrap_or_default();
     let page = |notice| {
-        Reply::page(Page::Login {
+        Reply::page(Login {
             username,
             rd,
             form: token::cookie(),
@@ -107,7 +109,7 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
     } else {
         rd
     };
-    Ok(Reply::page(Page::LoggedIn {
+    Ok(Reply::page(AlreadyLoggedIn {
         username,
         onward,
         missed: false,
@@ -117,23 +119,21 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
 
 /// The login page again, with what is wrong.
 pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
-    let username = typed(request, "username");
-    let rd = typed_rd(app, request);
-    refusal.about(&username).beside(|problem| Page::Login {
-        username,
-        rd,
-        form: sent_form(request),
-        notice: None,
-        problem: Some(problem.near("password")),
-    })
+    let typed = Typed::of(app, request);
+    let page = Login {
+        username: typed.username,
+        rd: typed.rd,
+        form: typed.form,
+        ..Login::default()
+    };
+    let refusal = refusal.about(&page.username);
+    refusal.beside(|problem| page.refused(problem))
 }
 
 /// `POST /login`: a right password earns the page that asks for the code.
 pub(super) fn login(app: &App, request: &Request) -> Answer {
-    let form = Form::of_body(request)?;
-    let name = name_field(&form)?;
-    let password = login_password_field(&form)?;
-    let rd = rd_of(app, request, &form)?;
+    let LoginForm { credentials, rd } = LoginForm::parse(app, request)?;
+    let Credentials { name, password } = credentials;
 
     let proof = check_password(app, request, &name, &password)?;
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
@@ -256,7 +256,7 @@ fn nobody_asked(request: &Request) -> bool {
 fn logout_page(app: &App, request: &Request) -> Answer {
     let me = logged_in(app, request)?;
     let username = me.map(|me| me.account.username.clone());
-    Ok(Reply::page(Page::LogoutQuestion { username }))
+    Ok(Reply::page(LogoutQuestion { username }))
 }
 
 /// `POST /logout`: ends the session.
@@ -277,7 +277,7 @@ fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
 
     let message = outcome.message().into_owned();
     let reply = Reply::from(outcome)
-        .showing(Page::LoggedOut { message })
+        .showing(LoggedOut { message })
         .with_cookie(app.cookies.end_session())
         .with_cookie(app.cookies.end_login())
         .clearing_site_data();

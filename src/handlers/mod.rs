@@ -3,11 +3,10 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for proxies that ask about a visitor in `authz`, for the two steps
 //! of a login in `login` and `code`, for visitors with a session in `account`, `acts` and
-//! `new_password`; what the original script does is in `script`.
+//! `new_password`; what the original script does is in `script`. The types that forms are parsed into
+//! are in `forms`.
 
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
@@ -17,15 +16,13 @@ use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, names};
-use crate::as_typed;
 use crate::cookies::Cookies;
 use crate::errands::Errands;
-use crate::form::{Form, FormError};
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
 use crate::network::Network;
-use crate::pages::Page;
-use crate::redirect::{self, Targets};
+use crate::pages::denied::Denied;
+use crate::redirect::Targets;
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::results::Results;
 use crate::store::{Rules, Store, Unavailable};
@@ -35,6 +32,7 @@ mod acts;
 mod authz;
 mod code;
 mod entry;
+mod forms;
 mod grounds;
 mod journal;
 mod login;
@@ -51,9 +49,6 @@ use sessions::Presented;
 pub use journal::Journal;
 pub use script::Script;
 pub use sent_twice::SentTwice;
-
-/// Longest code or recovery code, in characters, with room for the way people group them.
-const MAX_SECRET: usize = 64;
 
 /// What the handlers work with.
 pub struct App {
@@ -162,103 +157,6 @@ fn is_cross_site(app: &App, request: &Request) -> bool {
     }
 }
 
-/// Longest name at a login, in characters: a username, or an e-mail in its place.
-const MAX_NAME: usize = names::MAX_EMAIL;
-
-/// The name in a form: a username or an e-mail.
-fn name_field(form: &Form<'_>) -> Result<String, FormError> {
-    let name = form.required_as("username", as_typed::name, usize::MAX)?;
-    check_name(&name)?;
-    Ok(name.to_string())
-}
-
-/// Checks that a name is not longer than any username or e-mail is.
-fn check_name(name: &str) -> Result<(), FormError> {
-    if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
-        let max = names::MAX_USERNAME;
-        return Err(FormError::TooLong("username", max, "characters"));
-    }
-    if name.len() > names::MAX_EMAIL {
-        return Err(FormError::TooLong("username", names::MAX_EMAIL, "bytes"));
-    }
-    Ok(())
-}
-
-/// A code of an authenticator, or a recovery code in its place.
-fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
-    form.required_as("secret", as_typed::code, MAX_SECRET)
-}
-
-/// `rd` of a form or query: where to go after the login, or nowhere.
-fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
-    let rd = form.optional("rd", usize::MAX)?.unwrap_or_default();
-    if rd.len() > redirect::MAX_LENGTH {
-        return Err(FormError::TooLong("rd", redirect::MAX_LENGTH, "bytes"));
-    }
-    Ok(app.targets.allow(&rd).unwrap_or_default())
-}
-
-/// `rd` of a form that was sent: its own, or else that of the address it was sent to, where a page
-/// without an address of its own keeps it.
-fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormError> {
-    if form.has("rd") {
-        return rd_field(app, form);
-    }
-    Ok(rd_field(app, &Form::of_query(request)).unwrap_or_default())
-}
-
-/// Whether the way back is too long to be carried along, or was so already when the proxy asked.
-fn is_rd_too_long(query: &Form<'_>) -> bool {
-    let rd = query.optional("rd", usize::MAX).ok().flatten();
-    rd.is_some_and(|rd| rd.as_str() == redirect::TOO_LONG || rd.len() > redirect::MAX_LENGTH)
-}
-
-/// What was typed into a field, to show it again; nothing if it cannot be shown.
-fn typed(request: &Request, field: &'static str) -> String {
-    let form = Form::of_body(request).ok();
-    let value = form.and_then(|form| form.optional(field, MAX_NAME).ok().flatten());
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// `rd` of a form that was sent; nothing if it cannot be read.
-fn typed_rd(app: &App, request: &Request) -> String {
-    let form = Form::of_body(request).ok();
-    form.and_then(|form| rd_of(app, request, &form).ok())
-        .unwrap_or_default()
-}
-
-/// A new password that may be chosen.
-fn new_password_field(form: &Form<'_>, field: &'static str) -> Result<Password, Refusal> {
-    let new = password_field(form, field)?;
-    if new.length() < password::MIN_LENGTH {
-        return Err(Outcome::PasswordTooShort.into());
-    }
-    Ok(new)
-}
-
-/// A password. Its length is that of its normalised form, since keyboards differ in how many
-/// characters they send for the same text.
-fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
-    let max = password::MAX_LENGTH;
-    let sent = form.required(field, usize::MAX)?;
-    let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));
-    password
-        .filter(|password| password.length() <= max)
-        .ok_or(FormError::TooLong(field, max, "characters"))
-}
-
-/// The password of a login. A mailed one may come with blanks that were copied along, so one that
-/// is too long is tried again without them.
-fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
-    password_field(form, "password").or_else(|error| {
-        let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);
-        match error {
-            FormError::TooLong(..) => sent.map(|sent| Password::new(&sent)),
-            error => Err(error),
-        }
-    })
-}
-
 /// The browser's digest, if the account knows it from an earlier login.
 fn known_device(app: &App, request: &Request, account: Option<&Account>) -> Option<Digest> {
     let id = Digest::of(app.cookies.device(request)?);
@@ -340,7 +238,7 @@ fn require_login(app: &App, request: &Request, back: &str) -> Result<LoggedIn, R
 /// The page for visitors that the access rules do not admit at a host.
 fn denied(app: &App, account: &Account, host: String) -> Reply {
     Reply::from(Outcome::Denied)
-        .showing(Page::Denied {
+        .showing(Denied {
             username: account.username.clone(),
             host,
             site: app.public_url.clone(),

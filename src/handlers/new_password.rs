@@ -12,14 +12,13 @@ use crate::form::Form;
 use crate::handlers::acts::confirm;
 use crate::handlers::code::{device_of, new_device};
 use crate::handlers::entry::Entry;
+use crate::handlers::forms::{ChangedPassword, ChosenPassword};
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{
-    Answer, App, LoggedIn, hash, known_device, new_password_field, password_field, require_login,
-};
+use crate::handlers::{Answer, App, LoggedIn, hash, known_device, require_login};
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::network::Network;
-use crate::pages::{Page, Problem};
+use crate::pages::choose_password::ChoosePassword;
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// A login by mailed password that waits for a new password.
@@ -37,7 +36,7 @@ pub(super) fn password_page(app: &App, request: &Request) -> Answer {
             (me.account.username.clone(), true)
         }
     };
-    Ok(Reply::page(Page::ChoosePassword {
+    Ok(Reply::page(ChoosePassword {
         username,
         current_needed,
         problem: None,
@@ -50,42 +49,34 @@ pub(super) fn change_password(app: &App, request: &Request) -> Answer {
     match pending_choice(app, request) {
         Some(choice) if !form.has("current_password") => {
             let username = choice.username.clone();
-            replace_mailed(app, request, choice).map_err(on_password_page(username, false))
+            ChosenPassword::read(&form)
+                .and_then(|form| replace_mailed(app, request, choice, form))
+                .map_err(on_password_page(username, false))
         }
         _ => {
             let me = require_login(app, request, "%2Faccount%2Fpassword")?;
             let username = me.account.username.clone();
-            replace_current(app, request, &me).map_err(on_password_page(username, true))
+            ChangedPassword::read(&form)
+                .and_then(|form| replace_current(app, request, &me, form))
+                .map_err(on_password_page(username, true))
         }
     }
 }
 
 fn on_password_page(username: String, current_needed: bool) -> impl FnOnce(Refusal) -> Refusal {
     move |refusal| {
-        refusal.about(&username).beside(|problem| {
-            // The table of outcomes names the field `password`; on this page it is `new_password`.
-            let field = problem
-                .field
-                .map(|f| if f == "password" { "new_password" } else { f });
-            let start = if current_needed {
-                "current_password"
-            } else {
-                "new_password"
-            };
-            let problem = Some(Problem { field, ..problem }.near(start));
-            Page::ChoosePassword {
-                username: username.clone(),
-                current_needed,
-                problem,
-            }
-        })
+        let page = ChoosePassword {
+            username,
+            current_needed,
+            problem: None,
+        };
+        let refusal = refusal.about(&page.username);
+        refusal.beside(|problem| page.refused(problem))
     }
 }
 
-fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
-    let form = Form::of_body(request)?;
-    let current = password_field(&form, "current_password")?;
-    let new = new_password_field(&form, "new_password")?;
+fn replace_current(app: &App, request: &Request, me: &LoggedIn, form: ChangedPassword) -> Answer {
+    let ChangedPassword { current, new } = form;
     refuse_easy(app, &new, &me.account)?;
 
     let proof = confirm(app, request, me, current)?;
@@ -102,9 +93,13 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn) -> Answer {
         .about(&account.username))
 }
 
-fn replace_mailed(app: &App, request: &Request, choice: PendingChoice) -> Answer {
-    let form = Form::of_body(request)?;
-    let new = new_password_field(&form, "new_password")?;
+fn replace_mailed(
+    app: &App,
+    request: &Request,
+    choice: PendingChoice,
+    form: ChosenPassword,
+) -> Answer {
+    let ChosenPassword { new } = form;
     let account = app
         .store
         .account(&choice.username)?

@@ -4,7 +4,7 @@ use crate::handlers::{
     Answer, App, account, acts, code, health, login, new_password, script, visitor,
 };
 use crate::http::{Method, Request};
-use crate::pages::Way;
+use crate::pages::message::Way;
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// What answers a request.

@@ -13,16 +13,18 @@ use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::clock::Moment;
-use crate::form::Form;
 use crate::handlers::entry::Entry;
+use crate::handlers::forms::{Credentials, ForgotForm, ScriptCodeForm, Typed};
 use crate::handlers::login::{check_password, note_password};
-use crate::handlers::sent_twice::sent_form;
 use crate::handlers::tries::{Code, Judged};
-use crate::handlers::{Answer, App, hash, login_password_field, name_field, secret_field, typed};
+use crate::handlers::{Answer, App, hash};
 use crate::http::Request;
 use crate::log::Lines;
 use crate::network::Network;
-use crate::pages::{self, Page, Way};
+use crate::pages;
+use crate::pages::forgot::Forgot;
+use crate::pages::login::Login;
+use crate::pages::message::Way;
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// What compatibility mode needs in addition.
@@ -77,9 +79,7 @@ impl Script {
 /// `POST /login`: a right password prints a key and earns the page that asks for it.
 pub(super) fn login(app: &App, request: &Request) -> Answer {
     let script = of(app)?;
-    let form = Form::of_body(request)?;
-    let name = name_field(&form)?;
-    let password = login_password_field(&form)?;
+    let Credentials { name, password } = Credentials::parse(request)?;
 
     let Some(proof) = check_password(app, request, &name, &password)? else {
         let unknown = app.store.account(&name)?.is_none();
@@ -105,9 +105,8 @@ pub(super) fn secret_key_again(_: &App, _: &Request, refusal: Refusal) -> Refusa
 /// `POST /secret_key`: the printed key, which works once, or a code of the authenticator.
 pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     let script = of(app)?;
-    let form = Form::of_body(request)?;
-    let typed = secret_field(&form)?.to_string();
-    let name = name_field(&form)?;
+    let ScriptCodeForm { secret, name } = ScriptCodeForm::parse(request)?;
+    let typed = secret.to_string();
 
     let key = script.take_key(&name, &typed);
     let code = Code {
@@ -173,19 +172,19 @@ impl Step {
 }
 
 /// The recovery page again, with what is wrong.
-pub(super) fn forgot_password_again(_: &App, request: &Request, refusal: Refusal) -> Refusal {
-    let username = typed(request, "username");
-    refusal.beside(|problem| Page::Forgot {
-        username,
-        rd: String::new(),
-        form: sent_form(request),
-        problem: Some(problem.near("username")),
-    })
+pub(super) fn forgot_password_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let typed = Typed::of(app, request);
+    let page = Forgot {
+        username: typed.username,
+        form: typed.form,
+        ..Forgot::default()
+    };
+    refusal.beside(|problem| page.refused(problem))
 }
 
 /// `POST /forgot_password`: a new password, at once and in the answer.
 pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
-    let name = name_field(&Form::of_body(request)?)?;
+    let name = ForgotForm::parse(app, request)?.name;
 
     let now = request.received.steady;
     // Nothing is mailed here: the limit is on the answers, each of which holds a password.
@@ -211,15 +210,14 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
 }
 
 /// The login page again, with what is wrong.
-pub(super) fn login_again(_: &App, request: &Request, refusal: Refusal) -> Refusal {
-    let username = typed(request, "username");
-    refusal.beside(|problem| Page::Login {
-        username,
-        rd: String::new(),
-        form: sent_form(request),
-        notice: None,
-        problem: Some(problem.near("password")),
-    })
+pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let typed = Typed::of(app, request);
+    let page = Login {
+        username: typed.username,
+        form: typed.form,
+        ..Login::default()
+    };
+    refusal.beside(|problem| page.refused(problem))
 }
 
 /// What compatibility mode needs. Its rows are used only where that is set.

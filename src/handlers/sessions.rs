@@ -8,7 +8,7 @@ use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
 use crate::handlers::{App, LoggedIn};
 use crate::http::Request;
-use crate::pages::{Page, Way};
+use crate::pages::message::{Message, Way};
 use crate::reply::{Outcome, Refusal};
 use crate::store::Unavailable;
 
@@ -63,7 +63,7 @@ pub(super) fn lasting(
 /// host, where `path` was asked for.
 pub(super) fn two(app: &App, path: &str, login: &str) -> Refusal {
     let outcome = Outcome::TwoSessions;
-    let page = Page::Message {
+    let page = Message {
         title: "Two sessions".to_owned(),
         text: outcome.message().into_owned(),
         advice: ADVICE.to_owned(),

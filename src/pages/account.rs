@@ -5,9 +5,9 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::Problem;
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
+use super::{Page, Problem, Ring, Site};
 
 /// What the account page shows. Times are seconds since 1970.
 #[derive(Clone)]
@@ -61,30 +61,62 @@ pub enum AccountForm {
     Sessions,
 }
 
-pub(super) fn main(view: &AccountView) -> Html {
-    let elsewhere = view.sessions.iter().any(|session| !session.current)
-        || view.browsers.iter().any(|browser| !browser.current);
-    let others = include_str!("../../static/parts/end_others.html");
-    let sessions = view.sessions.iter();
-    let groups = match view.groups.as_slice() {
-        [] => "none".to_owned(),
-        groups => groups.join(", "),
-    };
-    let values = Values::new()
-        .html("notice", view.notice.as_deref().map(notice))
-        .form(&[], view.problem_of(AccountForm::Sessions), None)
-        .text("username", view.username.as_str())
-        .text("email", view.email.as_str())
-        .text("groups", groups)
-        .html("created", view.created.map(created))
-        .text("codes_left", codes_left(view.recovery_codes_left))
-        .html("recovery", [recovery(view)])
-        .html("move", [move_on(view)])
-        .html("delete", [delete(view)])
-        .html("sessions", sessions.map(|shown| session(shown, view.now)))
-        .html("browsers", browsers(view))
-        .html("others", elsewhere.then(|| fixed(others)));
-    fill(include_str!("../../static/account.html"), &values)
+impl AccountView {
+    /// The page with what is wrong, beside the form that was refused.
+    #[must_use]
+    pub fn refused(self, form: AccountForm, problem: Problem) -> Self {
+        let problem = Some((form, problem.near("current_password")));
+        Self { problem, ..self }
+    }
+
+    fn problem_of(&self, form: AccountForm) -> Option<&Problem> {
+        let (at, problem) = self.problem.as_ref()?;
+        (*at == form).then_some(problem)
+    }
+}
+
+impl Page for AccountView {
+    fn title(&self) -> &str {
+        "Your account"
+    }
+
+    fn ring(&self) -> Ring {
+        Ring::Whole
+    }
+
+    fn is_wide(&self) -> bool {
+        true
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref().map(|(_, problem)| problem)
+    }
+
+    fn main(&self, _: &Site) -> Html {
+        let elsewhere = self.sessions.iter().any(|session| !session.current)
+            || self.browsers.iter().any(|browser| !browser.current);
+        let others = include_str!("../../static/parts/end_others.html");
+        let sessions = self.sessions.iter();
+        let groups = match self.groups.as_slice() {
+            [] => "none".to_owned(),
+            groups => groups.join(", "),
+        };
+        let values = Values::new()
+            .html("notice", self.notice.as_deref().map(notice))
+            .form(&[], self.problem_of(AccountForm::Sessions), None)
+            .text("username", self.username.as_str())
+            .text("email", self.email.as_str())
+            .text("groups", groups)
+            .html("created", self.created.map(created))
+            .text("codes_left", codes_left(self.recovery_codes_left))
+            .html("recovery", [recovery(self)])
+            .html("move", [move_on(self)])
+            .html("delete", [delete(self)])
+            .html("sessions", sessions.map(|shown| session(shown, self.now)))
+            .html("browsers", browsers(self))
+            .html("others", elsewhere.then(|| fixed(others)));
+        fill(include_str!("../../static/account.html"), &values)
+    }
 }
 
 fn created(wall: u64) -> Html {
@@ -164,13 +196,6 @@ fn browsers(view: &AccountView) -> Option<Html> {
     let values = Values::new().html("browsers", view.browsers.iter().map(one));
     let list = fill(include_str!("../../static/parts/browsers.html"), &values);
     (!view.browsers.is_empty()).then_some(list)
-}
-
-impl AccountView {
-    fn problem_of(&self, form: AccountForm) -> Option<&Problem> {
-        let (at, problem) = self.problem.as_ref()?;
-        (*at == form).then_some(problem)
-    }
 }
 
 fn codes_left(left: usize) -> String {

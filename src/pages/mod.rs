@@ -8,11 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-mod body;
-
-mod account;
-
 mod agent;
+
+mod fill;
 
 mod form;
 
@@ -20,14 +18,26 @@ mod logo;
 
 mod qr;
 
-mod fill;
-
 #[cfg(test)]
 mod tests;
 
-pub use self::account::{AccountForm, AccountView, BrowserView, SessionView};
+// The pages, a line for each file of them.
+
+pub mod account;
+pub mod choose_password;
+pub mod code;
+pub mod denied;
+pub mod enrol;
+pub mod forgot;
+pub mod logged_in;
+pub mod login;
+pub mod logout;
+pub mod message;
+pub mod recovery_codes;
+pub mod register;
+
 pub use self::agent::agent_label;
-use self::fill::{Begun, Values, fill};
+use self::fill::{Begun, Html, Values, fill};
 pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
 
 /// The template of [`compat_code`]: the page that asks for the code, as programs that were written
@@ -45,108 +55,65 @@ pub struct Site {
     pub registration_open: bool,
 }
 
-/// A page with what it shows.
+/// A page with what it shows: a struct in a file of its own, which fills a template of `static/`.
+/// One with a form also has a function `refused`, which adds the problem to it.
 ///
-/// No `Debug`: keys and recovery codes are shown in it. The caller must have checked addresses to
+/// No `Debug`: keys and recovery codes are shown in some. The caller must have checked addresses to
 /// go on to; a page only escapes them.
-#[derive(Clone)]
-pub enum Page {
-    Account(AccountView),
-    /// `current_needed` is false for a login by mailed password.
-    ChoosePassword {
-        username: String,
-        current_needed: bool,
-        problem: Option<Problem>,
-    },
-    /// The visitor is logged in but not let in at `host`. `site` is the address of this site.
-    Denied {
-        username: String,
-        host: String,
-        site: String,
-    },
-    /// The second step of a login; with `recovery`, the page asks for a recovery code instead.
-    Code {
-        username: String,
-        recovery: bool,
-        rd: String,
-        problem: Option<Problem>,
-    },
-    /// The key (base32) for an authenticator app, and the field to confirm it. With `moving`, the
-    /// new app replaces another one, from within the account.
-    Enrol {
-        username: String,
-        key: String,
-        otpauth: String,
-        moving: bool,
-        rd: String,
-        problem: Option<Problem>,
-    },
-    Forgot {
-        username: String,
-        rd: String,
-        form: String,
-        problem: Option<Problem>,
-    },
-    ForgotSent {
-        message: String,
-        rd: String,
-    },
-    /// The login page for visitors who are logged in already; with `missed`, they came here by a
-    /// step that was taken already.
-    LoggedIn {
-        username: String,
-        onward: String,
-        missed: bool,
-        /// Why the visitor may be here again.
-        notice: Option<String>,
-    },
-    LoggedOut {
-        message: String,
-    },
-    Login {
-        username: String,
-        /// Where to go after the login; may be empty.
-        rd: String,
-        /// The value of the hidden field that differs in every page; empty for none.
-        form: String,
-        notice: Option<String>,
-        problem: Option<Problem>,
-    },
-    LogoutQuestion {
-        username: Option<String>,
-    },
-    /// A page without a form: what happened, what to do now, and the ways to do it.
-    Message {
-        title: String,
-        text: String,
-        advice: String,
-        onward: Way,
-        else_to: Option<Way>,
-    },
-    RecoveryCodes {
-        username: String,
-        codes: Vec<String>,
-        onward: String,
-    },
-    Register {
-        username: String,
-        email: String,
-        rd: String,
-        form: String,
-        /// The name of the visitor, if they are logged in already.
-        me: Option<String>,
-        problem: Option<Problem>,
-    },
+pub trait Page: Copied + Send + Sync + 'static {
+    fn title(&self) -> &str;
+
+    /// The main part of the page, between its header and its end.
+    fn main(&self, site: &Site) -> Html;
+
+    /// How much of the ring in the header is closed.
+    fn ring(&self) -> Ring {
+        Ring::Open
+    }
+
+    /// Whether the page needs more room than a form does.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
+    /// What went wrong, if something did; the title then begins with that.
+    fn problem(&self) -> Option<&Problem> {
+        None
+    }
+
+    /// Visits each text on the page that is secret: for one browser only.
+    fn each_secret(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
 }
 
-impl Page {
-    /// Visits each text on the page that is secret: for one browser only.
-    pub fn each_secret(&mut self, visit: impl FnMut(&mut String)) {
-        match self {
-            Self::Enrol { key, otpauth, .. } => [key, otpauth].into_iter().for_each(visit),
-            Self::RecoveryCodes { codes, .. } => codes.iter_mut().for_each(visit),
-            _ => {}
-        }
+/// Half of the ring for each of the two steps of a login that is done.
+#[derive(Clone, Copy)]
+pub enum Ring {
+    Open,
+    Half,
+    Whole,
+}
+
+/// A page that can be copied, whichever it is. All that are `Clone` can.
+pub trait Copied {
+    fn copied(&self) -> Box<dyn Page>;
+}
+
+impl<P: Page + Clone> Copied for P {
+    fn copied(&self) -> Box<dyn Page> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Page> {
+    fn clone(&self) -> Self {
+        // A copy of the page, not of the box.
+        (**self).copied()
+    }
+}
+
+impl<P: Page> From<P> for Box<dyn Page> {
+    fn from(page: P) -> Self {
+        Box::new(page)
     }
 }
 
@@ -177,21 +144,6 @@ impl Problem {
     }
 }
 
-/// A way on: an address of this site, and the text of the link to it.
-#[derive(Clone)]
-pub struct Way {
-    to: String,
-    label: &'static str,
-}
-
-impl Way {
-    /// A way to this address, with this label.
-    pub fn new(to: impl Into<String>, label: &'static str) -> Self {
-        let to = to.into();
-        Self { to, label }
-    }
-}
-
 /// A path with `rd`, where to go after the login, in its query; without one if `rd` is empty.
 pub fn with_rd(path: &str, rd: &str) -> String {
     with_target(path, "rd", rd)
@@ -209,6 +161,14 @@ fn with_target(path: &str, name: &str, target: &str) -> String {
     let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
     let mark = if path.contains('?') { '&' } else { '?' };
     format!("{path}{mark}{name}={target}")
+}
+
+/// The longest `rd` that links carry too, in bytes: encoding it once more can make it three times
+/// as long, and a page must stay small. The login form itself keeps a longer one.
+const SHORT: usize = 256;
+
+fn short(rd: &str) -> &str {
+    if rd.len() > SHORT { "" } else { rd }
 }
 
 /// Makes the pages of one site. What they share is rendered once; the rest is for one visitor, even
@@ -233,18 +193,20 @@ impl Renderer {
     }
 
     /// A whole page as HTML.
-    pub fn render(&self, page: &Page) -> String {
-        let prefix = if refused(page) { "Error: " } else { "" };
-        let title = format!("{prefix}{} - {}", title(page), self.site.issuer);
-        let width = match page {
-            Page::Account(_) => "wide",
-            _ => "narrow",
+    pub fn render(&self, page: &dyn Page) -> String {
+        let prefix = page.problem().map_or("", |_| "Error: ");
+        let title = format!("{prefix}{} - {}", page.title(), self.site.issuer);
+        let width = if page.is_wide() { "wide" } else { "narrow" };
+        let ring = match page.ring() {
+            Ring::Open => "open",
+            Ring::Half => "half",
+            Ring::Whole => "whole",
         };
         let values = Values::new()
             .text("title", title)
             .text("width", width)
-            .text("ring", ring(page))
-            .html("main", [body::main(&self.site, page)]);
+            .text("ring", ring)
+            .html("main", [page.main(&self.site)]);
         self.layout.fill(&values).into_string()
     }
 }
@@ -257,55 +219,4 @@ pub fn style_hash() -> String {
 /// Fills and escapes `{username}`, the only hole of `template`, which is [`COMPAT_CODE`].
 pub fn compat_code(template: &str, username: &str) -> String {
     template.replace("{username}", &fill::escape(username))
-}
-
-fn title(page: &Page) -> &str {
-    match page {
-        Page::Account(_) => "Your account",
-        Page::ChoosePassword { current_needed, .. } if *current_needed => "Change your password",
-        Page::ChoosePassword { .. } => "Choose a new password",
-        Page::Code { recovery, .. } if *recovery => "Enter a recovery code",
-        Page::Code { .. } => "Enter your code",
-        Page::Denied { .. } => "You may not enter here",
-        Page::Enrol { moving, .. } if *moving => "Set up your new authenticator",
-        Page::Enrol { .. } => "Set up your authenticator",
-        Page::Forgot { .. } => "Forgot your password?",
-        Page::ForgotSent { .. } => "Look at your mail",
-        Page::LoggedIn { .. } => "You are logged in",
-        Page::LoggedOut { .. } => "Logged out",
-        Page::Login { .. } => "Log in",
-        Page::LogoutQuestion { .. } => "Log out?",
-        Page::Message { title, .. } => title,
-        Page::RecoveryCodes { .. } => "Keep these recovery codes",
-        Page::Register { .. } => "Create an account",
-    }
-}
-
-/// How much of the ring in the header is closed: half for each of the two steps that is done.
-fn ring(page: &Page) -> &'static str {
-    match page {
-        Page::Account(_)
-        | Page::Denied { .. }
-        | Page::LoggedIn { .. }
-        | Page::RecoveryCodes { .. } => "whole",
-        Page::ChoosePassword { current_needed, .. } if *current_needed => "whole",
-        Page::Enrol { moving, .. } if *moving => "whole",
-        Page::LogoutQuestion { username } if username.is_some() => "whole",
-        Page::ChoosePassword { .. } | Page::Code { .. } | Page::Enrol { .. } => "half",
-        _ => "open",
-    }
-}
-
-/// Whether the page says that something went wrong; its title then begins with that.
-fn refused(page: &Page) -> bool {
-    match page {
-        Page::ChoosePassword { problem, .. }
-        | Page::Code { problem, .. }
-        | Page::Enrol { problem, .. }
-        | Page::Forgot { problem, .. }
-        | Page::Login { problem, .. }
-        | Page::Register { problem, .. } => problem.is_some(),
-        Page::Account(view) => view.problem.is_some(),
-        _ => false,
-    }
 }

@@ -2,7 +2,8 @@
 
 use crate::form::FormError;
 use crate::gate::Busy;
-use crate::pages::{Page, Problem, Way};
+use crate::pages::message::Way;
+use crate::pages::{Page, Problem};
 use crate::store::{NotSaved, Unavailable};
 
 mod outcome;
@@ -18,7 +19,7 @@ pub struct Reply {
     /// What came of the request.
     pub outcome: Outcome,
     /// What a browser is shown; if `None`, a page with the outcome's message.
-    page: Option<Page>,
+    page: Option<Box<dyn Page>>,
     /// Where that page leads on to.
     onward: Option<Way>,
     /// Where a browser goes instead.
@@ -77,7 +78,7 @@ impl From<Outcome> for Reply {
 
 impl Reply {
     /// A page that was asked for.
-    pub fn page(page: Page) -> Self {
+    pub fn page(page: impl Into<Box<dyn Page>>) -> Self {
         Self::from(Outcome::Shown).showing(page)
     }
 
@@ -87,9 +88,9 @@ impl Reply {
     }
 
     /// Shows a browser this page.
-    pub fn showing(self, page: Page) -> Self {
+    pub fn showing(self, page: impl Into<Box<dyn Page>>) -> Self {
         Self {
-            page: Some(page),
+            page: Some(page.into()),
             ..self
         }
     }
@@ -147,12 +148,17 @@ impl Reply {
         self.location.as_deref().unwrap_or_default()
     }
 
+    /// How much memory the page takes, without its texts, in bytes.
+    pub fn page_bytes(&self) -> usize {
+        self.page.as_deref().map_or(0, size_of_val)
+    }
+
     /// Visits each text that only one browser may see: cookies, keys, codes.
     pub fn each_secret(&mut self, mut visit: impl FnMut(&mut String)) {
         self.cookies.iter_mut().for_each(&mut visit);
         self.outcome.each_secret(&mut visit);
         if let Some(page) = &mut self.page {
-            page.each_secret(visit);
+            page.each_secret(&mut visit);
         }
     }
 
@@ -191,7 +197,7 @@ pub struct Refusal(Box<Reply>);
 
 impl Refusal {
     /// Shows a browser the form again, with the problem beside the field it concerns.
-    pub fn beside(mut self, page: impl FnOnce(Problem) -> Page) -> Self {
+    pub fn beside<P: Into<Box<dyn Page>>>(mut self, page: impl FnOnce(Problem) -> P) -> Self {
         let outcome = &self.0.outcome;
         // These concern no field, and have pages of their own that lead on.
         let elsewhere = matches!(
@@ -200,19 +206,20 @@ impl Refusal {
         );
         if !elsewhere && self.0.page.is_none() {
             let row = outcome.row();
-            self.0.page = Some(page(Problem {
+            let problem = Problem {
                 field: row.field,
                 blames: true,
                 text: row.sentence.into_owned(),
                 advice: row.advice.into_owned(),
-            }));
+            };
+            self.0.page = Some(page(problem).into());
         }
         self
     }
 
     /// Shows a browser this page, unless a page has been set before.
-    pub fn showing(mut self, page: Page) -> Self {
-        self.0.page.get_or_insert(page);
+    pub fn showing(mut self, page: impl Into<Box<dyn Page>>) -> Self {
+        self.0.page.get_or_insert(page.into());
         self
     }
 

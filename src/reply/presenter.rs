@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::http::{Request, Response, quality};
-use crate::pages::{self, Page, Renderer, Site, Way};
+use crate::pages::message::{Message, Way};
+use crate::pages::{self, Page, Renderer, Site};
 use crate::reply::{Identity, Outcome, Reply};
 
 /// For how long browsers insist on TLS (Mozilla's server-side TLS guidelines, 5.7).
@@ -135,14 +136,17 @@ impl Presenter {
         let outcome = reply.outcome;
         let further = reply.location.map(|to| Way::new(to, "Continue"));
         let onward = reply.onward.or(further);
-        let page = reply.page.unwrap_or_else(|| Page::Message {
-            title: outcome.title().to_owned(),
-            text: outcome.message().into_owned(),
-            advice: outcome.row().advice.into_owned(),
-            onward: onward.unwrap_or_else(|| Way::new("/account", "Your account")),
-            else_to: Some(Way::new("/login", "Log in")),
-        });
-        self.pages.render(&page)
+        let usual = || -> Box<dyn Page> {
+            Box::new(Message {
+                title: outcome.title().to_owned(),
+                text: outcome.message().into_owned(),
+                advice: outcome.row().advice.into_owned(),
+                onward: onward.unwrap_or_else(|| Way::new("/account", "Your account")),
+                else_to: Some(Way::new("/login", "Log in")),
+            })
+        };
+        let page = reply.page.unwrap_or_else(usual);
+        self.pages.render(page.as_ref())
     }
 
     /// The fields every answer carries, and those of this one.

@@ -12,7 +12,7 @@ use crate::handlers::authz::asked::{Asked, Unfit};
 use crate::handlers::sessions::{self, Presented};
 use crate::handlers::{Answer, App, denied};
 use crate::http::{FOREIGN_FIELD, Request};
-use crate::pages::{Page, Way};
+use crate::pages::message::{Message, Way};
 use crate::redirect;
 use crate::rejection::Rejection;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
@@ -68,7 +68,7 @@ fn unanswerable(app: &App, dialect: Dialect, unfit: Unfit) -> Refusal {
         Unfit::Method(why) => (dialect, why),
         Unfit::TwoReadings(why, site) => {
             let outcome = Outcome::TwoReadings(why);
-            let page = Page::Message {
+            let page = Message {
                 title: "Not a plain address".to_owned(),
                 text: outcome.message().into_owned(),
                 advice: "Applications differ in what they find there, so nobody is let in. Go on \
@@ -134,7 +134,7 @@ fn takes_cookies(request: &Request) -> bool {
 /// The page is shown at the application's host, so its links are absolute.
 fn not_the_visitors(app: &App, why: &str) -> Refusal {
     let outcome = Outcome::ForeignField(why.to_owned());
-    let page = Page::Message {
+    let page = Message {
         title: "Not let through".to_owned(),
         text: outcome.message().into_owned(),
         advice: "Browsers do not send such a field by themselves: an extension, a program or \

@@ -16,8 +16,9 @@ use crate::accounts::token::{Digest, DigestKey};
 use crate::as_typed;
 use crate::clock::Timestamp;
 use crate::form::{Form, FormError};
+use crate::handlers::forms::rd_of;
 use crate::handlers::sessions::{Presented, lasting, presented};
-use crate::handlers::{Answer, App, rd_of};
+use crate::handlers::{Answer, App};
 use crate::http::{Method, Request};
 use crate::network::Network;
 use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
@@ -112,7 +113,7 @@ pub(super) fn answer_once(
 
 /// How much memory a kept answer takes, in bytes.
 fn bytes(reply: &mut Reply) -> usize {
-    let mut bytes = size_of::<Kept>() + reply.place().len();
+    let mut bytes = size_of::<Kept>() + reply.page_bytes() + reply.place().len();
     reply.each_secret(|secret| bytes = bytes.saturating_add(secret.capacity()));
     bytes
 }
@@ -127,11 +128,9 @@ pub(super) fn check_form_field(form: &Form<'_>) -> Result<(), FormError> {
     Err(FormError::Field("form", what))
 }
 
-/// The field `form` as it was sent, for a page that is shown again; empty if there was none. A new
-/// value would make answers differ that must be the same.
-pub(super) fn sent_form(request: &Request) -> String {
-    let form = Form::of_body(request).ok();
-    let value = form.and_then(|form| form.optional("form", usize::MAX).ok().flatten());
+/// The field `form` as it was sent, for a page that is shown again; empty if there was none.
+pub(super) fn sent_form(form: &Form<'_>) -> String {
+    let value = form.optional("form", usize::MAX).ok().flatten();
     let value = value.filter(|value| is_form_value(value));
     value.map(|value| value.to_string()).unwrap_or_default()
 }
@@ -355,7 +354,8 @@ impl From<Crowded> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::Page;
+    use crate::pages::enrol::Enrol;
+    use crate::pages::recovery_codes::RecoveryCodes;
 
     #[test]
     fn the_value_of_a_page_is_plain_and_neither_short_nor_long() {
@@ -376,19 +376,16 @@ mod tests {
     #[test]
     fn what_is_shown_once_is_wiped_and_counted() {
         let codes = vec!["aaaa-bbbb".to_owned(), "cccc-dddd".to_owned()];
-        let page = Page::RecoveryCodes {
+        let page = RecoveryCodes {
             username: "alice".to_owned(),
             codes: codes.clone(),
             onward: "/account".to_owned(),
         };
         let key = || "KEY".to_owned();
-        let enrol = Page::Enrol {
-            username: "alice".to_owned(),
+        let enrol = Enrol {
             key: key(),
             otpauth: key(),
-            moving: true,
-            rd: String::new(),
-            problem: None,
+            ..Enrol::default()
         };
         let outcome = Outcome::EnrolRequired {
             secret: key(),

@@ -1,6 +1,8 @@
 //! What individual pages say, offer and lead to.
 
-use super::super::{Page, Site};
+use super::super::Site;
+use super::super::forgot::Forgot;
+use super::super::login::Login;
 use super::samples::{account, problem, render, rendered, samples, site};
 use super::tags::{attribute, inputs, tags};
 
@@ -53,11 +55,9 @@ fn a_problem_with_no_field_of_the_form_stands_above_it() {
         );
         assert!(!html.contains(" aria-invalid="), "{name}");
     }
-    let page = Page::Forgot {
-        username: String::new(),
-        rd: String::new(),
-        form: String::new(),
+    let page = Forgot {
         problem: problem(Some("no_such_field")),
+        ..Forgot::default()
     };
     let html = render(&site(), &page);
     assert!(html.contains("<p role=\"alert\">Wrong password.</p>"));
@@ -86,28 +86,21 @@ fn every_session_but_the_one_at_hand_can_be_ended() {
         .collect();
     assert_eq!(ends, ["alice", "others"]);
 
-    let Page::Account(mut view) = account("alice", None) else {
-        panic!("not the account page");
-    };
+    let mut view = account("alice", None);
     view.sessions.truncate(1);
-    let others = |view| render(&site(), &Page::Account(view)).contains("value=\"others\"");
+    let others = |view| render(&site(), view).contains("value=\"others\"");
     view.browsers.retain(|browser| browser.current);
-    assert!(!others(view));
-    let Page::Account(mut view) = account("alice", None) else {
-        panic!("not the account page");
-    };
+    assert!(!others(&view));
+    let mut view = account("alice", None);
     view.sessions.truncate(1);
-    assert!(others(view), "another browser is known");
+    assert!(others(&view), "another browser is known");
 }
 
 #[test]
 fn a_login_goes_on_to_where_it_was_meant_to() {
-    let page = Page::Login {
-        username: String::new(),
+    let page = Login {
         rd: "/wiki?a=1&b=2".to_owned(),
-        form: String::new(),
-        notice: None,
-        problem: None,
+        ..Login::default()
     };
     let html = render(&site(), &page);
 
@@ -116,12 +109,9 @@ fn a_login_goes_on_to_where_it_was_meant_to() {
 
 #[test]
 fn the_keyboard_starts_where_something_is_left_to_type() {
-    let login = |username: &str| Page::Login {
+    let login = |username: &str| Login {
         username: username.to_owned(),
-        rd: String::new(),
-        form: String::new(),
-        notice: None,
-        problem: None,
+        ..Login::default()
     };
     for (username, field) in [("", "username"), ("alice", "password")] {
         let html = render(&site(), &login(username));
@@ -138,7 +128,7 @@ fn closed_registration_has_no_link() {
     };
     for (name, page) in samples("alice") {
         let offers = |site: &Site| {
-            let html = render(site, &page);
+            let html = render(site, page.as_ref());
             html.contains("href=\"/\"") || html.contains("href=\"/?")
         };
         assert_eq!(offers(&site()), name.starts_with("login"), "{name}");

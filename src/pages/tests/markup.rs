@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{COMPAT_CODE, Page, Site, compat_code, logo_url, style_hash};
+use super::super::enrol::Enrol;
+use super::super::{COMPAT_CODE, Site, compat_code, logo_url, style_hash};
 use super::samples::{problem, render, samples, site};
 use super::tags::{attribute, attribute_names, inputs, tags};
 
@@ -19,14 +20,14 @@ fn every_page_fits_in_twenty_kibibytes() {
     let longest = "\u{30c4}".repeat(64);
     for (name, page) in samples(&longest) {
         let logo = Some(logo_url("image/svg+xml", &vec![0; 3 * 1024]));
-        let size = render(&Site { logo, ..site() }, &page).len();
+        let size = render(&Site { logo, ..site() }, page.as_ref()).len();
         assert!(size < LARGEST, "{name} has {size} bytes");
     }
 }
 
 #[test]
 fn a_page_with_the_largest_qr_code_still_fits_in_twenty_kibibytes() {
-    let page = |length| Page::Enrol {
+    let page = |length| Enrol {
         username: "\u{30c4}".repeat(64),
         key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
         otpauth: format!("otpauth://totp/{}", "%E3".repeat(length)),
@@ -46,7 +47,7 @@ fn a_page_with_the_largest_qr_code_still_fits_in_twenty_kibibytes() {
 #[test]
 fn every_page_has_one_heading_one_title_and_one_main_part() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for tag in ["<h1>", "<title>", "<main>"] {
             assert_eq!(html.matches(tag).count(), 1, "{tag} in {name}");
         }
@@ -58,7 +59,7 @@ fn every_page_has_one_heading_one_title_and_one_main_part() {
 #[test]
 fn every_title_begins_like_the_heading_and_ends_with_the_site() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         let between = |open, close| {
             html.split_once(open)
                 .unwrap()
@@ -77,7 +78,7 @@ fn every_title_begins_like_the_heading_and_ends_with_the_site() {
 #[test]
 fn every_field_has_a_label_and_every_reference_a_target() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for input in inputs(&html) {
             let id = attribute(input, "id").unwrap();
             assert!(
@@ -100,7 +101,7 @@ fn every_field_has_a_label_and_every_reference_a_target() {
 #[test]
 fn no_id_is_given_twice() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         let ids: Vec<_> = tags(&html)
             .into_iter()
             .filter_map(|tag| attribute(tag, "id"))
@@ -113,7 +114,7 @@ fn no_id_is_given_twice() {
 #[test]
 fn no_page_has_a_script_an_inline_style_or_anything_to_fetch() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for tag in tags(&html) {
             let element = tag.split([' ', '/']).next().unwrap();
             let barred = ["script", "link", "img", "iframe", "object", "base", "use"];
@@ -133,7 +134,7 @@ fn every_form_posts_to_this_site_and_has_a_button() {
     // Each form is sent to the address at which it is shown, with what stands behind `#` there.
     let in_place = ["login", "code", "recovery_code", "enrol", "choose_password"];
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for form in tags(&html).iter().filter(|tag| tag.starts_with("form")) {
             assert_eq!(attribute(form, "method"), Some("post"), "{name}");
             let action = attribute(form, "action");
@@ -154,7 +155,7 @@ fn every_form_posts_to_this_site_and_has_a_button() {
 #[test]
 fn no_password_or_code_field_is_filled_in() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for input in inputs(&html) {
             let may_show = ["username", "email"].contains(&attribute(input, "name").unwrap());
             assert_eq!(
@@ -169,7 +170,7 @@ fn no_password_or_code_field_is_filled_in() {
 #[test]
 fn password_managers_are_told_what_each_field_is() {
     for (page_name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for input in inputs(&html) {
             let expected = match (page_name, attribute(input, "name").unwrap()) {
                 (_, "username") => "username",
@@ -191,14 +192,17 @@ fn password_managers_are_told_what_each_field_is() {
 #[test]
 fn nothing_that_is_pasted_is_cut() {
     for (name, page) in samples("alice") {
-        assert!(!render(&site(), &page).contains("maxlength"), "{name}");
+        assert!(
+            !render(&site(), page.as_ref()).contains("maxlength"),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn a_new_password_is_measured_before_it_is_sent() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for input in inputs(&html).filter(|input| input.contains("\"new-password\"")) {
             assert_eq!(attribute(input, "minlength"), Some("8"), "{name}");
             assert!(input.contains(" required"), "{name}");
@@ -209,7 +213,7 @@ fn a_new_password_is_measured_before_it_is_sent() {
 #[test]
 fn every_form_with_a_password_says_whose_it_is() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         for form in html.split("<form").skip(1) {
             let (form, _) = form.split_once("</form>").unwrap();
             if form.contains("type=\"password\"") {
@@ -222,7 +226,7 @@ fn every_form_with_a_password_says_whose_it_is() {
 #[test]
 fn the_hash_is_that_of_the_style_in_every_page() {
     for (name, page) in samples("alice") {
-        let html = render(&site(), &page);
+        let html = render(&site(), page.as_ref());
         let (_, style) = html.split_once("<style>").unwrap();
         let (style, _) = style.split_once("</style>").unwrap();
         let hash = STANDARD.encode(Sha256::digest(style));
@@ -243,9 +247,12 @@ fn the_page_for_old_programs_has_one_hole_which_is_escaped() {
 
 #[test]
 fn every_template_is_used() {
-    let source: String = ["account", "body", "form", "mod", "qr"]
-        .map(|file| fs::read_to_string(format!("src/pages/{file}.rs")).unwrap())
-        .concat();
+    let files = fs::read_dir("src/pages").unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let source: String = files
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
     for folder in ["", "parts/", "compat/"] {
         for entry in fs::read_dir(format!("static/{folder}")).unwrap() {
             let entry = entry.unwrap();
@@ -269,8 +276,8 @@ proptest! {
         };
         let site = Site { issuer: text.clone(), ..site() };
         for ((_, page), (_, plain)) in samples(&text).iter().zip(samples("alice")) {
-            let html = render(&site, page);
-            prop_assert_eq!(names(&html), names(&render(&self::site(), &plain)));
+            let html = render(&site, page.as_ref());
+            prop_assert_eq!(names(&html), names(&render(&self::site(), plain.as_ref())));
         }
     }
 }

@@ -1,11 +1,24 @@
 //! Every page in every form.
 
-use super::super::{
-    AccountForm, AccountView, BrowserView, Page, Problem, Renderer, SessionView, Site, Way,
-};
+use super::super::account::{AccountForm, AccountView, BrowserView, SessionView};
+use super::super::choose_password::ChoosePassword;
+use super::super::code::EnterCode;
+use super::super::denied::Denied;
+use super::super::enrol::Enrol;
+use super::super::forgot::{Forgot, ForgotSent};
+use super::super::logged_in::AlreadyLoggedIn;
+use super::super::login::Login;
+use super::super::logout::{LoggedOut, LogoutQuestion};
+use super::super::message::{Message, Way};
+use super::super::recovery_codes::RecoveryCodes;
+use super::super::register::Register;
+use super::super::{Page, Problem, Renderer, Site};
+
+/// A page in one form, with the name by which tests ask for it.
+pub type Sample = (&'static str, Box<dyn Page>);
 
 /// Renders the page as the site shows it.
-pub fn render(site: &Site, page: &Page) -> String {
+pub fn render(site: &Site, page: &dyn Page) -> String {
     Renderer::new(site.clone()).render(page)
 }
 
@@ -37,8 +50,8 @@ pub fn session(id: &str, current: bool) -> SessionView {
     }
 }
 
-pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> Page {
-    Page::Account(AccountView {
+pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountView {
+    AccountView {
         username: text.to_owned(),
         email: text.to_owned(),
         groups: vec!["users".to_owned(), text.to_owned()],
@@ -49,7 +62,7 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> Page {
         notice: Some(text.to_owned()),
         problem,
         now: 1_795_348_800,
-    })
+    }
 }
 
 fn browser(agent: &str, current: bool) -> BrowserView {
@@ -61,8 +74,8 @@ fn browser(agent: &str, current: bool) -> BrowserView {
     }
 }
 
-pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Page {
-    Page::Enrol {
+pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Enrol {
+    Enrol {
         username: text.to_owned(),
         key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
         otpauth: "otpauth://totp/auth.example.com:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=auth.example.com".to_owned(),
@@ -73,153 +86,201 @@ pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Page {
 }
 
 /// Every page in every form, with `text` wherever a visitor or operator may have chosen it.
-pub fn samples(text: &str) -> Vec<(&'static str, Page)> {
-    [pages_before_the_session(text), pages_of_the_session(text)]
-        .into_iter()
-        .flatten()
-        .collect()
+pub fn samples(text: &str) -> Vec<Sample> {
+    [
+        registrations(text),
+        logins(text),
+        codes(text),
+        recoveries(text),
+        already_logged_in(text),
+        enrolments(text),
+        passwords(text),
+        accounts(text),
+        logouts(text),
+        messages(text),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-pub fn pages_before_the_session(text: &str) -> Vec<(&'static str, Page)> {
+fn registrations(text: &str) -> Vec<Sample> {
     let own = || text.to_owned();
-    let register = |problem| Page::Register {
-        username: own(),
-        email: own(),
-        rd: own(),
-        form: own(),
-        me: None,
-        problem,
+    let register = |me, problem| {
+        Box::new(Register {
+            username: own(),
+            email: own(),
+            rd: own(),
+            form: own(),
+            me,
+            problem,
+        })
     };
-    let login = |notice, problem| Page::Login {
-        username: own(),
-        rd: own(),
-        form: own(),
-        notice,
-        problem,
+    vec![
+        ("register", register(None, None)),
+        ("register_email", register(None, problem(Some("email")))),
+        ("register_known", register(Some(own()), None)),
+    ]
+}
+
+fn logins(text: &str) -> Vec<Sample> {
+    let own = || text.to_owned();
+    let login = |notice, problem| {
+        Box::new(Login {
+            username: own(),
+            rd: own(),
+            form: own(),
+            notice,
+            problem,
+        })
     };
-    let code = |recovery, problem| Page::Code {
-        username: own(),
-        recovery,
-        rd: own(),
-        problem,
-    };
-    let forgot = |problem| Page::Forgot {
-        username: own(),
-        rd: own(),
-        form: own(),
-        problem,
-    };
-    let message = own();
     let advised = Problem {
         field: Some("password"),
         blames: false,
         text: own(),
         advice: own(),
     };
-    let known = Page::Register {
-        username: own(),
-        email: own(),
-        rd: own(),
-        form: own(),
-        me: Some(own()),
-        problem: None,
-    };
     vec![
-        ("register", register(None)),
-        ("register_email", register(problem(Some("email")))),
         ("login", login(None, None)),
         ("login_notice", login(Some(own()), None)),
         ("login_problem", login(None, problem(None))),
         ("login_field", login(None, problem(Some("password")))),
-        ("code", code(false, None)),
-        ("code_wrong", code(false, problem(Some("secret")))),
-        ("recovery_code", code(true, None)),
-        ("recovery_code_wrong", code(true, problem(Some("secret")))),
-        ("forgot", forgot(None)),
-        ("forgot_problem", forgot(problem(Some("username")))),
-        ("forgot_sent", Page::ForgotSent { message, rd: own() }),
-        ("register_known", known),
         ("login_throttled", login(None, Some(advised))),
     ]
 }
 
-pub fn pages_of_the_session(text: &str) -> Vec<(&'static str, Page)> {
-    let own = || text.to_owned();
-    let choose = |current_needed, problem| Page::ChoosePassword {
-        username: own(),
-        current_needed,
-        problem,
+fn codes(text: &str) -> Vec<Sample> {
+    let code = |recovery, problem| {
+        Box::new(EnterCode {
+            username: text.to_owned(),
+            recovery,
+            rd: text.to_owned(),
+            problem,
+        })
     };
-    let message = |advice, else_to| Page::Message {
-        title: "There is no such page.".to_owned(),
-        text: own(),
-        advice,
-        onward: Way::new(own(), "Your account"),
-        else_to,
-    };
-    let logged_in = |missed| Page::LoggedIn {
-        username: own(),
-        onward: own(),
-        missed,
-        notice: None,
-    };
-    let refused = |form, field| account(text, problem(field).map(|problem| (form, problem)));
     vec![
-        ("logged_in", logged_in(false)),
-        ("logged_in_missed", logged_in(true)),
-        (
-            "logged_in_again",
-            Page::LoggedIn {
-                username: own(),
-                onward: own(),
-                missed: false,
-                notice: Some(own()),
-            },
-        ),
-        (
-            "denied",
-            Page::Denied {
-                username: own(),
-                host: own(),
-                site: own(),
-            },
-        ),
-        ("enrol", enrol(text, false, None)),
-        ("enrol_wrong", enrol(text, false, problem(Some("secret")))),
-        ("enrol_moving", enrol(text, true, None)),
-        ("recovery_codes", recovery_codes(text)),
+        ("code", code(false, None)),
+        ("code_wrong", code(false, problem(Some("secret")))),
+        ("recovery_code", code(true, None)),
+        ("recovery_code_wrong", code(true, problem(Some("secret")))),
+    ]
+}
+
+fn recoveries(text: &str) -> Vec<Sample> {
+    let own = || text.to_owned();
+    let forgot = |problem| {
+        Box::new(Forgot {
+            username: own(),
+            rd: own(),
+            form: own(),
+            problem,
+        })
+    };
+    let (message, rd) = (own(), own());
+    vec![
+        ("forgot", forgot(None)),
+        ("forgot_problem", forgot(problem(Some("username")))),
+        ("forgot_sent", Box::new(ForgotSent { message, rd })),
+    ]
+}
+
+fn already_logged_in(text: &str) -> Vec<Sample> {
+    let own = || text.to_owned();
+    let logged_in = |missed, notice| {
+        Box::new(AlreadyLoggedIn {
+            username: own(),
+            onward: own(),
+            missed,
+            notice,
+        })
+    };
+    let denied = Denied {
+        username: own(),
+        host: own(),
+        site: own(),
+    };
+    vec![
+        ("logged_in", logged_in(false, None)),
+        ("logged_in_missed", logged_in(true, None)),
+        ("logged_in_again", logged_in(false, Some(own()))),
+        ("denied", Box::new(denied)),
+    ]
+}
+
+fn enrolments(text: &str) -> Vec<Sample> {
+    let wrong = problem(Some("secret"));
+    vec![
+        ("enrol", Box::new(enrol(text, false, None))),
+        ("enrol_wrong", Box::new(enrol(text, false, wrong))),
+        ("enrol_moving", Box::new(enrol(text, true, None))),
+        ("recovery_codes", Box::new(recovery_codes(text))),
+    ]
+}
+
+fn passwords(text: &str) -> Vec<Sample> {
+    let choose = |current_needed, problem| {
+        Box::new(ChoosePassword {
+            username: text.to_owned(),
+            current_needed,
+            problem,
+        })
+    };
+    let refused = problem(Some("current_password"));
+    vec![
         ("choose_password", choose(false, None)),
         ("change_password", choose(true, None)),
-        (
-            "change_refused",
-            choose(true, problem(Some("current_password"))),
-        ),
-        ("account", account(text, None)),
+        ("change_refused", choose(true, refused)),
+    ]
+}
+
+fn accounts(text: &str) -> Vec<Sample> {
+    let refused = |form, field| {
+        let problem = problem(field).map(|problem| (form, problem));
+        Box::new(account(text, problem))
+    };
+    let password = Some("current_password");
+    vec![
+        ("account", Box::new(account(text, None))),
         (
             "account_codes",
-            refused(AccountForm::RecoveryCodes, Some("current_password")),
+            refused(AccountForm::RecoveryCodes, password),
         ),
         ("account_move", refused(AccountForm::Move, Some("secret"))),
         ("account_delete", refused(AccountForm::Delete, None)),
         ("account_sessions", refused(AccountForm::Sessions, None)),
-        (
-            "logout_question",
-            Page::LogoutQuestion {
-                username: Some(own()),
-            },
-        ),
-        ("logout_nobody", Page::LogoutQuestion { username: None }),
-        ("logged_out", Page::LoggedOut { message: own() }),
-        ("message", message(String::new(), None)),
-        (
-            "message_advice",
-            message(own(), Some(Way::new(own(), "Log in"))),
-        ),
     ]
 }
 
-pub fn recovery_codes(text: &str) -> Page {
-    Page::RecoveryCodes {
+fn logouts(text: &str) -> Vec<Sample> {
+    let question = |username| Box::new(LogoutQuestion { username });
+    let message = text.to_owned();
+    vec![
+        ("logout_question", question(Some(text.to_owned()))),
+        ("logout_nobody", question(None)),
+        ("logged_out", Box::new(LoggedOut { message })),
+    ]
+}
+
+fn messages(text: &str) -> Vec<Sample> {
+    let own = || text.to_owned();
+    let message = |advice, else_to| {
+        Box::new(Message {
+            title: "There is no such page.".to_owned(),
+            text: own(),
+            advice,
+            onward: Way::new(own(), "Your account"),
+            else_to,
+        })
+    };
+    let login = Way::new(own(), "Log in");
+    vec![
+        ("message", message(String::new(), None)),
+        ("message_advice", message(own(), Some(login))),
+    ]
+}
+
+pub fn recovery_codes(text: &str) -> RecoveryCodes {
+    RecoveryCodes {
         username: text.to_owned(),
         codes: vec!["k3v7-qm2x-9fwd-t4hn".to_owned(); 10],
         onward: text.to_owned(),
@@ -231,5 +292,5 @@ pub fn rendered(wanted: &str) -> String {
         .into_iter()
         .find(|(name, _)| *name == wanted)
         .unwrap();
-    render(&site(), &page)
+    render(&site(), page.as_ref())
 }

@@ -12,7 +12,7 @@ fn every_page_in_every_form_is_valid_html() {
     let folder = tempfile::tempdir().unwrap();
     for (name, page) in samples("alice") {
         let file = folder.path().join(format!("{name}.html"));
-        fs::write(file, render(&site(), &page)).unwrap();
+        fs::write(file, render(&site(), page.as_ref())).unwrap();
     }
 
     let judged = Command::new(JUDGE)

@@ -1,0 +1,334 @@
+//! The forms that people send: each is parsed once, into a type that holds all that its route needs.
+//!
+//! No type here has `Debug`: most hold a password or a code.
+
+use zeroize::Zeroizing;
+
+use crate::accounts::names;
+use crate::accounts::password::{self, Password};
+use crate::as_typed;
+use crate::form::{Form, FormError};
+use crate::handlers::App;
+use crate::handlers::sent_twice::{check_form_field, sent_form};
+use crate::http::Request;
+use crate::redirect;
+use crate::reply::{Outcome, Refusal};
+
+/// Longest name at a login, in characters: a username, or an e-mail in its place.
+const MAX_NAME: usize = names::MAX_EMAIL;
+
+/// Longest code or recovery code, in characters, with room for the way people group them.
+const MAX_SECRET: usize = 64;
+
+/// `POST /register`: an account that somebody wants.
+pub(super) struct Registration {
+    pub(super) username: String,
+    pub(super) email: String,
+    pub(super) password: Password,
+    pub(super) rd: String,
+}
+
+impl Registration {
+    pub(super) fn parse(app: &App, request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        check_form_field(form)?;
+        let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
+        let email = form.required_as("email", as_typed::email, usize::MAX)?;
+        if email.len() > names::MAX_EMAIL {
+            return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
+        }
+        // A password that is missing or too long is reported before what is wrong with the other
+        // fields, one that is too short after it.
+        let password = password_field(form, "password")?;
+        if !names::is_username(&username) {
+            let alphabet =
+                "may hold letters, digits and . _ - + only and begins with a letter or digit";
+            return Err(Outcome::BadField("username", alphabet).into());
+        }
+        let email = names::parse_email(&email)
+            .ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
+        Ok(Self {
+            username: username.to_string(),
+            email,
+            password: long_enough(password)?,
+            rd: rd_of(app, request, form).unwrap_or_default(),
+        })
+    }
+}
+
+/// A name and a password, which a login begins with.
+pub(super) struct Credentials {
+    /// A username or an e-mail.
+    pub(super) name: String,
+    pub(super) password: Password,
+}
+
+impl Credentials {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        Ok(Self::read(&Form::of_body(request)?)?)
+    }
+
+    fn read(form: &Form<'_>) -> Result<Self, FormError> {
+        Ok(Self {
+            name: name_field(form)?,
+            password: login_password_field(form)?,
+        })
+    }
+}
+
+/// `POST /login`.
+pub(super) struct LoginForm {
+    pub(super) credentials: Credentials,
+    pub(super) rd: String,
+}
+
+impl LoginForm {
+    pub(super) fn parse(app: &App, request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        Ok(Self {
+            credentials: Credentials::read(form)?,
+            rd: rd_of(app, request, form)?,
+        })
+    }
+}
+
+/// `POST /secret_key`: the second step of a login.
+pub(super) struct CodeForm {
+    pub(super) secret: Zeroizing<String>,
+    /// Who logs in; programs may say it once more.
+    pub(super) name: Option<Zeroizing<String>>,
+}
+
+impl CodeForm {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        let secret = secret_field(form)?;
+        let name = form.optional_as("username", as_typed::name, usize::MAX)?;
+        if let Some(name) = &name {
+            check_name(name)?;
+        }
+        Ok(Self { secret, name })
+    }
+}
+
+/// `POST /secret_key` as the original script has it: the login is known by its name.
+pub(super) struct ScriptCodeForm {
+    pub(super) secret: Zeroizing<String>,
+    pub(super) name: String,
+}
+
+impl ScriptCodeForm {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        Ok(Self {
+            secret: secret_field(form)?,
+            name: name_field(form)?,
+        })
+    }
+}
+
+/// `POST /forgot_password`.
+pub(super) struct ForgotForm {
+    /// A username or an e-mail.
+    pub(super) name: String,
+    pub(super) rd: String,
+}
+
+impl ForgotForm {
+    pub(super) fn parse(app: &App, request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        Ok(Self {
+            name: name_field(form)?,
+            rd: rd_of(app, request, form).unwrap_or_default(),
+        })
+    }
+}
+
+/// `POST /account/password` after a login by mailed password.
+pub(super) struct ChosenPassword {
+    pub(super) new: Password,
+}
+
+impl ChosenPassword {
+    pub(super) fn read(form: &Form<'_>) -> Result<Self, Refusal> {
+        let new = long_enough(password_field(form, "new_password")?)?;
+        Ok(Self { new })
+    }
+}
+
+/// `POST /account/password` by a visitor who is logged in.
+pub(super) struct ChangedPassword {
+    pub(super) current: Password,
+    pub(super) new: Password,
+}
+
+impl ChangedPassword {
+    pub(super) fn read(form: &Form<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            current: password_field(form, "current_password")?,
+            new: long_enough(password_field(form, "new_password")?)?,
+        })
+    }
+}
+
+/// What `POST /account/recovery_codes`, `/account/totp` and `/account/delete` ask for.
+pub(super) struct PasswordAndCode {
+    pub(super) current: Password,
+    /// A code of the authenticator, or a recovery code in its place.
+    pub(super) secret: Zeroizing<String>,
+}
+
+impl PasswordAndCode {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        Ok(Self {
+            current: password_field(form, "current_password")?,
+            secret: secret_field(form)?,
+        })
+    }
+}
+
+/// `POST /account/totp/confirm`.
+pub(super) struct ConfirmKey {
+    pub(super) secret: Zeroizing<String>,
+}
+
+impl ConfirmKey {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let secret = secret_field(&Form::of_body(request)?)?;
+        Ok(Self { secret })
+    }
+}
+
+/// `POST /account/sessions/end`.
+pub(super) enum EndSessions {
+    /// All but the visitor's own.
+    Others,
+    /// The session with this short id.
+    One(String),
+}
+
+impl EndSessions {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let which = Form::of_body(request)?.required("session", 64)?;
+        Ok(match which.as_str() {
+            "others" => Self::Others,
+            id => Self::One(id.to_owned()),
+        })
+    }
+}
+
+/// What people typed into a form that is refused and need not type again. A field that cannot be
+/// shown is empty.
+#[derive(Default)]
+pub(super) struct Typed {
+    pub(super) username: String,
+    pub(super) email: String,
+    pub(super) rd: String,
+    /// The field `form` of the page: a new value would make answers differ that must be the same.
+    pub(super) form: String,
+}
+
+impl Typed {
+    pub(super) fn of(app: &App, request: &Request) -> Self {
+        let Ok(form) = &Form::of_body(request) else {
+            return Self::default();
+        };
+        Self {
+            username: typed(form, "username").to_string(),
+            email: typed(form, "email").to_string(),
+            rd: rd_of(app, request, form).unwrap_or_default(),
+            form: sent_form(form),
+        }
+    }
+}
+
+/// The code in a form that was refused; empty if there was none.
+pub(super) fn typed_code(request: &Request) -> Zeroizing<String> {
+    let form = Form::of_body(request).ok();
+    form.map(|form| typed(&form, "secret")).unwrap_or_default()
+}
+
+fn typed(form: &Form<'_>, field: &'static str) -> Zeroizing<String> {
+    let value = form.optional(field, MAX_NAME).ok().flatten();
+    value.unwrap_or_default()
+}
+
+/// The name in a form: a username or an e-mail.
+fn name_field(form: &Form<'_>) -> Result<String, FormError> {
+    let name = form.required_as("username", as_typed::name, usize::MAX)?;
+    check_name(&name)?;
+    Ok(name.to_string())
+}
+
+/// Checks that a name is not longer than any username or e-mail is.
+fn check_name(name: &str) -> Result<(), FormError> {
+    if !name.contains('@') && name.chars().count() > names::MAX_USERNAME {
+        let max = names::MAX_USERNAME;
+        return Err(FormError::TooLong("username", max, "characters"));
+    }
+    if name.len() > names::MAX_EMAIL {
+        return Err(FormError::TooLong("username", names::MAX_EMAIL, "bytes"));
+    }
+    Ok(())
+}
+
+/// A code of an authenticator, or a recovery code in its place.
+fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
+    form.required_as("secret", as_typed::code, MAX_SECRET)
+}
+
+/// A password that may be chosen.
+fn long_enough(new: Password) -> Result<Password, Refusal> {
+    if new.length() < password::MIN_LENGTH {
+        return Err(Outcome::PasswordTooShort.into());
+    }
+    Ok(new)
+}
+
+/// A password. Its length is that of its normalised form, since keyboards differ in how many
+/// characters they send for the same text.
+fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
+    let max = password::MAX_LENGTH;
+    let sent = form.required(field, usize::MAX)?;
+    let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));
+    password
+        .filter(|password| password.length() <= max)
+        .ok_or(FormError::TooLong(field, max, "characters"))
+}
+
+/// The password of a login. A mailed one may come with blanks that were copied along, so one that
+/// is too long is tried again without them.
+fn login_password_field(form: &Form<'_>) -> Result<Password, FormError> {
+    password_field(form, "password").or_else(|error| {
+        let sent = form.required_as("password", as_typed::mailed_password, password::MAX_LENGTH);
+        match error {
+            FormError::TooLong(..) => sent.map(|sent| Password::new(&sent)),
+            error => Err(error),
+        }
+    })
+}
+
+/// `rd` of a form or query: where to go after the login, or nowhere.
+pub(super) fn rd_field(app: &App, form: &Form<'_>) -> Result<String, FormError> {
+    let rd = form.optional("rd", usize::MAX)?.unwrap_or_default();
+    if rd.len() > redirect::MAX_LENGTH {
+        return Err(FormError::TooLong("rd", redirect::MAX_LENGTH, "bytes"));
+    }
+    Ok(app.targets.allow(&rd).unwrap_or_default())
+}
+
+/// `rd` of a form that was sent: its own, or else that of the address it was sent to, where a page
+/// without an address of its own keeps it.
+pub(super) fn rd_of(app: &App, request: &Request, form: &Form<'_>) -> Result<String, FormError> {
+    if form.has("rd") {
+        return rd_field(app, form);
+    }
+    Ok(rd_field(app, &Form::of_query(request)).unwrap_or_default())
+}
+
+/// Whether the way back is too long to be carried along, or was so already when the proxy asked.
+pub(super) fn is_rd_too_long(query: &Form<'_>) -> bool {
+    let rd = query.optional("rd", usize::MAX).ok().flatten();
+    rd.is_some_and(|rd| rd.as_str() == redirect::TOO_LONG || rd.len() > redirect::MAX_LENGTH)
+}
