@@ -52,6 +52,7 @@ fn open(path: &Path) -> Store {
     let limits = Limits {
         idle: Duration::from_secs(3600),
         max: Duration::from_secs(86_400),
+        remember: Duration::ZERO,
     };
     Store::open(path, limits, Arc::new(Clock::start())).unwrap()
 }

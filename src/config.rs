@@ -137,6 +137,16 @@ struct Flags {
     )]
     session_max: Duration,
 
+    /// How long "Stay logged in" lasts; 0 shows no such box
+    #[arg(
+        long,
+        env = "AUTH_REMEMBER",
+        value_name = "DURATION",
+        default_value = "30d",
+        value_parser = remember
+    )]
+    remember: Duration,
+
     /// Who may make accounts: strangers, people with an invitation, nobody [default: open]
     #[arg(long, env = "AUTH_REGISTRATION", ignore_case = true)]
     registration: Option<Who>,
@@ -269,6 +279,7 @@ impl Config {
             session_limits: Limits {
                 idle: flags.session_idle,
                 max: flags.session_max,
+                remember: flags.remember,
             },
             registration: flags.registration.map_or(Registration::Open, Into::into),
             registrations_per_hour: flags.registrations_per_hour,
@@ -417,6 +428,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if duration < Duration::from_secs(1) {
         return Err("shorter than a second".to_owned());
+    }
+    Ok(duration)
+}
+
+/// How long browsers keep a cookie at most (RFC 6265bis, section 5.5).
+const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Zero, or how long a cookie is to last.
+fn remember(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration > LONGEST_COOKIE {
+        return Err("browsers keep no cookie for longer than 400 days".to_owned());
     }
     Ok(duration)
 }

@@ -1,5 +1,7 @@
 //! The three cookies: their names, how they are set, and how they are taken back.
 
+use std::time::Duration;
+
 use crate::accounts::devices;
 use crate::http::Request;
 
@@ -65,9 +67,14 @@ impl Cookies {
         request.cookie(DEVICE)
     }
 
-    /// The `Set-Cookie` that gives the browser a session.
-    pub fn set_session(&self, value: &str) -> String {
-        self.domain_wide(&set(self.session, value))
+    /// The `Set-Cookie` that gives the browser a session, for so long or until the browser is
+    /// closed.
+    pub fn set_session(&self, value: &str, stays: Option<Duration>) -> String {
+        let mut cookie = set(self.session, value);
+        if let Some(stays) = stays {
+            cookie.push_str(&format!("; Max-Age={}", stays.as_secs()));
+        }
+        self.domain_wide(&cookie)
     }
 
     /// The `Set-Cookie` that takes the session from the browser.
@@ -180,7 +187,7 @@ mod tests {
     #[test]
     fn the_session_is_host_only_unless_it_is_shared() {
         assert_eq!(
-            Cookies::new(None).set_session("x"),
+            Cookies::new(None).set_session("x", None),
             "__Host-session=x; Secure; HttpOnly; SameSite=Lax; Path=/"
         );
         assert_eq!(

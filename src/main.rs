@@ -347,6 +347,11 @@ fn presenter(config: &Config, issuer: &str, tls: Option<Arc<Tls>>) -> Presenter 
         issuer: issuer.to_owned(),
         logo: logo(directory_of(&config.users)),
         registration_open: config.registration.is_open(),
+        // The original script has no such box.
+        remember: match config.compat {
+            true => Duration::ZERO,
+            false => config.session_limits.remember,
+        },
     };
     // A browser told to insist on TLS would not let its user accept a certificate made here.
     let hsts = move || tls.as_ref().is_some_and(|tls| !tls.is_made_here());

@@ -37,6 +37,8 @@ pub struct PendingLogin {
     address: Option<String>,
     /// Where the visitor wanted to go, already validated; may be empty.
     pub rd: String,
+    /// Whether the visitor chose to stay logged in.
+    pub remember: bool,
     wrong_codes: u32,
 }
 
@@ -56,8 +58,14 @@ impl PendingLogin {
             mailed,
             address: None,
             rd,
+            remember: false,
             wrong_codes: 0,
         }
+    }
+
+    /// Notes whether the visitor chose to stay logged in.
+    pub fn remembering(self, remember: bool) -> Self {
+        Self { remember, ..self }
     }
 
     /// If the password was a mailed one, notes its address: the login ends when that changes.
@@ -88,6 +96,8 @@ pub struct PendingChoice {
     address: Option<String>,
     /// As [`PendingLogin::rd`].
     pub rd: String,
+    /// As [`PendingLogin::remember`].
+    pub remember: bool,
 }
 
 impl PendingChoice {
@@ -200,6 +210,7 @@ impl Pending {
             mailed,
             address,
             rd,
+            remember,
             ..
         } = login;
         let choice = PendingChoice {
@@ -208,6 +219,7 @@ impl Pending {
             mailed: mailed?,
             address,
             rd,
+            remember,
         };
         let cookie = token::cookie();
         insert(&mut logins, Digest::of(&cookie), Stage::Choice(choice), now);

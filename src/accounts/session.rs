@@ -25,6 +25,15 @@ pub struct Limits {
     pub idle: Duration,
     /// Since the login.
     pub max: Duration,
+    /// Since the login, in place of both, if its owner chose to stay logged in; zero if nobody can.
+    pub remember: Duration,
+}
+
+impl Limits {
+    /// Until when somebody stays logged in who chose to at this login, if anybody can.
+    pub fn stay_until(&self, login: Timestamp) -> Option<Timestamp> {
+        (!self.remember.is_zero()).then(|| login.plus(self.remember))
+    }
 }
 
 /// What the sessions and the unfinished logins of an account rest on.
@@ -86,6 +95,10 @@ pub struct Session {
     pub address: String,
     /// What the browser says it is.
     pub agent: String,
+    /// When the login was whose owner chose to stay logged in; earlier than `created` where the
+    /// password has been changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Timestamp>,
     /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
@@ -110,8 +123,22 @@ impl Session {
             last_seen,
             address,
             agent,
+            remembered: None,
             other: Unknown::default(),
         }
+    }
+
+    /// The same session of an owner who chose, at this login, to stay logged in.
+    pub fn remembered(self, login: Option<Timestamp>) -> Self {
+        Self {
+            remembered: login,
+            ..self
+        }
+    }
+
+    /// Until when its owner stays logged in, if they chose to.
+    pub fn stays_until(&self, limits: Limits) -> Option<Timestamp> {
+        limits.stay_until(self.remembered?)
     }
 
     /// When the last request came.
@@ -126,7 +153,12 @@ impl Session {
 
     /// Whether it has been unused, or has existed, for too long.
     pub fn is_over(&self, limits: Limits, now: Timestamp) -> bool {
-        now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
+        match self.stays_until(limits) {
+            Some(end) => now >= end,
+            None => {
+                now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
+            }
+        }
     }
 
     /// Whether it was begun by this account as it is now. Otherwise somebody who gets the name
@@ -265,6 +297,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         idle: Duration::from_secs(3600),
         max: Duration::from_secs(86400),
+        remember: Duration::from_secs(30 * 86_400),
     };
 
     fn session(name: &str, secret: &str, now: u64) -> Session {
@@ -290,6 +323,24 @@ mod tests {
         let session = session("alice", "a", 1000);
         assert!(!session.is_over(LIMITS, Timestamp(4599)));
         assert!(session.is_over(LIMITS, Timestamp(4600)));
+    }
+
+    #[test]
+    fn a_session_that_stays_lasts_as_long_as_it_is_told_now() {
+        let stays = session("alice", "a", 1000).remembered(Some(Timestamp(500)));
+        assert!(!stays.is_over(LIMITS, Timestamp(500 + 30 * 86_400 - 1)));
+        assert!(stays.is_over(LIMITS, Timestamp(500 + 30 * 86_400)));
+        let shorter = Limits {
+            remember: Duration::from_secs(60),
+            ..LIMITS
+        };
+        assert!(stays.is_over(shorter, Timestamp(560)));
+        let off = Limits {
+            remember: Duration::ZERO,
+            ..LIMITS
+        };
+        assert!(!stays.is_over(off, Timestamp(4599)));
+        assert!(stays.is_over(off, Timestamp(4600)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn half_done(config: &Config, told: &Told) -> Vec<String> {
         nobody_writes,
         unused_pair,
         endless_idle,
+        short_stay,
     ];
     rules.iter().filter_map(|rule| rule(config, told)).collect()
 }
@@ -149,6 +150,19 @@ fn endless_idle(config: &Config, told: &Told) -> Option<String> {
             told.with("--session-idle", &text(limits.idle)),
             text(limits.max),
             sibling(told, "--session-idle", "--session-max", "AUTH_SESSION_MAX")
+        )
+    })
+}
+
+fn short_stay(config: &Config, told: &Told) -> Option<String> {
+    let limits = config.session_limits;
+    let text = |duration| humantime::format_duration(duration).to_string();
+    (!limits.remember.is_zero() && limits.remember < limits.max).then(|| {
+        format!(
+            "{} is shorter than a session may last anyway, {}: who chooses to stay logged in is \
+             logged out earlier; make it longer, or 0 to show no such box",
+            told.with("--remember", &text(limits.remember)),
+            text(limits.max),
         )
     })
 }

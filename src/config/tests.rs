@@ -40,7 +40,7 @@ fn wrong(arguments: &[&str]) -> (String, String) {
 }
 
 /// Each flag that takes a value, its variable, a value that does not parse, and one that does.
-const VALUES: [(&str, &str, &str, &str); 14] = [
+const VALUES: [(&str, &str, &str, &str); 15] = [
     ("--listen", "AUTH_LISTEN", "nowhere", "127.0.0.1:1"),
     ("--users", "AUTH_USERS", "", "data/users.json"),
     ("--cert", "AUTH_CERT", "", "site.crt"),
@@ -73,6 +73,7 @@ const VALUES: [(&str, &str, &str, &str); 14] = [
     ("--issuer", "AUTH_ISSUER", "a:b", "Door"),
     ("--session-idle", "AUTH_SESSION_IDLE", "soon", "5m"),
     ("--session-max", "AUTH_SESSION_MAX", "0s", "2h"),
+    ("--remember", "AUTH_REMEMBER", "401d", "0"),
     (
         "--registrations-per-hour",
         "AUTH_REGISTRATIONS_PER_HOUR",

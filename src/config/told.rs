@@ -15,7 +15,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 22] = [
+pub(super) const EXAMPLES: [(&str, &str); 23] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -30,6 +30,7 @@ pub(super) const EXAMPLES: [(&str, &str); 22] = [
     ("--issuer", "Example"),
     ("--session-idle", "1h"),
     ("--session-max", "24h"),
+    ("--remember", "30d"),
     ("--registration", "closed"),
     ("--registrations-per-hour", "60"),
     ("--compat", "true"),

@@ -50,6 +50,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>
                 "last_seen": session.last_seen(),
                 "address": session.address,
                 "agent": session.agent,
+                "remembered": session.stays_until(app.session_limits).is_some(),
             })
         })
         .collect();
@@ -66,6 +67,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>
     json!({
         "username": me.account.username,
         "email": me.account.email,
+        "email_proven": me.account.email_proven,
         "groups": me.account.groups,
         "created": me.account.created.at(),
         "recovery_codes_left": me.account.recovery_codes.len(),
@@ -109,6 +111,7 @@ fn account_page(
         last_seen: session.last_seen().0,
         address: session.address.clone(),
         agent: agent_label(&session.agent),
+        stays_until: session.stays_until(app.session_limits).map(|end| end.0),
     };
     let browser = |device: &Device| BrowserView {
         current: is_this(app, request, device),

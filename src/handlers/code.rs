@@ -181,7 +181,11 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
     let is_still = still_waits(app, request, cookie, login);
     let refused = |why| refused(app, cookie, why);
     // After a mailed password there is no session yet: a new password must be chosen first.
-    let entry = login.mailed.is_none().then(|| Entry::new(app, request));
+    let now = request.received.timestamp();
+    let entry = login.mailed.is_none().then(|| {
+        let stays = login.remember.then_some(now);
+        Entry::new(app, request).remembered(stays)
+    });
     let start = entry.as_ref().map(Entry::start);
     let judged = code.begin(app, request)?.judge(is_still, move |person| {
         let passed = step.judge(person.account_mut())?;

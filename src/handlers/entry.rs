@@ -23,6 +23,8 @@ pub(super) struct Start {
     address: String,
     agent: String,
     now: Timestamp,
+    /// The login at which its owner chose to stay logged in.
+    remembered: Option<Timestamp>,
     /// The sessions that the browser had before.
     before: Vec<Digest>,
 }
@@ -35,9 +37,16 @@ impl Entry {
             address: request.client.to_string(),
             agent: agent(request).to_owned(),
             now: request.received.timestamp(),
+            remembered: None,
             before: app.cookies.sessions(request).map(Digest::of).collect(),
         };
         Self { cookie, start }
+    }
+
+    /// The same, of an owner who chose at this login to stay logged in.
+    pub(super) fn remembered(mut self, login: Option<Timestamp>) -> Self {
+        self.start.remembered = login;
+        self
     }
 
     pub(super) fn start(&self) -> Start {
@@ -54,8 +63,12 @@ impl Entry {
         device: Option<String>,
     ) -> Vec<String> {
         forgive(app, request, username);
+        let now = self.start.now;
+        let login = self.start.remembered;
+        let stays = login.and_then(|login| app.session_limits.stay_until(login));
         let mut cookies = vec![
-            app.cookies.set_session(&self.cookie),
+            app.cookies
+                .set_session(&self.cookie, stays.map(|end| end.since(now))),
             app.cookies.end_login(),
         ];
         cookies.extend(device.map(|device| app.cookies.set_device(&device)));
@@ -68,7 +81,8 @@ impl Start {
     pub(super) fn begin(&self, person: &mut Person<'_>) {
         let account = person.account();
         let owner = (account.username.as_str(), account.basis());
-        let session = Session::new(self.id, owner, self.address.clone(), &self.agent, self.now);
+        let session = Session::new(self.id, owner, self.address.clone(), &self.agent, self.now)
+            .remembered(self.remembered);
         person.end_sessions(&self.before);
         person.begin_session(session);
     }

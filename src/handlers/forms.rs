@@ -80,6 +80,8 @@ impl Credentials {
 pub(super) struct LoginForm {
     pub(super) credentials: Credentials,
     pub(super) rd: String,
+    /// Whether the visitor chose to stay logged in.
+    pub(super) remember: bool,
 }
 
 impl LoginForm {
@@ -88,6 +90,7 @@ impl LoginForm {
         Ok(Self {
             credentials: Credentials::read(form)?,
             rd: rd_of(app, request, form)?,
+            remember: is_ticked(form, "remember")?,
         })
     }
 }
@@ -218,6 +221,16 @@ impl EndSessions {
     }
 }
 
+/// A box: ticked, it sends `1`; else nothing.
+fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
+    let sent = form.optional(field, usize::MAX)?.unwrap_or_default();
+    match sent.as_str() {
+        "" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(FormError::Field(field, "is either 1 or left out")),
+    }
+}
+
 /// What people typed into a form that is refused and need not type again. A field that cannot be
 /// shown is empty.
 #[derive(Default)]
@@ -225,6 +238,8 @@ pub(super) struct Typed {
     pub(super) username: String,
     pub(super) email: String,
     pub(super) rd: String,
+    /// Whether the box was ticked.
+    pub(super) remember: bool,
     /// The field `form` of the page: a new value would make answers differ that must be the same.
     pub(super) form: String,
 }
@@ -238,6 +253,7 @@ impl Typed {
             username: typed(form, "username").to_string(),
             email: typed(form, "email").to_string(),
             rd: rd_of(app, request, form).unwrap_or_default(),
+            remember: is_ticked(form, "remember").unwrap_or_default(),
             form: sent_form(form),
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
             rd,
             form: token::cookie(),
             notice,
-            problem: None,
+            ..Login::default()
         })
     };
     if matches!(presented, Presented::Two) {
@@ -124,6 +124,7 @@ pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Ref
         username: typed.username,
         rd: typed.rd,
         form: typed.form,
+        remember: typed.remember,
         ..Login::default()
     };
     let refusal = refusal.about(&page.username);
@@ -132,7 +133,11 @@ pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Ref
 
 /// `POST /login`: a right password earns the page that asks for the code.
 pub(super) fn login(app: &App, request: &Request) -> Answer {
-    let LoginForm { credentials, rd } = LoginForm::parse(app, request)?;
+    let LoginForm {
+        credentials,
+        rd,
+        remember,
+    } = LoginForm::parse(app, request)?;
     let Credentials { name, password } = credentials;
 
     let proof = check_password(app, request, &name, &password)?;
@@ -157,7 +162,9 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     };
     // In the address too, for visitors who come without the cookie and have to begin again.
     let next = pages::with_rd("/secret_key", &rd);
-    let login = PendingLogin::new(&username, basis, secret, mailed, rd).mailed_to(&account.email);
+    let login = PendingLogin::new(&username, basis, secret, mailed, rd)
+        .mailed_to(&account.email)
+        .remembering(remember);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to(next)

@@ -85,7 +85,8 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn, form: ChangedPas
     let known = known_device(app, request, Some(account));
     let is_still = move |person: &Person<'_>| grounds.hold(Some(person));
     let change = move |account: &mut Account| account.change_password(new.clone(), known);
-    let cookies = save(app, request, account, None, is_still, change)?;
+    let entry = Entry::new(app, request).remembered(me.session.remembered);
+    let cookies = save(app, request, account, (entry, None), is_still, change)?;
 
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to("/account?notice=password_changed")
@@ -125,7 +126,8 @@ fn replace_mailed(
             account.remember_device(device.clone(), now);
         }
     };
-    let cookies = save(app, request, &account, fresh, is_still, change)?;
+    let entry = Entry::new(app, request).remembered(choice.remember.then_some(now));
+    let cookies = save(app, request, &account, (entry, fresh), is_still, change)?;
 
     let onward = if choice.rd.is_empty() {
         "/account"
@@ -163,18 +165,17 @@ fn still_to_choose(
     }
 }
 
-/// Saves a new password, which ends all sessions begun under the old one, and begins a session for
-/// this browser, if `is_still` finds that the grounds are still there.
+/// Saves a new password, which ends all sessions begun under the old one, and begins one
+/// for this browser, if `is_still` finds that the grounds are still there.
 fn save(
     app: &App,
     request: &Request,
     account: &Account,
-    device: Option<String>,
+    (entry, device): (Entry, Option<String>),
     is_still: impl Fn(&Person<'_>) -> Result<(), Outcome> + Send + 'static,
     change: impl Fn(&mut Account) + Send + 'static,
 ) -> Result<Vec<String>, Refusal> {
     let username = &account.username;
-    let entry = Entry::new(app, request);
     let start = entry.start();
     let saved = app.store.change(username, move |person| {
         is_still(person)?;

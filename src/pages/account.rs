@@ -40,6 +40,8 @@ pub struct SessionView {
     pub address: String,
     /// As [`agent_label`](super::agent_label) puts it.
     pub agent: String,
+    /// Until when its owner stays logged in, if they chose to.
+    pub stays_until: Option<u64>,
 }
 
 /// One browser that has logged in before.
@@ -176,9 +178,17 @@ fn session(session: &SessionView, now: u64) -> Html {
         .text("created_exact", exact(session.created))
         .text("seen", ago(session.last_seen, now))
         .text("seen_exact", exact(session.last_seen))
+        .html("stays", session.stays_until.map(stays))
         // The current session is ended by logging out instead.
         .html("end", (!session.current).then_some(end));
     fill(include_str!("../../static/parts/session.html"), &values)
+}
+
+fn stays(until: u64) -> Html {
+    let values = Values::new()
+        .text("day", day(until))
+        .text("exact", exact(until));
+    fill(include_str!("../../static/parts/stays.html"), &values)
 }
 
 /// The list of known browsers, if there are any.

@@ -3,6 +3,8 @@
 //! Every text reaches a page through `fill`, which escapes it. No page has a script, an inline
 //! style or anything to fetch; the one stylesheet is part of the page and is allowed by its hash.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -53,6 +55,8 @@ pub struct Site {
     /// The operator's logo, as a `data:` URL.
     pub logo: Option<String>,
     pub registration_open: bool,
+    /// How long who chooses to stay logged in does; zero if nobody can.
+    pub remember: Duration,
 }
 
 /// A page with what it shows: a struct in a file of its own, which fills a template of `static/`.

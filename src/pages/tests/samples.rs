@@ -1,5 +1,7 @@
 //! Every page in every form.
 
+use std::time::Duration;
+
 use super::super::account::{AccountForm, AccountView, BrowserView, SessionView};
 use super::super::choose_password::ChoosePassword;
 use super::super::code::EnterCode;
@@ -27,6 +29,7 @@ pub fn site() -> Site {
         issuer: "auth.example.com".to_owned(),
         logo: None,
         registration_open: true,
+        remember: Duration::from_secs(30 * 24 * 60 * 60),
     }
 }
 
@@ -47,6 +50,7 @@ pub fn session(id: &str, current: bool) -> SessionView {
         last_seen: 1_795_348_000,
         address: "2001:db8::7".to_owned(),
         agent: "Firefox on Linux".to_owned(),
+        stays_until: current.then_some(1_797_940_000),
     }
 }
 
@@ -125,11 +129,12 @@ fn registrations(text: &str) -> Vec<Sample> {
 
 fn logins(text: &str) -> Vec<Sample> {
     let own = || text.to_owned();
-    let login = |notice, problem| {
+    let login = |notice, problem: Option<Problem>| {
         Box::new(Login {
             username: own(),
             rd: own(),
             form: own(),
+            remember: problem.is_some(),
             notice,
             problem,
         })

@@ -22,6 +22,7 @@ mod pages;
 mod paths_and_methods;
 mod register;
 mod sent_twice;
+mod stay_logged_in;
 mod way_back;
 
 /// Both steps of a login, the second with a recovery code.

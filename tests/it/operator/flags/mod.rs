@@ -5,7 +5,7 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-const FLAGS: [(&str, &str, &str, &str); 17] = [
+const FLAGS: [(&str, &str, &str, &str); 18] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
@@ -34,6 +34,7 @@ const FLAGS: [(&str, &str, &str, &str); 17] = [
     ),
     ("--session-idle", "<DURATION>", "AUTH_SESSION_IDLE", "1h"),
     ("--session-max", "<DURATION>", "AUTH_SESSION_MAX", "24h"),
+    ("--remember", "<DURATION>", "AUTH_REMEMBER", "30d"),
     (
         "--registration",
         "<REGISTRATION>",

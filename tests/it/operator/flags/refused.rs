@@ -9,7 +9,7 @@ use crate::operator::flags::variable_of;
 use crate::operator::{HEALTH, assert_cannot, assert_misused};
 
 /// The contract's flag with a value that does not parse.
-const BAD_VALUES: [(&str, &str); 23] = [
+const BAD_VALUES: [(&str, &str); 25] = [
     ("--listen", "nowhere"),
     ("--listen", "127.0.0.1"),
     ("--listen", "127.0.0.1:65536"),
@@ -28,6 +28,8 @@ const BAD_VALUES: [(&str, &str); 23] = [
     ("--issuer", "a:b"),
     ("--session-idle", "soon"),
     ("--session-max", "0s"),
+    ("--remember", "401d"),
+    ("--remember", "long"),
     ("--registration", "maybe"),
     ("--registrations-per-hour", "-1"),
     ("--registrations-per-hour", "many"),

@@ -113,7 +113,7 @@ fn lives_as_told(setup: Setup) {
     );
 }
 
-const TOLD: [(&str, &str); 12] = [
+const TOLD: [(&str, &str); 13] = [
     ("--listen", "0.0.0.0:0"),
     ("--users", "data/people.json"),
     ("--cert", "tls/site.pem"),
@@ -124,6 +124,7 @@ const TOLD: [(&str, &str); 12] = [
     ("--issuer", "Door one"),
     ("--session-idle", "10m"),
     ("--session-max", "2h"),
+    ("--remember", "7d"),
     ("--registrations-per-hour", "2"),
     ("--log", "json"),
 ];
