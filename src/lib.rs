@@ -7,8 +7,9 @@
 //! listed below it; a test checks that. `main` joins them: `front` is given one function, from a
 //! request to a response, and everything about users is behind it.
 //!
-//! - [`commands`], [`config`], [`proxy_config`], [`doctor`]: what the program was told, and what it
-//!   does besides serving. They never see an account.
+//! - [`commands`], [`config`]: what the program does besides serving, and what it was told.
+//! - [`deployment`]: a proxy's configuration, and the doctor who looks for holes in it. It never
+//!   sees an account.
 //! - [`front`], [`server`]: sockets, TLS, threads and deadlines; bytes from strangers end here. Both
 //!   know no users and no pages.
 //! - [`handlers`], [`errands`], [`cookies`], [`redirect`]: every route, and what is done after its
@@ -48,9 +49,7 @@ pub mod commands;
 
 pub mod config;
 
-pub mod proxy_config;
-
-pub mod doctor;
+pub mod deployment;
 
 pub mod front;
 
