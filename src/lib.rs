@@ -4,10 +4,12 @@
 //! # Layers
 //!
 //! The modules below are listed from the outermost to the innermost, and a module uses only those
-//! listed below it; a test checks that. `main` joins them: `front` is given one function, from a
-//! request to a response, and everything about users is behind it.
+//! listed below it; a test checks that. `site` joins them for `main`: `front` is given one function,
+//! from a request to a response, and everything about users is behind it.
 //!
-//! - [`commands`], [`config`]: what the program does besides serving, and what it was told.
+//! - [`commands`]: what the program does besides serving.
+//! - [`site`]: everything that is opened to serve, and closed at the end.
+//! - [`config`]: what the program was told.
 //! - [`deployment`]: a proxy's configuration, and the doctor who looks for holes in it. It never
 //!   sees an account.
 //! - [`front`], [`server`]: sockets, TLS, threads and deadlines; bytes from strangers end here. Both
@@ -46,6 +48,8 @@
 //! - No table grows without bound with what strangers send.
 
 pub mod commands;
+
+pub mod site;
 
 pub mod config;
 
