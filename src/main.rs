@@ -12,7 +12,6 @@ use std::time::Duration;
 use auth_user::clock::Clock;
 use auth_user::commands;
 use auth_user::config::{self, Config, Refused, Told};
-use auth_user::front::relay::Relay;
 use auth_user::front::{self, Front, Options, Parts, Room};
 use auth_user::log::{self, Lines, Log};
 use auth_user::memory;
@@ -82,18 +81,15 @@ fn run(config: &Config) -> Result<bool, Problem> {
         out: &out,
     })?;
 
-    let relay = Relay::open(room.inner)?;
     let origin = site.origin().to_owned();
+    let options = Options::new(origin, config.trusted_proxies.clone(), room);
     let parts = Parts {
-        options: Options::new(origin, config.trusted_proxies.clone(), room),
         tls: site.tls(),
-        relay,
         service: site.service(),
         refuse: site.refuser(),
         clock,
     };
-    let front = Front::new(listener, parts).map_err(Problem::no_threads)?;
-    let front = Arc::new(front);
+    let front = Arc::new(Front::new(listener, options, parts)?);
     front.watch_certificate().map_err(Problem::no_threads)?;
     watch_signals(&front)?;
 

@@ -24,10 +24,7 @@ impl Problem {
     }
 
     pub fn no_threads(error: io::Error) -> Self {
-        Self::new(
-            format_args!("cannot start threads: {error}"),
-            "raise the limit on processes or memory, for instance with ulimit -u and ulimit -v",
-        )
+        StartError::no_threads(error).into()
     }
 
     /// Tells the operator.
