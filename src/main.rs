@@ -1,5 +1,5 @@
-//! Flags, then files, then the port: what fails to open ends the program before it has served
-//! anybody, with one line that says what and one that says what to do.
+//! Parse, open, serve, close. What fails to open ends the program before it has served anybody, with
+//! one line that says what and one that says what to do.
 
 use std::env;
 use std::io::{self, Write as _};
