@@ -1,73 +1,85 @@
-//! What the program does besides serving: print a proxy's configuration, examine a deployment.
+//! Where a command is carried out: everything the program does besides serving. The work is done by
+//! modules below, such as `deployment`; here it gets a terminal, the time and an exit status.
 
-mod configuration;
-
-use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::{Ipv6Addr, UdpSocket};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::clock::Clock;
 use crate::config::{self, Command, Doctor, ProxyConfig};
-use crate::doctor::{self, Patient, Question, Verdict};
+use crate::deployment::doctor::{self, NotExamined, Question, Verdict};
+use crate::deployment::proxy_config::{self, output};
 use crate::log::complain;
-use crate::proxy_config;
 use crate::terminal::{self, Echo};
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
 /// that cannot be read, and 1 otherwise.
 pub fn carry_out(command: &Command) -> ExitCode {
-    match command {
+    let done = match command {
         Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),
-    }
-}
-
-/// Complains about a wrong call and shows a right one.
-fn misused(why: &str, example: &str) -> ExitCode {
-    complain(why, Some(example));
-    ExitCode::from(2)
-}
-
-fn print_configuration(asked: &ProxyConfig) -> ExitCode {
-    let wanted = asked.wanted(has_ipv6());
-    let made = wanted.and_then(|wanted| {
-        let files = proxy_config::files(asked.proxy(), &wanted)?;
-        Ok((files, wanted.applications))
-    });
-    let (files, applications) = match made {
-        Ok(made) => made,
-        Err(why) => {
-            return misused(&why, &asked.example());
-        }
-    };
-    let done = match &asked.dir {
-        Some(dir) => configuration::write(dir, &files, &applications),
-        None => configuration::print(&files),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            complain(&why, None);
+        Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Failed { what, hint }) => {
+            complain(&what, hint.as_deref());
             ExitCode::FAILURE
+        }
+        Err(Failure::Misused { what, hint }) => {
+            complain(&what, Some(&hint));
+            ExitCode::from(2)
         }
     }
 }
 
-/// Whether a proxy on this machine can listen on IPv6.
-fn has_ipv6() -> bool {
-    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
+/// Why all is not well.
+enum Failure {
+    /// The call was right, but the work could not be done.
+    Failed { what: String, hint: Option<String> },
+    /// The call was wrong.
+    Misused { what: String, hint: String },
+    /// The command itself has said what is wrong.
+    Reported,
 }
 
-fn call_doctor(asked: &Doctor) -> ExitCode {
-    let mut patient = match asked.patient() {
-        Ok(patient) => patient,
-        Err(why) => return misused(&why, config::DOCTOR_EXAMPLE),
-    };
-    if let Err(missing) = read_files(asked, &mut patient) {
-        return misused(&missing.what, missing.hint);
+impl Failure {
+    fn misused(what: String, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        Self::Misused { what, hint }
     }
+}
+
+impl From<NotExamined> for Failure {
+    fn from(why: NotExamined) -> Self {
+        let NotExamined { what, hint, .. } = why;
+        if why.is_wrong_call {
+            Self::Misused { what, hint }
+        } else {
+            let hint = Some(hint);
+            Self::Failed { what, hint }
+        }
+    }
+}
+
+fn print_configuration(asked: &ProxyConfig) -> Result<(), Failure> {
+    let misused = |why| Failure::misused(why, asked.example());
+    let wanted = asked.wanted(proxy_config::has_ipv6()).map_err(misused)?;
+    let files = proxy_config::files(asked.proxy, &wanted).map_err(misused)?;
+    let done = match &asked.dir {
+        Some(dir) => output::write(dir, &files, &wanted.applications),
+        None => output::print(&files),
+    };
+    done.map_err(|what| Failure::Failed { what, hint: None })
+}
+
+fn call_doctor(asked: &Doctor) -> Result<(), Failure> {
+    let misused = |why| Failure::misused(why, config::DOCTOR_EXAMPLE);
+    let mut patient = asked.patient().map_err(misused)?;
+    patient.read(&doctor::Files {
+        ca: asked.ca.as_deref(),
+        cookie: asked.cookie_file.as_deref(),
+        old_cookie: asked.old_cookie_file.as_deref(),
+    })?;
     let now = || Clock::start().now().wall;
     let mut asked_here = ask;
     let ask: Option<doctor::Ask<'_>> = if io::stdin().is_terminal() {
@@ -75,23 +87,16 @@ fn call_doctor(asked: &Doctor) -> ExitCode {
     } else {
         None
     };
-    let findings = match doctor::examine(&patient, ask, now) {
-        Ok(findings) => findings,
-        Err(why) => {
-            complain(&why.what, Some(&why.hint));
-            return ExitCode::from(if why.is_wrong_call { 2 } else { 1 });
-        }
-    };
+    let findings = doctor::examine(&patient, ask, now)?;
     let mut out = io::stdout().lock();
     for finding in &findings {
         // Even if nobody can read the report, the exit status counts.
         let _ = writeln!(out, "{finding}");
     }
     if findings.iter().any(|found| found.verdict == Verdict::Fail) {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+        return Err(Failure::Reported);
     }
+    Ok(())
 }
 
 /// Asks at the terminal for what the doctor logs in with.
@@ -101,46 +106,4 @@ fn ask(question: Question) -> io::Result<String> {
         Question::Password => terminal::ask("Password:", Echo::Hidden),
         Question::Code => terminal::ask("Code:", Echo::Shown),
     }
-}
-
-/// A file that the operator named but that cannot be used.
-struct Missing {
-    what: String,
-    hint: &'static str,
-}
-
-const COOKIE_HINT: &str =
-    "give the path of a file with the value of the cookie __Secure-session in it";
-
-fn read_files(asked: &Doctor, patient: &mut Patient) -> Result<(), Missing> {
-    let ca = "give the path of a file with certificates in PEM";
-    patient.trusted = read_small("--ca", asked.ca.as_ref(), ca)?.map(String::into_bytes);
-    patient.cookie = read_cookie("--cookie-file", asked.cookie_file.as_ref())?;
-    patient.old_cookie = read_cookie("--old-cookie-file", asked.old_cookie_file.as_ref())?;
-    Ok(())
-}
-
-fn read_cookie(flag: &str, path: Option<&PathBuf>) -> Result<Option<String>, Missing> {
-    let cookie = read_small(flag, path, COOKIE_HINT)?.map(|text| doctor::cookie(&text));
-    match (cookie, path) {
-        (Some(cookie), Some(path)) if cookie.is_empty() => Err(Missing {
-            what: format!("{path:?}, named by {flag}, has no cookie in it"),
-            hint: COOKIE_HINT,
-        }),
-        (cookie, _) => Ok(cookie),
-    }
-}
-
-/// The text of a small file, if this flag names one.
-fn read_small(
-    flag: &str,
-    path: Option<&PathBuf>,
-    hint: &'static str,
-) -> Result<Option<String>, Missing> {
-    let Some(path) = path else { return Ok(None) };
-    let read = fs::read_to_string(path);
-    read.map(Some).map_err(|error| Missing {
-        what: format!("cannot read {path:?}, named by {flag}: {error}"),
-        hint,
-    })
 }

@@ -4,11 +4,14 @@
 //! # Layers
 //!
 //! The modules below are listed from the outermost to the innermost, and a module uses only those
-//! listed below it; a test checks that. `main` joins them: `front` is given one function, from a
-//! request to a response, and everything about users is behind it.
+//! listed below it; a test checks that. `site` joins them for `main`: `front` is given one function,
+//! from a request to a response, and everything about users is behind it.
 //!
-//! - [`commands`], [`config`], [`proxy_config`], [`doctor`]: what the program was told, and what it
-//!   does besides serving. They never see an account.
+//! - [`commands`]: what the program does besides serving.
+//! - [`site`]: everything that is opened to serve, and closed at the end.
+//! - [`config`]: what the program was told.
+//! - [`deployment`]: a proxy's configuration, and the doctor who looks for holes in it. It never
+//!   sees an account.
 //! - [`front`], [`server`]: sockets, TLS, threads and deadlines; bytes from strangers end here. Both
 //!   know no users and no pages.
 //! - [`handlers`], [`errands`], [`cookies`], [`redirect`]: every route, and what is done after its
@@ -46,11 +49,11 @@
 
 pub mod commands;
 
+pub mod site;
+
 pub mod config;
 
-pub mod proxy_config;
-
-pub mod doctor;
+pub mod deployment;
 
 pub mod front;
 

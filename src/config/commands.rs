@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use url::Url;
 
 use crate::config::told::proxy_config_example;
 use crate::config::{address, domain, origin};
-use crate::doctor::Patient;
-use crate::proxy_config::{self, Application, Proxy, Wanted};
+use crate::deployment::Proxy;
+use crate::deployment::doctor::Patient;
+use crate::deployment::proxy_config::{self, Application, Wanted};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -93,7 +94,7 @@ impl Doctor {
 pub struct ProxyConfig {
     /// Which proxy
     #[arg(ignore_case = true)]
-    proxy: Known,
+    pub proxy: Proxy,
 
     /// The host of an application and where it listens; repeat it for more of them
     #[arg(long = "app", value_name = "HOST=ADDR:PORT", value_parser = app, required = true)]
@@ -126,14 +127,6 @@ pub struct ProxyConfig {
     /// Write the files here instead of printing them
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Known {
-    Nginx,
-    Caddy,
-    Haproxy,
-    Traefik,
 }
 
 /// An application as `--app` names it.
@@ -177,20 +170,9 @@ impl ProxyConfig {
         })
     }
 
-    /// The proxy that the configuration is for.
-    pub fn proxy(&self) -> Proxy {
-        match self.proxy {
-            Known::Nginx => Proxy::Nginx,
-            Known::Caddy => Proxy::Caddy,
-            Known::Haproxy => Proxy::Haproxy,
-            Known::Traefik => Proxy::Traefik,
-        }
-    }
-
     /// What a right call looks like, for the same proxy.
     pub fn example(&self) -> String {
-        let proxy = self.proxy.to_possible_value();
-        proxy_config_example(proxy.as_ref().map_or("caddy", |proxy| proxy.get_name()))
+        proxy_config_example(self.proxy)
     }
 
     fn applications(&self) -> Result<Vec<Application>, String> {

@@ -8,7 +8,9 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum as _};
+
+use crate::deployment::Proxy;
 
 /// How much of a value an error repeats, in characters.
 const SHOWN: usize = 100;
@@ -42,7 +44,7 @@ pub(super) const EXAMPLES: [(&str, &str); 23] = [
 ];
 
 /// The hint for a wrong call of `proxy-config` for this proxy.
-pub(super) fn proxy_config_example(proxy: &str) -> String {
+pub(super) fn proxy_config_example(proxy: Proxy) -> String {
     format!("for instance auth_user proxy-config {proxy} --app app.example.com=127.0.0.1:9000")
 }
 
@@ -77,7 +79,7 @@ impl Told {
         mut arguments: Vec<OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
-        let call = whole_call(command, &arguments);
+        let call = whole_call(&arguments);
         let bare = without_variables(command.clone());
         let parse = |arguments: &[OsString]| bare.clone().try_get_matches_from(arguments);
         let mut matches = parse(&arguments).map_err(|error| {
@@ -312,29 +314,18 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
 }
 
 /// An example of a right call: of the command, and for the proxy, that were named.
-fn whole_call(command: &Command, arguments: &[OsString]) -> String {
+fn whole_call(arguments: &[OsString]) -> String {
     let named = |name: &str| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
         words.any(|word| word.eq_ignore_ascii_case(name))
     };
     if named("proxy-config") {
-        let proxies = proxies(command);
-        let proxy = proxies.iter().find(|proxy| named(proxy));
-        proxy_config_example(proxy.map_or("caddy", String::as_str))
+        let mut proxies = Proxy::value_variants().iter();
+        let proxy = proxies.find(|proxy| named(&proxy.to_string()));
+        proxy_config_example(proxy.copied().unwrap_or(Proxy::Caddy))
     } else if named("doctor") {
         DOCTOR_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }
-}
-
-/// The proxies that there are configurations for.
-fn proxies(command: &Command) -> Vec<String> {
-    let command = command.find_subcommand("proxy-config");
-    let argument = command.and_then(|command| command.get_positionals().next());
-    let values = argument.map(Arg::get_possible_values).unwrap_or_default();
-    values
-        .iter()
-        .map(|value| value.get_name().to_owned())
-        .collect()
 }

@@ -12,7 +12,7 @@ use crate::front::passed_on;
 use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
-use crate::front::{Shared, address};
+use crate::front::{Options, Shared, address};
 use crate::http::Response;
 use crate::rejection::Rejection;
 
@@ -23,34 +23,6 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
 /// Bytes read at once: more than a browser's request has.
 const CHUNK: usize = 8 * 1024;
-
-/// How long each phase may take.
-#[derive(Clone, Copy)]
-pub struct Deadlines {
-    pub handshake: Duration,
-    /// From the first byte of a request until the end of its head.
-    pub head: Duration,
-    pub body: Duration,
-    /// Until the client has taken the answer.
-    pub answer: Duration,
-    /// Until the next request begins, or the first one.
-    pub idle: Duration,
-    /// How long a client that still sends may take to read a refusal.
-    pub linger: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(5),
-            head: Duration::from_secs(10),
-            body: Duration::from_secs(10),
-            answer: Duration::from_secs(20),
-            idle: Duration::from_secs(60),
-            linger: Duration::from_secs(1),
-        }
-    }
-}
 
 /// After how long without a request a connection lets go of its thread. If this were longer, a
 /// crowd that arrives would hold the memory of many handshakes at once; if it were shorter, a
@@ -117,7 +89,7 @@ pub fn hold(shared: Arc<Shared>, seat: Seat, stream: Arc<TcpStream>, peer: IpAdd
     let Some(tls) = &shared.tls else {
         return conversation.hold(Box::new(socket));
     };
-    socket.until(shared.timer.now() + shared.options.deadlines.handshake);
+    socket.until(shared.timer.now() + shared.options.handshake);
     match socket.peek() {
         Ok(Some(TLS_HANDSHAKE)) => match tls.accept(socket) {
             Ok(wire) => conversation.hold(Box::new(wire)),
@@ -171,7 +143,7 @@ impl Conversation {
                 self.refuse(wire, refusal, target.as_deref());
             }
             Err(Missing::Ended) => {
-                self.set_end(wire, self.deadlines().linger);
+                self.set_end(wire, self.options().linger);
                 wire.say_goodbye();
             }
         }
@@ -187,7 +159,7 @@ impl Conversation {
             return Err(Missing::Ended);
         }
 
-        self.set_end(wire, self.deadlines().head);
+        self.set_end(wire, self.options().head);
         let mut in_body = false;
         loop {
             match self.reader.step()? {
@@ -199,7 +171,7 @@ impl Conversation {
                         in_body = true;
                         let visit = self.reader.head().map(|head| self.bring(head));
                         self.visit = visit.transpose()?.flatten();
-                        self.set_end(wire, self.deadlines().body);
+                        self.set_end(wire, self.options().body);
                     }
                     if say_continue {
                         wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -220,7 +192,7 @@ impl Conversation {
         let until = match self.idle_until {
             // Awake again: the idle time began before the rest.
             Some(until) => until,
-            None if self.seat.rest() => now + self.deadlines().idle,
+            None if self.seat.rest() => now + self.options().idle,
             None => return Err(Missing::Ended),
         };
         self.idle_until = Some(until);
@@ -271,7 +243,7 @@ impl Conversation {
         }
         let keep = request.head.keep_alive && !self.shared.connections.is_stopping();
         let framed = say_whether_it_stays(answer, keep, request.head.version);
-        self.set_end(wire, self.deadlines().answer);
+        self.set_end(wire, self.options().answer);
         if wire.write_all(&framed).is_err() {
             return false;
         }
@@ -282,7 +254,7 @@ impl Conversation {
     }
 
     fn client(&self, head: &Head) -> IpAddr {
-        let trusted = &self.shared.options.trusted_proxies;
+        let trusted = &self.options().trusted_proxies;
         address::client(self.peer, head.values("x-forwarded-for"), trusted)
     }
 
@@ -328,7 +300,7 @@ impl Conversation {
         let accept = accept.map(String::from_utf8_lossy);
         let (mut response, _) = (self.shared.refuse)(Rejection::PlainHttp, accept.as_deref(), None);
         if matches!(request.head.method.as_str(), "GET" | "HEAD") {
-            let base = self.shared.options.public_url.trim_end_matches('/');
+            let base = self.options().public_url.trim_end_matches('/');
             let location = format!("{base}{}", request.head.target);
             response.status = 308;
             response.headers.push(("Location", location.into()));
@@ -349,7 +321,7 @@ impl Conversation {
         if !self.seat.wait() {
             return;
         }
-        self.set_end(wire, self.deadlines().answer);
+        self.set_end(wire, self.options().answer);
         if wire.write_all(&framed).is_ok() {
             self.close(wire, true);
         }
@@ -358,7 +330,7 @@ impl Conversation {
     /// Closes after an answer. With `unread`, whatever else the client has sent or still sends is
     /// read and dropped for a moment, so that it gets to read the answer.
     fn close(&self, wire: &mut dyn Wire, unread: bool) {
-        self.set_end(wire, self.deadlines().linger);
+        self.set_end(wire, self.options().linger);
         wire.say_goodbye();
         if unread {
             wire.socket().linger(MOST_LINGERED);
@@ -385,8 +357,8 @@ impl Conversation {
         wire.socket().until(self.shared.timer.now() + phase);
     }
 
-    fn deadlines(&self) -> &Deadlines {
-        &self.shared.options.deadlines
+    fn options(&self) -> &Options {
+        &self.shared.options
     }
 }
 

@@ -12,6 +12,7 @@ mod crowd;
 mod foreign;
 mod head;
 mod lines;
+mod options;
 mod passed_on;
 mod patience;
 pub mod relay;
@@ -30,12 +31,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::front::connections::Connections;
-pub use crate::front::conversation::Deadlines;
+pub use crate::front::options::Options;
 use crate::front::patience::Patience;
 use crate::front::relay::Relay;
 use crate::front::resting::Resting;
@@ -63,31 +63,14 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// What operators can set, and what tests change.
-pub struct Options {
-    /// Where plain HTTP on the TLS port is sent: scheme, host and port, no path.
-    pub public_url: String,
-    pub trusted_proxies: Vec<IpNet>,
-    pub deadlines: Deadlines,
-    /// The most connections; from [`Room`].
-    pub connections: usize,
-    /// The most connections from one address or one IPv6 /64; a /48 may have three times as many.
-    /// For a trusted proxy, the requests under way of each visitor are counted instead.
-    pub connections_per_address: usize,
-    /// How long requests under way may take to finish when the front is stopped.
-    pub grace: Duration,
-}
-
-impl Options {
-    /// What the program runs with: only tests choose the other values.
-    pub fn new(public_url: String, trusted_proxies: Vec<IpNet>, room: Room) -> Self {
+impl StartError {
+    /// For whatever could not start its threads.
+    pub fn no_threads(error: io::Error) -> Self {
         Self {
-            public_url,
-            trusted_proxies,
-            deadlines: Deadlines::default(),
-            connections: room.connections,
-            connections_per_address: 100,
-            grace: GRACE,
+            what: format!("start threads: {error}"),
+            hint:
+                "raise the limit on processes or memory, for instance with ulimit -u and ulimit -v"
+                    .to_owned(),
         }
     }
 }
@@ -97,12 +80,10 @@ impl Options {
 pub type Refuse =
     Box<dyn Fn(Rejection, Option<&str>, Option<&str>) -> (Response, &'static str) + Send + Sync>;
 
-/// What the front works with.
+/// What the front works with, besides its options.
 pub struct Parts {
-    pub options: Options,
     /// `None` for plain HTTP, behind a proxy that speaks TLS.
     pub tls: Option<Arc<Tls>>,
-    pub relay: Relay,
     pub service: Arc<Service>,
     pub refuse: Refuse,
     pub clock: Arc<Clock>,
@@ -134,9 +115,6 @@ struct Shared {
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long there must be no failure before a shortage counts as over.
 const QUIET: Duration = Duration::from_secs(10);
-/// How long requests under way may take to finish. Supervisors wait ten seconds before they kill,
-/// and the last of these is for what must still be saved.
-const GRACE: Duration = Duration::from_secs(9);
 /// The pause between two looks at the certificate's files.
 const WATCH: Duration = Duration::from_millis(500);
 
@@ -185,26 +163,34 @@ fn remedy(address: SocketAddr, error: &io::Error) -> String {
 impl Front {
     /// # Errors
     ///
-    /// If the system has no thread to give, or no descriptors.
-    pub fn new(listener: TcpListener, parts: Parts) -> io::Result<Self> {
-        Self::timed_by(Timer::default(), listener, parts)
+    /// If the system has no threads or descriptors to give, or not the sockets that the relay needs.
+    pub fn new(listener: TcpListener, options: Options, parts: Parts) -> Result<Self, StartError> {
+        Self::timed_by(Timer::default(), listener, options, parts)
     }
 
-    fn timed_by(timer: Timer, listener: TcpListener, parts: Parts) -> io::Result<Self> {
+    fn timed_by(
+        timer: Timer,
+        listener: TcpListener,
+        options: Options,
+        parts: Parts,
+    ) -> Result<Self, StartError> {
+        let relay = Relay::open(options.room.inner)?;
         let threads = Arc::<Threads>::default();
-        let most = parts.options.connections;
-        let per_address = parts.options.connections_per_address;
+        let resting = Resting::start(Arc::clone(&threads), timer.clone());
+        let resting = resting.map_err(StartError::no_threads)?;
+        let most = options.room.connections;
+        let connections = Connections::new(most, options.connections_per_address);
         Ok(Self {
             listener,
             shared: Arc::new(Shared {
-                options: parts.options,
+                options,
                 tls: parts.tls,
-                relay: parts.relay,
+                relay,
                 service: parts.service,
                 refuse: parts.refuse,
                 clock: parts.clock,
-                connections: Connections::new(most, per_address),
-                resting: Resting::start(Arc::clone(&threads), timer.clone())?,
+                connections,
+                resting,
                 threads,
                 patience: Patience::new(timer.now()),
                 timer,

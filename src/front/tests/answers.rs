@@ -105,7 +105,7 @@ fn a_panic_costs_one_request() {
 #[test]
 fn a_refusal_closes_gently_on_a_client_that_still_sends() {
     let patient = |options: &mut Options| {
-        options.deadlines.linger = Duration::from_secs(20);
+        options.linger = Duration::from_secs(20);
         options.grace = Duration::from_secs(20);
     };
     let mut running = Running::start(patient, None, echo);

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::front::Options;
-use crate::front::conversation::Deadlines;
-use crate::front::tests::{PATIENCE, Running, echo, read_one, read_to_end, text, wait_until};
+use crate::front::tests::{
+    PATIENCE, Running, echo, options, read_one, read_to_end, text, wait_until,
+};
 use crate::http;
 
 #[test]
@@ -17,11 +18,8 @@ fn heads_and_bodies_that_trickle_in_are_given_up() {
     let running = Running::plain();
     let head = "POST / HTTP/1.1\r\nHost: h\r\n";
     let with_length = format!("{head}Content-Length: 60000\r\n\r\n");
-    let deadlines = Deadlines::default();
-    for (start, deadline) in [
-        (head, deadlines.head),
-        (with_length.as_str(), deadlines.body),
-    ] {
+    let options = options();
+    for (start, deadline) in [(head, options.head), (with_length.as_str(), options.body)] {
         let begun = running.time();
         let mut stream = running.connect();
         stream.write_all(start.as_bytes()).unwrap();
@@ -37,7 +35,7 @@ fn heads_and_bodies_that_trickle_in_are_given_up() {
 #[test]
 fn idle_connections_end_without_a_word() {
     // Shorter than the moment after which a connection rests.
-    let short = |options: &mut Options| options.deadlines.idle = Duration::from_millis(50);
+    let short = |options: &mut Options| options.idle = Duration::from_millis(50);
     let running = Running::start(short, None, echo);
     assert_eq!(read_to_end(&mut running.connect()), "");
 
@@ -57,7 +55,7 @@ fn a_connection_that_rests_ends_when_it_has_been_idle_for_long_enough_in_all() {
 
     running.let_time_pass(&mut stream, |_| {});
 
-    assert!(running.time() - begun >= Deadlines::default().idle);
+    assert!(running.time() - begun >= options().idle);
     assert_eq!(read_to_end(&mut stream), "");
 }
 
@@ -90,7 +88,7 @@ fn a_connection_without_a_request_for_a_moment_lets_go_of_its_thread() {
 #[test]
 fn a_client_that_takes_no_answer_is_given_up() {
     // The server is blocked in a write, which the system ends by its own clock.
-    let short = |options: &mut Options| options.deadlines.answer = Duration::from_millis(50);
+    let short = |options: &mut Options| options.answer = Duration::from_millis(50);
     let large = |_: &http::Request| text(200, &"x".repeat(4_000_000));
     let running = Running::start(short, None, large);
     let mut stream = running.connect();

@@ -12,6 +12,15 @@ use super::*;
 use crate::http;
 use crate::reply::Outcome;
 
+/// What the program runs with, on a small machine.
+pub fn options() -> Options {
+    let room = Room {
+        inner: 2,
+        connections: 20,
+    };
+    Options::new("https://localhost:8000".to_owned(), Vec::new(), room)
+}
+
 /// A front and its relay, on a port of their own; stopped when dropped.
 pub struct Running {
     pub address: SocketAddr,
@@ -32,27 +41,21 @@ impl Running {
     ) -> Self {
         let clock = Arc::new(Clock::start());
         let (listener, address) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let relay = Relay::open(2).unwrap();
         let service = Arc::new(Service {
             answer: Box::new(answer),
             failed: Box::new(|_| text(500, "failed")),
         });
-        let room = Room {
-            inner: 2,
-            connections: 20,
-        };
-        let mut options = Options::new("https://localhost:8000".to_owned(), Vec::new(), room);
-        options.deadlines.linger = Duration::from_millis(200);
+        let mut options = options();
+        options.linger = Duration::from_millis(200);
         options.grace = Duration::from_millis(200);
         change(&mut options);
         let passed = Passed::default();
         let front = Front::timed_by(
             passed.timer(),
             listener,
+            options,
             Parts {
-                options,
                 tls,
-                relay,
                 service,
                 refuse: Box::new(|refusal, accept, _| {
                     let refusal = Outcome::Rejected(refusal);

@@ -9,8 +9,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use tempfile::TempDir;
 
 use super::*;
-use crate::front::conversation::Deadlines;
-use crate::front::tests::{Running, echo, read_one};
+use crate::front::tests::{Running, echo, options, read_one};
 
 /// 2026-11-23.
 const NOW: u64 = 1_795_392_000;
@@ -406,7 +405,7 @@ fn a_handshake_that_stops_is_given_up() {
     let tls = Arc::new(Tls::open(files(&directory), NOW).unwrap());
     // The server is blocked in a read, which the system ends by its own clock.
     let short = |options: &mut crate::front::Options| {
-        options.deadlines.handshake = std::time::Duration::from_millis(60);
+        options.handshake = std::time::Duration::from_millis(60);
     };
     let running = Running::start(short, Some(tls), echo);
     for start in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
@@ -429,7 +428,7 @@ fn a_handshake_that_trickles_in_is_given_up() {
 
     running.let_time_pass(&mut stream, |stream| drop(stream.write_all(b"\0")));
 
-    assert!(running.time() - begun >= Deadlines::default().handshake);
+    assert!(running.time() - begun >= options().handshake);
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty());

@@ -3,9 +3,9 @@
 
 use std::io;
 
-use crate::doctor::visitor::NOT_SHOWN;
-use crate::doctor::wire::Answer;
-use crate::doctor::{Finding, Visit, fail, pass, session, skip};
+use crate::deployment::doctor::visitor::NOT_SHOWN;
+use crate::deployment::doctor::wire::Answer;
+use crate::deployment::doctor::{Finding, Visit, fail, pass, session, skip};
 
 const UPGRADE: &str = "Upgrade opens nothing but a WebSocket";
 const CONNECT: &str = "CONNECT and TRACE are refused";

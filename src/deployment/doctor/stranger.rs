@@ -5,8 +5,8 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 use url::Url;
 
-use crate::doctor::wire::Answer;
-use crate::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
+use crate::deployment::doctor::wire::Answer;
+use crate::deployment::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
 
 /// Fields from which some proxy or application takes what was asked for, or who asked.
 pub(super) const FORWARDING: [&str; 12] = [

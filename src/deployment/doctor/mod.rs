@@ -5,6 +5,7 @@
 //! The doctor sees what the proxy answers, but sees what the application received only if the
 //! application shows that. A check that cannot be made is reported as skipped, never as passed.
 
+mod files;
 mod last_hop;
 mod login;
 mod machine;
@@ -20,8 +21,9 @@ use data_encoding::HEXLOWER;
 use url::Url;
 
 use crate::accounts::token;
-use crate::doctor::login::Guest;
-use crate::doctor::wire::{Answer, Endpoint, Sent, Trust};
+pub use crate::deployment::doctor::files::Files;
+use crate::deployment::doctor::login::Guest;
+use crate::deployment::doctor::wire::{Answer, Endpoint, Sent, Trust};
 use crate::terminal;
 
 /// What is examined, and what is known about it.
@@ -167,6 +169,15 @@ impl NotExamined {
         }
     }
 
+    /// About a file that the operator named.
+    fn unusable(what: String, hint: &str) -> Self {
+        Self {
+            what,
+            hint: hint.to_owned(),
+            is_wrong_call: true,
+        }
+    }
+
     fn the_login(patient: &Patient) -> Self {
         Self {
             what: format!("{} is the login itself, not an application", patient.host),
@@ -261,14 +272,6 @@ fn get<'a>(target: &'a str, host: &'a str, fields: &'a [String]) -> Sent<'a> {
         fields,
         body: "",
     }
-}
-
-/// The value of a session cookie from the text of a file, which may have the cookie's name before
-/// it.
-pub fn cookie(text: &str) -> String {
-    let text = text.trim();
-    let value = text.strip_prefix("__Secure-session=").unwrap_or(text);
-    value.chars().filter(char::is_ascii_graphic).collect()
 }
 
 fn session(cookie: &str) -> String {

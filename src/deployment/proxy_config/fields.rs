@@ -1,7 +1,7 @@
 //! Fields of a request that applications believe because a proxy sets them, and that no visitor may
 //! set.
 
-use super::Proxy;
+use crate::deployment::Proxy;
 
 /// How the names of such fields begin.
 pub const BEGINNINGS: [&str; 7] = [

@@ -6,8 +6,8 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::doctor::wire::{Answer, Endpoint, Sent, Trust};
-use crate::doctor::{Ask, Patient, Question, Visit, session};
+use crate::deployment::doctor::wire::{Answer, Endpoint, Sent, Trust};
+use crate::deployment::doctor::{Ask, Patient, Question, Visit, session};
 
 /// A session that was begun for this examination.
 ///

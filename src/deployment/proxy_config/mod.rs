@@ -1,26 +1,20 @@
 //! Configurations for reverse proxies that let visitors through to an application only if auth_user
-//! does: `static/proxy/` compiled in. Writes no file.
+//! does: `static/proxy/` compiled in. Only `output`
+//! touches the disk.
 
 mod fields;
 mod mark;
 mod names;
+pub mod output;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use url::Url;
 
 pub use self::names::{host, path, upstream};
 use crate::accounts::token::Digest;
+use crate::deployment::Proxy;
 use crate::host;
-
-/// A proxy for which there is a configuration.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Proxy {
-    Nginx,
-    Caddy,
-    Haproxy,
-    Traefik,
-}
 
 /// An application; `host` is a [`host()`], `upstream` an [`upstream`].
 pub struct Application {
@@ -46,6 +40,11 @@ pub struct Wanted {
     pub certificate: Option<(String, String)>,
     /// Whether this machine has IPv6; if not, a proxy that is told to use it would not start.
     pub ipv6: bool,
+}
+
+/// Whether a proxy on this machine can listen on IPv6.
+pub fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 /// A file of a configuration.
@@ -91,10 +90,10 @@ pub fn files(proxy: Proxy, wanted: &Wanted) -> Result<Vec<File>, String> {
 }
 
 fn caddy(wanted: &Wanted, holes: &Holes) -> File {
-    let template = include_str!("../../static/proxy/Caddyfile");
+    let template = include_str!("../../../static/proxy/Caddyfile");
     let template = with_plain(template, Proxy::Caddy, wanted);
     let parts = [
-        ("apps", include_str!("../../static/proxy/Caddyfile_app")),
+        ("apps", include_str!("../../../static/proxy/Caddyfile_app")),
         (
             "redirects",
             "http://{app} {\n    redir https://{app}{http.request.uri} 301\n}\n",
@@ -104,8 +103,8 @@ fn caddy(wanted: &Wanted, holes: &Holes) -> File {
 }
 
 fn haproxy(wanted: &Wanted, holes: &Holes) -> Vec<File> {
-    let lua = fill(include_str!("../../static/proxy/auth_user.lua"), holes);
-    let template = include_str!("../../static/proxy/haproxy.cfg");
+    let lua = fill(include_str!("../../../static/proxy/auth_user.lua"), holes);
+    let template = include_str!("../../../static/proxy/haproxy.cfg");
     let template = with_plain(template, Proxy::Haproxy, wanted);
     let parts = [
         (
@@ -120,7 +119,10 @@ fn haproxy(wanted: &Wanted, holes: &Holes) -> Vec<File> {
             "backends",
             "    use_backend {app} if { req.fhdr(host),field(1,:),lower -m str {app} }\n",
         ),
-        ("apps", include_str!("../../static/proxy/haproxy_app.cfg")),
+        (
+            "apps",
+            include_str!("../../../static/proxy/haproxy_app.cfg"),
+        ),
     ];
     vec![
         File::new("auth_user.lua", "--", &lua),
@@ -129,10 +131,10 @@ fn haproxy(wanted: &Wanted, holes: &Holes) -> Vec<File> {
 }
 
 fn traefik(wanted: &Wanted, holes: &Holes) -> Vec<File> {
-    let fixed = fill(include_str!("../../static/proxy/traefik.yml"), holes);
-    let template = include_str!("../../static/proxy/traefik_dynamic.yml");
-    let router = include_str!("../../static/proxy/traefik_router.yml");
-    let service = include_str!("../../static/proxy/traefik_service.yml");
+    let fixed = fill(include_str!("../../../static/proxy/traefik.yml"), holes);
+    let template = include_str!("../../../static/proxy/traefik_dynamic.yml");
+    let router = include_str!("../../../static/proxy/traefik_router.yml");
+    let service = include_str!("../../../static/proxy/traefik_service.yml");
     let parts = [("routers", router), ("services", service)];
     vec![
         File::new("traefik.yml", "#", &fixed),
@@ -163,15 +165,18 @@ fn whole(
 /// nginx gets one file for the login and one for each application.
 fn nginx(wanted: &Wanted, holes: &Holes) -> Vec<File> {
     let of = |host: &str, template: &str| {
-        let redirect = plain(wanted, include_str!("../../static/proxy/nginx_plain.conf"));
+        let redirect = plain(
+            wanted,
+            include_str!("../../../static/proxy/nginx_plain.conf"),
+        );
         let text = template.replace("{plain}\n", &redirect.replace("{host}", host));
         let text = text.replace("{server_name}", &server_name(host));
         fill(&text, holes)
     };
-    let login = include_str!("../../static/proxy/nginx_login.conf");
+    let login = include_str!("../../../static/proxy/nginx_login.conf");
     let login = File::new("auth_user.conf", "#", &of(login_host(wanted), login));
     let apps = wanted.applications.iter().map(|application| {
-        let template = include_str!("../../static/proxy/nginx_app.conf");
+        let template = include_str!("../../../static/proxy/nginx_app.conf");
         let template = about(application, wanted, template);
         let text = named(application) + &of(&application.host, &template);
         File::new(file_name(&application.host), "#", &text)
@@ -297,9 +302,18 @@ fn with_plain(template: &str, proxy: Proxy, wanted: &Wanted) -> String {
 /// on its usual port.
 fn own_plain(proxy: Proxy, wanted: &Wanted) -> String {
     match proxy {
-        Proxy::Caddy => plain(wanted, include_str!("../../static/proxy/Caddyfile_plain")),
-        Proxy::Haproxy => plain(wanted, include_str!("../../static/proxy/haproxy_plain.cfg")),
-        Proxy::Traefik => plain(wanted, include_str!("../../static/proxy/traefik_plain.yml")),
+        Proxy::Caddy => plain(
+            wanted,
+            include_str!("../../../static/proxy/Caddyfile_plain"),
+        ),
+        Proxy::Haproxy => plain(
+            wanted,
+            include_str!("../../../static/proxy/haproxy_plain.cfg"),
+        ),
+        Proxy::Traefik => plain(
+            wanted,
+            include_str!("../../../static/proxy/traefik_plain.yml"),
+        ),
         Proxy::Nginx => "",
     }
     .to_owned()
@@ -378,9 +392,9 @@ fn fill(template: &str, holes: &Holes) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::ValueEnum as _;
 
-    const ALL: [Proxy; 4] = [Proxy::Nginx, Proxy::Caddy, Proxy::Haproxy, Proxy::Traefik];
+    use super::*;
 
     fn wanted(public_url: &str, hosts: &[&str]) -> Wanted {
         let application = |host: &&str| Application {
@@ -400,7 +414,7 @@ mod tests {
     #[test]
     fn no_hole_stays_open() {
         let hosts = ["app.example.com", "two.example.com"];
-        for proxy in ALL {
+        for &proxy in Proxy::value_variants() {
             for url in ["https://auth.example.com", "https://auth.example.com:8443"] {
                 for file in files(proxy, &wanted(url, &hosts)).unwrap() {
                     let hole = file.text.split('{').skip(1).find(|rest| {
@@ -498,7 +512,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_only_by_one_about_its_applications() {
         let url = "https://auth.example.com";
-        for proxy in ALL {
+        for &proxy in Proxy::value_variants() {
             let one = wanted(url, &["one.example.com"]);
             let both = wanted(url, &["one.example.com", "two.example.com"]);
             let first = files(proxy, &one).unwrap().pop().unwrap();

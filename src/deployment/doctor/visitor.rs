@@ -1,8 +1,8 @@
 //! What only somebody with a session can see.
 
-use crate::doctor::machine::{self, Listens};
-use crate::doctor::stranger::{FORWARDING, is_broken};
-use crate::doctor::{Finding, Visit, fail, pass, session, skip};
+use crate::deployment::doctor::machine::{self, Listens};
+use crate::deployment::doctor::stranger::{FORWARDING, is_broken};
+use crate::deployment::doctor::{Finding, Visit, fail, pass, session, skip};
 
 /// Fields from which some application takes who the visitor is.
 const IDENTITY: [&str; 15] = [

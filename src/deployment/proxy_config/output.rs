@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use crate::accounts::token::Digest;
+use crate::deployment::proxy_config::{Application, File};
 use crate::durable::Draft;
-use crate::proxy_config::{Application, File};
 
 /// Prints a configuration, each file after its name if there are several.
 ///

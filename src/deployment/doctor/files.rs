@@ -1,0 +1,60 @@
+//! The files that the operator names: certificates to trust, and sessions to examine with.
+
+use std::fs;
+use std::path::Path;
+
+use crate::deployment::doctor::{NotExamined, Patient};
+
+/// The files that were named.
+pub struct Files<'a> {
+    pub ca: Option<&'a Path>,
+    pub cookie: Option<&'a Path>,
+    pub old_cookie: Option<&'a Path>,
+}
+
+const CA_HINT: &str = "give the path of a file with certificates in PEM";
+const COOKIE_HINT: &str =
+    "give the path of a file with the value of the cookie __Secure-session in it";
+
+impl Patient {
+    /// Takes in the files that were named.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be used.
+    pub fn read(&mut self, files: &Files<'_>) -> Result<(), NotExamined> {
+        self.trusted = read_small("--ca", files.ca, CA_HINT)?.map(String::into_bytes);
+        self.cookie = read_cookie("--cookie-file", files.cookie)?;
+        self.old_cookie = read_cookie("--old-cookie-file", files.old_cookie)?;
+        Ok(())
+    }
+}
+
+fn read_cookie(flag: &str, path: Option<&Path>) -> Result<Option<String>, NotExamined> {
+    let cookie = read_small(flag, path, COOKIE_HINT)?.map(|text| cookie(&text));
+    match (cookie, path) {
+        (Some(cookie), Some(path)) if cookie.is_empty() => {
+            let what = format!("{path:?}, named by {flag}, has no cookie in it");
+            Err(NotExamined::unusable(what, COOKIE_HINT))
+        }
+        (cookie, _) => Ok(cookie),
+    }
+}
+
+/// The value of a session cookie from the text of a file, which may have the cookie's name before
+/// it.
+fn cookie(text: &str) -> String {
+    let text = text.trim();
+    let value = text.strip_prefix("__Secure-session=").unwrap_or(text);
+    value.chars().filter(char::is_ascii_graphic).collect()
+}
+
+/// The text of a small file, if this flag names one.
+fn read_small(flag: &str, path: Option<&Path>, hint: &str) -> Result<Option<String>, NotExamined> {
+    let Some(path) = path else { return Ok(None) };
+    let read = fs::read_to_string(path);
+    read.map(Some).map_err(|error| {
+        let what = format!("cannot read {path:?}, named by {flag}: {error}");
+        NotExamined::unusable(what, hint)
+    })
+}

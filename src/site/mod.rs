@@ -1,0 +1,123 @@
+//! Everything that is opened before the first visitor comes and closed after the last one has gone:
+//! files, threads and what the handlers work with. `front` gets two functions from here, one that
+//! answers requests and one that refuses what is none.
+
+mod app;
+mod files;
+mod logo;
+mod problem;
+mod script_page;
+mod smtp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::front::tls::Tls;
+use crate::front::{Refuse, Room};
+use crate::handlers::{self, App};
+use crate::log::Lines;
+use crate::mail::Outbox;
+use crate::reply::Outcome;
+use crate::server::Service;
+use crate::site::files::Files;
+pub use crate::site::problem::Problem;
+
+/// What `target` says in the JSON log of events that are about the program as a whole.
+const PROGRAM: &str = "auth_user";
+
+/// What a site is opened with.
+pub struct Given<'a> {
+    pub config: &'a Config,
+    /// Where the front listens.
+    pub address: SocketAddr,
+    pub room: Room,
+    pub clock: &'a Arc<Clock>,
+    /// Standard output.
+    pub out: &'a Lines,
+}
+
+/// A site that is open.
+pub struct Site {
+    app: Arc<App>,
+    outbox: Arc<Outbox>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Site {
+    /// Opens everything. Mail may be sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be opened, and what to do about it.
+    pub fn open(given: &Given<'_>) -> Result<Self, Problem> {
+        let public_url = public_url(given)?;
+        let files = Files::open(given, &public_url)?;
+        let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
+        let app = Arc::new(app::open(given, &public_url, files)?);
+        Ok(Self { app, outbox, tls })
+    }
+
+    /// The site's address: scheme, host and port.
+    pub fn origin(&self) -> &str {
+        &self.app.public_url
+    }
+
+    /// `None` for plain HTTP.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
+    /// What answers requests.
+    pub fn service(&self) -> Arc<Service> {
+        let (answering, failing) = (Arc::clone(&self.app), Arc::clone(&self.app));
+        Arc::new(Service {
+            answer: Box::new(move |request| handlers::answer(&answering, request)),
+            failed: Box::new(move |request| {
+                handlers::refuse(&failing, Outcome::Internal, None, Some(&request.path))
+            }),
+        })
+    }
+
+    /// What answers bytes that are not a request.
+    pub fn refuser(&self) -> Refuse {
+        let app = Arc::clone(&self.app);
+        Box::new(move |refusal, accept, target| {
+            let outcome = Outcome::Rejected(refusal);
+            let code = outcome.code();
+            (handlers::refuse(&app, outcome, accept, target), code)
+        })
+    }
+
+    /// Closes what may have something left to save, each within the time that is `left`. False if
+    /// something was lost.
+    pub fn close(&self, left: impl Fn() -> Duration) -> bool {
+        let written = self.app.errands.close(left());
+        if !written {
+            tracing::error!(target: PROGRAM, "some mails could not be written before the end");
+        }
+        self.outbox.stop(left());
+        let saved = self.app.store.close(left());
+        if !saved {
+            tracing::error!(target: PROGRAM, "some changes could not be saved before the end");
+        }
+        written && saved
+    }
+}
+
+/// Where the site is found: on this machine, if the operator does not say.
+fn public_url(given: &Given<'_>) -> Result<Url, Problem> {
+    if let Some(url) = &given.config.public_url {
+        return Ok(url.clone());
+    }
+    let url = format!("https://localhost:{}", given.address.port());
+    Url::parse(&url).map_err(|error| Problem::new(error, "give its address with --public-url"))
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("localhost").to_owned()
+}
