@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::clock::{self, Timestamp};
 
+pub mod confirmations;
 pub mod devices;
 pub mod edits;
 mod ends;
@@ -34,6 +35,7 @@ pub mod token;
 pub mod totp;
 mod unclaimed;
 
+use confirmations::Confirmations;
 use devices::Device;
 use former::Former;
 use ids::AccountId;
@@ -177,6 +179,8 @@ pub struct Accounts {
     by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
     /// The names that somebody had before.
     former: Arc<Former>,
+    /// The links by which people prove their addresses.
+    confirmations: Arc<Confirmations>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
 }

@@ -44,6 +44,11 @@ pub fn mailed_password() -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(&random::<20>()).to_ascii_lowercase())
 }
 
+/// The token of a link that is mailed: 128 random bits, 22 characters.
+pub fn link() -> Zeroizing<String> {
+    Zeroizing::new(URL_SAFE_NO_PAD.encode(random::<16>()))
+}
+
 /// A new id of an account: 130 random bits, 26 characters of the base32 alphabet in small letters.
 pub fn account_id() -> String {
     let text = BASE32_NOPAD.encode(&random::<17>()).to_ascii_lowercase();

@@ -319,7 +319,7 @@ fn every_variable_that_is_empty_is_as_one_that_is_not_set() {
         .get_arguments()
         .filter_map(|arg| arg.get_env()?.to_str())
         .collect();
-    assert_eq!(names.len(), 18);
+    assert_eq!(names.len(), 19);
     for empty in ["", " ", "\"\"", "''\n"] {
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, empty)).collect();
         let config = read_with(&[], &variables).ok().unwrap();
@@ -426,6 +426,11 @@ fn half_a_set_up_is_warned_of_by_the_name_it_was_given() {
             &["--session-idle 2days never counts"],
         ),
         (&[("--session-max", "5m")], &[]),
+        (
+            &[("--remember", "2h")],
+            &["--remember 2h is shorter than a session may last anyway, 1day"],
+        ),
+        (&[("--remember", "0")], &[]),
     ] {
         let arguments: Vec<&str> = flags
             .iter()

@@ -1,10 +1,11 @@
 //! Limits on the notices of an hour. New passwords have their own limit, kept with the account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::accounts::names;
 use crate::accounts::token::Digest;
+use crate::network::Network;
 
 /// Most notices that one account causes within an hour.
 const PER_ACCOUNT: usize = 20;
@@ -89,6 +90,30 @@ impl Limits {
     }
 }
 
+/// Most confirmations that one network may cause within an hour: anybody can give anybody's address.
+const UNPROVEN_PER_NETWORK: usize = 20;
+
+/// Most confirmations within an hour in all.
+const UNPROVEN: usize = 200;
+
+/// Confirmations mailed within the last hour, with the networks that caused them.
+#[derive(Default)]
+pub(super) struct Unproven(VecDeque<(Duration, Network)>);
+
+impl Unproven {
+    /// Whether one more may be mailed for this network.
+    pub(super) fn has_room(&mut self, asker: Network, now: Duration) -> bool {
+        self.0.retain(|(time, _)| is_of_late(*time, now));
+        let of_asker = self.0.iter().filter(|(_, network)| *network == asker);
+        self.0.len() < UNPROVEN && of_asker.count() < UNPROVEN_PER_NETWORK
+    }
+
+    /// Counts one that was mailed.
+    pub(super) fn add(&mut self, asker: Network, now: Duration) {
+        self.0.push_back((now, asker));
+    }
+}
+
 fn is_of_late(time: Duration, now: Duration) -> bool {
     now.saturating_sub(time) < HOUR
 }
@@ -112,6 +137,27 @@ mod tests {
                 room
             })
             .count()
+    }
+
+    #[test]
+    fn confirmations_are_twenty_a_network_and_two_hundred_in_all_within_an_hour() {
+        let mut unproven = Unproven::default();
+        let mut mailed = |network: u8, now: u64| {
+            let asker = Network::of([192, 0, 2, network].into());
+            let mail = |_: &usize| {
+                let room = unproven.has_room(asker, secs(now));
+                if room {
+                    unproven.add(asker, secs(now));
+                }
+                room
+            };
+            (0..30).filter(mail).count()
+        };
+        for network in 0..10 {
+            assert_eq!(mailed(network, 0), 20);
+        }
+        assert_eq!(mailed(10, 3599), 0);
+        assert_eq!(mailed(0, 3600), 20);
     }
 
     #[test]

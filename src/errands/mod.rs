@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::confirmations;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
@@ -21,7 +22,7 @@ use crate::store::{Store, Told};
 mod limits;
 mod queue;
 
-use limits::{Counted, Limits};
+use limits::{Counted, Limits, Unproven};
 use queue::{EndSignal, Queue};
 
 /// The group whose members are told of what only the people who run the site can mend.
@@ -37,6 +38,12 @@ enum Errand {
         asker: Network,
         asked_at: Moment,
     },
+    /// The address of this account is to be proven.
+    Confirmation {
+        username: String,
+        asker: Network,
+        asked_at: Moment,
+    },
     Notice {
         mail: Mail,
         at: Moment,
@@ -49,7 +56,7 @@ enum Errand {
 
 impl Errand {
     fn is_notice(&self) -> bool {
-        matches!(self, Self::Notice { .. })
+        !matches!(self, Self::NewPassword { .. })
     }
 }
 
@@ -81,6 +88,7 @@ impl Errands {
             clock,
             swept: Duration::ZERO,
             limits: Limits::default(),
+            unproven: Unproven::default(),
         };
         let ended = EndSignal(Arc::clone(&queue));
         thread::Builder::new()
@@ -143,6 +151,16 @@ impl Errands {
         });
     }
 
+    /// Has a link mailed by which the owner of this account proves its address, if it is not proven
+    /// yet. `asker` is the network that asked.
+    pub fn mail_confirmation(&self, username: &str, asker: Network, asked_at: Moment) {
+        self.queue.add(Errand::Confirmation {
+            username: username.to_owned(),
+            asker,
+            asked_at,
+        });
+    }
+
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
@@ -191,6 +209,8 @@ struct Runner {
     /// When accounts that never enrolled were last looked for, by the steady clock.
     swept: Duration,
     limits: Limits,
+    /// What was mailed to addresses that nobody has proven.
+    unproven: Unproven,
 }
 
 impl Runner {
@@ -224,6 +244,11 @@ impl Runner {
                 asker,
                 asked_at,
             } => self.new_password(&name, asker, asked_at),
+            Errand::Confirmation {
+                username,
+                asker,
+                asked_at,
+            } => self.confirmation(&username, asker, asked_at),
             Errand::Notice {
                 mail,
                 at,
@@ -257,6 +282,47 @@ impl Runner {
             }
             Err(error) => not_written(user, &error),
         }
+    }
+
+    /// Opens a link that proves the address of this account and mails it. What cannot be written is
+    /// neither open nor counted.
+    fn confirmation(&mut self, username: &str, asker: Network, asked_at: Moment) {
+        let Ok(found) = self.store.account(username) else {
+            return not_written("-", &"the accounts cannot be read");
+        };
+        let Some(account) = found.filter(|account| !account.email_proven) else {
+            return;
+        };
+        let user = &account.username;
+        let log = |result| tracing::info!(event = "confirmation", user, result);
+        let (whose, now) = (Counted::new(user, &account.email), asked_at.steady);
+        if !self.limits.has_room(whose, now) || !self.unproven.has_room(asker, now) {
+            return log("too_many");
+        }
+        let token = token::link();
+        let hours = confirmations::LIFETIME.as_secs() / 3600;
+        let mail = Mail::confirmation(&account, &token, asked_at, hours, &self.site);
+        let draft = match self.outbox.draft(&mail) {
+            Ok(draft) => draft,
+            Err(error) => return not_written(user, &error),
+        };
+        let digest = Digest::of(&token);
+        match self
+            .store
+            .expect_confirmation(&account, digest, asked_at.timestamp())
+        {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => return log("not_saved"),
+        }
+        if let Err(error) = self.outbox.send(draft) {
+            // A link that nobody was sent does no harm if this fails too.
+            let _ = self.store.close_confirmation(digest);
+            return not_written(user, &error);
+        }
+        self.limits.add(whose, now);
+        self.unproven.add(asker, now);
+        log("written");
     }
 
     /// Keeps a new password with the account and mails it, if the account exists and has not had

@@ -28,6 +28,8 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.and_then(|notice| match notice.as_str() {
         "password_changed" => Some(Outcome::PasswordChanged),
         "authenticator_changed" => Some(Outcome::AuthenticatorChanged),
+        "confirmation_sent" => Some(Outcome::ConfirmationSent),
+        "email_confirmed" => Some(Outcome::EmailConfirmed),
         "sessions_ended" => Some(Outcome::SessionsEnded),
         _ => None,
     });
@@ -122,6 +124,7 @@ fn account_page(
     AccountView {
         username: me.account.username.clone(),
         email: me.account.email.clone(),
+        email_proven: me.account.email_proven,
         groups: me.account.groups.clone(),
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),

@@ -221,6 +221,20 @@ impl EndSessions {
     }
 }
 
+/// `POST /confirm`.
+pub(super) struct ConfirmForm {
+    pub(super) token: Zeroizing<String>,
+}
+
+impl ConfirmForm {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = Form::of_body(request)?;
+        check_form_field(&form)?;
+        let token = form.required_as("token", as_typed::name, usize::MAX)?;
+        Ok(Self { token })
+    }
+}
+
 /// A box: ticked, it sends `1`; else nothing.
 fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
     let sent = form.optional(field, usize::MAX)?.unwrap_or_default();

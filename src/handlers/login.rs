@@ -38,6 +38,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let notice = text("notice").and_then(|notice| match notice.as_str() {
         "registered" => Some(Outcome::Registered),
         "account_deleted" => Some(Outcome::AccountDeleted),
+        "email_confirmed" => Some(Outcome::EmailConfirmed),
         _ => None,
     });
     let notice = notice.map(|outcome| outcome.message().into_owned());

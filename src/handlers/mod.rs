@@ -31,6 +31,7 @@ mod account;
 mod acts;
 mod authz;
 mod code;
+mod confirm;
 mod entry;
 mod forms;
 mod grounds;

@@ -122,6 +122,8 @@ fn replace_mailed(
     let change = move |account: &mut Account| {
         account.change_password(new.clone(), known);
         account.logged_in(known, network, now);
+        // The password came to that address.
+        account.email_proven = true;
         if let Some(device) = &remembered {
             account.remember_device(device.clone(), now);
         }

@@ -1,7 +1,7 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, code, health, login, new_password, script, visitor,
+    Answer, App, account, acts, code, confirm, health, login, new_password, script, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -71,7 +71,14 @@ const ROUTES: &[Route] = &[
         as_said,
     ),
     both("/logout", login::logout_by_get, login::logout, as_said),
+    both(
+        "/confirm",
+        confirm::confirm_page,
+        confirm::confirm,
+        confirm::confirm_again,
+    ),
     get("/account", account::account),
+    post("/account/email/confirmation", confirm::send_again, as_said),
     both(
         "/account/password",
         new_password::password_page,

@@ -95,6 +95,8 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
             .forgive_registration(request.client, now.steady)
     })?;
     added.map_err(is_taken)?;
+    app.errands
+        .mail_confirmation(username, Network::of(request.client), now);
 
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
     let login = pages::with_rd(&login, &wanted.rd);

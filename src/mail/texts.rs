@@ -70,6 +70,34 @@ impl Mail {
         }
     }
 
+    /// Asks the owner of an account to prove that its address is theirs, by a link that works once,
+    /// within `valid_hours`. `site` is how visitors reach us, without a final slash.
+    pub fn confirmation(
+        account: &Account,
+        token: &str,
+        asked_at: Moment,
+        valid_hours: u64,
+        site: &str,
+    ) -> Self {
+        let text = format!(
+            "This address was given for your account\n\
+             on {when}.\n\
+             Please confirm that it is yours:\n\
+             \n\
+             {site}/confirm?token={token}\n\
+             \n\
+             The link works once, for {valid_hours} hours from then.\n\
+             \n\
+             If you did not ask for this, there is nothing to do: somebody typed your\n\
+             address, and without you it is not confirmed.\n",
+            when = written(asked_at),
+            site = one_line(site),
+        );
+        let (to, username) = (&account.email, &account.username);
+        let subject = "Please confirm your e-mail address";
+        Self::new(to, username, subject, asked_at, &text)
+    }
+
     /// Tells an administrator that `file` cannot be read. `reason` must not repeat anything that is
     /// in the file.
     pub fn accounts_unreadable(account: &Account, file: &str, reason: &str, at: Moment) -> Self {

@@ -14,6 +14,8 @@ use super::{Page, Problem, Ring, Site};
 pub struct AccountView {
     pub username: String,
     pub email: String,
+    /// Whether its owner has proven that it is theirs.
+    pub email_proven: bool,
     pub groups: Vec<String>,
     /// `None` if that is not known.
     pub created: Option<u64>,
@@ -98,6 +100,7 @@ impl Page for AccountView {
         let elsewhere = self.sessions.iter().any(|session| !session.current)
             || self.browsers.iter().any(|browser| !browser.current);
         let others = include_str!("../../static/parts/end_others.html");
+        let unproven = include_str!("../../static/parts/unproven.html");
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
             [] => "none".to_owned(),
@@ -108,6 +111,7 @@ impl Page for AccountView {
             .form(&[], self.problem_of(AccountForm::Sessions), None)
             .text("username", self.username.as_str())
             .text("email", self.email.as_str())
+            .html("unproven", (!self.email_proven).then(|| fixed(unproven)))
             .text("groups", groups)
             .html("created", self.created.map(created))
             .text("codes_left", codes_left(self.recovery_codes_left))

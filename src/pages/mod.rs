@@ -28,6 +28,7 @@ mod tests;
 pub mod account;
 pub mod choose_password;
 pub mod code;
+pub mod confirm;
 pub mod denied;
 pub mod enrol;
 pub mod forgot;

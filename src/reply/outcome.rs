@@ -41,9 +41,12 @@ pub enum Outcome {
     /// No room for the request now; how long to wait at least.
     Busy(Duration),
     CodeRequired,
+    /// A link that proves an address was mailed to it.
+    ConfirmationSent,
     CrossSite,
     /// Logged in, but not allowed to enter.
     Denied,
+    EmailConfirmed,
     EmailExists,
     EnrolRequired {
         secret: String,
@@ -64,6 +67,8 @@ pub enum Outcome {
     /// With the methods the path takes.
     MethodNotAllowed(&'static str),
     NewPasswordSent,
+    /// The link of a confirmation proves nothing.
+    NoConfirmation,
     NoPendingLogin,
     NotFound,
     NotSaved,

@@ -94,12 +94,20 @@ impl Outcome {
             Self::CodeRequired => {
                 row(200, "code_required", "Enter the code from your authenticator app.")
             }
+            Self::ConfirmationSent => row(
+                200,
+                "confirmation_sent",
+                "A confirmation has been sent to your address.",
+            ),
             Self::CrossSite => row(403, "cross_site", "This request came from another site.")
                 .advising(
                     "Another page made your browser send this, so nothing was done. If you did \
                      want it, start from here.",
                 ),
             Self::Denied => row(403, "denied", "You may not enter here."),
+            Self::EmailConfirmed => {
+                row(200, "email_confirmed", "Your e-mail address is confirmed.")
+            }
             Self::EmailExists => row(409, "email_exists", "User with this email already exists")
                 .at("email")
                 .in_script()
@@ -149,6 +157,11 @@ impl Outcome {
                 "new_password_sent",
                 "If that user exists, a new password has been sent to its email address.",
             ),
+            Self::NoConfirmation => {
+                row(404, "no_confirmation", "This link is used, expired or unknown.").advising(
+                    "If your address is not confirmed yet, your account page sends you a new link.",
+                )
+            }
             Self::NoPendingLogin => {
                 row(401, "no_pending_login", "Log in with your password first.")
             }

@@ -67,6 +67,34 @@ impl Draft {
         }
     }
 
+    /// Opens a link that proves the present address of this account, if it is still the same.
+    pub(super) fn expect_confirmation(
+        &mut self,
+        of: &Account,
+        token: Digest,
+        now: Timestamp,
+    ) -> bool {
+        let Some(account) = self.accounts.find(&of.username).cloned() else {
+            return false;
+        };
+        let is_same = account.id == of.id && account.email == of.email;
+        if is_same {
+            Arc::make_mut(&mut self.accounts).expect_confirmation(token, &account, now);
+        }
+        is_same
+    }
+
+    /// Closes a link.
+    pub(super) fn close_confirmation(&mut self, token: Digest) {
+        Arc::make_mut(&mut self.accounts).close_confirmation(token);
+    }
+
+    /// Uses up a link that proves an address, if it does.
+    pub(super) fn confirm(&mut self, token: Digest, now: Timestamp) -> Option<Arc<Account>> {
+        self.accounts.confirmable(token, now)?;
+        Arc::make_mut(&mut self.accounts).confirm(token, now)
+    }
+
     /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.
     pub(super) fn change<R>(
         &mut self,

@@ -245,6 +245,49 @@ impl Store {
         self.update(move |draft| draft.change(&username, &change))
     }
 
+    /// Opens a link that proves the address of this account, unless it has another by now; true if
+    /// it was opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn expect_confirmation(
+        &self,
+        account: &Arc<Account>,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<bool, NotSaved> {
+        let account = Arc::clone(account);
+        self.update(move |draft| draft.expect_confirmation(&account, token, now))
+    }
+
+    /// Closes a link whose mail could not be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn close_confirmation(&self, token: Digest) -> Result<(), NotSaved> {
+        self.update(move |draft| draft.close_confirmation(token))
+    }
+
+    /// Whether a link would prove an address now.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts cannot be read now.
+    pub fn is_confirmable(&self, token: Digest, now: Timestamp) -> Result<bool, Unavailable> {
+        Ok(self.accounts()?.confirmable(token, now).is_some())
+    }
+
+    /// Uses up a link that proves an address; gives the account, or `None` if it proves nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn confirm(&self, token: Digest, now: Timestamp) -> Result<Option<Arc<Account>>, NotSaved> {
+        self.update(move |draft| draft.confirm(token, now))
+    }
+
     /// Ends the sessions with these ids, of whatever account.
     ///
     /// # Errors

@@ -8,12 +8,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde::Deserialize as _;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::Serialize;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::accounts::edits::{Edited, Seal, Unsealed};
-use crate::accounts::former::Former;
 use crate::accounts::{Account, Accounts, Taken, names};
 use crate::clock::Timestamp;
 use crate::store::document::Content;
@@ -53,6 +52,9 @@ impl Default for UsersJson {
 /// The field with the accounts.
 const USERS: &str = "users";
 
+/// The field with the open confirmations of addresses.
+const CONFIRMATIONS: &str = "confirmations";
+
 /// The field with the names that somebody had before.
 const FORMER: &str = "former";
 
@@ -74,10 +76,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         found = read();
     }
     let ((mut accounts, unsealed), mut top) = found.map_err(|damage| with_slip(damage, bytes))?;
-    if let Some(read) = top.get_mut(FORMER) {
-        let former = Former::deserialize(read.take());
-        let damage = |error| Damage::new(format!("{FORMER:?}: {error}"));
-        accounts.set_former(former.map_err(damage)?);
+    if let Some(former) = take(&mut top, FORMER)? {
+        accounts.set_former(former);
+    }
+    if let Some(confirmations) = take(&mut top, CONFIRMATIONS)? {
+        accounts.set_confirmations(confirmations);
     }
     let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
     let format = UsersJson {
@@ -87,6 +90,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         unsealed,
     };
     Ok((accounts, format))
+}
+
+/// Takes a field's value out of the top of the file.
+fn take<T: DeserializeOwned>(
+    top: &mut Map<String, Value>,
+    field: &str,
+) -> Result<Option<T>, Damage> {
+    let Some(value) = top.get_mut(field) else {
+        return Ok(None);
+    };
+    let read = serde_json::from_value(value.take());
+    read.map(Some)
+        .map_err(|error| Damage::new(format!("{field:?}: {error}")))
 }
 
 /// If a field is missing, names the one that may be meant for it.
@@ -166,13 +182,19 @@ impl UsersJson {
             out.write_all(b": ")?;
             match name.as_str() {
                 USERS => self.write_users(out)?,
-                FORMER => out.write_all(&json::pretty(accounts.former().as_ref(), "  ")?)?,
+                FORMER => write_field(accounts.former().as_ref(), out)?,
+                CONFIRMATIONS => write_field(accounts.confirmations().as_ref(), out)?,
                 _ => out.write_all(&json::pretty(value, "  ")?)?,
             }
         }
         if !accounts.former().is_empty() && !self.top.contains_key(FORMER) {
             write!(out, ",\n  {FORMER:?}: ")?;
-            out.write_all(&json::pretty(accounts.former().as_ref(), "  ")?)?;
+            write_field(accounts.former().as_ref(), out)?;
+        }
+        let confirmations = accounts.confirmations();
+        if !confirmations.is_empty() && !self.top.contains_key(CONFIRMATIONS) {
+            write!(out, ",\n  {CONFIRMATIONS:?}: ")?;
+            write_field(confirmations.as_ref(), out)?;
         }
         out.write_all(b"\n}\n")
     }
@@ -212,6 +234,10 @@ impl UsersJson {
         }
         Ok(())
     }
+}
+
+fn write_field(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&json::pretty(value, "  ")?)
 }
 
 fn render(account: &Account) -> io::Result<Box<[u8]>> {

@@ -193,7 +193,10 @@ fn identity(account: &Account) -> Identity {
     let id = account.id.as_ref();
     Identity {
         user: account.username.clone(),
-        email: account.email.clone(),
+        email: match account.email_proven {
+            true => account.email.clone(),
+            false => UNKNOWN.to_owned(),
+        },
         name: account.username.clone(),
         groups: account.groups.clone(),
         id: id.map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),

@@ -157,7 +157,8 @@ fn no_password_or_code_field_is_filled_in() {
     for (name, page) in samples("alice") {
         let html = render(&site(), page.as_ref());
         for input in inputs(&html) {
-            let may_show = ["username", "email"].contains(&attribute(input, "name").unwrap());
+            let may_show =
+                ["username", "email", "remember"].contains(&attribute(input, "name").unwrap());
             assert_eq!(
                 attribute(input, "value").is_some(),
                 may_show,
@@ -181,10 +182,12 @@ fn password_managers_are_told_what_each_field_is() {
                 // A recovery code comes from paper; a generated one-time code would be wrong.
                 ("recovery_code" | "recovery_code_wrong", "secret") => "off",
                 (_, "secret") => "one-time-code",
+                // A box has nothing to fill in.
+                (_, "remember") => "",
                 (_, name) => panic!("{name} in {page_name}"),
             };
-            let told = attribute(input, "autocomplete");
-            assert_eq!(told, Some(expected), "{input} in {page_name}");
+            let told = attribute(input, "autocomplete").unwrap_or_default();
+            assert_eq!(told, expected, "{input} in {page_name}");
         }
     }
 }

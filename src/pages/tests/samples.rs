@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::account::{AccountForm, AccountView, BrowserView, SessionView};
 use super::super::choose_password::ChoosePassword;
 use super::super::code::EnterCode;
+use super::super::confirm::Confirm;
 use super::super::denied::Denied;
 use super::super::enrol::Enrol;
 use super::super::forgot::{Forgot, ForgotSent};
@@ -60,6 +61,7 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         email: text.to_owned(),
         groups: vec!["users".to_owned(), text.to_owned()],
         created: Some(1_795_000_000),
+        email_proven: problem.is_some(),
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
@@ -100,6 +102,7 @@ pub fn samples(text: &str) -> Vec<Sample> {
         enrolments(text),
         passwords(text),
         accounts(text),
+        confirmations(text),
         logouts(text),
         messages(text),
     ]
@@ -254,6 +257,17 @@ fn accounts(text: &str) -> Vec<Sample> {
         ("account_delete", refused(AccountForm::Delete, None)),
         ("account_sessions", refused(AccountForm::Sessions, None)),
     ]
+}
+
+fn confirmations(text: &str) -> Vec<Sample> {
+    let token = text.to_owned();
+    vec![(
+        "confirm",
+        Box::new(Confirm {
+            token,
+            form: text.to_owned(),
+        }),
+    )]
 }
 
 fn logouts(text: &str) -> Vec<Sample> {

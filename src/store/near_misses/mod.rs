@@ -39,6 +39,7 @@ const FILE: &[(&str, Shape)] = &[
     ("version", Other),
     ("users", Names(ACCOUNT)),
     ("former", Other),
+    ("confirmations", Other),
 ];
 
 const ACCOUNT: &[(&str, Shape)] = &[

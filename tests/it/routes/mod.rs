@@ -7,6 +7,7 @@ mod as_typed;
 mod authz;
 mod code;
 mod compat;
+mod confirm;
 mod cookies;
 mod cross_site;
 mod enumeration;

@@ -1,0 +1,71 @@
+//! Proving that an address is one's own, by a link that was mailed to it.
+
+use crate::accounts::token::{self, Digest};
+use crate::form::Form;
+use crate::handlers::forms::ConfirmForm;
+use crate::handlers::{Answer, App, logged_in, require_login};
+use crate::http::Request;
+use crate::network::Network;
+use crate::pages::confirm::Confirm;
+use crate::pages::message::Way;
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// `GET /confirm`: the button. Nothing changes, since programs that scan mail open links.
+pub(super) fn confirm_page(app: &App, request: &Request) -> Answer {
+    // A link that was cut short is as unknown as any other.
+    let token = Form::of_query(request).optional("token", MAX_TOKEN);
+    let token = token.ok().flatten().unwrap_or_default();
+    let now = request.received.timestamp();
+    if !app.store.is_confirmable(Digest::of(&token), now)? {
+        return Err(Outcome::NoConfirmation.into());
+    }
+    Ok(Reply::page(Confirm {
+        token: token.to_string(),
+        form: token::cookie(),
+    }))
+}
+
+/// Longest token that is looked at, in characters; ours have 22.
+const MAX_TOKEN: usize = 64;
+
+/// `POST /confirm`: the address of the link's account is proven.
+pub(super) fn confirm(app: &App, request: &Request) -> Answer {
+    let ConfirmForm { token } = ConfirmForm::parse(request)?;
+
+    let now = request.received.timestamp();
+    let account = app.store.confirm(Digest::of(&token), now)?;
+    let account = account.ok_or(Outcome::NoConfirmation)?;
+
+    let is_own = logged_in(app, request)?.is_some_and(|me| me.account.id == account.id);
+    let next = match is_own {
+        true => "/account?notice=email_confirmed",
+        false => "/login?notice=email_confirmed",
+    };
+    Ok(Reply::from(Outcome::EmailConfirmed)
+        .then_to(next)
+        .about(&account.username))
+}
+
+/// Leads on from a link that proves nothing.
+pub(super) fn confirm_again(_: &App, _: &Request, refusal: Refusal) -> Refusal {
+    refusal.leading_to(Way::new("/account", "Your account"))
+}
+
+/// `POST /account/email/confirmation`: mails another link.
+pub(super) fn send_again(app: &App, request: &Request) -> Answer {
+    let me = require_login(app, request, "%2Faccount")?;
+    let account = &me.account;
+    if account.email_proven {
+        return Ok(Reply::from(Outcome::EmailConfirmed)
+            .then_to("/account?notice=email_confirmed")
+            .about(&account.username));
+    }
+
+    // Whoever has asked too often is not told so.
+    let asker = Network::of(request.client);
+    app.errands
+        .mail_confirmation(&account.username, asker, request.received);
+    Ok(Reply::from(Outcome::ConfirmationSent)
+        .then_to("/account?notice=confirmation_sent")
+        .about(&account.username))
+}
