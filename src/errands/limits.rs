@@ -96,21 +96,29 @@ const UNPROVEN_PER_NETWORK: usize = 20;
 /// Most confirmations within an hour in all.
 const UNPROVEN: usize = 200;
 
-/// Confirmations mailed within the last hour, with the networks that caused them.
+/// Confirmations mailed within the last hour. They use up no notices.
 #[derive(Default)]
-pub(super) struct Unproven(VecDeque<(Duration, Network)>);
+pub(super) struct Unproven {
+    /// With the networks that caused them.
+    mailed: VecDeque<(Duration, Network)>,
+    /// Of one account, and to one address.
+    limits: Limits,
+}
 
 impl Unproven {
     /// Whether one more may be mailed for this network.
-    pub(super) fn has_room(&mut self, asker: Network, now: Duration) -> bool {
-        self.0.retain(|(time, _)| is_of_late(*time, now));
-        let of_asker = self.0.iter().filter(|(_, network)| *network == asker);
-        self.0.len() < UNPROVEN && of_asker.count() < UNPROVEN_PER_NETWORK
+    pub(super) fn has_room(&mut self, asker: Network, whose: Counted, now: Duration) -> bool {
+        self.mailed.retain(|(time, _)| is_of_late(*time, now));
+        let of_asker = self.mailed.iter().filter(|(_, network)| *network == asker);
+        self.mailed.len() < UNPROVEN
+            && of_asker.count() < UNPROVEN_PER_NETWORK
+            && self.limits.has_room(whose, now)
     }
 
     /// Counts one that was mailed.
-    pub(super) fn add(&mut self, asker: Network, now: Duration) {
-        self.0.push_back((now, asker));
+    pub(super) fn add(&mut self, asker: Network, whose: Counted, now: Duration) {
+        self.mailed.push_back((now, asker));
+        self.limits.add(whose, now);
     }
 }
 
@@ -144,10 +152,12 @@ mod tests {
         let mut unproven = Unproven::default();
         let mut mailed = |network: u8, now: u64| {
             let asker = Network::of([192, 0, 2, network].into());
-            let mail = |_: &usize| {
-                let room = unproven.has_room(asker, secs(now));
+            let mail = |n: &usize| {
+                let name = format!("{network} {n}");
+                let whose = Counted::new(&name, &name);
+                let room = unproven.has_room(asker, whose, secs(now));
                 if room {
-                    unproven.add(asker, secs(now));
+                    unproven.add(asker, whose, secs(now));
                 }
                 room
             };
@@ -158,6 +168,21 @@ mod tests {
         }
         assert_eq!(mailed(10, 3599), 0);
         assert_eq!(mailed(0, 3600), 20);
+    }
+
+    #[test]
+    fn one_address_gets_twenty_confirmations_from_all_networks() {
+        let mut unproven = Unproven::default();
+        let whose = Counted::new("eve", "victim@example.com");
+        let mailed = (0..30_u8).filter(|network| {
+            let asker = Network::of([192, 0, 2, *network].into());
+            let room = unproven.has_room(asker, whose, secs(0));
+            if room {
+                unproven.add(asker, whose, secs(0));
+            }
+            room
+        });
+        assert_eq!(mailed.count(), 20);
     }
 
     #[test]

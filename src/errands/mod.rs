@@ -296,7 +296,7 @@ impl Runner {
         let user = &account.username;
         let log = |result| tracing::info!(event = "confirmation", user, result);
         let (whose, now) = (Counted::new(user, &account.email), asked_at.steady);
-        if !self.limits.has_room(whose, now) || !self.unproven.has_room(asker, now) {
+        if !self.unproven.has_room(asker, whose, now) {
             return log("too_many");
         }
         let token = token::link();
@@ -320,8 +320,7 @@ impl Runner {
             let _ = self.store.close_confirmation(digest);
             return not_written(user, &error);
         }
-        self.limits.add(whose, now);
-        self.unproven.add(asker, now);
+        self.unproven.add(asker, whose, now);
         log("written");
     }
 

@@ -13,7 +13,7 @@ pub struct Confirm {
 
 impl Page for Confirm {
     fn title(&self) -> &str {
-        "Confirm your e-mail address"
+        "Confirm your address"
     }
 
     fn main(&self, _: &Site) -> Html {

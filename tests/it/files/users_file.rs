@@ -41,7 +41,8 @@ fn a_hand_edit_is_taken_up_and_kept_by_the_next_save() {
 
     Visitor::program(&server).register("carol");
     let saved = server.users();
-    assert_eq!(names(&saved), ["note", "users", "version", "last"]);
+    let expected = ["note", "users", "version", "last", "confirmations"];
+    assert_eq!(names(&saved), expected);
     assert_eq!(names(&saved["users"]), ["bob", "alice", "carol"]);
     assert_eq!(saved["note"], edited["note"]);
     assert_eq!(saved["users"]["alice"], edited["users"]["alice"]);

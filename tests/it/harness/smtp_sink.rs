@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::harness::visitor::CONFIRMATION;
+
 /// A mail server on loopback. It takes every mail, unless it is told to say something else.
 pub(crate) struct Sink {
     pub(crate) port: u16,
@@ -84,9 +86,19 @@ impl Sink {
     }
 
     /// A server that could not be reached is tried again ten seconds later.
-    pub(crate) fn next(&self) -> Mail {
+    pub(crate) fn any(&self) -> Mail {
         let next = self.mails.recv_timeout(Duration::from_secs(60));
         next.expect("a mail")
+    }
+
+    /// As [`Sink::any`], but for the mails that ask to confirm an address.
+    pub(crate) fn next(&self) -> Mail {
+        loop {
+            let mail = self.any();
+            if !mail.text.contains(CONFIRMATION) {
+                return mail;
+            }
+        }
     }
 }
 

@@ -96,7 +96,9 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
     visitor.register("alice");
     forgot(&visitor, "alice");
     server.wait_for_log("cannot reach the mail server; mail waits");
-    assert_eq!(waiting(server.dir.path()).len(), 1);
+    wait_for("the mail", || {
+        (waiting(server.dir.path()).len() == 1).then_some(())
+    });
 
     rustix::net::listen(&listener, 8).unwrap();
     let sink = Sink::on(listener, Tls::Never, || ());
@@ -141,10 +143,12 @@ fn nobody_waits_for_a_mail_server_that_says_nothing() {
 #[test]
 fn the_mail_being_sent_at_the_end_is_sent_once_and_its_file_goes() {
     let (sink, comes, speak) = silent_sink();
-    let mut server = Server::start_with(&["--smtp", &sink.url()]);
-    let visitor = Visitor::program(&server);
-    visitor.register("alice");
-    forgot(&visitor, "alice");
+    let setup = Setup::new();
+    let server = setup.start();
+    Visitor::program(&server).register("alice");
+    drop(server);
+    let mut server = setup.with(&["--smtp", &sink.url()]).start();
+    forgot(&Visitor::program(&server), "alice");
     comes.recv_timeout(Duration::from_secs(60)).unwrap();
 
     server.signal(Signal::TERM);

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::harness::smtp_sink::{Sink, Tls};
-use crate::harness::{Setup, Visitor, provider, read};
+use crate::harness::{Setup, Visitor, provider, read, wait_for};
 use crate::mail::{forgot, waiting};
 
 /// What a mail server on localhost shows, with the certificate the program itself has.
@@ -80,7 +80,9 @@ fn a_mail_server_that_cannot_be_trusted_hears_nothing() {
         forgot(&visitor, "alice");
 
         server.wait_for_log("cannot reach the mail server; mail waits");
-        assert_eq!(waiting(setup.dir()).len(), 1);
+        wait_for("the mail", || {
+            (waiting(setup.dir()).len() == 1).then_some(())
+        });
         assert!(sink.mails.try_recv().is_err());
         let clear = sink.clear.lock().unwrap();
         let harmless =

@@ -2,7 +2,7 @@
 
 use crate::harness::smtp_sink::Sink;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
-use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 
 const SUBJECT: &str = "Please confirm your e-mail address";
 
@@ -13,6 +13,14 @@ const UNKNOWN: (u16, &str, &str) = (
     "no_confirmation",
     "This link is used, expired or unknown.",
 );
+
+/// Alice, whose link still waits in the outbox.
+fn with_account(server: &Server) -> (Visitor, Authenticator) {
+    let alice = Visitor::program(server);
+    alice.sign_up("alice");
+    let authenticator = alice.enrol("alice");
+    (alice, authenticator)
+}
 
 /// The token in the link of a mail, which stands alone on its line.
 fn token(server: &Server, mail: &str) -> String {
@@ -52,7 +60,7 @@ fn remote_email(visitor: &Visitor) -> String {
 fn a_registration_mails_a_link_that_proves_the_address_in_three_forms() {
     for form in FORMS {
         let server = Server::start();
-        let (alice, _) = Visitor::with_account(&server, "alice");
+        let (alice, _) = with_account(&server);
         let mail = server.next_mail(SUBJECT);
         assert!(mail.contains("works once, for 24 hours"), "{mail}");
         assert!(mail.contains("did not ask for this"), "{mail}");
@@ -91,7 +99,7 @@ fn a_registration_mails_a_link_that_proves_the_address_in_three_forms() {
 #[test]
 fn a_link_that_proves_nothing_is_refused_in_three_forms() {
     let server = Server::start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (alice, _) = with_account(&server);
     let used = mailed(&server);
     let stranger = Visitor::program(&server);
     confirm(&stranger, &used).expect("email_confirmed");
@@ -118,7 +126,7 @@ fn a_link_that_proves_nothing_is_refused_in_three_forms() {
 #[test]
 fn a_link_of_somebody_elses_account_leads_to_the_log_in() {
     let server = Server::start();
-    Visitor::program(&server).register("alice");
+    Visitor::program(&server).sign_up("alice");
     let token = mailed(&server);
     let (bob, _) = Visitor::with_account(&server, "bob");
     let answer = confirm(&bob.reading(Accept::Page), &token);
@@ -132,7 +140,7 @@ fn a_link_of_somebody_elses_account_leads_to_the_log_in() {
 #[test]
 fn another_link_is_sent_and_the_first_works_all_the_same() {
     let server = Server::start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (alice, _) = with_account(&server);
     let first = mailed(&server);
     let page = alice.reading(Accept::Page);
     assert!(page.get("/account").body.contains("not confirmed yet"));
@@ -173,7 +181,7 @@ fn another_link_is_sent_and_the_first_works_all_the_same() {
 #[test]
 fn a_link_dies_with_the_address_and_with_the_account() {
     let server = Server::start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (alice, _) = with_account(&server);
     let token = mailed(&server);
     server.edit_account("alice", |alice| alice["email"] = "new@example.com".into());
     wait_for("the edit", || {
@@ -187,7 +195,7 @@ fn a_link_dies_with_the_address_and_with_the_account() {
 fn a_link_outlives_a_restart() {
     let setup = Setup::new();
     let server = setup.start();
-    Visitor::program(&server).register("alice");
+    Visitor::program(&server).sign_up("alice");
     let mail = server.next_mail(SUBJECT);
     let link = mail.split("/confirm?token=").nth(1).unwrap();
     let token: String = link.split_whitespace().next().unwrap().to_owned();
@@ -200,7 +208,7 @@ fn a_link_outlives_a_restart() {
 fn an_application_is_told_an_address_only_once_it_is_proven() {
     let setup = Setup::new().with(&["--trusted-proxy", "127.0.0.1"]);
     let server = setup.start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
+    let (alice, _) = with_account(&server);
     let token = mailed(&server);
     assert_eq!(remote_email(&alice), "-");
     confirm(&alice, &token).expect("email_confirmed");
@@ -210,7 +218,7 @@ fn an_application_is_told_an_address_only_once_it_is_proven() {
 #[test]
 fn a_mailed_password_proves_the_address_once_the_new_one_is_chosen() {
     let server = Server::start();
-    let (alice, authenticator) = Visitor::with_account(&server, "alice");
+    let (alice, authenticator) = with_account(&server);
     let mailed = alice.mailed_password(&server, "alice");
     let visitor = Visitor::program(&server);
     let form = [("username", "alice"), ("password", mailed.as_str())];
@@ -248,7 +256,7 @@ fn a_mail_server_is_given_the_link() {
     let sink = Sink::start();
     let setup = Setup::new().with(&["--smtp", &sink.url()]);
     let server = setup.start();
-    Visitor::program(&server).register("alice");
-    let mail = sink.next();
+    Visitor::program(&server).sign_up("alice");
+    let mail = sink.any();
     assert_eq!(mail.subject(), SUBJECT);
 }

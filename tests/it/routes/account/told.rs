@@ -58,6 +58,7 @@ fn the_account_is_told_in_three_forms() {
     let expected = [
         "username",
         "email",
+        "email_proven",
         "groups",
         "created",
         "recovery_codes_left",
@@ -73,7 +74,15 @@ fn the_account_is_told_in_three_forms() {
     let names: Vec<&String> = session.as_object().unwrap().keys().collect();
     assert_eq!(
         names,
-        ["id", "current", "created", "last_seen", "address", "agent"]
+        [
+            "id",
+            "current",
+            "created",
+            "last_seen",
+            "address",
+            "agent",
+            "remembered"
+        ]
     );
     assert_eq!(
         (&session["current"], &session["address"]),

@@ -10,7 +10,11 @@ use crate::routes::authz::{
 
 #[test]
 fn a_visitor_with_a_session_is_let_in_and_named() {
-    let (server, _, cookie) = with_alice();
+    let (server, alice, cookie) = with_alice();
+    server.edit_account("alice", |alice| alice["email_proven"] = true.into());
+    wait_for("the edit", || {
+        (alice.get("/account").json()["email_proven"] == true).then_some(())
+    });
     let cookie = &[("Cookie", cookie.as_str())];
     for (path, fields) in [
         (FORWARD_AUTH, forwarded("GET", "app.example.com", "/a?b=c")),
