@@ -15,7 +15,7 @@ fn told(arguments: &[&str], variables: Variables<'_>) -> Result<Told, Refused> {
 fn read_with(arguments: &[&str], variables: Variables<'_>) -> Result<Config, Refused> {
     match told(arguments, variables)? {
         Told::Serve(config) => Ok(*config),
-        Told::Do(_) => panic!("a command was read"),
+        Told::Do(..) => panic!("a command was read"),
     }
 }
 
@@ -219,6 +219,13 @@ fn other_wrong_calls_say_what_and_what_to_do() {
             &["proxy-config", "--frobnicate", "Traefik"],
             "--frobnicate",
             "auth_user proxy-config traefik --app",
+        ),
+        (&["user"], "subcommand", "auth_user user list"),
+        (&["user", "add"], "<NAME>", "auth_user user add alice"),
+        (
+            &["user", "add", "a", "--email", "a"],
+            "--email",
+            "--email alice@example.com",
         ),
         (&["doctor", "app"], "app", "auth_user doctor https://"),
     ] {
