@@ -152,7 +152,7 @@ mod tests {
     fn a_person_is_told_of_without_anything_secret() {
         let accounts = accounts();
         assert_eq!(
-            serde_json::to_value(&accounts.listed(Some("admins"))).unwrap(),
+            serde_json::to_value(accounts.listed(Some("admins"))).unwrap(),
             json!([{
                 "username": "carol",
                 "email": "carol@example.com",
