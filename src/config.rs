@@ -147,7 +147,8 @@ struct Flags {
     )]
     remember: Duration,
 
-    /// Who may make accounts: strangers, people with an invitation, nobody [default: open]
+    /// Who may make accounts: strangers, people with an invitation, nobody [default: open; invited
+    /// with --cookie-domain]
     #[arg(long, env = "AUTH_REGISTRATION", ignore_case = true)]
     registration: Option<Who>,
 
@@ -213,6 +214,8 @@ pub struct Config {
     pub registrations_per_hour: u32,
     pub compat: bool,
     pub log: Format,
+    /// What follows from the settings and may surprise, one line each.
+    pub notices: Vec<String>,
     /// Which settings will not work as they stand, one line each.
     pub warnings: Vec<String>,
 }
@@ -317,6 +320,12 @@ impl Config {
             return Err(in_the_clear(listen, told));
         }
         let smtp = smtp(flags.smtp_file, flags.smtp, told)?;
+        // There, an account opens other people's applications.
+        let by_default = match flags.cookie_domain {
+            Some(_) => Registration::Invited,
+            None => Registration::Open,
+        };
+        let registration = flags.registration.map_or(by_default, Into::into);
         let mut config = Self {
             listen,
             users: flags.users,
@@ -334,15 +343,19 @@ impl Config {
                 max: flags.session_max,
                 remember: flags.remember,
             },
-            registration: flags.registration.map_or(Registration::Open, Into::into),
+            registration,
             registrations_per_hour: flags.registrations_per_hour,
             compat: flags.compat,
             log: match flags.log {
                 LogFormat::Text => Format::Text,
                 LogFormat::Json => Format::Json,
             },
+            notices: Vec::new(),
             warnings: Vec::new(),
         };
+        if flags.registration.is_none() {
+            config.notices.extend(advice::invited(&config, told));
+        }
         config.warnings = advice::half_done(&config, told);
         Ok(config)
     }

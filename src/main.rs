@@ -112,6 +112,9 @@ fn warn(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for notice in &config.notices {
+        tracing::info!("{notice}");
+    }
 }
 
 /// SIGTERM and SIGINT stop the front, SIGHUP reloads the certificate. The thread waits for nothing

@@ -375,6 +375,29 @@ fn the_variables_of_commands_are_read_alike() {
 }
 
 #[test]
+fn strangers_cannot_register_by_themselves_where_applications_share_the_session() {
+    const DOMAIN: [&str; 2] = ["--cookie-domain", "example.com"];
+    let alone = read(&[]);
+    assert!(alone.registration.is_open() && alone.notices.is_empty());
+
+    let shared = read(&DOMAIN);
+    assert_eq!(shared.registration, Registration::Invited);
+    assert_eq!(shared.notices.len(), 1);
+    let said = &shared.notices[0];
+    assert!(said.contains("--registration open"), "{said}");
+
+    for (who, registration) in [
+        ("open", Registration::Open),
+        ("closed", Registration::Closed),
+        ("invited", Registration::Invited),
+    ] {
+        let told = read(&[&DOMAIN[..], &["--registration", who]].concat());
+        assert_eq!(told.registration, registration);
+        assert!(told.notices.is_empty(), "{who}");
+    }
+}
+
+#[test]
 fn a_mistyped_variable_is_noticed() {
     let variables = [
         ("AUTH_LISTEN", "x"),

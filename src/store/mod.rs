@@ -130,6 +130,11 @@ impl Store {
         self.listener.listen(Box::new(hear));
     }
 
+    /// Whether there is no account.
+    pub fn is_empty(&self) -> bool {
+        self.accounts().is_ok_and(|accounts| accounts.is_empty())
+    }
+
     /// Whether the accounts cannot be read, so that no change to them can be saved until an
     /// operator mends the file.
     pub fn is_unreadable(&self) -> bool {
