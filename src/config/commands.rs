@@ -149,6 +149,10 @@ pub struct Doctor {
     /// Where to connect, instead of where the host's name leads
     #[arg(long, value_name = "ADDR:PORT", value_parser = reachable)]
     connect: Option<SocketAddr>,
+
+    /// Strangers may make themselves an account: do not call that a fault
+    #[arg(long)]
+    open_registration: bool,
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -181,6 +185,7 @@ impl Doctor {
             cookie: None,
             old_cookie: None,
             upstream_port: self.upstream_port,
+            open_registration: self.open_registration,
         })
     }
 }
