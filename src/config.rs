@@ -18,7 +18,7 @@ mod advice;
 mod commands;
 mod told;
 
-pub use self::commands::{Command, Doctor, ProxyConfig};
+pub use self::commands::{Add, Command, Doctor, List, ProxyConfig, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
@@ -147,7 +147,8 @@ struct Flags {
     )]
     remember: Duration,
 
-    /// Who may make accounts: strangers, people with an invitation, nobody [default: open]
+    /// Who may make accounts: strangers, people with an invitation, nobody [default: open; invited
+    /// with --cookie-domain]
     #[arg(long, env = "AUTH_REGISTRATION", ignore_case = true)]
     registration: Option<Who>,
 
@@ -213,6 +214,8 @@ pub struct Config {
     pub registrations_per_hour: u32,
     pub compat: bool,
     pub log: Format,
+    /// What follows from the settings and may surprise, one line each.
+    pub notices: Vec<String>,
     /// Which settings will not work as they stand, one line each.
     pub warnings: Vec<String>,
 }
@@ -226,7 +229,12 @@ pub enum Smtp {
 /// What the program was told to do.
 pub enum Told {
     Serve(Box<Config>),
-    Do(Box<Command>),
+    Do(Box<Command>, Files),
+}
+
+/// The files of the server, as far as commands need them.
+pub struct Files {
+    pub users: PathBuf,
 }
 
 impl Told {
@@ -239,16 +247,64 @@ impl Told {
         arguments: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
-        let arguments = arguments.into_iter().collect();
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if is_for_operators(&arguments) {
+            return read_for_operators(arguments, variable);
+        }
         let told = told::Told::read(&Flags::command(), arguments, variable)?;
         // Nothing is missing in what was just parsed.
         let flags = Flags::from_arg_matches(&told.matches);
         let mut flags = flags.map_err(|error| told.refuse("", &error.kind()))?;
         match flags.command.take() {
-            Some(command) => Ok(Self::Do(Box::new(command))),
+            Some(command) => Ok(Self::Do(Box::new(command), Files { users: flags.users })),
             None => Config::put_together(flags, &told).map(|config| Self::Serve(Box::new(config))),
         }
     }
+}
+
+/// The flags for the commands of operators: those of the server stand on both sides of the
+/// command's words, and only --users is judged.
+fn flags_for_operators() -> clap::Command {
+    Flags::command().mut_args(|flag| {
+        let flag = flag.global(true);
+        if flag.get_id() == USERS {
+            return flag;
+        }
+        let flag = flag.hide(true);
+        match flag.get_action().takes_values() {
+            true => flag.value_parser(clap::value_parser!(OsString)),
+            false => flag,
+        }
+    })
+}
+
+/// The one flag of the server that the commands of operators read.
+const USERS: &str = "users";
+
+/// Whether the command that these arguments name is one of those on the server's files.
+fn is_for_operators(arguments: &[OsString]) -> bool {
+    let named = flags_for_operators()
+        .ignore_errors(true)
+        // Else a call for help would name no command.
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .try_get_matches_from(arguments);
+    let named = named.ok();
+    let name = named.as_ref().and_then(|matches| matches.subcommand_name());
+    name.is_some_and(Command::is_of_operators)
+}
+
+fn read_for_operators(
+    arguments: Vec<OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Told, Refused> {
+    let told = told::Told::read(&flags_for_operators(), arguments, variable)?;
+    // Nothing is missing in what was just parsed.
+    let command = Command::from_arg_matches(&told.matches);
+    let command = command.map_err(|error| told.refuse("", &error.kind()))?;
+    let users = told::innermost(&told.matches).get_one::<PathBuf>(USERS);
+    let users = users.cloned().unwrap_or_default();
+    Ok(Told::Do(Box::new(command), Files { users }))
 }
 
 impl Config {
@@ -264,6 +320,12 @@ impl Config {
             return Err(in_the_clear(listen, told));
         }
         let smtp = smtp(flags.smtp_file, flags.smtp, told)?;
+        // There, an account opens other people's applications.
+        let by_default = match flags.cookie_domain {
+            Some(_) => Registration::Invited,
+            None => Registration::Open,
+        };
+        let registration = flags.registration.map_or(by_default, Into::into);
         let mut config = Self {
             listen,
             users: flags.users,
@@ -281,15 +343,19 @@ impl Config {
                 max: flags.session_max,
                 remember: flags.remember,
             },
-            registration: flags.registration.map_or(Registration::Open, Into::into),
+            registration,
             registrations_per_hour: flags.registrations_per_hour,
             compat: flags.compat,
             log: match flags.log {
                 LogFormat::Text => Format::Text,
                 LogFormat::Json => Format::Json,
             },
+            notices: Vec::new(),
             warnings: Vec::new(),
         };
+        if flags.registration.is_none() {
+            config.notices.extend(advice::invited(&config, told));
+        }
         config.warnings = advice::half_done(&config, told);
         Ok(config)
     }

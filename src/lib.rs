@@ -10,6 +10,7 @@
 //! - [`commands`]: what the program does besides serving.
 //! - [`site`]: everything that is opened to serve, and closed at the end.
 //! - [`config`]: what the program was told.
+//! - [`operator`]: what operators do to accounts, on the same files as a server that may be running.
 //! - [`deployment`]: a proxy's configuration, and the doctor who looks for holes in it. It never
 //!   sees an account.
 //! - [`front`], [`server`]: sockets, TLS, threads and deadlines; bytes from strangers end here. Both
@@ -52,6 +53,8 @@ pub mod commands;
 pub mod site;
 
 pub mod config;
+
+pub mod operator;
 
 pub mod deployment;
 

@@ -28,7 +28,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(150);
 fn main() -> ExitCode {
     match Told::read(env::args_os(), |name| env::var_os(name)) {
         Ok(Told::Serve(config)) => serve(&config),
-        Ok(Told::Do(command)) => commands::carry_out(&command),
+        Ok(Told::Do(command, files)) => commands::carry_out(&command, &files),
         Err(Refused::Asked(text)) => {
             // If the pipe is closed, nobody reads the help.
             let _ = io::stdout().write_all(text.as_bytes());
@@ -111,6 +111,9 @@ fn warn(config: &Config) {
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    for notice in &config.notices {
+        tracing::info!("{notice}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! The operator's terminal: what is written to it, and what is asked there.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
+use zeroize::Zeroizing;
 
 /// Escapes everything that a terminal would obey: control characters, and characters that break
 /// lines or change their direction. For any text that comes from a site, a file or a name.
@@ -11,6 +12,20 @@ pub fn printable(text: &str) -> String {
     for letter in text.chars() {
         if is_obeyed(letter) {
             safe.extend(letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// As [`printable`], for a JSON document: the same characters, escaped as JSON has it.
+pub fn printable_json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for letter in document.chars() {
+        // Line breaks between fields stay; those within texts are escaped already.
+        if letter > '\u{7e}' && is_obeyed(letter) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(letter)));
         } else {
             safe.push(letter);
         }
@@ -55,6 +70,57 @@ pub fn ask(question: &str, echo: Echo) -> io::Result<String> {
     Ok(typed.strip_suffix('\r').unwrap_or(typed).to_owned())
 }
 
+/// Why standard input holds no line to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotALine {
+    /// There is nothing at all.
+    Nothing,
+    /// There is more after the first line.
+    More,
+    /// It is longer than any line that is wanted.
+    Long,
+    /// It is not UTF-8.
+    NotText,
+}
+
+/// Longest input that is read for one line, in bytes.
+const LONGEST_INPUT: usize = 1 << 16;
+
+/// Reads all of standard input, which is to be one line, and gives it to the letter, without its
+/// line end.
+///
+/// # Errors
+///
+/// If standard input cannot be read; the inner error, if it is something else than one line.
+pub fn only_line() -> io::Result<Result<Zeroizing<String>, NotALine>> {
+    // With room for all of it: growing would leave pieces of a password behind.
+    let mut input = Zeroizing::new(Vec::with_capacity(LONGEST_INPUT + 1));
+    let longest = u64::try_from(LONGEST_INPUT + 1).unwrap_or(u64::MAX);
+    io::stdin().lock().take(longest).read_to_end(&mut input)?;
+    Ok(line_of(&input))
+}
+
+fn line_of(input: &[u8]) -> Result<Zeroizing<String>, NotALine> {
+    if input.is_empty() {
+        return Err(NotALine::Nothing);
+    }
+    if input.len() > LONGEST_INPUT {
+        return Err(NotALine::Long);
+    }
+    let (line, rest) = match input.iter().position(|byte| *byte == b'\n') {
+        Some(end) => {
+            let line = &input[..end];
+            (line.strip_suffix(b"\r").unwrap_or(line), &input[end + 1..])
+        }
+        None => (input, &[][..]),
+    };
+    if rest.iter().any(|byte| !b"\r\n".contains(byte)) {
+        return Err(NotALine::More);
+    }
+    let text = std::str::from_utf8(line).map_err(|_| NotALine::NotText)?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 /// While this lives, the terminal does not show what is typed.
 struct Hidden(Termios);
 
@@ -79,6 +145,41 @@ impl Drop for Hidden {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_taken_to_the_letter_and_nothing_may_follow() {
+        for (input, line) in [
+            (&b"one"[..], Ok("one")),
+            (b"one\n", Ok("one")),
+            (b" one \r\n", Ok(" one ")),
+            (b"one\r", Ok("one\r")),
+            (b"\n", Ok("")),
+            (b"one\n\n\r\n", Ok("one")),
+            (b"", Err(NotALine::Nothing)),
+            (b"one\ntwo", Err(NotALine::More)),
+            (b"one\n \n", Err(NotALine::More)),
+            (b"\xff\n", Err(NotALine::NotText)),
+            (&[b'x'; LONGEST_INPUT + 1], Err(NotALine::Long)),
+        ] {
+            let read = line_of(input);
+            assert_eq!(
+                read.as_ref().map(|line| line.as_str()).map_err(|why| *why),
+                line
+            );
+        }
+    }
+
+    #[test]
+    fn a_document_stays_one_and_no_terminal_obeys_it() {
+        let document = serde_json::to_string("a\u{9b}b\u{7f}\u{202e}\x1b\n\u{fc}").unwrap();
+        let safe = printable_json(&document);
+        assert_eq!(
+            safe,
+            r#""a\u009bb\u007f\u202e\u001b\n\u00fc""#.replace(r"\u00fc", "\u{fc}")
+        );
+        let read: String = serde_json::from_str(&safe).unwrap();
+        assert_eq!(read, "a\u{9b}b\u{7f}\u{202e}\x1b\n\u{fc}");
+    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_reaches_it() {

@@ -16,11 +16,13 @@ use crate::servers::{Build, Pair, Server};
 use crate::{glewlwyd, nginx};
 
 /// A proxy on this machine asks about the hosts of a domain.
-const FLAGS: [&str; 6] = [
+const FLAGS: [&str; 8] = [
     "--public-url",
     "https://auth.example.com",
     "--cookie-domain",
     "example.com",
+    "--registration",
+    "open",
     "--trusted-proxy",
     "127.0.0.0/8",
 ];

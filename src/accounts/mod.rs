@@ -13,13 +13,16 @@ use serde_json::Value;
 
 use crate::clock::{self, Timestamp};
 
+pub mod acts;
 pub mod confirmations;
 pub mod devices;
 pub mod edits;
 mod ends;
 pub mod former;
+pub mod groups;
 pub mod ids;
 pub mod kept;
+pub mod listed;
 pub mod login;
 pub mod mailed;
 pub mod names;

@@ -25,6 +25,20 @@ pub(super) fn half_done(config: &Config, told: &Told) -> Vec<String> {
     rules.iter().filter_map(|rule| rule(config, told)).collect()
 }
 
+/// Who can register if nobody said so and sub-domains share the session.
+pub(super) fn invited(config: &Config, told: &Told) -> Option<String> {
+    config.cookie_domain.as_ref()?;
+    Some(format!(
+        "with {}, strangers cannot register, since an account opens other applications; {} lets \
+         them",
+        told.name("--cookie-domain"),
+        match told.name("--cookie-domain") {
+            "--cookie-domain" => "--registration open",
+            _ => "AUTH_REGISTRATION=open (--registration open)",
+        }
+    ))
+}
+
 fn forward_auth(config: &Config, told: &Told) -> Option<String> {
     let domain = told.name("--cookie-domain");
     (config.cookie_domain.is_some() && config.trusted_proxies.is_empty()).then(|| {

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use url::Url;
 
+use crate::accounts::groups::{self, Odd};
+use crate::accounts::names;
+use crate::as_typed;
 use crate::config::told::proxy_config_example;
 use crate::config::{address, domain, origin};
 use crate::deployment::Proxy;
@@ -18,6 +21,99 @@ pub enum Command {
     ProxyConfig(ProxyConfig),
     /// Attack your own deployment through its proxy, and say what to change
     Doctor(Doctor),
+    /// List accounts and make them, whether a server is running or not
+    #[command(
+        subcommand,
+        arg_required_else_help = false,
+        disable_help_subcommand = true
+    )]
+    User(User),
+}
+
+impl Command {
+    /// Whether it works on the server's files, and takes the server's flags on both sides of its
+    /// words.
+    pub(super) fn is_of_operators(name: &str) -> bool {
+        name == "user"
+    }
+}
+
+/// Works on the accounts of --users.
+#[derive(Subcommand)]
+pub enum User {
+    /// List the accounts: name, e-mail, groups, state, second factor or not, last login
+    List(List),
+    /// Make an account, which enrols its second factor at the first login
+    Add(Add),
+}
+
+/// Prints a person a line, with tabs between.
+#[derive(Args)]
+pub struct List {
+    /// Only those in this group
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Names that registration does not give can be given here.
+#[derive(Args)]
+pub struct Add {
+    /// The username
+    #[arg(value_name = "NAME", value_parser = username)]
+    pub username: String,
+
+    // No doc comment: rustdoc would take the address for a tag.
+    #[arg(
+        long,
+        help = "The e-mail address, which you vouch for",
+        value_name = "ADDRESS",
+        value_parser = email
+    )]
+    pub email: String,
+
+    /// Groups besides users, with commas between
+    #[arg(long, value_name = "GROUPS", default_value = "", hide_default_value = true, value_parser = groups)]
+    pub groups: Groups,
+
+    /// Take the first line of standard input for the password [default: ask for it twice, if
+    /// standard input is a terminal]
+    #[arg(long)]
+    pub password_stdin: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The groups of an account.
+#[derive(Clone)]
+pub struct Groups(pub Vec<String>);
+
+fn username(text: &str) -> Result<String, String> {
+    let name = as_typed::name(text);
+    if !names::is_username(&name) {
+        return Err(
+            "not 1 to 64 letters, digits and . _ - +, the first a letter or digit".to_owned(),
+        );
+    }
+    Ok(name.to_string())
+}
+
+fn email(text: &str) -> Result<String, String> {
+    names::parse_email(&as_typed::email(text)).ok_or_else(|| "not an e-mail address".to_owned())
+}
+
+fn groups(text: &str) -> Result<Groups, String> {
+    groups::of_new_account(text)
+        .map(Groups)
+        .map_err(|odd| match odd {
+            Odd::Name => "a group is 1 to 64 ASCII letters, digits and . _ -".to_owned(),
+            Odd::Many => format!("an account has at most {} groups", groups::MAX),
+        })
 }
 
 /// Sends a few harmless requests to the host named and to nobody else. The exit status is 0 if
@@ -53,6 +149,10 @@ pub struct Doctor {
     /// Where to connect, instead of where the host's name leads
     #[arg(long, value_name = "ADDR:PORT", value_parser = reachable)]
     connect: Option<SocketAddr>,
+
+    /// Strangers may make themselves an account: do not call that a fault
+    #[arg(long)]
+    open_registration: bool,
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -85,6 +185,7 @@ impl Doctor {
             cookie: None,
             old_cookie: None,
             upstream_port: self.upstream_port,
+            open_registration: self.open_registration,
         })
     }
 }

@@ -15,7 +15,7 @@ fn told(arguments: &[&str], variables: Variables<'_>) -> Result<Told, Refused> {
 fn read_with(arguments: &[&str], variables: Variables<'_>) -> Result<Config, Refused> {
     match told(arguments, variables)? {
         Told::Serve(config) => Ok(*config),
-        Told::Do(_) => panic!("a command was read"),
+        Told::Do(..) => panic!("a command was read"),
     }
 }
 
@@ -220,6 +220,13 @@ fn other_wrong_calls_say_what_and_what_to_do() {
             "--frobnicate",
             "auth_user proxy-config traefik --app",
         ),
+        (&["user"], "subcommand", "auth_user user list"),
+        (&["user", "add"], "<NAME>", "auth_user user add alice"),
+        (
+            &["user", "add", "a", "--email", "a"],
+            "--email",
+            "--email alice@example.com",
+        ),
         (&["doctor", "app"], "app", "auth_user doctor https://"),
     ] {
         let (what, hint) = wrong(arguments);
@@ -365,6 +372,29 @@ fn the_variables_of_commands_are_read_alike() {
         hint,
         "for instance AUTH_PUBLIC_URL=https://login.example.com"
     );
+}
+
+#[test]
+fn strangers_cannot_register_by_themselves_where_applications_share_the_session() {
+    const DOMAIN: [&str; 2] = ["--cookie-domain", "example.com"];
+    let alone = read(&[]);
+    assert!(alone.registration.is_open() && alone.notices.is_empty());
+
+    let shared = read(&DOMAIN);
+    assert_eq!(shared.registration, Registration::Invited);
+    assert_eq!(shared.notices.len(), 1);
+    let said = &shared.notices[0];
+    assert!(said.contains("--registration open"), "{said}");
+
+    for (who, registration) in [
+        ("open", Registration::Open),
+        ("closed", Registration::Closed),
+        ("invited", Registration::Invited),
+    ] {
+        let told = read(&[&DOMAIN[..], &["--registration", who]].concat());
+        assert_eq!(told.registration, registration);
+        assert!(told.notices.is_empty(), "{who}");
+    }
 }
 
 #[test]

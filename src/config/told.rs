@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 23] = [
+pub(super) const EXAMPLES: [(&str, &str); 26] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -41,6 +41,9 @@ pub(super) const EXAMPLES: [(&str, &str); 23] = [
     ("--connect", "203.0.113.7:443"),
     ("--ca", "/etc/ssl/house.pem"),
     ("--cookie-file", "session.txt"),
+    ("--email", "alice@example.com"),
+    ("--group", "admins"),
+    ("--groups", "admins,staff"),
 ];
 
 /// The hint for a wrong call of `proxy-config` for this proxy.
@@ -50,6 +53,13 @@ pub(super) fn proxy_config_example(proxy: Proxy) -> String {
 
 /// The hint for a wrong call of `doctor`.
 pub const DOCTOR_EXAMPLE: &str = "for instance auth_user doctor https://app.example.com";
+
+/// The hint for a wrong call of `user add`.
+const USER_ADD_EXAMPLE: &str =
+    "for instance auth_user user add alice --email alice@example.com --groups staff";
+
+/// The hint for a wrong call of another command about accounts.
+const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user --help";
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -162,14 +172,21 @@ fn from_variables(
     matches: &ArgMatches,
     variable: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<(String, String, OsString)>, Refused> {
-    let (command, matches) = match matches.subcommand() {
-        Some((name, inner)) => (command.find_subcommand(name).unwrap_or(command), inner),
-        None => (command, matches),
+    // Flags of the server that a command reads as well. Hidden ones it takes and leaves unread.
+    let is_shared = |arg: &&Arg| arg.is_global_set() && !arg.is_hide_set();
+    let shared = command.get_arguments().filter(is_shared);
+    let (command, matches, shared): (_, _, Vec<&Arg>) = match matches.subcommand() {
+        Some(_) => (
+            named_by(command, matches),
+            innermost(matches),
+            shared.collect(),
+        ),
+        None => (command, matches, Vec::new()),
     };
     let by_flag =
         |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let mut arguments = Vec::new();
-    for arg in command.get_arguments() {
+    for arg in shared.into_iter().chain(command.get_arguments()) {
         let (Some(long), Some(name)) = (arg.get_long(), arg.get_env().and_then(OsStr::to_str))
         else {
             continue;
@@ -194,6 +211,25 @@ fn from_variables(
         arguments.push((flag, name.to_owned(), argument));
     }
     Ok(arguments)
+}
+
+/// What was given to the innermost command that was named.
+pub(super) fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    match matches.subcommand() {
+        Some((_, inner)) => innermost(inner),
+        None => matches,
+    }
+}
+
+/// The innermost command that was named.
+fn named_by<'a>(command: &'a Command, matches: &ArgMatches) -> &'a Command {
+    let named = matches
+        .subcommand()
+        .and_then(|(name, inner)| Some((command.find_subcommand(name)?, inner)));
+    match named {
+        Some((command, inner)) => named_by(command, inner),
+        None => command,
+    }
 }
 
 /// The cleaned value; `None` if nothing is left.
@@ -325,6 +361,10 @@ fn whole_call(arguments: &[OsString]) -> String {
         proxy_config_example(proxy.copied().unwrap_or(Proxy::Caddy))
     } else if named("doctor") {
         DOCTOR_EXAMPLE.to_owned()
+    } else if named("user") && named("add") {
+        USER_ADD_EXAMPLE.to_owned()
+    } else if named("user") {
+        USER_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

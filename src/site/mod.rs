@@ -57,6 +57,13 @@ impl Site {
     pub fn open(given: &Given<'_>) -> Result<Self, Problem> {
         let public_url = public_url(given)?;
         let files = Files::open(given, &public_url)?;
+        if !given.config.registration.is_open() && files.store.is_empty() {
+            tracing::info!(
+                target: PROGRAM,
+                "there is no account yet: make the first administrator by auth_user user add NAME \
+                 --email ADDRESS --groups admins"
+            );
+        }
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
         let app = Arc::new(app::open(given, &public_url, files)?);
         Ok(Self { app, outbox, tls })

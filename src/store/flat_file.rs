@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 use crate::durable::{Draft, Failure, directory_of};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
+use crate::store::owner;
 
 /// Bytes handed to the system at a time; larger buffers measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;
@@ -176,6 +177,7 @@ impl FlatFile {
     ) -> io::Result<Draft> {
         let mut draft = Draft::create_anew(sibling(target, ".new"), 0o600)?;
         draft.sync = self.sync;
+        owner::hand_over(draft.file(), target)?;
         let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, draft.file());
         write(&mut buffer)?;
         buffer.into_inner()?;

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use crate::store::owner;
+
 /// Keeps other processes from saving until it is dropped.
 pub(super) struct Lock {
     file: File,
@@ -146,6 +148,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         Ok(file) => {
             // The umask may have taken away some of these rights, and nobody could open it again.
             file.set_permissions(Permissions::from_mode(0o600))?;
+            owner::hand_over(&file, path)?;
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -7,7 +7,7 @@
 //! somebody else changes the files: an editor, or another process like this one.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -31,6 +31,7 @@ mod flat_file;
 mod json;
 mod lock;
 mod near_misses;
+mod owner;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use document::{Document, News};
 use draft::Draft;
 use error::Damage;
 use files::Files;
+use flat_file::FlatFile;
 #[cfg(test)]
 use tests::memory::Memory;
 use told::Listener;
@@ -82,19 +84,10 @@ impl Store {
     /// and replaced; nothing is touched then. Sessions that cannot be read are set aside instead,
     /// and everybody has to log in again.
     pub fn open(users: &Path, limits: Limits, clock: Arc<Clock>) -> Result<Self, OpenError> {
-        let directory = directory_of(users);
-        if !directory.is_dir() {
-            let damage = Damage::new(format!("there is no directory {directory:?}"));
-            return Err(OpenError::new(users, damage, "make that directory first"));
-        }
+        check_directory(users)?;
         let path = users.with_file_name("sessions.json");
         let accounts = try_out_beside([users, &path], || {
-            let hint = match users.is_dir() {
-                true => "that is a folder: name the file in it, which need not be there yet",
-                false => "mend the file, or put back a copy",
-            };
-            Document::<Accounts>::open(users, &clock)
-                .map_err(|damage| OpenError::new(users, damage, hint))
+            Document::<Accounts>::open(users, &clock).map_err(|damage| unreadable(users, damage))
         })?;
         // Last, since a damaged file is moved away, and so far nothing has been touched.
         let sessions = Document::<Sessions>::open(&path, &clock)
@@ -135,6 +128,11 @@ impl Store {
     /// It runs on the store's thread, so it must not wait or ask for a change.
     pub fn listen(&self, hear: impl FnMut(Told) + Send + 'static) {
         self.listener.listen(Box::new(hear));
+    }
+
+    /// Whether there is no account.
+    pub fn is_empty(&self) -> bool {
+        self.accounts().is_ok_and(|accounts| accounts.is_empty())
     }
 
     /// Whether the accounts cannot be read, so that no change to them can be saved until an
@@ -352,6 +350,47 @@ impl Store {
             Kept::Memory(memory) => memory.update(change),
         }
     }
+}
+
+/// Reads the accounts at `users` as they are at this moment, none if there is no file, and touches
+/// nothing. `None` instead of accounts if there is no file.
+///
+/// # Errors
+///
+/// If they cannot be used just as they are.
+pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
+    check_directory(users)?;
+    let file = FlatFile::new(users);
+    let read = || -> Result<Option<Accounts>, Damage> {
+        if file.look()?.is_none() {
+            return Ok(None);
+        }
+        let (accounts, _) = users_json::parse(&file.read()?.bytes)?;
+        Ok(Some(accounts))
+    };
+    read().map_err(|damage| unreadable(users, damage))
+}
+
+/// The path as seen from anywhere, every link in it followed.
+pub fn full_path(users: &Path) -> PathBuf {
+    flat_file::real_path(users).unwrap_or_else(|_| users.to_owned())
+}
+
+fn check_directory(users: &Path) -> Result<(), OpenError> {
+    let directory = directory_of(users);
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let damage = Damage::new(format!("there is no directory {directory:?}"));
+    Err(OpenError::new(users, damage, "make that directory first"))
+}
+
+fn unreadable(users: &Path, damage: Damage) -> OpenError {
+    let hint = match users.is_dir() {
+        true => "that is a folder: name the file in it, which need not be there yet",
+        false => "mend the file, or put back a copy",
+    };
+    OpenError::new(users, damage, hint)
 }
 
 /// Has people told the news of the accounts.

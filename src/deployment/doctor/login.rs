@@ -74,7 +74,8 @@ impl Guest {
     }
 }
 
-fn wire_to(url: &Url, patient: &Patient, trust: &Trust) -> io::Result<Endpoint> {
+/// The way to the login.
+pub(super) fn wire_to(url: &Url, patient: &Patient, trust: &Trust) -> io::Result<Endpoint> {
     let port = url.port_or_known_default().unwrap_or(443);
     let connect = patient.connect.filter(|_| port == patient.port);
     Endpoint::to(url.host_str().unwrap_or_default(), port, connect, trust)

@@ -9,6 +9,7 @@ mod files;
 mod last_hop;
 mod login;
 mod machine;
+mod registration;
 mod stranger;
 mod visitor;
 mod wire;
@@ -45,6 +46,8 @@ pub struct Patient {
     pub old_cookie: Option<String>,
     /// The port on which the application listens, if the proxy is on the same machine.
     pub upstream_port: Option<u16>,
+    /// Whether strangers may make themselves an account.
+    pub open_registration: bool,
 }
 
 /// What the doctor asks for to log in.
@@ -113,6 +116,7 @@ pub fn examine(
         return Err(NotExamined::the_login(patient));
     }
     let mut findings = visit.as_a_stranger();
+    findings.push(visit.strangers_cannot_register(patient, &trust));
     match ask.filter(|_| patient.cookie.is_none()) {
         Some(ask) => findings.extend(visit.as_a_guest(patient, &trust, ask)),
         None => {

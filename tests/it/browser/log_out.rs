@@ -12,6 +12,8 @@ fn shared_domain() -> (Server, Stranger, Authenticator, Browser) {
         "https://auth.example.test",
         "--cookie-domain",
         "example.test",
+        "--registration",
+        "open",
     ]);
     let stranger = Stranger::start();
     let (_, phone) = Visitor::with_account(&server, "alice");

@@ -13,6 +13,8 @@ fn server() -> Server {
         "https://auth.example.test",
         "--cookie-domain",
         "example.test",
+        "--registration",
+        "open",
     ])
 }
 

@@ -62,6 +62,8 @@ fn a_thousand_checks_a_second_are_answered_while_logins_run() {
         "https://auth.example.test",
         "--cookie-domain",
         "example.test",
+        "--registration",
+        "open",
         "--trusted-proxy",
         "127.0.0.1",
     ]);

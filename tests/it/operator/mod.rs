@@ -16,6 +16,7 @@ mod proxy_config;
 mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
+mod user;
 #[cfg(feature = "faults")]
 mod wrong_clock;
 

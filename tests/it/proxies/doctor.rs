@@ -20,6 +20,8 @@ fn examine(deployment: &Deployment, more: &[&str]) -> (i32, String) {
     fs::write(file("old"), old).unwrap();
     let (status, out, err) = Setup::bare()
         .with(&["doctor", &deployment.app(""), "--ca", &file("both.pem")])
+        // The tests register their people.
+        .with(&["--open-registration"])
         .with(&[
             "--cookie-file",
             &file("fresh"),

@@ -272,6 +272,8 @@ fn auth_user(port: u16) -> Server {
         &url,
         "--cookie-domain",
         "example.test",
+        "--registration",
+        "open",
         "--trusted-proxy",
         "127.0.0.1",
     ])

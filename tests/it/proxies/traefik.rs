@@ -37,6 +37,8 @@ fn server() -> Server {
         "https://auth.example.test",
         "--cookie-domain",
         "example.test",
+        "--registration",
+        "open",
         "--trusted-proxy",
         "127.0.0.1",
     ])

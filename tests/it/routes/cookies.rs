@@ -67,6 +67,8 @@ fn with_a_cookie_domain_the_session_is_shared_and_nothing_else_is() {
         "https://auth.example.com",
         "--cookie-domain",
         "example.com",
+        "--registration",
+        "open",
     ]);
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     alice.cookies.borrow_mut().clear();

@@ -117,6 +117,8 @@ fn a_visitor_ends_up_where_he_was_going() {
         "https://auth.example.com",
         "--cookie-domain",
         "example.com",
+        "--registration",
+        "open",
     ]);
     let target = "https://app.example.com/reports?year=2026&q=a+b";
     let encoded = "https%3A%2F%2Fapp.example.com%2Freports%3Fyear%3D2026%26q%3Da%2Bb";

@@ -32,6 +32,7 @@ fn the_doctor_finds_every_hole_in_the_way_to_the_login_and_to_the_application() 
         (Fault::WayBackIsLost, "a stranger is sent to the login"),
         (Fault::ForeignLogin, "path"),
         (Fault::MovedForGood, "a stranger is sent to the login"),
+        (Fault::StrangersRegister, "make themselves an account"),
         (Fault::H2cIsTaken, "Upgrade"),
         (Fault::UpgradeArrives, "Upgrade"),
         (Fault::ConnectIsTaken, "CONNECT"),
@@ -52,6 +53,19 @@ fn the_doctor_finds_every_hole_in_the_way_to_the_login_and_to_the_application() 
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn strangers_may_register_where_the_operator_says_so() {
+    let site = Site::with(Fault::StrangersRegister);
+    let (connect, ca) = (format!("127.0.0.1:{}", site.port), site.ca());
+    let way = ["--connect", &connect, "--ca", &ca, "--open-registration"];
+
+    let (status, report, err) = site.examine("app.example.test", &way);
+
+    assert_eq!((status, err.as_str()), (0, ""), "{report}");
+    let line = report.lines().find(|line| line.contains("an account"));
+    assert!(line.unwrap().starts_with("skip  "), "{report}");
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) enum Fault {
     ForeignLogin,
     /// A status that neither refuses nor redirects for a while.
     MovedForGood,
+    /// The login's first page is the form to register.
+    StrangersRegister,
     H2cIsTaken,
     UpgradeArrives,
     ConnectIsTaken,
@@ -170,6 +172,15 @@ fn answer(head: &[String], port: u16, fault: Fault) -> String {
     let mut line = head[0].split(' ');
     let (method, target) = (line.next().unwrap(), line.next().unwrap_or_default());
     let host = field("host").unwrap_or_default();
+    if host == format!("auth.example.test:{port}") && target == "/" {
+        return match fault {
+            Fault::StrangersRegister => {
+                let form = "\u{0}<form method=\"post\" action=\"/register\">";
+                with_head("200 OK", "", form)
+            }
+            _ => with_head("303 See Other", "Location: /login\r\n", ""),
+        };
+    }
     let ours = [format!("app.example.test:{port}"), format!("[::1]:{port}")];
     if !ours.contains(&host.to_owned()) {
         return with_head("421 Misdirected Request", "", "");

@@ -39,7 +39,7 @@ const FLAGS: [(&str, &str, &str, &str); 18] = [
         "--registration",
         "<REGISTRATION>",
         "AUTH_REGISTRATION",
-        "open",
+        "open; invited with --cookie-domain",
     ),
     (
         "--registrations-per-hour",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Authenticator, PASSWORD, Setup, Visitor, read, wait_for};
+use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, read, wait_for};
 use crate::operator::HEALTH;
 use crate::operator::flags::variable_of;
 
@@ -113,7 +113,7 @@ fn lives_as_told(setup: Setup) {
     );
 }
 
-const TOLD: [(&str, &str); 13] = [
+const TOLD: [(&str, &str); 14] = [
     ("--listen", "0.0.0.0:0"),
     ("--users", "data/people.json"),
     ("--cert", "tls/site.pem"),
@@ -125,6 +125,7 @@ const TOLD: [(&str, &str); 13] = [
     ("--session-idle", "10m"),
     ("--session-max", "2h"),
     ("--remember", "7d"),
+    ("--registration", "Open"),
     ("--registrations-per-hour", "2"),
     ("--log", "json"),
 ];
@@ -158,8 +159,7 @@ fn variables_are_taken_as_files_of_variables_pass_them() {
         .env("AUTH_TRUSTED_PROXIES", "\"127.0.0.1 , 10.0.0.0/8,\"\n")
         .env("AUTH_SMTP", "")
         .env("AUTH_SMTP_FILE", "\"\"")
-        .env("AUTH_COMPAT", "False")
-        .env("AUTH_REGISTRATION", "OPEN\r\n");
+        .env("AUTH_COMPAT", "False");
     lives_as_told(TOLD.iter().fold(setup, |setup, (flag, value)| {
         setup.env(variable_of(flag), &format!(" '{value}'\n"))
     }));
@@ -272,4 +272,49 @@ fn the_mail_server_is_taken_from_flag_variable_and_file() {
         );
         assert!(!server.log().contains("canary"), "{}", server.log());
     }
+}
+
+#[test]
+fn with_a_cookie_domain_strangers_register_only_if_told() {
+    let first =
+        "make the first administrator by auth_user user add NAME --email ADDRESS --groups admins";
+    let register = |server: &Server| {
+        let form = [
+            ("username", "alice"),
+            ("email", "a@example.com"),
+            ("password", PASSWORD),
+        ];
+        let visitor = Visitor::program(server);
+        (visitor.post("/register", &form).status, server.log())
+    };
+    let shared = Setup::new().with(&[
+        "--public-url",
+        "https://auth.example.com",
+        "--cookie-domain",
+        "example.com",
+    ]);
+
+    let (status, log) = register(&shared.start());
+    assert_eq!(status, 403);
+    let count = |log: &str, words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(count(&log, "--registration open"), 1, "{log}");
+    assert_eq!(count(&log, first), 1, "{log}");
+
+    let (status, log) = register(&Setup::new().start());
+    assert_eq!(status, 201);
+    assert_eq!(
+        count(&log, "--registration") + count(&log, first),
+        0,
+        "{log}"
+    );
+
+    let told = shared.clone().with(&["--registration", "open"]);
+    let (status, log) = register(&told.start());
+    assert_eq!(status, 201);
+    // The log of the first start is in the same file.
+    assert_eq!(count(&log, "--registration open"), 1, "{log}");
+    assert_eq!(count(&log, first), 1, "{log}");
+
+    let log = shared.start().log();
+    assert_eq!(count(&log, first), 1, "there is an account now: {log}");
 }

@@ -24,6 +24,8 @@ fn setup() -> Setup {
         "https://auth.example.com",
         "--cookie-domain",
         "example.com",
+        "--registration",
+        "open",
         "--trusted-proxy",
         "127.0.0.1",
     ])

@@ -13,6 +13,8 @@ fn nobody_but_a_trusted_proxy_is_believed() {
         "https://auth.example.com",
         "--cookie-domain",
         "example.com",
+        "--registration",
+        "open",
         "--trusted-proxy",
         "192.0.2.0/24",
     ]);

@@ -1,0 +1,384 @@
+//! `auth_user user`: accounts listed and made, whether a server runs or not.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::harness::directory::{listing, snapshot};
+use crate::harness::{PASSWORD, Setup, Visitor, wait_for};
+
+/// Exit status, standard output, standard error.
+type Said = (i32, String, String);
+
+/// Runs a command in the setup's folder, with this on its standard input.
+fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
+    let mut child = setup
+        .clone()
+        .with(arguments)
+        .command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its flags reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(output.stdout), text(output.stderr))
+}
+
+/// `user add NAME` with an address of that name and a password that is sent.
+fn add(setup: &Setup, name: &str, more: &[&str]) -> Said {
+    let email = format!("{name}@example.com");
+    let mut words = vec!["user", "add", name, "--email", &email, "--password-stdin"];
+    words.extend(more);
+    run(setup, &words, format!("{PASSWORD}\n").as_bytes())
+}
+
+fn list(setup: &Setup, more: &[&str]) -> Said {
+    let mut words = vec!["user", "list"];
+    words.extend(more);
+    run(setup, &words, b"")
+}
+
+fn parsed(said: &Said) -> Value {
+    serde_json::from_str(&said.1).unwrap_or_else(|_| panic!("{said:?}"))
+}
+
+#[test]
+fn a_folder_without_a_file_has_nobody_in_it_and_stays_as_it_is() {
+    let setup = Setup::bare();
+
+    let as_text = list(&setup, &[]);
+    let as_json = list(&setup, &["--json"]);
+
+    assert_eq!(as_text, (0, String::new(), String::new()));
+    let nobody = json!({ "people": [], "total": 0, "invitations": [] });
+    assert_eq!((as_json.0, parsed(&as_json)), (0, nobody));
+    assert!(listing(setup.dir()).is_empty());
+}
+
+#[test]
+fn an_account_is_made_and_listed_without_a_server() {
+    let setup = Setup::bare();
+
+    let first = add(&setup, "root", &["--groups", "admins, staff"]);
+    let second = add(&setup, "Alice", &["--json"]);
+
+    let file = setup.dir().canonicalize().unwrap().join("users.json");
+    let made = format!("auth_user: made {}\n", file.display());
+    assert_eq!(first, (0, "Account added.\n".to_owned(), made));
+    assert_eq!((second.0, second.2.as_str()), (0, ""));
+    assert_eq!(
+        parsed(&second),
+        json!({
+            "code": "account_added",
+            "message": "Account added.",
+            "username": "Alice",
+            "email": "Alice@example.com",
+            "groups": ["users"],
+        })
+    );
+    let listed = list(&setup, &[]);
+    assert_eq!(
+        listed.1,
+        "Alice\tAlice@example.com\tusers\tactive\tno\t-\n\
+         root\troot@example.com\tusers,admins,staff\tactive\tno\t-\n"
+    );
+    let people = parsed(&list(&setup, &["--json", "--group", "admins"]));
+    assert_eq!(people["total"], 1);
+    let person = &people["people"][0];
+    let created = person["created"].as_str().unwrap();
+    assert_eq!(
+        *person,
+        json!({
+            "username": "root",
+            "email": "root@example.com",
+            "email_proven": true,
+            "groups": ["users", "admins", "staff"],
+            "state": "active",
+            "second_factor": false,
+            "created": created,
+            "last_login": null,
+        })
+    );
+    assert_eq!(list(&setup, &["--group", "Admins"]).1, "");
+    let users: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(users["users"]["root"].get("registered"), None);
+    assert_eq!(listing(setup.dir()), ["users.json", "users.json.lock"]);
+}
+
+#[test]
+fn a_running_server_takes_up_a_new_account_and_the_command_sees_the_server_s() {
+    let setup = Setup::new();
+    let server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+
+    let added = add(&setup, "bob", &["--groups", "staff"]);
+
+    assert_eq!(added, (0, "Account added.\n".to_owned(), String::new()));
+    let bob = Visitor::program(&server);
+    wait_for("the account", || {
+        let form = [("username", "bob"), ("password", PASSWORD)];
+        (bob.post("/login", &form).status == 200).then_some(())
+    });
+    bob.enrol("bob");
+    assert!(bob.is_logged_in() && alice.is_logged_in());
+    let account = bob.get("/account").json();
+    assert_eq!(account["groups"], json!(["users", "staff"]));
+    let people = parsed(&list(&setup, &["--json"]));
+    for (name, person) in ["alice", "bob"].iter().zip(0..) {
+        let person = &people["people"][person];
+        assert_eq!(person["username"], *name);
+        assert_eq!(person["second_factor"], true);
+        assert!(person["last_login"].is_string(), "{person}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
+    let setup = Setup::bare();
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
+    let before = snapshot(setup.dir());
+    let odd = b"odd and long enough\n";
+
+    for (name, email, input, code, message) in [
+        (
+            "ALICE",
+            "a@example.com",
+            &odd[..],
+            "user_exists",
+            "The user already exists.",
+        ),
+        (
+            "bob",
+            "ALICE@example.com",
+            odd,
+            "email_exists",
+            "User with this email already exists.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"1234567\n",
+            "password_too_short",
+            "The password must contain at least 8 characters.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"password1\n",
+            "password_common",
+            "This password is too easy to guess.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"BOB@example.com\n",
+            "password_common",
+            "This password is too easy to guess.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"",
+            "bad_field",
+            "Standard input holds no password.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"seven wild horses\nand one more\n",
+            "bad_field",
+            "Standard input holds more than one line.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            b"seven wild \xff horses\n",
+            "bad_field",
+            "The password is not UTF-8.",
+        ),
+    ] {
+        let words = ["user", "add", name, "--email", email, "--password-stdin"];
+        let (status, out, err) = run(&setup, &words, input);
+        assert_eq!((status, out.as_str()), (1, ""), "{message}: {err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines.len(), 2, "{err}");
+        assert_eq!(lines[0], format!("auth_user: cannot add {name}: {message}"));
+        assert!(lines[1].starts_with("auth_user: hint: "), "{err}");
+
+        let said = run(&setup, &[&words[..], &["--json"]].concat(), input);
+        assert_eq!((said.0, &said.2), (1, &err));
+        assert_eq!(parsed(&said), json!({ "code": code, "message": message }));
+    }
+    assert_eq!(snapshot(setup.dir()), before);
+}
+
+#[test]
+fn wrong_calls_are_seen_before_anything_is_read() {
+    let setup = Setup::bare();
+    let long = "g".repeat(65);
+    let many = (0..50).map(|n| format!("g{n},")).collect::<String>();
+    let add = ["user", "add", "alice", "--password-stdin"];
+    let email = ["--email", "alice@example.com"];
+    for (words, named) in [
+        (&["user"][..], "subcommand"),
+        (&["user", "frob"], "frob"),
+        (&["user", "list", "--frob"], "--frob"),
+        (&["user", "add", "--email", "a@example.com"], "<NAME>"),
+        (
+            &["user", "add", "a b", "--email", "a@example.com"],
+            "<NAME>",
+        ),
+        (&add, "--email"),
+        (&[&add[..], &["--email", "alice"]].concat(), "--email"),
+        (
+            &[&add[..], &email, &["--groups", "a;b"]].concat(),
+            "--groups",
+        ),
+        (
+            &[&add[..], &email, &["--groups", &long]].concat(),
+            "--groups",
+        ),
+        (
+            &[&add[..], &email, &["--groups", &many]].concat(),
+            "--groups",
+        ),
+        (&[&add[..3], &email].concat(), "password"),
+    ] {
+        let (status, out, err) = run(&setup, words, b"");
+        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {err}");
+        assert!(
+            err.lines().next().unwrap().contains(named),
+            "{words:?}: {err}"
+        );
+        assert_eq!(err.lines().count(), 2, "{words:?}: {err}");
+    }
+    assert!(listing(setup.dir()).is_empty());
+}
+
+#[test]
+fn the_server_s_flags_stand_anywhere_and_only_what_is_needed_is_judged() {
+    let setup = Setup::bare();
+    fs::create_dir(setup.dir().join("d")).unwrap();
+    let users = ["--users", "d/users.json"];
+    assert_eq!(add(&setup, "alice", &users).0, 0);
+
+    let other = ["--smtp", "nonsense", "--session-idle", "soon", "--no-tls"];
+    let after = list(&setup, &[&users[..], &other].concat());
+    let before = run(
+        &setup,
+        &[&other[..], &users, &["user", "list"]].concat(),
+        b"",
+    );
+    let between = run(&setup, &["user", "--users", "d/users.json", "list"], b"");
+    let by_variable = setup
+        .clone()
+        .env("AUTH_USERS", "'d/users.json'\n")
+        .env("AUTH_SMTP", "nonsense")
+        .env("AUTH_NO_TLS", "perhaps");
+    let by_variable = list(&by_variable, &[]);
+
+    for said in [&after, &before, &between, &by_variable] {
+        assert_eq!((said.0, said.2.as_str()), (0, ""));
+        assert!(said.1.starts_with("alice\t"), "{}", said.1);
+    }
+    let help = run(&setup, &["user", "add", "--help"], b"");
+    assert!(
+        help.1.contains("--users") && !help.1.contains("--smtp"),
+        "{}",
+        help.1
+    );
+}
+
+#[test]
+fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
+    let setup = Setup::bare();
+    fs::write(setup.dir().join("bad.json"), "{").unwrap();
+    let before = snapshot(setup.dir());
+    for users in ["gone/users.json", "bad.json"] {
+        for said in [
+            list(&setup, &["--users", users, "--json"]),
+            add(&setup, "alice", &["--users", users, "--json"]),
+        ] {
+            assert_eq!(said.0, 1, "{said:?}");
+            assert_eq!(parsed(&said)["code"], "no_file");
+            assert!(said.2.starts_with("auth_user: cannot read "), "{said:?}");
+            assert!(said.2.contains(users), "{said:?}");
+        }
+    }
+    assert_eq!(snapshot(setup.dir()), before);
+}
+
+#[test]
+fn what_a_terminal_obeys_is_escaped() {
+    let setup = Setup::bare();
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
+    let file = setup.dir().join("users.json");
+    let mut users: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    users["users"]["alice"]["groups"] = json!(["a\u{1b}[2J\tb\u{9b}"]);
+    fs::write(&file, users.to_string()).unwrap();
+
+    let as_text = list(&setup, &[]);
+    let as_json = list(&setup, &["--json"]);
+
+    assert!(as_text.1.contains(r"a\u{1b}[2J\tb\u{9b}"), "{}", as_text.1);
+    assert!(!as_json.1.contains(['\u{1b}', '\u{9b}']));
+    let groups = &parsed(&as_json)["people"][0]["groups"];
+    assert_eq!(*groups, json!(["a\u{1b}[2J\tb\u{9b}"]));
+}
+
+#[test]
+fn many_at_once_are_done_one_after_another() {
+    let setup = Setup::bare();
+    let all = |name: fn(usize) -> String| -> Vec<i32> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|n| {
+                    let setup = &setup;
+                    scope.spawn(move || add(setup, &name(n), &[]).0)
+                })
+                .collect();
+            let mut statuses: Vec<i32> = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect();
+            statuses.sort_unstable();
+            statuses
+        })
+    };
+    assert_eq!(all(|n| format!("user{n}")), [0; 8]);
+    assert_eq!(all(|_| "alice".to_owned()), [0, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(list(&setup, &[]).1.lines().count(), 9);
+}
+
+#[test]
+fn what_root_makes_is_of_the_owner_of_what_was_there() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root gives files away");
+        return;
+    }
+    let setup = Setup::bare();
+    chown(setup.dir(), Some(65534), Some(65533)).unwrap();
+    let owners = || -> Vec<(u32, u32)> {
+        let entries = fs::read_dir(setup.dir()).unwrap();
+        let metadata = entries.map(|entry| entry.unwrap().metadata().unwrap());
+        metadata.map(|found| (found.uid(), found.gid())).collect()
+    };
+
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
+    assert_eq!(owners(), [(65534, 65533); 2]);
+
+    let users = setup.dir().join("users.json");
+    chown(&users, Some(65532), Some(65531)).unwrap();
+    assert_eq!(add(&setup, "bob", &[]).0, 0);
+    let found = fs::metadata(users).unwrap();
+    assert_eq!((found.uid(), found.gid()), (65532, 65531));
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+}
