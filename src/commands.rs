@@ -85,7 +85,7 @@ impl Failure {
             Refused::NotSaved(error) => error.to_string(),
             Refused::Taken(_) | Refused::Password(_) => format!("cannot {act}: {message}"),
         };
-        Self::refused(code, message, what, why.hint(), json)
+        Self::refused(code, &message, what, why.hint(), json)
     }
 }
 

@@ -1,15 +1,17 @@
 //! What operators do to accounts without a page: on the same files as the server, which may be
 //! running. The rules are in `accounts`; here they meet the files.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounts::acts::{self, UnfitPassword};
-use crate::accounts::password::PasswordHash;
+use crate::accounts::password::{MAX_LENGTH, PasswordHash};
 use crate::accounts::session::Limits;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Clock;
+use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
 /// How long the end of the store may take: everything has been saved before.
@@ -36,24 +38,20 @@ pub enum Refused {
 
 impl Refused {
     /// The code for programs, and the message for people, as the pages have them.
-    pub fn said(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::NoFile(_) => ("no_file", "The accounts cannot be read."),
-            Self::Unfit(_) | Self::NotSaved(_) => ("not_saved", "This could not be saved."),
-            Self::Taken(Taken::Username) => ("user_exists", "The user already exists."),
-            Self::Taken(Taken::Email) => ("email_exists", "User with this email already exists."),
-            Self::Password(UnfitPassword::TooShort) => (
-                "password_too_short",
-                "The password must contain at least 8 characters.",
-            ),
-            Self::Password(UnfitPassword::TooLong) => (
-                "bad_field",
-                "The field password is too long: it may have 256 characters.",
-            ),
-            Self::Password(UnfitPassword::Common) => {
-                ("password_common", "This password is too easy to guess.")
+    pub fn said(&self) -> (&'static str, Cow<'static, str>) {
+        let outcome = match self {
+            // No page has this one.
+            Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
+            Self::Unfit(_) | Self::NotSaved(_) => Outcome::NotSaved,
+            Self::Taken(Taken::Username) => Outcome::UserExists,
+            Self::Taken(Taken::Email) => Outcome::EmailExists,
+            Self::Password(UnfitPassword::TooShort) => Outcome::PasswordTooShort,
+            Self::Password(UnfitPassword::TooLong) => {
+                Outcome::TooLong("password", MAX_LENGTH, "characters")
             }
-        }
+            Self::Password(UnfitPassword::Common) => Outcome::PasswordCommon,
+        };
+        (outcome.code(), outcome.message())
     }
 
     /// The hint for the operator, if there is something to do.

@@ -160,7 +160,7 @@ fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
             "ALICE@example.com",
             odd,
             "email_exists",
-            "User with this email already exists.",
+            "User with this email already exists",
         ),
         (
             "bob",
