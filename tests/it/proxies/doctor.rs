@@ -122,6 +122,13 @@ fn the_doctor_says_what_it_could_not_look_at() {
         .with(&["--ca", ca.to_str().unwrap()]);
 
     let (status, report, _) = setup.run();
+    assert_eq!(status.code(), Some(1), "{report}");
+    assert!(
+        report.contains("fail  strangers cannot make themselves an account"),
+        "{report}"
+    );
+
+    let (status, report, _) = setup.with(&["--open-registration"]).run();
 
     assert_eq!(status.code(), Some(0), "{report}");
     assert!(
@@ -177,7 +184,8 @@ fn the_doctor_logs_in_by_itself_at_a_terminal_and_out_again() {
     let (_, authenticator) = Visitor::with_account(&deployment.server, "alice");
     let ca = deployment.dir.path().join("both.pem").display().to_string();
     let (app, connect) = (deployment.app(""), format!("127.0.0.1:{}", deployment.port));
-    let arguments = ["doctor", &app, "--ca", &ca, "--connect", &connect];
+    let mut arguments = vec!["doctor", &app, "--open-registration"];
+    arguments.extend(["--ca", &ca, "--connect", &connect]);
     let (code, password) = (authenticator.code(), crate::harness::PASSWORD);
 
     let (status, shown) = at_a_terminal(
