@@ -57,9 +57,10 @@ pub enum Echo {
 /// If the terminal cannot be read, or cannot be told to hide what is typed.
 pub fn ask(question: &str, echo: Echo) -> io::Result<String> {
     let mut err = io::stderr();
+    // Before the question: whoever sees it may type at once.
+    let hidden = (echo == Echo::Hidden).then(Hidden::begin).transpose()?;
     write!(err, "{question} ")?;
     err.flush()?;
-    let hidden = (echo == Echo::Hidden).then(Hidden::begin).transpose()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     if hidden.is_some() {
