@@ -48,7 +48,7 @@ fn nothing_a_visitor_says_of_himself_reaches_the_application() {
             seen.contains("\r\nremote-user: alice\r\n"),
             "{kind:?} {seen}"
         );
-        assert_eq!(seen.matches("remote").count(), 4, "{kind:?} {seen}");
+        assert_eq!(seen.matches("remote").count(), 5, "{kind:?} {seen}");
         assert!(!seen.contains("session"), "{kind:?} {seen}");
     }
 }
