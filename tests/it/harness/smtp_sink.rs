@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::harness::visitor::CONFIRMATION;
+use crate::harness::CONFIRMATION;
 
 /// A mail server on loopback. It takes every mail, unless it is told to say something else.
 pub(crate) struct Sink {
