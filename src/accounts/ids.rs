@@ -71,7 +71,7 @@ impl Accounts {
     /// people copy accounts by hand. The one that had it `before` keeps it, else the first. Gives
     /// the names of those that had another's.
     pub fn give_ids(&mut self, before: Option<&Self>) -> Vec<String> {
-        let mut owners: HashMap<AccountId, Arc<str>> = HashMap::with_capacity(self.len());
+        let mut seen: HashSet<&AccountId> = HashSet::with_capacity(self.len());
         let mut twice: HashSet<AccountId> = HashSet::new();
         let mut lacking: Vec<String> = Vec::new();
         for account in self.iter() {
@@ -79,8 +79,7 @@ impl Accounts {
                 lacking.push(account.username.clone());
                 continue;
             };
-            let name: Arc<str> = account.username.as_str().into();
-            if owners.insert(id.clone(), name).is_some() {
+            if !seen.insert(id) {
                 twice.insert(id.clone());
             }
         }
