@@ -80,7 +80,13 @@ fn saves_as_a_file(browser: &Browser, codes: &[String]) {
     browser.save_to(folder.path());
     browser.click("//a[normalize-space() = 'Save as a file']");
     let file = folder.path().join("recovery-codes.txt");
-    let saved = wait_for("the codes to be saved", || fs::read_to_string(&file).ok());
+    // The browser holds the name with an empty file before it moves the whole one there.
+    let whole = || {
+        fs::read_to_string(&file)
+            .ok()
+            .filter(|saved| !saved.is_empty())
+    };
+    let saved = wait_for("the codes to be saved", whole);
     assert_eq!(saved.lines().collect::<Vec<_>>(), codes);
 }
 
