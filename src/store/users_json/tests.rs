@@ -1,0 +1,267 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$\
+                    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn user(email: &str, more: &str) -> String {
+    format!(r#"{{"email": "{email}", "password": "{HASH}"{more}}}"#)
+}
+
+fn file(users: &str) -> String {
+    format!("{{\"version\": 1,\n\"users\": {{\n{users}}}}}")
+}
+
+fn damage(bytes: impl AsRef<[u8]>) -> Damage {
+    parse(bytes.as_ref()).err().unwrap()
+}
+
+fn rewritten(text: &str) -> String {
+    let (accounts, mut format) = parse(text.as_bytes()).unwrap();
+    write(&accounts, &mut format)
+}
+
+fn write(accounts: &Accounts, format: &mut UsersJson) -> String {
+    let mut out = Vec::new();
+    format.write(accounts, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn no_damaged_file_is_half_read() {
+    let good = file(&format!("\"alice\": {}", user("a@b.c", "")));
+    assert!(parse(good.as_bytes()).is_ok());
+    for end in 0..good.len() {
+        assert!(parse(&good.as_bytes()[..end]).is_err(), "{end}");
+    }
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cases: [(&[u8], &str); 17] = [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xef\xbb\xbf{}", "starts with a byte order mark"),
+        (b"\xff\xfe{\0}\0", "is in UTF-16, not in UTF-8"),
+        (b"\xfe\xff\0{\0}", "is in UTF-16, not in UTF-8"),
+        (&utf16, "line 1, column 2: key must be a string"),
+        (
+            b"{\"version\": 1,\n \"\xff\"",
+            "line 2, column 3: is not in UTF-8",
+        ),
+        (&[0; 4096], "line 1, column 1: expected value"),
+        (
+            b"[]",
+            "line 1, column 1: invalid type: sequence, expected an object with \"version\" and \"users\"",
+        ),
+        (
+            b"null",
+            "line 1, column 4: invalid type: null, expected an object with \"version\" and \"users\"",
+        ),
+        (b"{}", "line 1, column 2: missing field `version`"),
+        (
+            b"{\"version\": 1}",
+            "line 1, column 14: missing field `users`",
+        ),
+        (
+            b"{\"version\": 2, \"users\": {}}",
+            "line 1, column 13: version is not 1",
+        ),
+        (
+            b"{\"version\": \"1\", \"users\": {}}",
+            "line 1, column 15: version is not 1",
+        ),
+        (
+            b"{\"version\": 1, \"users\": null}",
+            "line 1, column 28: invalid type: null, expected an object of accounts by name",
+        ),
+        (
+            b"{\"version\": 1, \"users\": {}} {}",
+            "line 1, column 29: trailing characters",
+        ),
+        (
+            b"{\"version\": 1, \"users\": {}, \"users\": {}}",
+            "line 1, column 35: \"users\" is there twice",
+        ),
+    ];
+    for (bytes, said) in cases {
+        let text = String::from_utf8_lossy(bytes);
+        assert_eq!(damage(bytes).to_string(), said, "{text}");
+    }
+}
+
+#[test]
+fn an_account_that_breaks_a_rule_is_named_by_line() {
+    let cases = [
+        ("\"a b\"", user("a@b.c", ""), "\"a b\" is not a username"),
+        ("\"\"", user("a@b.c", ""), "\"\" is not a username"),
+        (
+            "\"c\"",
+            user("a b", ""),
+            "the e-mail of \"c\" is not an address",
+        ),
+        (
+            "\"BOB\"",
+            user("c@b.c", ""),
+            "there are two accounts named \"BOB\", give or take upper case",
+        ),
+        (
+            "\"bob\"",
+            user("c@b.c", ""),
+            "there are two accounts named \"bob\", give or take upper case",
+        ),
+        (
+            "\"c\"",
+            user("BOB@Example.com", ""),
+            "the e-mail of \"c\" is another account's too",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", ",\"x\": 1, \"x\": 2"),
+            "\"x\" is there twice",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", ",\"email\": \"d@b.c\""),
+            "duplicate field `email`",
+        ),
+        ("\"c\"", "{}".to_owned(), "missing field `email`"),
+        (
+            "\"c\"",
+            "null".to_owned(),
+            "invalid type: null, expected struct Account",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", "").replace("600000", "10000001"),
+            "password has a round count outside 1 to 10,000,000",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", "").replace("600000", "0"),
+            "password has a round count outside 1 to 10,000,000",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", "").replace("32$", "32$!"),
+            "password has a salt that is not 1 to 64 bytes in base64 without padding",
+        ),
+    ];
+    for (name, account, said) in cases {
+        let text = file(&format!(
+            "\"bob\": {},\n{name}: {account}\n",
+            user("bob@example.com", "")
+        ));
+        let damage = damage(text);
+        assert_eq!(damage.reason, said);
+        assert_eq!(damage.place.unwrap().0, 4, "{said}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_file_repeats_no_value_from_it() {
+    for wrong in [
+        ",\"totp\": \"SECRET, expected SECRET\"",
+        ",\"totp\": {\"secret\": \"SECRET1\"}",
+        ",\"disabled\": \"SECRET\"",
+        ",\"recovery_codes\": [\"SECRET\"]",
+        ",\"groups\": \"SECRET\"",
+    ] {
+        let said = damage(file(&format!("\"a\": {}", user("a@b.c", wrong)))).to_string();
+        assert!(!said.contains("SECRET"), "{said}");
+    }
+    let number = file(&format!("\"a\": {}", user("a@b.c", ",\"totp\": 271828")));
+    let said = damage(number).reason;
+    assert_eq!(said, "invalid type: integer, expected struct Totp");
+}
+
+#[test]
+fn unknown_fields_and_the_order_of_everything_survive() {
+    let text = format!(
+        r#"{{
+  "comment": [
+"hello\n world",
+{{
+  "deep": null
+}}
+  ],
+  "users": {{
+"Zoe": {{
+  "email": "zoe@example.com",
+  "email_proven": false,
+  "password": "{HASH}",
+  "groups": [],
+  "recovery_codes": [],
+  "disabled": false,
+  "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
+  "z": {{}},
+  "a": 1.50,
+  "n": [
+    22222222222222222222222222222222222222221,
+    0.1000000000000000055511151231257827
+  ]
+}},
+"adam": {{
+  "email": "adam@example.com",
+  "email_proven": false,
+  "password": "{HASH}",
+  "groups": [],
+  "recovery_codes": [],
+  "disabled": true,
+  "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
+}}
+  }},
+  "version": 1,
+  "last": "é"
+}}
+"#
+    );
+
+    assert_eq!(rewritten(&text), text);
+}
+
+#[test]
+fn no_accounts_are_written_as_none() {
+    let expected = "{\n  \"version\": 1,\n  \"users\": {}\n}\n";
+
+    assert_eq!(
+        write(&Accounts::default(), &mut UsersJson::default()),
+        expected
+    );
+    assert_eq!(rewritten("{\"version\":1,\"users\":{}}"), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Compares with the same accounts written without anything kept from earlier saves.
+    #[test]
+    fn what_is_kept_of_earlier_saves_never_shows(
+        steps in proptest::collection::vec(("[a-h]", 0..4), 0..60),
+    ) {
+        let mut accounts = Accounts::default();
+        let mut kept = UsersJson::default();
+        for (name, step) in steps {
+            match step {
+                0 => drop(accounts.remove(&name)),
+                1 => drop(accounts.change(&name, |account| account.disabled ^= true)),
+                2 => {
+                    let text = user(&format!("{name}@b.c"), "");
+                    let mut account: Account = serde_json::from_str(&text).unwrap();
+                    account.username = name;
+                    let _ = accounts.add(account);
+                }
+                _ => prop_assert_eq!(
+                    write(&accounts, &mut kept),
+                    write(&accounts, &mut UsersJson::default())
+                ),
+            }
+        }
+        let text = write(&accounts, &mut kept);
+        prop_assert_eq!(&text, &write(&accounts, &mut UsersJson::default()));
+        prop_assert_eq!(rewritten(&text), text);
+    }
+
+    #[test]
+    fn no_bytes_break_the_reader(bytes: Vec<u8>) {
+        let _ = parse(&bytes);
+    }
+}
