@@ -313,8 +313,10 @@ fn add(
     username: &str,
     mut account: Account,
 ) -> Result<Option<Unsealed>, String> {
-    account.email = names::parse_email(&account.email)
-        .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
+    if let Some(email) = &mut account.email {
+        *email = names::parse_email(email)
+            .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
+    }
     username.clone_into(&mut account.username);
     account.take_up_mailed_password();
     let seal = account.seal.take();
