@@ -21,6 +21,7 @@ mod ends;
 pub mod former;
 pub mod groups;
 pub mod ids;
+pub mod invitations;
 pub mod kept;
 pub mod listed;
 pub mod login;
@@ -42,6 +43,7 @@ use confirmations::Confirmations;
 use devices::Device;
 use former::Former;
 use ids::AccountId;
+use invitations::Invitations;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
@@ -194,6 +196,8 @@ pub struct Accounts {
     former: Arc<Former>,
     /// The links by which people prove their addresses.
     confirmations: Arc<Confirmations>,
+    /// The links by which people make accounts.
+    invitations: Arc<Invitations>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
 }
