@@ -1,5 +1,6 @@
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -220,6 +221,39 @@ fn how_many_recovery_codes_are_left_is_said_for_each_number() {
             .mail(&alice(), noon(), SITE)
             .unwrap();
         assert!(mail.body.contains(&format!("\n{said}")), "{}", mail.body);
+    }
+}
+
+#[test]
+fn an_invitation_names_the_host_the_link_and_its_end_in_days() {
+    let link = format!("{SITE}/invitation?token={}", "t".repeat(22));
+    for (days, said) in [
+        (0, "less than a day"),
+        (1, "1 day"),
+        (7, "7 days"),
+        (90, "90 days"),
+    ] {
+        let expires = noon()
+            .timestamp()
+            .plus(Duration::from_secs(days * 86_400 + 1800));
+        let mail = Mail::invitation("a@b.c", None, &link, (noon(), expires), SITE);
+        let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+        assert_sound(&text, "Your invitation");
+        let (_, body) = opened(&text);
+        assert!(body.contains("at login.example.com.\n"), "{body}");
+        assert!(body.contains(&format!("\n\n{link}\n\n")), "{body}");
+        assert!(body.contains(&format!("for {said}: until ")), "{body}");
+        assert!(body.contains(", 12:00 UTC."), "{body}");
+        assert!(!body.contains("minute"), "{body}");
+        assert!(body.lines().all(|line| line.len() <= 76), "{body}");
+    }
+    let made = |name| {
+        let ends = (noon(), noon().timestamp());
+        Mail::invitation("a@b.c", Some(name), &link, ends, SITE).body
+    };
+    assert!(made("carol").contains("\nYour username there is carol.\n"));
+    for name in NASTY {
+        assert_eq!(made(name).lines().count(), made("carol").lines().count());
     }
 }
 

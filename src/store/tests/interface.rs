@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
+use crate::accounts::invitations::{Invitation, NotRegistered, OPERATOR, USUAL_LIFETIME};
+use crate::accounts::kept::Unknown;
 use crate::accounts::session::MAX_PER_ACCOUNT;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Taken};
@@ -288,4 +290,75 @@ fn an_answer_that_is_lost_is_told_from_a_refusal() {
         Refusal::from(refused).into_reply().outcome.code(),
         "not_saved"
     );
+}
+
+fn invitation(account: Option<&Account>) -> Invitation {
+    Invitation {
+        email: account.and_then(|account| account.email.clone()),
+        groups: vec!["users".to_owned()],
+        by: OPERATOR.to_owned(),
+        expires: now().plus(USUAL_LIFETIME),
+        account: account.and_then(|account| account.id.clone()),
+        other: Unknown::default(),
+    }
+}
+
+#[test]
+fn an_invitation_makes_one_account_and_not_one_at_an_address_that_is_taken() {
+    each(|store| {
+        let (token, refused) = (Digest::of("1"), NotRegistered::Taken(Taken::Username));
+        let taken = Invitation {
+            email: Some("Alice@example.com".to_owned()),
+            ..invitation(None)
+        };
+        let invited = store.invite(Digest::of("2"), taken, now()).unwrap();
+        assert_eq!(invited, Err(Taken::Email));
+        assert_eq!(
+            store.invite(token, invitation(None), now()).unwrap(),
+            Ok(())
+        );
+        assert!(store.invitation(token, now()).unwrap().is_some());
+
+        let register = |name| store.register_invited(token, account(name), now()).unwrap();
+        assert_eq!(register("alice"), Err(refused));
+        assert_eq!(register("bob"), Ok(()));
+        assert_eq!(register("carol"), Err(NotRegistered::NoInvitation));
+        assert!(store.account("bob").unwrap().is_some());
+        assert!(store.account("carol").unwrap().is_none());
+
+        store
+            .invite(token, invitation(None), now())
+            .unwrap()
+            .unwrap();
+        let id = token.short();
+        assert!(store.end_invitation(&id, now()).unwrap().is_some());
+        assert!(store.end_invitation(&id, now()).unwrap().is_none());
+        assert!(store.invitation(token, now()).unwrap().is_none());
+    });
+}
+
+#[test]
+fn an_account_and_the_invitation_to_it_are_one_save() {
+    each(|store| {
+        let (token, password) = (Digest::of("1"), account("bob").password.unwrap());
+        let bob = Account {
+            password: None,
+            ..account("bob")
+        };
+        let with_link = (token, invitation(Some(&bob)));
+        store.add_invited(bob, with_link, now()).unwrap().unwrap();
+        let (_, made) = store.invitation(token, now()).unwrap().unwrap();
+        assert_eq!(made.unwrap().username, "bob");
+
+        let claimed = store.claim(token, password.clone(), now()).unwrap();
+        assert!(claimed.is_some_and(|bob| bob.password.is_some()));
+        assert!(store.claim(token, password, now()).unwrap().is_none());
+
+        // Neither is there where the name is taken.
+        let alice = account("alice");
+        let with_link = (Digest::of("2"), invitation(None));
+        let added = store.add_invited(alice, with_link, now()).unwrap();
+        assert_eq!(added, Err(Taken::Username));
+        assert!(store.invitation(Digest::of("2"), now()).unwrap().is_none());
+    });
 }
