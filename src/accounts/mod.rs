@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::clock::{self, Timestamp};
 
 pub mod acts;
+mod address;
 pub mod confirmations;
 pub mod devices;
 pub mod edits;
@@ -38,7 +39,7 @@ pub mod token;
 pub mod totp;
 mod unclaimed;
 
-use confirmations::Confirmations;
+use confirmations::{Confirmations, Links};
 use devices::Device;
 use former::Former;
 use ids::AccountId;
@@ -267,6 +268,7 @@ impl Accounts {
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
         let account = self.by_name.shift_remove(names::key(username).as_ref())?;
         Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_ref());
+        self.end_links(&account, Links::All);
         self.revision += 1;
         Some(account)
     }

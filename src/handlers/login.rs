@@ -231,7 +231,7 @@ pub(super) fn note_password(
             // Unless it was changed in the meantime.
             let same = person.account().password.id() == id;
             if same {
-                person.account_mut().password = hash.clone();
+                person.strengthen_password(hash.clone());
             }
             same
         });

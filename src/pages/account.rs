@@ -26,6 +26,8 @@ pub struct AccountView {
     pub browsers: Vec<BrowserView>,
     /// What was just done.
     pub notice: Option<String>,
+    /// The new address in a form that was refused.
+    pub typed_email: String,
     pub problem: Option<(AccountForm, Problem)>,
     /// The moment the page is made, from which "5 minutes ago" is counted.
     pub now: u64,
@@ -60,6 +62,7 @@ pub struct BrowserView {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
     Delete,
+    Email,
     Move,
     RecoveryCodes,
     Sessions,
@@ -115,6 +118,7 @@ impl Page for AccountView {
             .text("groups", groups)
             .html("created", self.created.map(created))
             .text("codes_left", codes_left(self.recovery_codes_left))
+            .html("change_email", [change_email(self)])
             .html("recovery", [recovery(self)])
             .html("move", [move_on(self)])
             .html("delete", [delete(self)])
@@ -133,6 +137,12 @@ fn created(wall: u64) -> Html {
         include_str!("../../static/parts/account_created.html"),
         &values,
     )
+}
+
+fn change_email(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_email.html");
+    let fields = &["email", "current_password"];
+    folded(view, AccountForm::Email, template, fields)
 }
 
 fn recovery(view: &AccountView) -> Html {
@@ -164,6 +174,7 @@ fn folded(
     let values = Values::new()
         .html("open", problem.map(|_| fixed(" open")))
         .text("username", view.username.as_str())
+        .text("typed_email", view.typed_email.as_str())
         .form(fields, problem, None);
     fill(template, &values)
 }
