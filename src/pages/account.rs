@@ -141,8 +141,9 @@ fn created(wall: u64) -> Html {
 
 fn change_email(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_email.html");
-    let fields = &["email", "current_password"];
-    folded(view, AccountForm::Email, template, fields)
+    let values = folding(view, AccountForm::Email, &["email", "current_password"])
+        .text("typed_email", view.typed_email.as_str());
+    fill(template, &values)
 }
 
 fn recovery(view: &AccountView) -> Html {
@@ -170,13 +171,16 @@ fn folded(
     template: &'static str,
     fields: &[&'static str],
 ) -> Html {
+    fill(template, &folding(view, form, fields))
+}
+
+/// What fills the holes that all such forms have.
+fn folding<'a>(view: &'a AccountView, form: AccountForm, fields: &[&'static str]) -> Values<'a> {
     let problem = view.problem_of(form);
-    let values = Values::new()
+    Values::new()
         .html("open", problem.map(|_| fixed(" open")))
         .text("username", view.username.as_str())
-        .text("typed_email", view.typed_email.as_str())
-        .form(fields, problem, None);
-    fill(template, &values)
+        .form(fields, problem, None)
 }
 
 fn session(session: &SessionView, now: u64) -> Html {

@@ -66,7 +66,9 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         notice: Some(text.to_owned()),
-        typed_email: text.to_owned(),
+        typed_email: problem
+            .as_ref()
+            .map_or_else(String::new, |_| text.to_owned()),
         problem,
         now: 1_795_348_800,
     }
