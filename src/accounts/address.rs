@@ -27,12 +27,14 @@ impl Accounts {
         }
         let (name, before) = (Arc::clone(name), Arc::clone(place));
         let mut changed = Account::clone(&before);
-        changed.email = email.to_owned();
+        changed.email = Some(email.to_owned());
         changed.email_proven = true;
         changed.mailed_passwords.clear();
 
         let by_email = Arc::make_mut(&mut self.by_email);
-        by_email.remove(names::key(&before.email).as_ref());
+        if let Some(old) = &before.email {
+            by_email.remove(names::key(old).as_ref());
+        }
         by_email.insert(names::key(email).into(), Arc::clone(&name));
         self.replace(Arc::new(changed));
         self.end_links(&before, Links::All);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::ids::AccountId;
 use crate::accounts::kept::Unknown;
 use crate::accounts::token::Digest;
-use crate::accounts::{Account, Accounts, names};
+use crate::accounts::{Account, Accounts};
 use crate::clock::{DRIFT, Timestamp};
 
 /// How long a link works.
@@ -24,8 +24,9 @@ const MAX_OPEN: usize = 10_000;
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 struct Confirmation {
     account: AccountId,
-    /// The address that the account has, as long as the link is open.
-    email: String,
+    /// The address that the account has, as long as the link is open; `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
     /// The address to have in its place; `None` if the link proves the one it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,
@@ -100,6 +101,9 @@ impl Accounts {
         now: Timestamp,
     ) {
         let Some(id) = account.id.clone() else { return };
+        if account.email.is_none() && to.is_none() {
+            return;
+        }
         let open = &mut Arc::make_mut(&mut self.confirmations).0;
         open.retain(|_, open| open.is_live(now));
         if open.len() >= MAX_OPEN {
@@ -149,8 +153,11 @@ impl Accounts {
         let open = self.confirmations.0.get(&token)?;
         let is_owner = |account: &&Arc<Account>| account.id.as_ref() == Some(&open.account);
         let owner = self.iter().find(is_owner)?;
-        let holds = open.is_live(now) && names::is_same(&owner.email, &open.email);
-        holds.then_some((owner, open))
+        let is_still = match &open.email {
+            Some(email) => owner.has_address(email),
+            None => owner.email.is_none(),
+        };
+        (open.is_live(now) && is_still).then_some((owner, open))
     }
 
     /// Uses a link up: its account has the address that it was mailed to, and that is proven.
@@ -241,7 +248,7 @@ mod tests {
         accounts.expect_confirmation(token("1"), &alice, None, START);
         accounts.remove("alice");
         let moved = Account {
-            email: "new@example.com".to_owned(),
+            email: Some("new@example.com".to_owned()),
             ..Account::clone(&alice)
         };
         accounts.add(moved).unwrap();

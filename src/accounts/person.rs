@@ -69,7 +69,7 @@ impl<'a> Person<'a> {
     /// Keeps the password, with a hash that is harder to break.
     pub fn strengthen_password(&mut self, hash: PasswordHash) {
         self.strengthened = true;
-        self.account_mut().password = hash;
+        self.account_mut().password = Some(hash);
     }
 
     /// Whether there is a session with this id when the change begins; it may be over.
@@ -112,7 +112,7 @@ impl<'a> Person<'a> {
             self.end_sessions_that(|session| session.is_of(before) && !session.is_of(&after));
         }
         let is_disabled = after.disabled && !before.disabled;
-        let has_new_password = !self.strengthened && after.password.id() != before.password.id();
+        let has_new_password = !self.strengthened && after.password_id() != before.password_id();
         Changed {
             ends_changes: !stays && (is_disabled || has_new_password),
             account: match (self.removed, stays) {

@@ -7,7 +7,7 @@ use crate::accounts::confirmations;
 use crate::accounts::token::{self, Digest};
 use crate::clock::Moment;
 use crate::errands::limits::Counted;
-use crate::errands::{Runner, not_written};
+use crate::errands::{NO_ADDRESS, Runner, not_written};
 use crate::mail::Mail;
 use crate::network::Network;
 
@@ -20,7 +20,10 @@ impl Runner {
         let Some(account) = found.filter(|account| !account.email_proven) else {
             return;
         };
-        let whose = Counted::new(&account.username, &account.email);
+        let Some(email) = &account.email else {
+            return log(&account, NO_ADDRESS);
+        };
+        let whose = Counted::new(&account.username, email);
         if !self.unproven.has_room(asker, whose, asked_at.steady) {
             return log(&account, "too_many");
         }
@@ -65,7 +68,17 @@ impl Runner {
         let (hours, site) = (confirmations::LIFETIME.as_secs() / 3600, &self.site);
         let mail = match to {
             None => Mail::confirmation(account, &token, asked_at, hours, site),
-            Some(to) => Mail::change_of_address((account, to), &token, asked_at, hours, site),
+            Some(to) => {
+                let then = Account {
+                    email: Some(to.to_owned()),
+                    ..Account::clone(account)
+                };
+                Mail::change_of_address(&then, &token, asked_at, hours, site)
+            }
+        };
+        let Some(mail) = mail else {
+            log(account, NO_ADDRESS);
+            return false;
         };
         let draft = match self.outbox.draft(&mail) {
             Ok(draft) => draft,
@@ -98,7 +111,10 @@ impl Runner {
 
     /// Tells the owner of an address that somebody wants it. False if that could not be written.
     fn tell_owner(&self, account: &Account, owner: &Account, asked_at: Moment) -> bool {
-        match self.outbox.post(&Mail::address_wanted(owner, asked_at)) {
+        let Some(mail) = Mail::address_wanted(owner, asked_at) else {
+            return false;
+        };
+        match self.outbox.post(&mail) {
             Ok(_) => {
                 log(account, "taken");
                 true

@@ -40,9 +40,9 @@ pub(super) fn confirm(app: &App, request: &Request) -> Answer {
         Unconfirmed::Taken => Outcome::EmailExists,
         Unconfirmed::Unknown => Outcome::NoConfirmation,
     })?;
-    if let Some(before) = before {
+    if let (Some(before), Some(new)) = (before, &account.email) {
         // To the old address.
-        let notice = Notice::EmailChanged(account.email.clone());
+        let notice = Notice::EmailChanged(new.clone());
         app.errands.notify(&before, &notice, request.received);
     }
 

@@ -287,10 +287,14 @@ impl RestsOn {
     fn own(me: &LoggedIn, outcome: &Outcome) -> Self {
         let id = me.session.id;
         match outcome {
-            Outcome::ConfirmationSent => Self::Unproven(id, Digest::of(&me.account.email)),
+            Outcome::ConfirmationSent => Self::Unproven(id, address(&me.account)),
             _ => Self::Session(id),
         }
     }
+}
+
+fn address(account: &Account) -> Digest {
+    Digest::of(account.email.as_deref().unwrap_or_default())
 }
 
 struct Kept {
@@ -327,9 +331,7 @@ impl Kept {
             }
             RestsOn::Unproven(id, email) => {
                 let me = lasting(app, id, now).ok().flatten();
-                me.is_some_and(|me| {
-                    !me.account.email_proven && Digest::of(&me.account.email) == email
-                })
+                me.is_some_and(|me| !me.account.email_proven && address(&me.account) == email)
             }
         }
     }
