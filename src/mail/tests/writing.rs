@@ -147,6 +147,10 @@ fn notices() -> Vec<(Notice, &'static str)> {
             "Your authenticator was removed",
         ),
         (
+            Notice::EmailChanged(new.clone()),
+            "Your e-mail address was changed",
+        ),
+        (
             Notice::Edited(Edit::Email(Some(new))),
             "Your e-mail address was changed",
         ),
@@ -234,6 +238,19 @@ fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
     let (_, body) = opened(&text);
     assert!(body.contains("The accounts file /srv/users.json cannot be read\non 22 November"));
     assert!(body.contains("\nline 3, column 7: expected `,`  Bcc: eve@example.net\n"));
+}
+
+#[test]
+fn who_is_asked_for_their_address_is_told_nothing_of_the_asker_and_given_no_link() {
+    let mail = Mail::address_wanted(&alice(), noon()).unwrap();
+
+    let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+    assert_sound(&text, "Somebody asked to use your e-mail address");
+    let (_, body) = opened(&text);
+    assert!(body.contains("on 22 November 2026 at 12:00 UTC."), "{body}");
+    assert!(body.contains("If it was not you"), "{body}");
+    assert!(!body.contains("//") && !body.contains("example"), "{body}");
 }
 
 #[test]
