@@ -122,9 +122,9 @@ fn email_changed(new: &str, when: &str, site: &str) -> (&'static str, String) {
          \n\
          If this was you, there is nothing to do.\n\
          \n\
-         If it was not you, somebody knows your password and was logged in to your\n\
-         account. Tell the people who run the site at once. If you are still logged in\n\
-         somewhere, change your password and your address there:\n\
+         If it was not you, somebody knows your password and was logged in to\n\
+         your account. Tell the people who run the site at once. If you are still\n\
+         logged in somewhere, change your password and your address there:\n\
          \n\
          {site}/account\n",
         new = one_line(new),

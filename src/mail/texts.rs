@@ -114,8 +114,8 @@ impl Mail {
              \n\
              {site}/confirm?token={token}\n\
              \n\
-             The link works once, for {valid_hours} hours from then. Until it is used, your account\n\
-             keeps the address that it has.\n\
+             The link works once, for {valid_hours} hours from then. Until it is used,\n\
+             your account keeps the address that it has.\n\
              \n\
              If you did not ask for this, there is nothing to do: somebody typed your\n\
              address, and without you it is not theirs.\n",
@@ -132,8 +132,8 @@ impl Mail {
         let text = format!(
             "Somebody asked to use this address for another account than yours\n\
              on {when}.\n\
-             They were not told that it is yours. Nothing has changed, and nothing will:\n\
-             the address stays with your account.\n\
+             They were not told that it is yours. Nothing has changed, and nothing\n\
+             will: the address stays with your account.\n\
              \n\
              If it was not you, there is nothing to do.\n\
              \n\
