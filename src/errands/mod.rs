@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::accounts::confirmations;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
@@ -20,6 +19,7 @@ use crate::network::Network;
 use crate::store::{Store, Told};
 
 mod limits;
+mod links;
 mod queue;
 
 use limits::{Counted, Limits, Unproven};
@@ -41,6 +41,13 @@ enum Errand {
     /// The address of this account is to be proven.
     Confirmation {
         username: String,
+        asker: Network,
+        asked_at: Moment,
+    },
+    /// Somebody asked for another address for this account.
+    Change {
+        account: Arc<Account>,
+        email: String,
         asker: Network,
         asked_at: Moment,
     },
@@ -161,6 +168,24 @@ impl Errands {
         });
     }
 
+    /// Has a link mailed to `email` by which it becomes the address of this account; if it is
+    /// another's, its owner is told instead, and if it is the account's own, it can be proven.
+    /// `asker` is the network that asked.
+    pub fn mail_change(
+        &self,
+        account: &Arc<Account>,
+        email: String,
+        asker: Network,
+        asked_at: Moment,
+    ) {
+        self.queue.add(Errand::Change {
+            account: Arc::clone(account),
+            email,
+            asker,
+            asked_at,
+        });
+    }
+
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
@@ -170,7 +195,7 @@ impl Errands {
             tracing::info!(event = "mail", user, what, result = NO_ADDRESS);
             return;
         };
-        let counted = notice.is_own_doing().then(|| Counted::new(&user, email));
+        let counted = notice.is_counted().then(|| Counted::new(&user, email));
         self.queue.add(Errand::Notice {
             mail,
             at,
@@ -268,6 +293,12 @@ impl Runner {
                 asker,
                 asked_at,
             } => self.confirmation(&username, asker, asked_at),
+            Errand::Change {
+                account,
+                email,
+                asker,
+                asked_at,
+            } => self.change_of_address(&account, &email, asker, asked_at),
             Errand::Notice {
                 mail,
                 at,
@@ -301,51 +332,6 @@ impl Runner {
             }
             Err(error) => not_written(user, &error),
         }
-    }
-
-    /// Opens a link that proves the address of this account and mails it. What cannot be written is
-    /// neither open nor counted.
-    fn confirmation(&mut self, username: &str, asker: Network, asked_at: Moment) {
-        let Ok(found) = self.store.account(username) else {
-            return not_written("-", &"the accounts cannot be read");
-        };
-        let Some(account) = found.filter(|account| !account.email_proven) else {
-            return;
-        };
-        let user = &account.username;
-        let log = |result| tracing::info!(event = "confirmation", user, result);
-        let Some(email) = &account.email else {
-            return log(NO_ADDRESS);
-        };
-        let (whose, now) = (Counted::new(user, email), asked_at.steady);
-        if !self.unproven.has_room(asker, whose, now) {
-            return log("too_many");
-        }
-        let token = token::link();
-        let hours = confirmations::LIFETIME.as_secs() / 3600;
-        let Some(mail) = Mail::confirmation(&account, &token, asked_at, hours, &self.site) else {
-            return log(NO_ADDRESS);
-        };
-        let draft = match self.outbox.draft(&mail) {
-            Ok(draft) => draft,
-            Err(error) => return not_written(user, &error),
-        };
-        let digest = Digest::of(&token);
-        match self
-            .store
-            .expect_confirmation(&account, digest, asked_at.timestamp())
-        {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(_) => return log("not_saved"),
-        }
-        if let Err(error) = self.outbox.send(draft) {
-            // A link that nobody was sent does no harm if this fails too.
-            let _ = self.store.close_confirmation(digest);
-            return not_written(user, &error);
-        }
-        self.unproven.add(asker, whose, now);
-        log("written");
     }
 
     /// Keeps a new password with the account and mails it, if the account exists and has not had

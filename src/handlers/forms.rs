@@ -54,11 +54,8 @@ impl Registration {
                 check_settled(form, "email", as_typed::email, settled)?;
                 Zeroizing::new(settled.to_owned())
             }
-            None => form.required_as("email", as_typed::email, usize::MAX)?,
+            None => email_field(form)?,
         };
-        if email.len() > names::MAX_EMAIL {
-            return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
-        }
         // A password that is missing or too long is reported before what is wrong with the other
         // fields, one that is too short after it.
         let password = password_field(form, "password")?;
@@ -67,8 +64,7 @@ impl Registration {
                 "may hold letters, digits and . _ - + only and begins with a letter or digit";
             return Err(Outcome::BadField("username", alphabet).into());
         }
-        let email = names::parse_email(&email)
-            .ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
+        let email = parse_email(&email)?;
         Ok(Self {
             username: username.to_string(),
             email,
@@ -268,6 +264,22 @@ impl PasswordAndCode {
     }
 }
 
+/// `POST /account/email`.
+pub(super) struct NewAddress {
+    pub(super) email: String,
+    pub(super) current: Password,
+}
+
+impl NewAddress {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        let email = email_field(form)?;
+        let current = password_field(form, "current_password")?;
+        let email = parse_email(&email)?;
+        Ok(Self { email, current })
+    }
+}
+
 /// `POST /account/totp/confirm`.
 pub(super) struct ConfirmKey {
     pub(super) secret: Zeroizing<String>,
@@ -383,6 +395,19 @@ fn check_name(name: &str) -> Result<(), FormError> {
 /// A code of an authenticator, or a recovery code in its place.
 fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
     form.required_as("secret", as_typed::code, MAX_SECRET)
+}
+
+/// An e-mail address as it was typed.
+fn email_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
+    let email = form.required_as("email", as_typed::email, usize::MAX)?;
+    if email.len() > names::MAX_EMAIL {
+        return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes"));
+    }
+    Ok(email)
+}
+
+fn parse_email(typed: &str) -> Result<String, Outcome> {
+    names::parse_email(typed).ok_or(Outcome::BadField("email", "is not an e-mail address"))
 }
 
 /// A password that may be chosen.

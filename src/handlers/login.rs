@@ -233,7 +233,7 @@ pub(super) fn note_password(
             // Unless it was changed in the meantime.
             let same = person.account().password_id() == id;
             if same {
-                person.account_mut().password = Some(hash.clone());
+                person.strengthen_password(hash.clone());
             }
             same
         });

@@ -29,6 +29,7 @@ use crate::store::{Rules, Store, Unavailable};
 
 mod account;
 mod acts;
+mod address;
 mod authz;
 mod code;
 mod confirm;

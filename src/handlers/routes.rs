@@ -1,8 +1,8 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, code, confirm, health, invitation, login, new_password, script,
-    visitor,
+    Answer, App, account, acts, address, code, confirm, health, invitation, login, new_password,
+    script, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -80,6 +80,11 @@ const ROUTES: &[Route] = &[
     ),
     get("/invitation", invitation::invitation_page),
     get("/account", account::account),
+    post(
+        "/account/email",
+        address::change_email,
+        address::change_email_again,
+    ),
     post("/account/email/confirmation", confirm::send_again, as_said),
     both(
         "/account/password",

@@ -27,6 +27,8 @@ pub struct AccountView {
     pub browsers: Vec<BrowserView>,
     /// What was just done.
     pub notice: Option<String>,
+    /// The new address in a form that was refused.
+    pub typed_email: String,
     pub problem: Option<(AccountForm, Problem)>,
     /// The moment the page is made, from which "5 minutes ago" is counted.
     pub now: u64,
@@ -61,6 +63,7 @@ pub struct BrowserView {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
     Delete,
+    Email,
     Move,
     RecoveryCodes,
     Sessions,
@@ -119,6 +122,7 @@ impl Page for AccountView {
             .text("groups", groups)
             .html("created", self.created.map(created))
             .text("codes_left", codes_left(self.recovery_codes_left))
+            .html("change_email", [change_email(self)])
             .html("recovery", [recovery(self)])
             .html("move", [move_on(self)])
             .html("delete", [delete(self)])
@@ -137,6 +141,13 @@ fn created(wall: u64) -> Html {
         include_str!("../../static/parts/account_created.html"),
         &values,
     )
+}
+
+fn change_email(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_email.html");
+    let values = folding(view, AccountForm::Email, &["email", "current_password"])
+        .text("typed_email", view.typed_email.as_str());
+    fill(template, &values)
 }
 
 fn recovery(view: &AccountView) -> Html {
@@ -164,12 +175,16 @@ fn folded(
     template: &'static str,
     fields: &[&'static str],
 ) -> Html {
+    fill(template, &folding(view, form, fields))
+}
+
+/// What fills the holes that all such forms have.
+fn folding<'a>(view: &'a AccountView, form: AccountForm, fields: &[&'static str]) -> Values<'a> {
     let problem = view.problem_of(form);
-    let values = Values::new()
+    Values::new()
         .html("open", problem.map(|_| fixed(" open")))
         .text("username", view.username.as_str())
-        .form(fields, problem, None);
-    fill(template, &values)
+        .form(fields, problem, None)
 }
 
 fn session(session: &SessionView, now: u64) -> Html {

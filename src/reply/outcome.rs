@@ -41,6 +41,8 @@ pub enum Outcome {
     BadTarget(Dialect, &'static str),
     /// No room for the request now; how long to wait at least.
     Busy(Duration),
+    /// A link that changes an address was mailed to the new one, as far as one may know.
+    ChangeMailed,
     CodeRequired,
     /// A link that proves an address was mailed to it.
     ConfirmationSent,

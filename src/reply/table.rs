@@ -91,6 +91,11 @@ impl Outcome {
             }
             Self::BadTarget(dialect, why) => row(bad_target(*dialect), "bad_target", *why),
             Self::Busy(wait) => busy(*wait),
+            Self::ChangeMailed => row(
+                200,
+                "confirmation_sent",
+                "A confirmation has been sent to the new address.",
+            ),
             Self::CodeRequired => {
                 row(200, "code_required", "Enter the code from your authenticator app.")
             }

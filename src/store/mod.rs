@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::confirmations::{Confirmed, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::Person;
@@ -247,8 +248,9 @@ impl Store {
         self.update(move |draft| draft.change(&username, &change))
     }
 
-    /// Opens a link that proves the address of this account, unless it has another by now; true if
-    /// it was opened.
+    /// Opens a link that proves the address of this account, unless it has another by now, or that
+    /// changes it `to` another, unless the account was disabled or got a new password meanwhile;
+    /// true if it was opened.
     ///
     /// # Errors
     ///
@@ -256,11 +258,12 @@ impl Store {
     pub fn expect_confirmation(
         &self,
         account: &Arc<Account>,
+        to: Option<&str>,
         token: Digest,
         now: Timestamp,
     ) -> Result<bool, NotSaved> {
-        let account = Arc::clone(account);
-        self.update(move |draft| draft.expect_confirmation(&account, token, now))
+        let (account, to) = (Arc::clone(account), to.map(str::to_owned));
+        self.update(move |draft| draft.expect_confirmation(&account, to.as_deref(), token, now))
     }
 
     /// Closes a link whose mail could not be written.
@@ -272,7 +275,7 @@ impl Store {
         self.update(move |draft| draft.close_confirmation(token))
     }
 
-    /// Whether a link would prove an address now.
+    /// Whether a link would prove or change an address now.
     ///
     /// # Errors
     ///
@@ -281,12 +284,16 @@ impl Store {
         Ok(self.accounts()?.confirmable(token, now).is_some())
     }
 
-    /// Uses up a link that proves an address; gives the account, or `None` if it proves nothing.
+    /// Uses up a link that proves or changes an address.
     ///
     /// # Errors
     ///
-    /// As [`Store::change`].
-    pub fn confirm(&self, token: Digest, now: Timestamp) -> Result<Option<Arc<Account>>, NotSaved> {
+    /// As [`Store::change`]; the inner error, if the link does nothing.
+    pub fn confirm(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Result<Confirmed, Unconfirmed>, NotSaved> {
         self.update(move |draft| draft.confirm(token, now))
     }
 

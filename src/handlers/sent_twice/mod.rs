@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::form::{Form, FormError};
 use crate::handlers::forms::rd_of;
 use crate::handlers::sessions::{Presented, lasting, presented};
-use crate::handlers::{Answer, App};
+use crate::handlers::{Answer, App, LoggedIn};
 use crate::http::{Method, Request};
 use crate::network::Network;
 use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
@@ -64,6 +64,11 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
     ),
     ("/confirm", Browser::Page, &["token"]),
     ("/confirm", Browser::Session, &["token"]),
+    (
+        "/account/email",
+        Browser::Session,
+        &["email", "current_password"],
+    ),
     ("/account/email/confirmation", Browser::Session, &[]),
     ("/login", Browser::Page, &["username", "password", "rd"]),
     ("/forgot_password", Browser::Page, &["username"]),
@@ -268,6 +273,8 @@ enum RestsOn {
     /// The login that the answer's cookie names.
     Login,
     Session(Digest),
+    /// A session, and an address of its account that is not proven, by its digest.
+    Unproven(Digest, Digest),
 }
 
 impl RestsOn {
@@ -282,13 +289,25 @@ impl RestsOn {
             (Browser::Session, Outcome::AccountDeleted) => Some(Self::Nothing),
             (Browser::Session, Outcome::SessionsEnded) => ends_own.then_some(Self::Nothing),
             (Browser::Session, _) => match presented(app, request) {
-                Ok(Presented::Of(me)) => Some(Self::Session(me.session.id)),
+                Ok(Presented::Of(me)) => Some(Self::own(&me, &reply.outcome)),
                 Ok(Presented::Nobodys | Presented::Two) | Err(Unavailable) => None,
             },
             _ if app.cookies.given_login(reply.cookies()).is_some() => Some(Self::Login),
             _ => Some(Self::Nothing),
         }
     }
+
+    fn own(me: &LoggedIn, outcome: &Outcome) -> Self {
+        let id = me.session.id;
+        match outcome {
+            Outcome::ConfirmationSent => Self::Unproven(id, address(&me.account)),
+            _ => Self::Session(id),
+        }
+    }
+}
+
+fn address(account: &Account) -> Digest {
+    Digest::of(account.email.as_deref().unwrap_or_default())
 }
 
 struct Kept {
@@ -322,6 +341,10 @@ impl Kept {
             RestsOn::Session(id) => {
                 let me = lasting(app, id, now).ok().flatten();
                 me.is_some_and(|me| self.still_opens(app, (id, &me.account), now))
+            }
+            RestsOn::Unproven(id, email) => {
+                let me = lasting(app, id, now).ok().flatten();
+                me.is_some_and(|me| !me.account.email_proven && address(&me.account) == email)
             }
         }
     }

@@ -148,6 +148,10 @@ fn notices() -> Vec<(Notice, &'static str)> {
             "Your authenticator was removed",
         ),
         (
+            Notice::EmailChanged(new.clone()),
+            "Your e-mail address was changed",
+        ),
+        (
             Notice::Edited(Edit::Email(Some(new))),
             "Your e-mail address was changed",
         ),
@@ -268,6 +272,36 @@ fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
     let (_, body) = opened(&text);
     assert!(body.contains("The accounts file /srv/users.json cannot be read\non 22 November"));
     assert!(body.contains("\nline 3, column 7: expected `,`  Bcc: eve@example.net\n"));
+}
+
+#[test]
+fn a_link_stands_alone_on_its_line_as_it_is() {
+    let token = "0123456789abcdef-_ABCD";
+    for mail in [
+        Mail::confirmation(&alice(), token, noon(), 24, SITE),
+        Mail::change_of_address(&alice(), token, noon(), 24, SITE),
+    ] {
+        let text = String::from_utf8(compose(&sender(), &mail.unwrap(), "7f").unwrap()).unwrap();
+
+        assert_sound(&text, "Please confirm your e-mail address");
+        let link = format!("\r\n\r\n{SITE}/confirm?token={token}\r\n\r\n");
+        assert!(text.contains(&link), "{text}");
+        assert!(text.contains("works once, for 24 hours"), "{text}");
+        assert!(text.contains("If you did not ask for this,"), "{text}");
+    }
+}
+
+#[test]
+fn who_is_asked_for_their_address_is_told_nothing_of_the_asker_and_given_no_link() {
+    let mail = Mail::address_wanted(&alice(), noon()).unwrap();
+
+    let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+    assert_sound(&text, "Somebody asked to use your e-mail address");
+    let (_, body) = opened(&text);
+    assert!(body.contains("on 22 November 2026 at 12:00 UTC."), "{body}");
+    assert!(body.contains("If it was not you"), "{body}");
+    assert!(!body.contains("//") && !body.contains("example"), "{body}");
 }
 
 #[test]

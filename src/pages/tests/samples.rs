@@ -67,6 +67,9 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         notice: Some(text.to_owned()),
+        typed_email: problem
+            .as_ref()
+            .map_or_else(String::new, |_| text.to_owned()),
         problem,
         now: 1_795_348_800,
     }
@@ -280,6 +283,11 @@ fn accounts(text: &str) -> Vec<Sample> {
         (
             "account_codes",
             refused(AccountForm::RecoveryCodes, password),
+        ),
+        ("account_email", refused(AccountForm::Email, Some("email"))),
+        (
+            "account_email_password",
+            refused(AccountForm::Email, password),
         ),
         ("account_move", refused(AccountForm::Move, Some("secret"))),
         ("account_delete", refused(AccountForm::Delete, None)),

@@ -5,8 +5,11 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
+use crate::accounts::confirmations::Unconfirmed;
 use crate::accounts::invitations::{Invitation, NotRegistered, OPERATOR, USUAL_LIFETIME};
 use crate::accounts::kept::Unknown;
+use crate::accounts::password::PasswordHash;
+use crate::accounts::person::Person;
 use crate::accounts::session::MAX_PER_ACCOUNT;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Taken};
@@ -234,6 +237,81 @@ fn an_account_is_found_by_name_and_address_in_any_case_and_neither_is_given_twic
         };
         assert_eq!(store.add(other).unwrap(), Err(Taken::Email));
     });
+}
+
+#[test]
+fn a_new_address_ends_what_was_mailed_to_the_old_one_and_can_be_found_at_once() {
+    each(|store| {
+        let link = |to: Option<&str>, token: &str| {
+            let alice = store.account("alice").unwrap().unwrap();
+            let opened = store.expect_confirmation(&alice, to, Digest::of(token), now());
+            assert!(opened.unwrap(), "{token}");
+        };
+        let confirm = |token: &str| store.confirm(Digest::of(token), now()).unwrap();
+        let mailed = store.change("alice", |person| {
+            let account = person.account_mut();
+            account.mail_password(Digest::of("mailed"), None, now());
+            person.begin_session(session("s", "alice", now()));
+        });
+        mailed.unwrap();
+        link(None, "own");
+        link(Some("one@example.com"), "one");
+        link(Some("two@example.com"), "two");
+
+        let done = confirm("one").ok().unwrap();
+
+        let before = done.before.unwrap();
+        assert_eq!(before.email.as_deref(), Some("alice@example.com"));
+        let found = store.account("ONE@example.com").unwrap().unwrap();
+        assert!(found.username == "alice" && found.email_proven);
+        assert!(found.mailed_passwords.is_empty());
+        assert!(store.account("alice@example.com").unwrap().is_none());
+        assert!(store.who(Digest::of("s")).unwrap().is_some());
+        for over in ["own", "one", "two"] {
+            assert_eq!(confirm(over).err(), Some(Unconfirmed::Unknown), "{over}");
+        }
+        // The address that was left is free for others.
+        store.add(account("bob")).unwrap().unwrap();
+        link(Some("BOB@example.com"), "bob");
+        assert_eq!(confirm("bob").err(), Some(Unconfirmed::Taken));
+        let bob = store.account("bob@example.com").unwrap().unwrap();
+        assert_eq!(bob.username, "bob");
+    });
+}
+
+#[test]
+fn a_change_of_address_ends_with_the_password_it_was_asked_with_but_not_with_its_hash() {
+    let stronger: Made = |person| person.strengthen_password(other_hash());
+    let other: Made = |person| person.account_mut().change_password(other_hash(), None);
+    let disabled: Made = |person| person.account_mut().disabled = true;
+    for (change, lives) in [(stronger, true), (other, false), (disabled, false)] {
+        each(|store| {
+            let alice = store.account("alice").unwrap().unwrap();
+            for (to, token) in [(None, "own"), (Some("new@example.com"), "new")] {
+                let opened = store.expect_confirmation(&alice, to, Digest::of(token), now());
+                assert!(opened.unwrap());
+            }
+            store.change("alice", change).unwrap();
+            // Enabled again, it makes no difference.
+            let enabled = store.change("alice", |person| person.account_mut().disabled = false);
+            enabled.unwrap();
+
+            let works = |token| store.is_confirmable(Digest::of(token), now()).unwrap();
+            assert_eq!((works("own"), works("new")), (true, lives));
+            // Nor is one opened for who asked before.
+            let late = store.expect_confirmation(&alice, Some("a@b.c"), Digest::of("late"), now());
+            let has_password = store.account("alice").unwrap().unwrap().password_id();
+            assert_eq!(late.unwrap(), has_password == alice.password_id());
+        });
+    }
+}
+
+/// What is made of a person.
+type Made = fn(&mut Person<'_>);
+
+fn other_hash() -> PasswordHash {
+    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+    PasswordHash::parse(hash).ok().unwrap()
 }
 
 #[test]

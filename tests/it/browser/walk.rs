@@ -62,6 +62,7 @@ impl Walk<'_> {
         self.open("/", "register-logged_in");
         self.open("/secret_key", "code-logged_in");
         self.browser.open("/account");
+        self.browser.unfold("Change your e-mail address");
         self.browser.unfold("Make new recovery codes");
         self.browser.unfold("Move to a new authenticator app");
         self.browser.unfold("Delete this account");
@@ -72,6 +73,13 @@ impl Walk<'_> {
         self.browser
             .fill("Code from your authenticator, or a recovery code", "000000");
         self.press("Make new codes", "account-refused");
+        self.browser.open("/account");
+        self.browser.unfold("Change your e-mail address");
+        self.browser.fill("New e-mail address", "new@example.com");
+        self.browser.fill("Current password", "not this one");
+        self.press("Mail the link", "account-email_refused");
+        self.browser.fill("Current password", PASSWORD);
+        self.press("Mail the link", "account-email_mailed");
         self.open("/account/password", "change_password");
         self.browser.fill("Current password", "not this one");
         self.browser.fill("New password", "eight tame cows");

@@ -3,6 +3,7 @@
 use crate::harness::Visitor;
 
 mod account;
+mod address;
 mod as_typed;
 mod authz;
 mod code;
