@@ -1,7 +1,11 @@
 //! What those who answer for all accounts do to them: the rules, whoever asks.
 
-use crate::accounts::Account;
+use std::time::Duration;
+
 use crate::accounts::password::{self, Password, PasswordHash};
+use crate::accounts::person::Person;
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, groups};
 use crate::clock::Timestamp;
 
 /// Why a password cannot be chosen.
@@ -35,7 +39,109 @@ pub fn choose_password(
     }
 }
 
+/// What an administrator does to an account.
+#[derive(Clone, PartialEq)]
+pub enum Act {
+    Disable,
+    Enable,
+    EndSessions,
+    /// All the groups it is to be in.
+    Groups(Vec<String>),
+    NewPassword,
+    Remove,
+    ResetSecondFactor,
+}
+
+/// Why an act was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// Nothing is mailed to an account that is disabled.
+    Disabled,
+    /// Enough has been mailed for this hour; how long until there is room.
+    TooManyMails(Duration),
+}
+
+impl Act {
+    /// Whether administrators cannot do this to themselves: each would shut them out.
+    pub fn shuts_out(&self) -> bool {
+        match self {
+            Self::Disable | Self::Remove => true,
+            Self::Groups(groups) => !groups.iter().any(|name| name == groups::ADMINISTRATORS),
+            Self::Enable | Self::EndSessions | Self::NewPassword | Self::ResetSecondFactor => false,
+        }
+    }
+
+    /// Changes the account; `own` is the session that asks, if it is one of this account. Whether
+    /// its owner is to be told by mail.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was changed.
+    pub fn change(
+        &self,
+        person: &mut Person<'_>,
+        own: Option<Digest>,
+        now: Timestamp,
+    ) -> Result<bool, Undone> {
+        match self {
+            Self::Disable if person.account().disabled => {}
+            Self::Disable => person.account_mut().disable(),
+            Self::Enable if !person.account().disabled => {}
+            Self::Enable => person.account_mut().enable(),
+            Self::EndSessions => person.account_mut().end_all_but(own),
+            Self::Groups(groups) if person.account().groups == *groups => {}
+            Self::Groups(groups) => person.account_mut().groups.clone_from(groups),
+            Self::NewPassword if person.account().disabled => return Err(Undone::Disabled),
+            Self::NewPassword => {
+                let counted = person.account_mut().count_mail_for_owner(now);
+                counted.map_err(Undone::TooManyMails)?;
+            }
+            Self::Remove => person.remove(now),
+            Self::ResetSecondFactor => return Ok(person.account_mut().reset_second_factor()),
+        }
+        Ok(false)
+    }
+}
+
 impl Account {
+    /// Whether it answers for all accounts.
+    pub fn is_administrator(&self) -> bool {
+        !self.disabled && self.is_in(groups::ADMINISTRATORS)
+    }
+
+    /// Whether it is in this group, to the letter.
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|own| own == group)
+    }
+
+    /// Keeps it from logging in, and ends its sessions and unfinished logins.
+    pub fn disable(&mut self) {
+        if !self.disabled {
+            self.disabled = true;
+            self.end_all_but(None);
+        }
+    }
+
+    /// Lets it log in again; what was begun before, by whoever disabled it in whatever way, stays
+    /// ended.
+    pub fn enable(&mut self) {
+        if self.disabled {
+            self.disabled = false;
+            self.end_all_but(None);
+        }
+    }
+
+    /// Takes away the second factor and all that stands in for it, and ends what was begun with
+    /// it; the next login enrols anew. Whether there was one.
+    pub fn reset_second_factor(&mut self) -> bool {
+        self.recovery_codes.clear();
+        self.devices.clear();
+        // Without recovery codes, these counts might keep the owner out for good.
+        self.wrong_codes.clear();
+        self.end_all_but(None);
+        self.totp.take().is_some()
+    }
+
     /// An account as an operator makes it, who vouches for its address.
     pub fn made_by_operator(
         username: &str,

@@ -136,6 +136,30 @@ impl Account {
         true
     }
 
+    /// Counts a mail that an administrator asks for on the owner's behalf, towards the mails of the
+    /// hour alone: [`Account::mail_password`] without an asker then keeps its password, and
+    /// [`Account::unmail_password`] takes both back.
+    ///
+    /// # Errors
+    ///
+    /// How long it is until there is room for one more; then nothing is changed.
+    pub fn count_mail_for_owner(&mut self, now: Timestamp) -> Result<(), Duration> {
+        let mut of_late: Vec<Timestamp> = self.mails.iter().map(|mail| mail.at).collect();
+        of_late.retain(|at| is_of_late(*at, now));
+        if let Some(over) = of_late.len().checked_sub(PER_HOUR) {
+            of_late.sort_unstable();
+            let oldest = of_late.get(over).copied().unwrap_or(now);
+            return Err(HOUR.saturating_sub(now.since(oldest)));
+        }
+        self.mails.retain(|mail| mail.is_of_late(now));
+        self.mails.push(Asked {
+            at: now,
+            network: None,
+            other: Unknown::default(),
+        });
+        Ok(())
+    }
+
     /// Takes back [`Account::mail_password`] when its mail could not be written.
     pub fn unmail_password(&mut self, digest: Digest, asker: Option<Network>, at: Timestamp) {
         self.use_mailed_password(digest);
@@ -179,8 +203,12 @@ impl Asked {
     /// Whether it counts for the present hour. One from the future was sent while the clock was
     /// wrong, and does not.
     fn is_of_late(&self, now: Timestamp) -> bool {
-        self.at <= now && now.since(self.at) < HOUR
+        is_of_late(self.at, now)
     }
+}
+
+fn is_of_late(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.since(at) < HOUR
 }
 
 #[cfg(test)]

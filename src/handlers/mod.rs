@@ -3,7 +3,7 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for proxies that ask about a visitor in `authz`, for the two steps
 //! of a login in `login` and `code`, for visitors with a session in `account`, `acts` and
-//! `new_password`; what the original script does is in `script`. The types that forms are parsed into
+//! `new_password`, for administrators in `people`; what the original script does is in `script`. The types that forms are parsed into
 //! are in `forms`.
 
 use std::sync::Arc;
@@ -38,6 +38,7 @@ mod grounds;
 mod journal;
 mod login;
 mod new_password;
+mod people;
 mod routes;
 mod script;
 mod sent_twice;
@@ -48,6 +49,7 @@ mod visitor;
 use sessions::Presented;
 
 pub use journal::Journal;
+pub use people::Confirmed;
 pub use script::Script;
 pub use sent_twice::SentTwice;
 
@@ -87,6 +89,8 @@ pub struct App {
     pub registration: Registration,
     /// The answers of the last minute, for forms that are sent again.
     pub sent_twice: SentTwice,
+    /// Which sessions have shown password and code again of late.
+    pub confirmed: Confirmed,
     /// Set if the server answers as the original script does.
     pub script: Option<Script>,
 }

@@ -26,15 +26,19 @@ impl<'a> Values<'a> {
         let focus = beside.or(start);
         for field in fields {
             let here = problem.filter(|_| beside == Some(field));
-            let invalid = here
-                .filter(|problem| problem.blames)
-                .map(|_| fixed(" aria-invalid=\"true\""));
-            let focused = (focus == Some(field)).then(|| fixed(" autofocus"));
-            self = self
-                .html(format!("{field}_state"), invalid.into_iter().chain(focused))
-                .html(format!("{field}_problem"), here.map(why));
+            self = self.field(field, here, focus == Some(field));
         }
         self.html("problem", problem.filter(|_| beside.is_none()).map(alert))
+    }
+
+    /// Fills the holes of one field, which may have a problem, and may have the focus.
+    pub fn field(self, field: &str, problem: Option<&'a Problem>, has_focus: bool) -> Self {
+        let invalid = problem
+            .filter(|problem| problem.blames)
+            .map(|_| fixed(" aria-invalid=\"true\""));
+        let focused = has_focus.then(|| fixed(" autofocus"));
+        self.html(format!("{field}_state"), invalid.into_iter().chain(focused))
+            .html(format!("{field}_problem"), problem.map(why))
     }
 }
 

@@ -29,6 +29,11 @@ pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
     AccountDeleted,
+    AccountDisabled,
+    AccountEnabled,
+    /// Nothing is mailed to an account that is disabled.
+    AccountIsDisabled,
+    AccountRemoved,
     /// A change could not be saved, and none can be until an operator mends a file.
     AccountsUnreadable,
     /// A proxy may let this visitor in.
@@ -43,6 +48,8 @@ pub enum Outcome {
     CodeRequired,
     /// A link that proves an address was mailed to it.
     ConfirmationSent,
+    /// Password and code were shown too long ago.
+    ConfirmFirst,
     CrossSite,
     /// Logged in, but not allowed to enter.
     Denied,
@@ -54,6 +61,8 @@ pub enum Outcome {
     },
     /// A visitor's request carries a field that only the proxy may send; which kind of field.
     ForeignField(String),
+    /// With the groups an account has now.
+    GroupsChanged(Vec<String>),
     Healthy,
     /// A defect of ours; the cause is in the log.
     Internal,
@@ -72,11 +81,16 @@ pub enum Outcome {
     NoPendingLogin,
     NotFound,
     NotSaved,
+    /// Administrators cannot do this to themselves.
+    NotYourself,
     PasswordChanged,
     /// With the recovery codes, if this login enrolled.
     PasswordChangeRequired(Vec<String>),
     PasswordCommon,
+    PasswordMailed,
     PasswordTooShort,
+    /// What administrators are told of accounts: for programs, and as text.
+    People(Value, String),
     /// After so many wrong codes, those from unknown browsers are no longer looked at.
     RecoveryCodeNeeded,
     RecoveryCodes(Vec<String>),
@@ -90,6 +104,7 @@ pub enum Outcome {
     Script(String),
     /// The original script's page that asks for the key; browsers get it too.
     ScriptPage(String),
+    SecondFactorReset,
     /// A visitor without a session is sent to the login through the proxy. `by_get` if the request
     /// was one that must not be repeated there.
     SentToLogin {
@@ -154,8 +169,8 @@ impl Outcome {
     }
 
     pub(super) fn json(&self) -> Value {
-        if let Self::Account(account) = self {
-            return account.clone();
+        if let Self::Account(told) | Self::People(told, _) = self {
+            return told.clone();
         }
         let mut value = json!({ "code": self.code(), "message": self.message() });
         match self {
@@ -164,6 +179,7 @@ impl Outcome {
                 value["secret"] = json!(secret);
                 value["otpauth"] = json!(otpauth);
             }
+            Self::GroupsChanged(groups) => value["groups"] = json!(groups),
             Self::Throttled(wait) => value["retry_after"] = json!(seconds(*wait)),
             _ => {}
         }
@@ -176,6 +192,9 @@ impl Outcome {
     pub(super) fn text(&self) -> String {
         if let Self::Account(account) = self {
             return account_as_text(account);
+        }
+        if let Self::People(_, text) = self {
+            return text.clone();
         }
         let mut text = self.message().into_owned();
         for code in self.recovery_codes() {

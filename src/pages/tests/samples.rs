@@ -60,6 +60,7 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         username: text.to_owned(),
         email: text.to_owned(),
         groups: vec!["users".to_owned(), text.to_owned()],
+        is_administrator: problem.is_some(),
         created: Some(1_795_000_000),
         email_proven: problem.is_some(),
         recovery_codes_left: 8,
