@@ -16,6 +16,7 @@ use super::super::message::{Message, Way};
 use super::super::recovery_codes::RecoveryCodes;
 use super::super::register::Register;
 use super::super::{Page, Problem, Renderer, Site};
+use super::people;
 
 /// A page in one form, with the name by which tests ask for it.
 pub type Sample = (&'static str, Box<dyn Page>);
@@ -103,6 +104,7 @@ pub fn samples(text: &str) -> Vec<Sample> {
         enrolments(text),
         passwords(text),
         accounts(text),
+        people::samples(text),
         confirmations(text),
         logouts(text),
         messages(text),
