@@ -57,6 +57,8 @@ pub enum Act {
 pub enum Undone {
     /// Nothing is mailed to an account that is disabled.
     Disabled,
+    /// Nothing can be mailed to an account without an address.
+    NoAddress,
     /// Enough has been mailed for this hour; how long until there is room.
     TooManyMails(Duration),
 }
@@ -92,6 +94,9 @@ impl Act {
             Self::Groups(groups) if person.account().groups == *groups => {}
             Self::Groups(groups) => person.account_mut().groups.clone_from(groups),
             Self::NewPassword if person.account().disabled => return Err(Undone::Disabled),
+            Self::NewPassword if person.account().email.is_none() => {
+                return Err(Undone::NoAddress);
+            }
             Self::NewPassword => {
                 let counted = person.account_mut().count_mail_for_owner(now);
                 counted.map_err(Undone::TooManyMails)?;

@@ -114,7 +114,8 @@ impl Accounts {
     pub fn found(&self, sought: &str, page: usize) -> Found<'_> {
         let part = names::key(sought);
         let is_meant = |name: &str, account: &Account| {
-            name.contains(part.as_ref()) || holds(&account.email, &part) || account.is_in(sought)
+            let email = account.email.as_deref().unwrap_or_default();
+            name.contains(part.as_ref()) || holds(email, &part) || account.is_in(sought)
         };
         // The keys are the names in lower case.
         let all = self.by_name.iter();

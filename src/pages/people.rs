@@ -29,12 +29,16 @@ pub struct PersonInList {
     /// The address of their page.
     pub path: String,
     pub username: String,
-    pub email: String,
+    /// `None` if they have none.
+    pub email: Option<String>,
     pub groups: Vec<String>,
     pub state: State,
     pub second_factor: bool,
     pub last_login: Option<u64>,
 }
+
+/// Stands where an address would.
+pub(super) const NO_ADDRESS: &str = "no e-mail address";
 
 /// Most groups of a person that the list names.
 const NAMED_GROUPS: usize = 5;
@@ -128,7 +132,7 @@ fn person(one: &PersonInList, now: u64) -> Html {
         .text("path", one.path.as_str())
         .text("username", one.username.as_str())
         .html("state", state)
-        .text("email", one.email.as_str())
+        .text("email", one.email.as_deref().unwrap_or(NO_ADDRESS))
         .text("groups", some_of(&one.groups))
         .text("second_factor", second_factor)
         .text("last_login", last_login);

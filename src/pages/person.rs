@@ -3,7 +3,7 @@
 use super::account::{SessionView, ago, day, exact, stays};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
-use super::people::told;
+use super::people::{NO_ADDRESS, told};
 use super::{Page, Problem, Ring, Site};
 use crate::accounts::listed::State;
 
@@ -13,7 +13,8 @@ pub struct PersonView {
     /// The address of this page.
     pub path: String,
     pub username: String,
-    pub email: String,
+    /// `None` if they have none.
+    pub email: Option<String>,
     /// Whether its owner has proven that it is theirs.
     pub email_proven: bool,
     /// As they are, with commas between.
@@ -75,13 +76,15 @@ impl Page for PersonView {
     fn main(&self, _: &Site) -> Html {
         let is_above = self.problem_of_name().is_none() || self.is_own;
         let problem = self.problem.as_ref().filter(|_| is_above);
-        let proven = match self.email_proven {
-            true => "confirmed",
-            false => "not confirmed yet",
+        let email = match (&self.email, self.email_proven) {
+            (None, _) => NO_ADDRESS.to_owned(),
+            (Some(email), true) => format!("{email}, confirmed"),
+            (Some(email), false) => format!("{email}, not confirmed yet"),
         };
         let state = match self.state {
             State::Active => "active",
             State::Disabled => "disabled: nobody can log in",
+            State::Invited => "invited: no password has been chosen yet",
         };
         let none_or = |groups: &str| match groups {
             "" => "none".to_owned(),
@@ -93,8 +96,7 @@ impl Page for PersonView {
             .html("notice", self.notice.as_deref().map(notice))
             .form(&["groups"], problem, None)
             .text("username", self.username.as_str())
-            .text("email", self.email.as_str())
-            .text("proven", proven)
+            .text("email", email)
             .text("groups_now", none_or(&self.groups))
             .text("groups", in_form)
             .text("state", state)
@@ -135,10 +137,11 @@ impl PersonView {
         fill(template, &values)
     }
 
-    /// Nobody could log in to a disabled account with it.
+    /// Nobody could log in to a disabled account with it, and it needs an address.
     fn new_password(&self) -> Option<Html> {
         let template = include_str!("../../static/parts/person_new_password.html");
-        (self.state != State::Disabled).then(|| fill(template, &self.in_form()))
+        let is_of_use = self.state != State::Disabled && self.email.is_some();
+        is_of_use.then(|| fill(template, &self.in_form()))
     }
 
     fn access(&self) -> Vec<Html> {
@@ -147,7 +150,9 @@ impl PersonView {
         }
         let other_state = match self.state {
             State::Disabled => include_str!("../../static/parts/person_enable.html"),
-            State::Active => include_str!("../../static/parts/person_disable.html"),
+            State::Active | State::Invited => {
+                include_str!("../../static/parts/person_disable.html")
+            }
         };
         let problem = self.problem_of_name();
         let remove = self

@@ -76,6 +76,8 @@ pub enum Outcome {
     /// With the methods the path takes.
     MethodNotAllowed(&'static str),
     NewPasswordSent,
+    /// Nothing can be mailed to an account without an address.
+    NoAddress,
     /// The link of a confirmation proves nothing.
     NoConfirmation,
     NoPendingLogin,

@@ -170,6 +170,7 @@ impl Outcome {
                 "new_password_sent",
                 "If that user exists, a new password has been sent to its email address.",
             ),
+            Self::NoAddress => row(409, "no_address", "This account has no e-mail address."),
             Self::NoConfirmation => {
                 row(404, "no_confirmation", "This link is used, expired or unknown.").advising(
                     "If your address is not confirmed yet, your account page sends you a new link.",

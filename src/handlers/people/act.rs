@@ -191,6 +191,7 @@ fn save(
     match done {
         Ok(Some(Some(Ok(is_told)))) => Ok(is_told),
         Ok(Some(Some(Err(Undone::Disabled)))) => Err(Outcome::AccountIsDisabled.into()),
+        Ok(Some(Some(Err(Undone::NoAddress)))) => Err(Outcome::NoAddress.into()),
         Ok(Some(Some(Err(Undone::TooManyMails(wait))))) => Err(Outcome::Throttled(wait).into()),
         Ok(Some(None) | None) | Err(Outcome::NotFound) => Err(nowhere(app)),
         Err(why) => Err(Refusal::from(why).then_to(format!("/login?rd={}", back(request)))),

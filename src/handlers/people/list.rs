@@ -68,7 +68,7 @@ fn in_list(account: &Account) -> PersonInList {
     PersonInList {
         path: path_of(listed.username),
         username: listed.username.to_owned(),
-        email: listed.email.to_owned(),
+        email: listed.email.map(str::to_owned),
         groups: listed.groups.to_vec(),
         state: listed.state,
         second_factor: listed.second_factor,

@@ -139,7 +139,7 @@ fn view(
     PersonView {
         path: path_of(listed.username),
         username: listed.username.to_owned(),
-        email: listed.email.to_owned(),
+        email: listed.email.map(str::to_owned),
         email_proven: listed.email_proven,
         groups: listed.groups.join(", "),
         typed_groups: None,

@@ -45,6 +45,10 @@ pub fn samples(text: &str) -> Vec<Sample> {
             Some(Box::new(person(text, State::Disabled)) as Box<_>),
         ),
         (
+            "person_invited",
+            Some(Box::new(person(text, State::Invited)) as Box<_>),
+        ),
+        (
             "person_groups",
             problem(Some("groups")).map(|it| refused(it) as Box<_>),
         ),
@@ -71,7 +75,7 @@ fn list(text: &str, total: usize, page: usize) -> PeopleView {
     let one = |username: &str, state| PersonInList {
         path: format!("/people/{username}"),
         username: username.to_owned(),
-        email: text.to_owned(),
+        email: (state == State::Active).then(|| text.to_owned()),
         groups: vec![text.to_owned(); 3],
         state,
         second_factor: state == State::Active,
@@ -92,7 +96,7 @@ fn person(text: &str, state: State) -> PersonView {
     PersonView {
         path: format!("/{text}"),
         username: text.to_owned(),
-        email: text.to_owned(),
+        email: (state != State::Invited).then(|| text.to_owned()),
         email_proven: state == State::Active,
         groups: format!("users, {text}"),
         typed_groups: (state == State::Active).then(|| text.to_owned()),
@@ -167,6 +171,11 @@ fn an_account_can_be_changed_into_what_it_is_not_and_ones_own_into_neither() {
     assert_eq!(
         forms(&person("bob", State::Disabled)),
         ["groups", "end_sessions", "reset_2fa", "enable", "remove"]
+    );
+    let invited = forms(&person("bob", State::Invited));
+    assert!(
+        invited.iter().all(|form| form != "new_password"),
+        "no address"
     );
     let own = PersonView {
         is_own: true,

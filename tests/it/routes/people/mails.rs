@@ -142,6 +142,28 @@ fn nothing_is_mailed_to_a_disabled_account() {
 }
 
 #[test]
+fn nothing_is_mailed_to_an_account_without_an_address() {
+    let server = Server::start();
+    let (ada, _) = administrator(&server, "ada");
+    Visitor::program(&server).register("bob");
+    server.edit_account("bob", |bob| {
+        bob.as_object_mut().unwrap().remove("email");
+    });
+    wait_for("the edit", || {
+        let bob = ada.get("/people/bob").json();
+        bob["email"].is_null().then_some(())
+    });
+    refused(
+        &ada,
+        (409, "no_address", "This account has no e-mail address."),
+        |visitor| act(visitor, "/people/bob/new_password"),
+    );
+    let line = "bob\t-\tusers\tactive\tno\t-";
+    let list = ada.reading(Accept::Text).get("/people?q=bob");
+    assert_eq!(list.body, line);
+}
+
+#[test]
 fn a_double_click_mails_once_and_a_later_press_once_more() {
     let server = Server::start();
     let (ada, _) = administrator(&server, "ada");
