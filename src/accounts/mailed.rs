@@ -286,6 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn what_an_administrator_asks_for_on_their_behalf_counts_for_the_hour_alone() {
+        let mut account = alice();
+        // One network has had its share, and strangers theirs.
+        ask(&mut account, b"aabb");
+        let at = |seconds| Timestamp(START + seconds);
+        assert_eq!(account.count_mail_for_owner(at(600)), Ok(()));
+        assert!(account.mail_password(Digest::of("mailed"), None, at(600)));
+        // The first of the five was a second old when the second was asked for.
+        let wait = Duration::from_secs(3600 - 601);
+        assert_eq!(account.count_mail_for_owner(at(601)), Err(wait));
+        assert!(!account.may_be_mailed(network(b'h'), at(601)));
+        assert_eq!(account.count_mail_for_owner(at(3600)), Ok(()));
+
+        // Taken back, as if it had never been.
+        let before = account.mails.len();
+        account.unmail_password(Digest::of("mailed"), None, at(600));
+        assert_eq!(account.mails.len(), before - 1);
+        assert!(account.mailed("mailed", at(600)).is_none());
+    }
+
+    #[test]
     fn mailed_passwords_live_side_by_side_for_thirty_minutes_and_work_once() {
         let mut account = alice();
         let mut asked = Vec::new();

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
+use crate::accounts::person::Person;
 use crate::accounts::session::MAX_PER_ACCOUNT;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Taken};
@@ -231,6 +232,41 @@ fn an_account_is_found_by_name_and_address_in_any_case_and_neither_is_given_twic
             ..account("bob")
         };
         assert_eq!(store.add(other).unwrap(), Err(Taken::Email));
+    });
+}
+
+#[test]
+fn of_two_who_shut_each_other_out_at_once_one_is_heard() {
+    each(|store| {
+        store.add(account("bob")).unwrap().unwrap();
+        for _ in 0..10 {
+            let disable = |asker: &'static str, name: &'static str| {
+                let may = |asker: Option<&Person<'_>>| match asker {
+                    Some(asker) if !asker.account().disabled => Ok(()),
+                    _ => Err("shut out"),
+                };
+                let done = store.change_for(asker, may, name, |person| {
+                    person.account_mut().disabled = true;
+                });
+                done.unwrap()
+            };
+            let done = std::thread::scope(|scope| {
+                let one = scope.spawn(|| disable("alice", "bob"));
+                let other = scope.spawn(|| disable("bob", "alice"));
+                [one.join().unwrap(), other.join().unwrap()]
+            });
+            let heard = done.iter().filter(|one| **one == Ok(Some(()))).count();
+            assert_eq!(heard, 1, "{done:?}");
+            for name in ["alice", "bob"] {
+                let enable = store.change(name, |person| person.account_mut().disabled = false);
+                enable.unwrap().unwrap();
+            }
+        }
+        let nobody = |asker: Option<&Person<'_>>| asker.map(|_| ()).ok_or("nobody");
+        let change = |asker, name| store.change_for(asker, nobody, name, |_| ()).unwrap();
+        assert_eq!(change("carol", "alice"), Err("nobody"));
+        assert_eq!(change("alice", "carol"), Ok(None));
+        assert_eq!(change("alice", "ALICE"), Ok(Some(())));
     });
 }
 
