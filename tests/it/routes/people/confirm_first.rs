@@ -137,7 +137,12 @@ fn half_of_it_and_what_is_wrong_are_refused_and_change_nothing() {
             }
         }
         // Empty is as not sent.
-        let empty = [("current_password", ""), ("secret", "")];
+        let form = format!("0123456789abcdef{old}");
+        let empty = [
+            ("current_password", ""),
+            ("secret", ""),
+            ("form", form.as_str()),
+        ];
         let answer = ada.post("/people/bob/end_sessions", &empty);
         answer.expect(if old {
             "confirm_first"
