@@ -33,6 +33,7 @@ pub mod confirm_act;
 pub mod denied;
 pub mod enrol;
 pub mod forgot;
+pub mod invitation;
 pub mod logged_in;
 pub mod login;
 pub mod logout;

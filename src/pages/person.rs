@@ -2,7 +2,7 @@
 
 use super::account::{SessionView, ago, day, exact, stays};
 use super::fill::{Html, Values, fill};
-use super::form::{fixed, notice};
+use super::form::{States, fixed, notice};
 use super::people::{NO_ADDRESS, told};
 use super::{Page, Problem, Ring, Site};
 use crate::accounts::listed::State;
@@ -155,11 +155,12 @@ impl PersonView {
             }
         };
         let problem = self.problem_of_name();
+        let states = States::of(&["username"], problem, None);
         let remove = self
             .in_form()
             .html("open", problem.map(|_| fixed(" open")))
             .text("username", self.username.as_str())
-            .field("username", problem, problem.is_some());
+            .field("username", &states);
         let template = include_str!("../../static/parts/person_remove.html");
         vec![fill(other_state, &self.in_form()), fill(template, &remove)]
     }

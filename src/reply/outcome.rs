@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock::Timestamp;
 use crate::rejection::Rejection;
 
 /// How long to wait before another try, where nothing more is known.
@@ -66,6 +67,8 @@ pub enum Outcome {
     Healthy,
     /// A defect of ours; the cause is in the log.
     Internal,
+    InvitationEnded,
+    Invited(Box<Invited>),
     LoggedOutByGet,
     LoggedOutByPost,
     /// With the recovery codes, if this login enrolled.
@@ -80,6 +83,8 @@ pub enum Outcome {
     NoAddress,
     /// The link of a confirmation proves nothing.
     NoConfirmation,
+    /// An invitation that does not work, or not any more.
+    NoInvitation,
     NoPendingLogin,
     NotFound,
     NotSaved,
@@ -134,6 +139,18 @@ pub enum Outcome {
     WrongPassword,
 }
 
+/// An invitation that was made, as the person who made it is told of it, this once.
+#[derive(Clone)]
+pub struct Invited {
+    /// By which it can be ended.
+    pub id: String,
+    pub link: String,
+    pub expires: Timestamp,
+    /// `None` if it was mailed to nobody.
+    pub email: Option<String>,
+    pub groups: Vec<String>,
+}
+
 impl Outcome {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
@@ -182,6 +199,13 @@ impl Outcome {
                 value["otpauth"] = json!(otpauth);
             }
             Self::GroupsChanged(groups) => value["groups"] = json!(groups),
+            Self::Invited(made) => {
+                value["id"] = json!(made.id);
+                value["link"] = json!(made.link);
+                value["expires"] = json!(made.expires);
+                value["email"] = json!(made.email);
+                value["groups"] = json!(made.groups);
+            }
             Self::Throttled(wait) => value["retry_after"] = json!(seconds(*wait)),
             _ => {}
         }
@@ -226,6 +250,7 @@ impl Outcome {
             | Self::PasswordChangeRequired(codes)
             | Self::RecoveryCodes(codes) => codes.iter_mut().for_each(visit),
             Self::Script(body) | Self::ScriptPage(body) => visit(body),
+            Self::Invited(made) => visit(&mut made.link),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::accounts::listed::{Found, Listed};
+use crate::accounts::listed::{Found, Listed, ListedInvitation};
 use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::form::{Form, FormError};
@@ -59,7 +59,9 @@ pub(super) fn list(app: &App, request: &Request) -> Answer {
         now: request.received.timestamp().0,
         sought: sought.text,
     };
-    let told = Outcome::People(as_json(&found, sought.page), as_text(&found));
+    let invitations = everybody.listed_invitations(request.received.timestamp());
+    let json = as_json(&found, page.page, &invitations);
+    let told = Outcome::People(json, as_text(&found));
     Ok(Reply::from(told).showing(page))
 }
 
@@ -76,14 +78,14 @@ fn in_list(account: &Account) -> PersonInList {
     }
 }
 
-fn as_json(found: &Found<'_>, page: usize) -> Value {
+fn as_json(found: &Found<'_>, page: usize, invitations: &[ListedInvitation<'_>]) -> Value {
     let people: Vec<Listed<'_>> = found.people.iter().map(|one| Listed::from(*one)).collect();
     json!({
         "people": people,
         "total": found.total,
         "page": page,
         "pages": found.pages(),
-        "invitations": [],
+        "invitations": invitations,
     })
 }
 
