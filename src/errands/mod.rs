@@ -25,17 +25,15 @@ mod queue;
 use limits::{Counted, Limits, Unproven};
 use queue::{EndSignal, Queue};
 
-/// The group whose members are told of what only the people who run the site can mend.
-const ADMINISTRATORS: &str = "admins";
-
 /// How often accounts that never enrolled are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
 enum Errand {
-    /// Somebody asked for a new password for this name.
+    /// Somebody asked for a new password for this name; without `asker`, an administrator, and the
+    /// mail has been counted.
     NewPassword {
         name: String,
-        asker: Network,
+        asker: Option<Network>,
         asked_at: Moment,
     },
     /// The address of this account is to be proven.
@@ -153,7 +151,17 @@ impl Errands {
     pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
-            asker,
+            asker: Some(asker),
+            asked_at,
+        });
+    }
+
+    /// As [`Errands::mail_new_password`], for an administrator: the mail has been counted by
+    /// [`Account::count_mail_for_owner`] at this very moment.
+    pub fn mail_counted_password(&self, name: &str, asked_at: Moment) {
+        self.queue.add(Errand::NewPassword {
+            name: name.to_owned(),
+            asker: None,
             asked_at,
         });
     }
@@ -221,9 +229,8 @@ impl Errands {
     ///
     /// `accounts` are those of its last good state, and `reason` quotes nothing from it.
     pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
-        let administrators = accounts.iter().filter(|account| {
-            !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
-        });
+        let administrators = accounts.iter();
+        let administrators = administrators.filter(|account| account.is_administrator());
         for account in administrators {
             let Some(mail) = Mail::accounts_unreadable(account, file, reason, at) else {
                 continue;
@@ -337,7 +344,7 @@ impl Runner {
     /// Keeps a new password with the account and mails it, if the account exists and has not had
     /// its share of mails. What cannot be written is neither kept nor counted: the mail is drafted
     /// first, and the password is taken back if the mail cannot be sent.
-    fn new_password(&self, name: &str, asker: Network, asked_at: Moment) {
+    fn new_password(&self, name: &str, asker: Option<Network>, asked_at: Moment) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
         };
@@ -351,7 +358,7 @@ impl Runner {
             return log("disabled");
         }
         let now = asked_at.timestamp();
-        if !account.may_be_mailed(asker, now) {
+        if asker.is_some_and(|asker| !account.may_be_mailed(asker, now)) {
             return log("too_many");
         }
 
@@ -367,7 +374,7 @@ impl Runner {
         };
         let digest = Digest::of(&password);
         let kept = self.change(account, move |account| {
-            account.mail_password(digest, Some(asker), now)
+            account.mail_password(digest, asker, now)
         });
         match kept {
             Some(true) => {}
@@ -376,7 +383,7 @@ impl Runner {
         }
         if let Err(error) = self.outbox.send(draft) {
             self.change(account, move |account| {
-                account.unmail_password(digest, Some(asker), now);
+                account.unmail_password(digest, asker, now);
             });
             return not_written(user, &error);
         }

@@ -127,6 +127,7 @@ fn account_page(
         email: me.account.email.clone(),
         email_proven: me.account.email_proven,
         groups: me.account.groups.clone(),
+        is_administrator: me.account.is_administrator(),
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),

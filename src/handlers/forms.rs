@@ -256,7 +256,21 @@ pub(super) struct PasswordAndCode {
 
 impl PasswordAndCode {
     pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
-        let form = &Form::of_body(request)?;
+        Ok(Self::read(&Form::of_body(request)?)?)
+    }
+
+    /// Both, or `None` if neither was sent.
+    pub(super) fn read_if_sent(form: &Form<'_>) -> Result<Option<Self>, FormError> {
+        let current = form.optional("current_password", usize::MAX)?;
+        let secret = form.optional_as("secret", as_typed::code, usize::MAX)?;
+        let is_sent = |field: Option<Zeroizing<String>>| field.is_some_and(|it| !it.is_empty());
+        match is_sent(current) || is_sent(secret) {
+            true => Self::read(form).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn read(form: &Form<'_>) -> Result<Self, FormError> {
         Ok(Self {
             current: password_field(form, "current_password")?,
             secret: secret_field(form)?,

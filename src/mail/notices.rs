@@ -24,6 +24,8 @@ pub enum Notice {
         left: usize,
     },
     RecoveryCodesReplaced,
+    /// An administrator took the second factor away.
+    SecondFactorReset,
 }
 
 /// What the people who run the site changed.
@@ -41,7 +43,10 @@ impl Notice {
     /// itself. For a new address the link was counted, and whoever used up all mails with such links
     /// must not keep the owner from being told.
     pub fn is_counted(&self) -> bool {
-        !matches!(self, Self::Edited(_) | Self::EmailChanged(_))
+        !matches!(
+            self,
+            Self::Edited(_) | Self::EmailChanged(_) | Self::SecondFactorReset
+        )
     }
 
     /// The name in the log.
@@ -57,6 +62,7 @@ impl Notice {
             Self::PasswordKnown => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::RecoveryCodesReplaced => "recovery_codes_replaced",
+            Self::SecondFactorReset => "second_factor_reset",
         }
     }
 
@@ -77,6 +83,7 @@ impl Notice {
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
             Self::RecoveryCodesReplaced => recovery_codes_replaced(when, site),
+            Self::SecondFactorReset => second_factor_reset(when, site),
         }
     }
 }
@@ -221,6 +228,23 @@ fn recovery_codes_replaced(when: &str, site: &str) -> (&'static str, String) {
          {site}/account\n"
     );
     ("Your recovery codes were replaced", text)
+}
+
+fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "The people who run the site reset the second factor of your account\n\
+         on {when}.\n\
+         You were logged out everywhere, and neither your authenticator nor your\n\
+         recovery codes work any longer.\n\
+         \n\
+         Log in soon, and set up an authenticator: until then whoever knows your\n\
+         password can set up theirs.\n\
+         \n\
+         {site}/login\n\
+         \n\
+         If it was not you who asked them to, ask them why.\n"
+    );
+    ("Your second factor was reset", text)
 }
 
 impl Edit {

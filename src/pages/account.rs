@@ -18,6 +18,8 @@ pub struct AccountView {
     /// Whether its owner has proven that it is theirs.
     pub email_proven: bool,
     pub groups: Vec<String>,
+    /// Whether they answer for all accounts.
+    pub is_administrator: bool,
     /// `None` if that is not known.
     pub created: Option<u64>,
     pub recovery_codes_left: usize,
@@ -105,6 +107,7 @@ impl Page for AccountView {
             || self.browsers.iter().any(|browser| !browser.current);
         let others = include_str!("../../static/parts/end_others.html");
         let unproven = include_str!("../../static/parts/unproven.html");
+        let people = include_str!("../../static/parts/to_people.html");
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
             [] => "none".to_owned(),
@@ -121,6 +124,7 @@ impl Page for AccountView {
             )
             .text("groups", groups)
             .html("created", self.created.map(created))
+            .html("people", self.is_administrator.then(|| fixed(people)))
             .text("codes_left", codes_left(self.recovery_codes_left))
             .html("change_email", [change_email(self)])
             .html("recovery", [recovery(self)])
@@ -207,7 +211,7 @@ fn session(session: &SessionView, now: u64) -> Html {
     fill(include_str!("../../static/parts/session.html"), &values)
 }
 
-fn stays(until: u64) -> Html {
+pub(super) fn stays(until: u64) -> Html {
     let values = Values::new()
         .text("day", day(until))
         .text("exact", exact(until));
@@ -253,7 +257,7 @@ fn codes_left(left: usize) -> String {
 
 /// How long ago something was, as people say it; the day, if that is more than two days. A moment
 /// in the future, as after a clock was set back, counts as now.
-fn ago(then: u64, now: u64) -> String {
+pub(super) fn ago(then: u64, now: u64) -> String {
     let counted = |count: u64, unit: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{count} {unit}{plural} ago")
@@ -266,14 +270,14 @@ fn ago(then: u64, now: u64) -> String {
     }
 }
 
-fn day(wall: u64) -> String {
+pub(super) fn day(wall: u64) -> String {
     const FORMAT: &[BorrowedFormatItem<'_>] =
         format_description!("[day padding:none] [month repr:long] [year]");
     moment(wall).format(FORMAT).unwrap_or_default()
 }
 
 /// RFC 3339, for machines.
-fn exact(wall: u64) -> String {
+pub(super) fn exact(wall: u64) -> String {
     moment(wall).format(&Rfc3339).unwrap_or_default()
 }
 

@@ -185,6 +185,21 @@ impl Draft {
         Some(result)
     }
 
+    /// Changes an account as [`Draft::change`] does, if `may` allows it to the one that asks, as
+    /// that one is then; `may` is given none if there is none.
+    pub(super) fn change_for<R, E>(
+        &mut self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E>,
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R,
+    ) -> Result<Option<R>, E> {
+        let asker = self.accounts.find(asker);
+        let asker = asker.map(|account| Person::new(account, &self.sessions));
+        may(asker.as_ref())?;
+        Ok(self.change(username, change))
+    }
+
     pub(super) fn begin(&mut self, session: Arc<Session>) {
         Arc::make_mut(&mut self.sessions).add(Arc::clone(&session));
         self.begun.push(session);

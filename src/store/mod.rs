@@ -248,6 +248,33 @@ impl Store {
         self.update(move |draft| draft.change(&username, &change))
     }
 
+    /// As [`Store::change`], on behalf of another account, or the same: `may` judges that one in the
+    /// same save, as it is at that moment, so that of two who take from each other what they ask
+    /// with only the first is heard. It is given `None` if there is no such account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; the inner error, if `may` gave that. Nothing is changed then.
+    pub fn change_for<R: Send + 'static, E: Send + 'static>(
+        &self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
+    ) -> Result<Result<Option<R>, E>, NotSaved> {
+        let (asker, username) = (asker.to_owned(), username.to_owned());
+        self.update(move |draft| draft.change_for(&asker, &may, &username, &change))
+    }
+
+    /// All accounts as they are now.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now.
+    pub fn everybody(&self) -> Result<Arc<Accounts>, Unavailable> {
+        self.accounts()
+    }
+
     /// Opens a link that proves the address of this account, unless it has another by now, or that
     /// changes it `to` another, unless the account was disabled or got a new password meanwhile;
     /// true if it was opened.

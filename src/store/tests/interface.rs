@@ -440,3 +440,38 @@ fn an_account_and_the_invitation_to_it_are_one_save() {
         assert!(store.invitation(Digest::of("2"), now()).unwrap().is_none());
     });
 }
+
+#[test]
+fn of_two_who_shut_each_other_out_at_once_one_is_heard() {
+    each(|store| {
+        store.add(account("bob")).unwrap().unwrap();
+        for _ in 0..10 {
+            let disable = |asker: &'static str, name: &'static str| {
+                let may = |asker: Option<&Person<'_>>| match asker {
+                    Some(asker) if !asker.account().disabled => Ok(()),
+                    _ => Err("shut out"),
+                };
+                let done = store.change_for(asker, may, name, |person| {
+                    person.account_mut().disabled = true;
+                });
+                done.unwrap()
+            };
+            let done = std::thread::scope(|scope| {
+                let one = scope.spawn(|| disable("alice", "bob"));
+                let other = scope.spawn(|| disable("bob", "alice"));
+                [one.join().unwrap(), other.join().unwrap()]
+            });
+            let heard = done.iter().filter(|one| **one == Ok(Some(()))).count();
+            assert_eq!(heard, 1, "{done:?}");
+            for name in ["alice", "bob"] {
+                let enable = store.change(name, |person| person.account_mut().disabled = false);
+                enable.unwrap().unwrap();
+            }
+        }
+        let nobody = |asker: Option<&Person<'_>>| asker.map(|_| ()).ok_or("nobody");
+        let change = |asker, name| store.change_for(asker, nobody, name, |_| ()).unwrap();
+        assert_eq!(change("carol", "alice"), Err("nobody"));
+        assert_eq!(change("alice", "carol"), Ok(None));
+        assert_eq!(change("alice", "ALICE"), Ok(Some(())));
+    });
+}

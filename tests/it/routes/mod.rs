@@ -23,6 +23,7 @@ pub(crate) mod names_and_addresses;
 mod out_of_order;
 mod pages;
 mod paths_and_methods;
+mod people;
 mod register;
 mod sent_twice;
 mod stay_logged_in;
