@@ -15,6 +15,8 @@ use crate::log::complain;
 use crate::operator::{self, NewAccount, Refused};
 use crate::terminal::{self, Echo, NotALine};
 
+mod events;
+
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
 /// that cannot be read, and 1 otherwise.
 pub fn carry_out(command: &Command, files: &Files) -> ExitCode {
@@ -23,6 +25,7 @@ pub fn carry_out(command: &Command, files: &Files) -> ExitCode {
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => list(asked, files),
         Command::User(User::Add(asked)) => add(asked, files),
+        Command::Events(asked) => events::show(asked, files),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +86,8 @@ impl Failure {
         let what = match why {
             Refused::NoFile(error) | Refused::Unfit(error) => error.to_string(),
             Refused::NotSaved(error) => error.to_string(),
-            Refused::Taken(_) | Refused::Password(_) => format!("cannot {act}: {message}"),
+            Refused::NoEvents(cause) => format!("cannot {act}: {cause}"),
+            Refused::Taken(_) | Refused::Password(_) | Refused::IsAddress(_) => format!("cannot {act}: {message}"),
         };
         Self::refused(code, &message, what, why.hint(), json)
     }
@@ -125,8 +129,11 @@ fn add(asked: &Add, files: &Files) -> Result<(), Failure> {
         groups,
         password: &password,
     };
-    let done =
-        operator::add(&files.users, &new).map_err(|why| Failure::of(&why, &act, asked.json))?;
+    let done = operator::add(&files.users, files.events_kept, &new)
+        .map_err(|why| Failure::of(&why, &act, asked.json))?;
+    if let Some(cause) = done.untold {
+        complain(&format!("this is not in events.jsonl: {cause}"), None);
+    }
     if let Some(made) = done.made {
         complain(&format!("made {}", made.display()), None);
     }

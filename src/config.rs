@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -18,7 +18,7 @@ mod advice;
 mod commands;
 mod told;
 
-pub use self::commands::{Add, Command, Doctor, List, ProxyConfig, User};
+pub use self::commands::{Add, Command, Doctor, EventsAsked, List, ProxyConfig, Since, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
@@ -161,6 +161,16 @@ struct Flags {
     )]
     registrations_per_hour: u32,
 
+    /// How long events.jsonl keeps what happened to accounts; 0 writes nothing
+    #[arg(
+        long,
+        env = "AUTH_EVENTS_KEPT",
+        value_name = "DURATION",
+        default_value = EVENTS_KEPT,
+        value_parser = events_kept
+    )]
+    events_kept: Duration,
+
     /// Answer to the letter as the Python script auth_user.py does
     #[arg(long, env = "AUTH_COMPAT")]
     compat: bool,
@@ -212,6 +222,8 @@ pub struct Config {
     pub session_limits: Limits,
     pub registration: Registration,
     pub registrations_per_hour: u32,
+    /// Zero: none are written.
+    pub events_kept: Duration,
     pub compat: bool,
     pub log: Format,
     /// What follows from the settings and may surprise, one line each.
@@ -235,6 +247,8 @@ pub enum Told {
 /// The files of the server, as far as commands need them.
 pub struct Files {
     pub users: PathBuf,
+    /// How long events are kept; zero: none are written.
+    pub events_kept: Duration,
 }
 
 impl Told {
@@ -256,7 +270,10 @@ impl Told {
         let flags = Flags::from_arg_matches(&told.matches);
         let mut flags = flags.map_err(|error| told.refuse("", &error.kind()))?;
         match flags.command.take() {
-            Some(command) => Ok(Self::Do(Box::new(command), Files { users: flags.users })),
+            Some(command) => {
+                let (users, events_kept) = (flags.users, flags.events_kept);
+                Ok(Self::Do(Box::new(command), Files { users, events_kept }))
+            }
             None => Config::put_together(flags, &told).map(|config| Self::Serve(Box::new(config))),
         }
     }
@@ -270,7 +287,10 @@ fn flags_for_operators() -> clap::Command {
         if flag.get_id() == USERS {
             return flag;
         }
-        let flag = flag.hide(true);
+        let flag = match flag.get_id() == EVENTS {
+            true => flag,
+            false => flag.hide(true),
+        };
         match flag.get_action().takes_values() {
             true => flag.value_parser(clap::value_parser!(OsString)),
             false => flag,
@@ -280,6 +300,20 @@ fn flags_for_operators() -> clap::Command {
 
 /// The one flag of the server that the commands of operators read.
 const USERS: &str = "users";
+
+/// One that they read if they write events.
+const EVENTS: &str = "events_kept";
+
+/// How long events are kept, if nobody says.
+const EVENTS_KEPT: &str = "90d";
+
+/// What those who write events read besides; to a command that does not, a wrong value is nothing.
+fn events_kept_of(matches: &ArgMatches) -> Duration {
+    let said = matches.get_one::<OsString>(EVENTS);
+    let said = said.and_then(|said| events_kept(said.to_str()?).ok());
+    said.or_else(|| events_kept(EVENTS_KEPT).ok())
+        .unwrap_or_default()
+}
 
 /// Whether the command that these arguments name is one of those on the server's files.
 fn is_for_operators(arguments: &[OsString]) -> bool {
@@ -304,7 +338,8 @@ fn read_for_operators(
     let command = command.map_err(|error| told.refuse("", &error.kind()))?;
     let users = told::innermost(&told.matches).get_one::<PathBuf>(USERS);
     let users = users.cloned().unwrap_or_default();
-    Ok(Told::Do(Box::new(command), Files { users }))
+    let events_kept = events_kept_of(told::innermost(&told.matches));
+    Ok(Told::Do(Box::new(command), Files { users, events_kept }))
 }
 
 impl Config {
@@ -345,6 +380,7 @@ impl Config {
             },
             registration,
             registrations_per_hour: flags.registrations_per_hour,
+            events_kept: flags.events_kept,
             compat: flags.compat,
             log: match flags.log {
                 LogFormat::Text => Format::Text,
@@ -511,6 +547,14 @@ fn remember(text: &str) -> Result<Duration, String> {
         return Err("browsers keep no cookie for longer than 400 days".to_owned());
     }
     Ok(duration)
+}
+
+/// Zero, or how long events are kept.
+fn events_kept(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@ use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, Moment};
+use crate::events::{Event, Events, Kind, Origin};
 use crate::mail::{Edit, Mail, Notice, Outbox};
 use crate::network::Network;
 use crate::store::{Store, Told};
 
+mod by_hand;
 mod limits;
 mod queue;
 
@@ -37,6 +39,7 @@ enum Errand {
         name: String,
         asker: Network,
         asked_at: Moment,
+        origin: Origin,
     },
     /// The address of this account is to be proven.
     Confirmation {
@@ -51,6 +54,8 @@ enum Errand {
         what: &'static str,
         /// `None` if it counts for no limit.
         counted: Option<Counted>,
+        /// What has happened once the mail is written.
+        event: Option<Box<Event>>,
     },
 }
 
@@ -63,6 +68,7 @@ impl Errand {
 /// The thread that runs errands.
 pub struct Errands {
     queue: Arc<Queue>,
+    events: Arc<Events>,
     /// How visitors reach the site, without a final slash; for the links in mails.
     site: String,
 }
@@ -76,6 +82,7 @@ impl Errands {
     pub fn open(
         store: Arc<Store>,
         outbox: Arc<Outbox>,
+        events: Arc<Events>,
         site: String,
         clock: Arc<Clock>,
     ) -> io::Result<Self> {
@@ -84,6 +91,7 @@ impl Errands {
         let mut runner = Runner {
             store,
             outbox,
+            events: Arc::clone(&events),
             site: site.clone(),
             clock,
             swept: Duration::ZERO,
@@ -105,10 +113,15 @@ impl Errands {
             })?;
         let errands = Self {
             queue: Arc::clone(&queue),
+            events: Arc::clone(&events),
             site: site.clone(),
         };
         watched.listen(move |told| errands.pass_on(told, telling.now()));
-        Ok(Self { queue, site })
+        Ok(Self {
+            queue,
+            events,
+            site,
+        })
     }
 
     /// Mails people what the store has to tell about the accounts.
@@ -121,6 +134,7 @@ impl Errands {
                 reason,
             } => return self.accounts_unreadable(&accounts, &file, &reason, at),
         };
+        by_hand::note(&self.events, &edited);
         let account = &edited.account;
         if edited.totp {
             let edit = match account.totp {
@@ -143,11 +157,18 @@ impl Errands {
     }
 
     /// Has a new password mailed, if there is such a user. `asker` is the network that asked.
-    pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
+    pub fn mail_new_password(
+        &self,
+        name: &str,
+        asker: Network,
+        asked_at: Moment,
+        origin: Origin,
+    ) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
             asker,
             asked_at,
+            origin,
         });
     }
 
@@ -164,6 +185,21 @@ impl Errands {
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
+        self.add_notice(account, notice, at, None);
+    }
+
+    /// As [`Errands::notify`]; the mail is an event itself, if it goes out.
+    pub fn notify_with(&self, account: &Account, notice: &Notice, at: Moment, event: Event) {
+        self.add_notice(account, notice, at, Some(Box::new(event)));
+    }
+
+    fn add_notice(
+        &self,
+        account: &Account,
+        notice: &Notice,
+        at: Moment,
+        event: Option<Box<Event>>,
+    ) {
         let counted = notice
             .is_own_doing()
             .then(|| Counted::new(&account.username, &account.email));
@@ -173,6 +209,7 @@ impl Errands {
             user: account.username.clone(),
             what: notice.name(),
             counted,
+            event,
         });
     }
 
@@ -190,6 +227,7 @@ impl Errands {
                 user: account.username.clone(),
                 what: "accounts_unreadable",
                 counted: None,
+                event: None,
             });
         }
     }
@@ -204,6 +242,7 @@ impl Errands {
 struct Runner {
     store: Arc<Store>,
     outbox: Arc<Outbox>,
+    events: Arc<Events>,
     site: String,
     clock: Arc<Clock>,
     /// When accounts that never enrolled were last looked for, by the steady clock.
@@ -243,7 +282,8 @@ impl Runner {
                 name,
                 asker,
                 asked_at,
-            } => self.new_password(&name, asker, asked_at),
+                origin,
+            } => self.new_password(&name, asker, asked_at, origin),
             Errand::Confirmation {
                 username,
                 asker,
@@ -255,13 +295,20 @@ impl Runner {
                 user,
                 what,
                 counted,
-            } => self.notice(&mail, at, &user, what, counted),
+                event,
+            } => {
+                let written = self.notice(&mail, at, &user, what, counted);
+                if let Some(event) = event.filter(|_| written) {
+                    self.events.note(*event);
+                }
+            }
         }));
         if ran.is_err() {
             not_written("-", &"a panic");
         }
     }
 
+    /// True if the mail was written.
     fn notice(
         &mut self,
         mail: &Mail,
@@ -269,18 +316,22 @@ impl Runner {
         user: &str,
         what: &'static str,
         counted: Option<Counted>,
-    ) {
+    ) -> bool {
         if counted.is_some_and(|whose| !self.limits.has_room(whose, at.steady)) {
             tracing::warn!(event = "mail", user, what, result = "too_many");
-            return;
+            return false;
         }
         match self.outbox.post(mail) {
             Ok(_) => {
                 if let Some(whose) = counted {
                     self.limits.add(whose, at.steady);
                 }
+                true
             }
-            Err(error) => not_written(user, &error),
+            Err(error) => {
+                not_written(user, &error);
+                false
+            }
         }
     }
 
@@ -327,7 +378,7 @@ impl Runner {
     /// Keeps a new password with the account and mails it, if the account exists and has not had
     /// its share of mails. What cannot be written is neither kept nor counted: the mail is drafted
     /// first, and the password is taken back if the mail cannot be sent.
-    fn new_password(&self, name: &str, asker: Network, asked_at: Moment) {
+    fn new_password(&self, name: &str, asker: Network, asked_at: Moment, origin: Origin) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
         };
@@ -367,6 +418,8 @@ impl Runner {
             });
             return not_written(user, &error);
         }
+        let event = Event::of(Kind::PasswordMailed).about(account);
+        self.events.note(event.from(origin));
         log("written");
     }
 

@@ -166,9 +166,13 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
             (end_one(app, &me, id), ends_own)
         }
     };
-    ended.map_err(|refusal| refusal.about(&me.account.username))?;
+    let ended = ended.map_err(|refusal| refusal.about(&me.account.username))?;
 
     let reply = Reply::from(Outcome::SessionsEnded).about(&me.account.username);
+    let reply = match ended {
+        true => reply,
+        false => reply.changing_nothing(),
+    };
     Ok(if ends_own {
         reply
             .then_to("/login")
@@ -178,28 +182,34 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     })
 }
 
-/// Ends all other sessions and unfinished logins, and forgets all other browsers.
-fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
+/// Ends all other sessions and unfinished logins, and forgets all other browsers; true if there was
+/// a session or a browser.
+fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<bool, Refusal> {
     let grounds = Grounds::session(me);
     let known = known_device(app, request, Some(&me.account));
     let (own, username) = (me.session.id, me.account.username.clone());
     let ended = app.store.change(&username, move |person| {
         grounds.hold(Some(person))?;
+        let had_other = person.has_session_that(|session| session.id != own);
+        let devices = &person.account().devices;
+        let knew_other = devices.iter().any(|device| Some(device.id) != known);
         person.account_mut().end_others(own, known);
-        Ok(())
+        Ok(had_other || knew_other)
     })?;
     ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }
 
-/// Ends the session with this short id, if it belongs to the account.
-fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
+/// Ends the session with this short id, if it belongs to the account; true if one did.
+fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<bool, Refusal> {
     let own = me.session.id;
     let ended = app.store.change(&me.account.username, move |person| {
         if !person.has_session(own) {
             return Err(Outcome::LoginRequired);
         }
-        person.end_sessions_that(|session| session.id.short() == which);
-        Ok(())
+        let is_it = |session: &Session| session.id.short() == which;
+        let had = person.has_session_that(is_it);
+        person.end_sessions_that(is_it);
+        Ok(had)
     })?;
     ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }

@@ -58,6 +58,7 @@ pub(super) fn send_again(app: &App, request: &Request) -> Answer {
     if account.email_proven {
         return Ok(Reply::from(Outcome::EmailConfirmed)
             .then_to("/account?notice=email_confirmed")
+            .changing_nothing()
             .about(&account.username));
     }
 

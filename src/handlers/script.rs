@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use data_encoding::BASE32;
 
-use crate::accounts::login::Tried;
+use crate::accounts::login::{SecondStep, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
@@ -146,6 +146,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     Ok(reply
         .then_to("/account")
         .with_cookies(cookies)
+        .entered_by(SecondStep::Code)
         .about(&username))
 }
 

@@ -3,6 +3,7 @@
 use crate::accounts::registration::is_reserved;
 use crate::accounts::{Account, Taken, token};
 use crate::form::Form;
+use crate::handlers::happened::origin;
 use crate::handlers::forms::{ForgotForm, Registration, Typed, is_rd_too_long, rd_field};
 use crate::handlers::{Answer, App, hash, logged_in};
 use crate::http::Request;
@@ -160,6 +161,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     if app.throttle.recovery(from, now.steady).is_err() {
         return Ok(reply.noted_as(THROTTLED));
     }
-    app.errands.mail_new_password(&name, Network::of(from), now);
+    app.errands
+        .mail_new_password(&name, Network::of(from), now, origin(request));
     Ok(reply)
 }

@@ -12,6 +12,12 @@ pub enum Notice {
     AuthenticatorChanged,
     /// The people who run the site changed it.
     Edited(Edit),
+    /// A login by both steps came from a browser that the account did not know.
+    NewLogin {
+        address: String,
+        /// What the browser says it is, as people say it.
+        browser: String,
+    },
     /// Its owner, or somebody with a mailed password and a code, chose a new password.
     PasswordChanged,
     /// Twenty wrong codes in a row came after the right password.
@@ -49,6 +55,7 @@ impl Notice {
             }
             Self::Edited(Edit::AuthenticatorRemoved) => "authenticator_removed",
             Self::Edited(Edit::Email(_)) => "email_changed",
+            Self::NewLogin { .. } => "new_login",
             Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
             Self::PasswordKnown => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -67,6 +74,7 @@ impl Notice {
             Self::AccountDeleted => account_deleted(when, site),
             Self::AuthenticatorChanged => authenticator_changed(when, site),
             Self::Edited(edit) => edit.text(when, site),
+            Self::NewLogin { address, browser } => new_login(address, browser, when, site),
             Self::PasswordChanged => password_changed(when, site),
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
@@ -105,6 +113,28 @@ fn authenticator_changed(when: &str, site: &str) -> (&'static str, String) {
          {site}/account\n"
     );
     ("Your authenticator was changed", text)
+}
+
+fn new_login(address: &str, browser: &str, when: &str, site: &str) -> (&'static str, String) {
+    let (address, browser) = (one_line(address), one_line(browser));
+    let text = format!(
+        "Somebody, probably you, logged in to your account from a browser that had\n\
+         not logged in to it before, or not for a long time,\n\
+         on {when}.\n\
+         \n\
+         Address: {address}\n\
+         Browser: {browser}\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, somebody knows your password and had a code of yours.\n\
+         Log in, change your password, which logs out all other devices, then make\n\
+         new recovery codes and set up a new authenticator; and tell the people who\n\
+         run the site:\n\
+         \n\
+         {site}/account\n"
+    );
+    ("New login", text)
 }
 
 fn password_changed(when: &str, site: &str) -> (&'static str, String) {

@@ -2,6 +2,7 @@
 //! running. The rules are in `accounts`; here they meet the files.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,11 @@ use crate::accounts::password::{MAX_LENGTH, PasswordHash};
 use crate::accounts::session::Limits;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Clock;
+use crate::events::{self as happened, Event, Kind, OPERATOR};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
+
+pub mod events;
 
 /// How long the end of the store may take: everything has been saved before.
 const END: Duration = Duration::from_secs(10);
@@ -34,6 +38,10 @@ pub enum Refused {
     /// The name or the address of a new account belongs to another.
     Taken(Taken),
     Password(UnfitPassword),
+    /// The events cannot be read.
+    NoEvents(io::Error),
+    /// An address was given where a name is wanted; of this account.
+    IsAddress(String),
 }
 
 impl Refused {
@@ -42,6 +50,11 @@ impl Refused {
         let outcome = match self {
             // No page has this one.
             Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
+            Self::NoEvents(_) => return ("no_file", "The events cannot be read.".into()),
+            Self::IsAddress(_) => {
+                let message = "An address is no name.";
+                return ("no_such_user", message.into());
+            }
             Self::Unfit(_) | Self::NotSaved(_) => Outcome::NotSaved,
             Self::Taken(Taken::Username) => Outcome::UserExists,
             Self::Taken(Taken::Email) => Outcome::EmailExists,
@@ -58,6 +71,8 @@ impl Refused {
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Self::NoFile(error) | Self::Unfit(error) => error.hint(),
+            Self::NoEvents(_) => "see to events.jsonl in that folder: it must be a file of its own",
+            Self::IsAddress(owner) => owner,
             Self::NotSaved(_) => "see to the disk and the rights of that folder, and try again",
             Self::Taken(_) => "auth_user user list shows who has which name and address",
             Self::Password(UnfitPassword::TooShort) => "make it longer; another word will do",
@@ -94,6 +109,8 @@ pub struct NewAccount<'a> {
 pub struct Done {
     /// The file that was made, if there was none.
     pub made: Option<PathBuf>,
+    /// Why the event was not written, if it was not.
+    pub untold: Option<io::Error>,
 }
 
 /// Makes an account, with any name that is free.
@@ -101,7 +118,7 @@ pub struct Done {
 /// # Errors
 ///
 /// [`Refused`].
-pub fn add(users: &Path, new: &NewAccount<'_>) -> Result<Done, Refused> {
+pub fn add(users: &Path, events_kept: Duration, new: &NewAccount<'_>) -> Result<Done, Refused> {
     let known = store::read_accounts(users).map_err(Refused::NoFile)?;
     let is_new = known.is_none();
     let known = known.unwrap_or_default();
@@ -117,10 +134,13 @@ pub fn add(users: &Path, new: &NewAccount<'_>) -> Result<Done, Refused> {
     let now = clock.now().timestamp();
     let (username, email, groups) = (new.username, new.email, new.groups.to_vec());
     let account = Account::made_by_operator(username, email, groups, hash, now);
+    let event = Event::of(Kind::AccountAdded).about(&account).by(OPERATOR);
+    let event = event.groups(&account.groups);
     let store = Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit)?;
     let added = store.add(account);
     store.close(END);
     added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
     let made = is_new.then(|| store::full_path(users));
-    Ok(Done { made })
+    let untold = happened::append(users, events_kept, &[event]).err();
+    Ok(Done { made, untold })
 }

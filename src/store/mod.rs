@@ -50,6 +50,8 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
+pub(crate) use owner::hand_over;
+
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use told::Told;
 
@@ -376,7 +378,12 @@ pub fn full_path(users: &Path) -> PathBuf {
     flat_file::real_path(users).unwrap_or_else(|_| users.to_owned())
 }
 
-fn check_directory(users: &Path) -> Result<(), OpenError> {
+/// Checks that the folder of the accounts is there.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn check_directory(users: &Path) -> Result<(), OpenError> {
     let directory = directory_of(users);
     if directory.is_dir() {
         return Ok(());
