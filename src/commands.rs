@@ -87,7 +87,9 @@ impl Failure {
             Refused::NoFile(error) | Refused::Unfit(error) => error.to_string(),
             Refused::NotSaved(error) => error.to_string(),
             Refused::NoEvents(cause) => format!("cannot {act}: {cause}"),
-            Refused::Taken(_) | Refused::Password(_) | Refused::IsAddress(_) => format!("cannot {act}: {message}"),
+            Refused::Taken(_) | Refused::Password(_) | Refused::IsAddress(_) => {
+                format!("cannot {act}: {message}")
+            }
         };
         Self::refused(code, &message, what, why.hint(), json)
     }

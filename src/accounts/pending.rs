@@ -363,11 +363,17 @@ mod tests {
         let pending = Pending::new();
         let first = pending.begin(login(), Timestamp(0));
         assert!(pending.choice(&first, Timestamp(0)).is_none());
-        let second = pending.must_choose(&first, SecondStep::Code, Timestamp(0)).unwrap();
+        let second = pending
+            .must_choose(&first, SecondStep::Code, Timestamp(0))
+            .unwrap();
         assert!(pending.login(&first, Timestamp(0)).is_none());
         assert!(pending.login(&second, Timestamp(0)).is_none());
         assert!(pending.choice(&second, Timestamp(0)).is_some());
-        assert!(pending.must_choose(&second, SecondStep::Code, Timestamp(0)).is_none());
+        assert!(
+            pending
+                .must_choose(&second, SecondStep::Code, Timestamp(0))
+                .is_none()
+        );
     }
 
     #[test]

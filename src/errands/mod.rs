@@ -157,13 +157,7 @@ impl Errands {
     }
 
     /// Has a new password mailed, if there is such a user. `asker` is the network that asked.
-    pub fn mail_new_password(
-        &self,
-        name: &str,
-        asker: Network,
-        asked_at: Moment,
-        origin: Origin,
-    ) {
+    pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment, origin: Origin) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
             asker,

@@ -50,10 +50,7 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn each_line(
-    mut file: &File,
-    mut see: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+fn each_line(mut file: &File, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     file.rewind()?;
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut line = Vec::new();

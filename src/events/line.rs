@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::accounts::Account;
@@ -258,6 +259,12 @@ impl Seen {
     /// Reads a line; `None` if it is none, as one that was cut off.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+
+    /// When it was, in seconds since 1970.
+    pub fn at(&self) -> u64 {
+        let moment = OffsetDateTime::parse(&self.time, &Rfc3339);
+        moment.map_or(0, |at| u64::try_from(at.unix_timestamp()).unwrap_or(0))
     }
 }
 

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use crate::accounts::devices::Device;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
+use crate::events::Seen;
 use crate::form::Form;
 use crate::handlers::code::about_code;
+use crate::handlers::events::{self, Eyes};
 use crate::handlers::forms::EndSessions;
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
@@ -36,12 +38,25 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.map(|outcome| outcome.message().into_owned());
 
     let sessions = sessions(app, request, &me)?;
-    let page = account_page(app, request, &me, &sessions, notice);
-    let json = as_json(app, request, &me, &sessions);
+    let happened = events::recent(app, &me.account);
+    let page = account_page(
+        app,
+        request,
+        &me,
+        (sessions.as_slice(), happened.as_slice()),
+        notice,
+    );
+    let json = as_json(app, request, &me, &sessions, &happened);
     Ok(Reply::from(Outcome::Account(json)).showing(page))
 }
 
-fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>]) -> Value {
+fn as_json(
+    app: &App,
+    request: &Request,
+    me: &LoggedIn,
+    sessions: &[Arc<Session>],
+    happened: &[Seen],
+) -> Value {
     let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| {
@@ -75,6 +90,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>
         "recovery_codes_left": me.account.recovery_codes.len(),
         "sessions": sessions,
         "browsers": browsers,
+        "events": events::as_json(happened, Eyes::Owner),
     })
 }
 
@@ -103,7 +119,7 @@ fn account_page(
     app: &App,
     request: &Request,
     me: &LoggedIn,
-    sessions: &[Arc<Session>],
+    (sessions, happened): (&[Arc<Session>], &[Seen]),
     notice: Option<String>,
 ) -> AccountView {
     let view = |session: &Arc<Session>| SessionView {
@@ -130,6 +146,7 @@ fn account_page(
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
         browsers: browsers(request, me).map(browser).collect(),
+        events: events::views(happened, Eyes::Owner),
         notice,
         problem: None,
         now: request.received.timestamp().0,
@@ -149,7 +166,9 @@ pub(super) fn account_again(
     refusal.about(&me.account.username).beside(|problem| {
         // The problem matters more than a list of sessions that cannot be read.
         let sessions = sessions(app, request, &me).unwrap_or_default();
-        account_page(app, request, &me, &sessions, None).refused(form, about_code(request, problem))
+        let happened = events::recent(app, &me.account);
+        let shown = (sessions.as_slice(), happened.as_slice());
+        account_page(app, request, &me, shown, None).refused(form, about_code(request, problem))
     })
 }
 

@@ -1,9 +1,9 @@
 //! Which event a reply is: decided here from its outcome, for all routes.
 
 use crate::events::{Event, Kind, Origin};
-use crate::handlers::journal::{is_try, result};
-use crate::handlers::entry::agent;
 use crate::handlers::App;
+use crate::handlers::entry::agent;
+use crate::handlers::journal::{is_try, result};
 use crate::http::Request;
 use crate::reply::{REPEATED, Reply};
 

@@ -34,6 +34,7 @@ mod authz;
 mod code;
 mod confirm;
 mod entry;
+mod events;
 mod forms;
 mod grounds;
 mod happened;

@@ -27,7 +27,9 @@ pub(super) fn tell(
         address: request.client.to_string(),
         browser: agent_label(agent(request)),
     };
-    let event = Event::of(Kind::NewBrowser).about(account).from(origin(request));
+    let event = Event::of(Kind::NewBrowser)
+        .about(account)
+        .from(origin(request));
     app.errands
         .notify_with(account, &notice, request.received, event);
 }

@@ -3,8 +3,8 @@
 use crate::accounts::registration::is_reserved;
 use crate::accounts::{Account, Taken, token};
 use crate::form::Form;
-use crate::handlers::happened::origin;
 use crate::handlers::forms::{ForgotForm, Registration, Typed, is_rd_too_long, rd_field};
+use crate::handlers::happened::origin;
 use crate::handlers::{Answer, App, hash, logged_in};
 use crate::http::Request;
 use crate::network::Network;

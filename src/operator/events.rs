@@ -29,11 +29,7 @@ impl Wanted {
     /// # Errors
     ///
     /// If a name is given, and the accounts cannot be read, or it is an address.
-    pub fn new(
-        users: &Path,
-        user: Option<&str>,
-        since: Option<Duration>,
-    ) -> Result<Self, Refused> {
+    pub fn new(users: &Path, user: Option<&str>, since: Option<Duration>) -> Result<Self, Refused> {
         let whose = match user {
             Some(name) => whose(users, &as_typed::name(name))?,
             None => Whose::Anybody,

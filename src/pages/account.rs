@@ -5,6 +5,7 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
 use super::{Page, Problem, Ring, Site};
@@ -24,6 +25,8 @@ pub struct AccountView {
     pub sessions: Vec<SessionView>,
     /// In the order to be shown.
     pub browsers: Vec<BrowserView>,
+    /// In the order to be shown.
+    pub events: Vec<EventView>,
     /// What was just done.
     pub notice: Option<String>,
     pub problem: Option<(AccountForm, Problem)>,
@@ -120,7 +123,8 @@ impl Page for AccountView {
             .html("delete", [delete(self)])
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
-            .html("others", elsewhere.then(|| fixed(others)));
+            .html("others", elsewhere.then(|| fixed(others)))
+            .html("events", events::list(&self.events, self.now));
         fill(include_str!("../../static/account.html"), &values)
     }
 }
@@ -234,7 +238,7 @@ fn codes_left(left: usize) -> String {
 
 /// How long ago something was, as people say it; the day, if that is more than two days. A moment
 /// in the future, as after a clock was set back, counts as now.
-fn ago(then: u64, now: u64) -> String {
+pub(super) fn ago(then: u64, now: u64) -> String {
     let counted = |count: u64, unit: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{count} {unit}{plural} ago")
@@ -254,7 +258,7 @@ fn day(wall: u64) -> String {
 }
 
 /// RFC 3339, for machines.
-fn exact(wall: u64) -> String {
+pub(super) fn exact(wall: u64) -> String {
     moment(wall).format(&Rfc3339).unwrap_or_default()
 }
 

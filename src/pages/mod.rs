@@ -31,6 +31,7 @@ pub mod code;
 pub mod confirm;
 pub mod denied;
 pub mod enrol;
+pub mod events;
 pub mod forgot;
 pub mod logged_in;
 pub mod login;

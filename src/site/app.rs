@@ -30,7 +30,13 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
     let store = Arc::clone(&files.store);
     let events = Arc::clone(&files.events);
-    let errands = Errands::open(store, files.outbox, events, origin.clone(), Arc::clone(clock));
+    let errands = Errands::open(
+        store,
+        files.outbox,
+        events,
+        origin.clone(),
+        Arc::clone(clock),
+    );
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let waiting = gate::MOST_WAITING.min(room.connections / 2);
     let steady = Arc::clone(clock);

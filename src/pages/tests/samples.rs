@@ -8,6 +8,7 @@ use super::super::code::EnterCode;
 use super::super::confirm::Confirm;
 use super::super::denied::Denied;
 use super::super::enrol::Enrol;
+use super::super::events::{By, EventView};
 use super::super::forgot::{Forgot, ForgotSent};
 use super::super::logged_in::AlreadyLoggedIn;
 use super::super::login::Login;
@@ -65,9 +66,26 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
+        events: vec![
+            event("logged_in", By::Owner, "code"),
+            event("groups_changed", By::Operator, "ok"),
+            event(text, By::Named(text.to_owned()), text),
+        ],
         notice: Some(text.to_owned()),
         problem,
         now: 1_795_348_800,
+    }
+}
+
+fn event(event: &str, by: By, text: &str) -> EventView {
+    EventView {
+        at: 1_795_348_000,
+        event: event.to_owned(),
+        result: text.to_owned(),
+        with: Some(text.to_owned()),
+        by,
+        address: Some(text.to_owned()),
+        agent: Some(text.to_owned()),
     }
 }
 
