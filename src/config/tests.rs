@@ -80,6 +80,7 @@ const VALUES: [(&str, &str, &str, &str); 15] = [
         "-1",
         "7",
     ),
+    ("--events-kept", "AUTH_EVENTS_KEPT", "soon", "0"),
     ("--log", "AUTH_LOG", "xml", "json"),
 ];
 

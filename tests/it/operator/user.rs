@@ -110,7 +110,8 @@ fn an_account_is_made_and_listed_without_a_server() {
     assert_eq!(list(&setup, &["--group", "Admins"]).1, "");
     let users: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     assert_eq!(users["users"]["root"].get("registered"), None);
-    assert_eq!(listing(setup.dir()), ["users.json", "users.json.lock"]);
+    let made = ["events.jsonl", "users.json", "users.json.lock"];
+    assert_eq!(listing(setup.dir()), made);
 }
 
 #[test]

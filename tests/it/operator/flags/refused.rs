@@ -33,6 +33,8 @@ const BAD_VALUES: [(&str, &str); 25] = [
     ("--registration", "maybe"),
     ("--registrations-per-hour", "-1"),
     ("--registrations-per-hour", "many"),
+    ("--events-kept", "0s"),
+    ("--events-kept", "for ever"),
     ("--compat", "perhaps"),
     ("--log", "xml"),
 ];
