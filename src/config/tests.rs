@@ -40,7 +40,7 @@ fn wrong(arguments: &[&str]) -> (String, String) {
 }
 
 /// Each flag that takes a value, its variable, a value that does not parse, and one that does.
-const VALUES: [(&str, &str, &str, &str); 15] = [
+const VALUES: [(&str, &str, &str, &str); 16] = [
     ("--listen", "AUTH_LISTEN", "nowhere", "127.0.0.1:1"),
     ("--users", "AUTH_USERS", "", "data/users.json"),
     ("--cert", "AUTH_CERT", "", "site.crt"),
