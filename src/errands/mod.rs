@@ -10,25 +10,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::Account;
 use crate::accounts::confirmations;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
-use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, Moment};
 use crate::events::{Event, Events, Kind, Origin};
-use crate::mail::{Edit, Mail, Notice, Outbox};
+use crate::mail::{Mail, Notice, Outbox};
 use crate::network::Network;
-use crate::store::{Store, Told};
+use crate::store::Store;
 
-mod by_hand;
 mod limits;
+mod news;
 mod queue;
 
 use limits::{Counted, Limits, Unproven};
 use queue::{EndSignal, Queue};
-
-/// The group whose members are told of what only the people who run the site can mend.
-const ADMINISTRATORS: &str = "admins";
 
 /// How often accounts that never enrolled are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -124,38 +121,6 @@ impl Errands {
         })
     }
 
-    /// Mails people what the store has to tell about the accounts.
-    fn pass_on(&self, told: Told, at: Moment) {
-        let edited = match told {
-            Told::Edited(edited) => edited,
-            Told::Unreadable {
-                accounts,
-                file,
-                reason,
-            } => return self.accounts_unreadable(&accounts, &file, &reason, at),
-        };
-        by_hand::note(&self.events, &edited);
-        let account = &edited.account;
-        if edited.totp {
-            let edit = match account.totp {
-                Some(_) => Edit::AuthenticatorChanged,
-                None => Edit::AuthenticatorRemoved,
-            };
-            self.notify(account, &Notice::Edited(edit), at);
-        }
-        if edited.password {
-            self.notify(account, &Notice::Edited(Edit::Password), at);
-        }
-        if let Some(email) = edited.email_before {
-            let before = Account {
-                email: Some(email),
-                ..Account::clone(account)
-            };
-            let notice = Notice::Edited(Edit::Email(account.email.clone()));
-            self.notify(&before, &notice, at);
-        }
-    }
-
     /// Has a new password mailed, if there is such a user. `asker` is the network that asked.
     pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment, origin: Origin) {
         self.queue.add(Errand::NewPassword {
@@ -209,28 +174,6 @@ impl Errands {
             counted,
             event,
         });
-    }
-
-    /// Tells the administrators that `file` cannot be read. To be called once, when that begins.
-    ///
-    /// `accounts` are those of its last good state, and `reason` quotes nothing from it.
-    pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
-        let administrators = accounts.iter().filter(|account| {
-            !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
-        });
-        for account in administrators {
-            let Some(mail) = Mail::accounts_unreadable(account, file, reason, at) else {
-                continue;
-            };
-            self.queue.add(Errand::Notice {
-                mail,
-                at,
-                user: account.username.clone(),
-                what: "accounts_unreadable",
-                counted: None,
-                event: None,
-            });
-        }
     }
 
     /// Has the errands that wait run, and the thread end; true if it did so within `patience`.
