@@ -63,11 +63,15 @@ fn shown(seen: &Seen, line: &[u8], as_json: bool) -> String {
     if as_json {
         return terminal::printable_json(&String::from_utf8_lossy(line));
     }
-    let user = seen.user.as_deref();
+    row(seen)
+}
+
+/// An event as text: its fields with tabs between.
+pub(super) fn row(seen: &Seen) -> String {
     let fields = [
         Some(seen.time.as_str()),
         Some(seen.event.as_str()),
-        user,
+        seen.user.as_deref(),
         seen.by.as_deref(),
         seen.address.as_deref(),
         seen.agent.as_deref(),

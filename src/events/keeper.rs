@@ -1,6 +1,6 @@
 //! Old lines go: the file is written anew without them, and takes the old one's place whole.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -24,6 +24,9 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     let Some(file) = file::open_locked(path)? else {
         return Ok(());
     };
+    let draft = path.with_extension("jsonl.new");
+    // What a process left that was killed at this: nobody else is at it, or we had no lock.
+    let _ = fs::remove_file(&draft);
     let oldest = written(oldest);
     let mut is_any_old = false;
     each_line(&file, |line| {
@@ -34,7 +37,7 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
         return Ok(());
     }
     let mode = file.metadata()?.mode() & 0o777;
-    let draft = Draft::create_anew(path.with_extension("jsonl.new"), mode)?;
+    let draft = Draft::create(draft, mode)?;
     hand_over(draft.file(), path)?;
     let mut out = BufWriter::new(draft.file());
     each_line(&file, |line| match is_kept(line, &oldest) {

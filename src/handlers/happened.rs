@@ -13,7 +13,8 @@ pub(super) fn note(app: &App, request: &Request, reply: &Reply, account: Option<
     if reply.told.nothing || reply.noted == Some(REPEATED) {
         return;
     }
-    match (reply.outcome.event(), account) {
+    let kind = reply.told.kind.or_else(|| reply.outcome.event());
+    match (kind, account) {
         (Some(Kind::Refused), _) if !is_try(request, reply) => {}
         // What costs whoever sends it nothing is never listed, or they could fill the file.
         (Some(Kind::Refused), Some(user)) if !reply.is_cheap() => {

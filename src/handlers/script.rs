@@ -13,6 +13,7 @@ use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::clock::Moment;
+use crate::events::Kind;
 use crate::handlers::entry::Entry;
 use crate::handlers::forms::{Credentials, ForgotForm, ScriptCodeForm, Typed};
 use crate::handlers::login::{check_password, note_password};
@@ -207,6 +208,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let text = format!("your new password: {new}");
     Ok(Reply::from(Outcome::Script(text))
         .then_to("/login")
+        .telling(Kind::PasswordChanged)
         .about(&account.username))
 }
 

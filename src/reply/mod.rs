@@ -2,6 +2,7 @@
 
 use crate::accounts::ids::AccountId;
 use crate::accounts::login::SecondStep;
+use crate::events::Kind;
 use crate::form::FormError;
 use crate::gate::Busy;
 use crate::pages::message::Way;
@@ -46,6 +47,8 @@ pub struct Told {
     pub id: Option<AccountId>,
     /// By what a login that this completes passed its second step.
     pub by: Option<SecondStep>,
+    /// What happened, if the outcome does not say.
+    pub kind: Option<Kind>,
     /// Nothing was changed, so that there is no event.
     pub nothing: bool,
 }
@@ -208,6 +211,12 @@ impl Reply {
     /// Notes that nothing was changed, so that there is no event.
     pub fn changing_nothing(mut self) -> Self {
         self.told.nothing = true;
+        self
+    }
+
+    /// Notes what happened, which the outcome does not say.
+    pub fn telling(mut self, kind: Kind) -> Self {
+        self.told.kind = Some(kind);
         self
     }
 

@@ -588,3 +588,21 @@ fn none_are_written_where_none_are_kept() {
     assert_eq!(alice.get("/account").json()["events"], json!([]));
     assert!(!server.path("events.jsonl").exists());
 }
+
+#[test]
+fn the_original_script_s_password_in_the_answer_is_an_event_without_it() {
+    let server = Server::start_with(&["--compat"]);
+    let visitor = Visitor::program(&server);
+    let form = [
+        ("username", "alice"),
+        ("email", "alice@example.com"),
+        ("password", PASSWORD),
+    ];
+    visitor.post("/register", &form);
+    let answer = visitor.post("/forgot_password", &[("username", "alice")]);
+    let password = answer.body.rsplit(' ').next().unwrap().to_owned();
+
+    told(&server, "password_changed");
+
+    assert!(!read(server.dir.path(), "events.jsonl").contains(&password));
+}
