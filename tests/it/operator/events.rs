@@ -557,7 +557,7 @@ fn a_full_disk_loses_events_and_no_login() {
     let setup = Setup::new().under(&["prlimit", &format!("--fsize={limit}")]);
     let line =
         "{\"time\":\"2999-01-01T00:00:00.000Z\",\"event\":\"logged_in\",\"result\":\"ok\"}\n";
-    let mut full = line.repeat(limit / line.len() - 1);
+    let mut full = line.repeat(limit / line.len() - 2);
     let padding = "x".repeat(limit - 10 - full.len() - line.len() - ",\"pad\":\"\"".len());
     full += &line.replace('}', &format!(",\"pad\":\"{padding}\"}}"));
     fs::write(setup.dir().join("events.jsonl"), &full).unwrap();

@@ -374,7 +374,8 @@ fn what_root_makes_is_of_the_owner_of_what_was_there() {
     };
 
     assert_eq!(add(&setup, "alice", &[]).0, 0);
-    assert_eq!(owners(), [(65534, 65533); 2]);
+    // events.jsonl, users.json and its lock.
+    assert_eq!(owners(), [(65534, 65533); 3]);
 
     let users = setup.dir().join("users.json");
     chown(&users, Some(65532), Some(65531)).unwrap();
