@@ -327,7 +327,7 @@ fn every_variable_that_is_empty_is_as_one_that_is_not_set() {
         .get_arguments()
         .filter_map(|arg| arg.get_env()?.to_str())
         .collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for empty in ["", " ", "\"\"", "''\n"] {
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, empty)).collect();
         let config = read_with(&[], &variables).ok().unwrap();
@@ -514,4 +514,40 @@ fn the_issuer_that_nobody_gave_obeys_the_rule_for_given_ones() {
         assert_eq!(made, label);
         assert!(issuer(&made).is_ok(), "{made}");
     }
+}
+
+/// What `auth_user events` was asked, and how long events are kept.
+fn events(arguments: &[&str], variables: Variables<'_>) -> Option<(EventsAsked, Duration)> {
+    let all: Vec<&str> = ["events"].iter().chain(arguments).copied().collect();
+    match told(&all, variables).ok()? {
+        Told::Do(command, files) => match *command {
+            Command::Events(asked) => Some((asked, files.events_kept)),
+            _ => None,
+        },
+        Told::Serve(_) => None,
+    }
+}
+
+#[test]
+fn since_is_a_duration_a_date_or_a_time() {
+    let since = |text| events(&["--since", text], &[]).and_then(|(asked, _)| asked.since);
+    let day = 24 * 3600;
+    assert_eq!(since("7d"), Some(Since::Ago(Duration::from_secs(7 * day))));
+    let at = |seconds| Some(Since::At(Duration::from_secs(seconds)));
+    assert_eq!(since("2026-11-22"), at(1_795_305_600));
+    assert_eq!(since("2026-11-22T12:00:00Z"), at(1_795_348_800));
+    assert_eq!(since("2026-11-22T13:00:00+01:00"), at(1_795_348_800));
+    for odd in ["", "yesterday", "2026-13-01", "7"] {
+        assert_eq!(since(odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn commands_are_told_how_long_events_are_kept_and_a_wrong_value_stops_none() {
+    let kept = |arguments: &[&str], variables| events(arguments, variables).unwrap().1;
+    let days = |days| Duration::from_secs(days * 24 * 3600);
+    assert_eq!(kept(&[], &[]), days(90));
+    assert_eq!(kept(&["--events-kept", "0"], &[]), Duration::ZERO);
+    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "7d")]), days(7));
+    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "for ever")]), days(90));
 }

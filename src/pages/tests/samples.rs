@@ -67,7 +67,6 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         events: vec![
-            event("logged_in", By::Owner, "code"),
             event("groups_changed", By::Operator, "ok"),
             event(text, By::Named(text.to_owned()), text),
         ],
@@ -84,7 +83,7 @@ fn event(event: &str, by: By, text: &str) -> EventView {
         result: text.to_owned(),
         with: Some(text.to_owned()),
         by,
-        address: Some(text.to_owned()),
+        address: Some("2001:db8::7".to_owned()),
         agent: Some(text.to_owned()),
     }
 }
