@@ -10,7 +10,7 @@ use signal_hook::flag;
 
 use crate::clock;
 use crate::commands::Failure;
-use crate::config::{EventsAsked, Files, Since};
+use crate::config::{EventsAsked, OfServer, Since};
 use crate::events::Seen;
 use crate::operator::Refused;
 use crate::operator::events::{Wanted, reader};
@@ -23,14 +23,14 @@ const LOOK: Timespec = Timespec {
 };
 
 /// Prints what is asked for. With `--follow`, until a signal or the end of whoever reads it.
-pub(super) fn show(asked: &EventsAsked, files: &Files) -> Result<(), Failure> {
+pub(super) fn show(asked: &EventsAsked, server: &OfServer) -> Result<(), Failure> {
     let refused = |why: Refused| Failure::of(&why, "show the events", asked.json);
     let since = asked.since.map(|since| match since {
         Since::Ago(ago) => clock::since_epoch().saturating_sub(ago),
         Since::At(moment) => moment,
     });
-    let wanted = Wanted::new(&files.users, asked.user.as_deref(), since).map_err(refused)?;
-    let mut reader = reader(&files.users).map_err(refused)?;
+    let wanted = Wanted::new(&server.users, asked.user.as_deref(), since).map_err(refused)?;
+    let mut reader = reader(&server.users).map_err(refused)?;
     if asked.follow {
         end_well_by_signal().map_err(|error| refused(Refused::NoEvents(error)))?;
     }

@@ -517,11 +517,11 @@ fn the_issuer_that_nobody_gave_obeys_the_rule_for_given_ones() {
 }
 
 /// What `auth_user events` was asked, and how long events are kept.
-fn events(arguments: &[&str], variables: Variables<'_>) -> Option<(EventsAsked, Duration)> {
+fn events(arguments: &[&str], variables: Variables<'_>) -> Option<(EventsAsked, Option<Duration>)> {
     let all: Vec<&str> = ["events"].iter().chain(arguments).copied().collect();
     match told(&all, variables).ok()? {
-        Told::Do(command, files) => match *command {
-            Command::Events(asked) => Some((asked, files.events_kept)),
+        Told::Do(command, server) => match *command {
+            Command::Events(asked) => Some((asked, server.events_kept().ok())),
             _ => None,
         },
         Told::Serve(_) => None,
@@ -543,11 +543,11 @@ fn since_is_a_duration_a_date_or_a_time() {
 }
 
 #[test]
-fn commands_are_told_how_long_events_are_kept_and_a_wrong_value_stops_none() {
+fn a_wrong_time_to_keep_events_is_nothing_to_a_command_that_does_not_ask() {
     let kept = |arguments: &[&str], variables| events(arguments, variables).unwrap().1;
-    let days = |days| Duration::from_secs(days * 24 * 3600);
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
     assert_eq!(kept(&[], &[]), days(90));
-    assert_eq!(kept(&["--events-kept", "0"], &[]), Duration::ZERO);
+    assert_eq!(kept(&["--events-kept", "0"], &[]), days(0));
     assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "7d")]), days(7));
-    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "for ever")]), days(90));
+    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "for ever")]), None);
 }

@@ -176,6 +176,19 @@ impl Errands {
         });
     }
 
+    /// Has an invitation mailed. It counts for no limit: only those who answer for the site make
+    /// them.
+    pub fn mail_invitation(&self, mail: Mail, at: Moment) {
+        self.queue.add(Errand::Notice {
+            mail,
+            at,
+            user: "-".to_owned(),
+            what: "invitation",
+            counted: None,
+            event: None,
+        });
+    }
+
     /// Has the errands that wait run, and the thread end; true if it did so within `patience`.
     pub fn close(&self, patience: Duration) -> bool {
         self.queue.close(patience)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::store::hand_over;
+use crate::owner::hand_over;
 
 /// How often a file is opened anew because it was replaced meanwhile, before that is an error.
 const MOST_REPLACED: usize = 100;

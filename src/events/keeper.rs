@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::durable::Draft;
 use crate::events::file;
 use crate::events::line::{Seen, written};
-use crate::store::hand_over;
+use crate::owner::hand_over;
 
 /// What a line begins with, up to its time.
 const BEFORE_TIME: &[u8] = b"{\"time\":\"";

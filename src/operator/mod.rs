@@ -7,12 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::accounts::acts::{self, UnfitPassword};
+use crate::accounts::invitations::{self, Invitation};
+use crate::accounts::kept::Unknown;
 use crate::accounts::password::{MAX_LENGTH, PasswordHash};
 use crate::accounts::session::Limits;
+use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, Taken};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::durable::directory_of;
 use crate::events::{self as happened, Event, Kind, OPERATOR};
+use crate::mail::{Mail, Outbox, Sender, StartupProblem};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
@@ -35,6 +42,9 @@ pub enum Refused {
     /// The files cannot be written.
     Unfit(OpenError),
     NotSaved(NotSaved),
+    /// A mail cannot be written.
+    NoOutbox(StartupProblem),
+    NoMail(io::Error),
     /// The name or the address of a new account belongs to another.
     Taken(Taken),
     Password(UnfitPassword),
@@ -55,7 +65,9 @@ impl Refused {
                 let message = "An address is no name.";
                 return ("no_such_user", message.into());
             }
-            Self::Unfit(_) | Self::NotSaved(_) => Outcome::NotSaved,
+            Self::Unfit(_) | Self::NotSaved(_) | Self::NoOutbox(_) | Self::NoMail(_) => {
+                Outcome::NotSaved
+            }
             Self::Taken(Taken::Username) => Outcome::UserExists,
             Self::Taken(Taken::Email) => Outcome::EmailExists,
             Self::Password(UnfitPassword::TooShort) => Outcome::PasswordTooShort,
@@ -73,6 +85,8 @@ impl Refused {
             Self::NoFile(error) | Self::Unfit(error) => error.hint(),
             Self::NoEvents(_) => "see to events.jsonl in that folder: it must be a file of its own",
             Self::IsAddress(owner) => owner,
+            Self::NoOutbox(problem) => problem.hint(),
+            Self::NoMail(_) => "see to the outbox beside the accounts file, and try again",
             Self::NotSaved(_) => "see to the disk and the rights of that folder, and try again",
             Self::Taken(_) => "auth_user user list shows who has which name and address",
             Self::Password(UnfitPassword::TooShort) => "make it longer; another word will do",
@@ -102,7 +116,17 @@ pub struct NewAccount<'a> {
     pub username: &'a str,
     pub email: &'a str,
     pub groups: &'a [String],
-    pub password: &'a str,
+    /// If none, they choose one by a link.
+    pub password: Option<&'a str>,
+    /// How long that link works.
+    pub valid: Duration,
+}
+
+/// What mails need to know of the server.
+pub struct Posting {
+    /// How visitors reach it, without a final slash.
+    pub site: String,
+    pub from: Sender,
 }
 
 /// What was done.
@@ -111,14 +135,30 @@ pub struct Done {
     pub made: Option<PathBuf>,
     /// Why the event was not written, if it was not.
     pub untold: Option<io::Error>,
+    pub invited: Option<Invited>,
 }
 
-/// Makes an account, with any name that is free.
+/// A link that was made.
+///
+/// No `Debug`: who has the link has the account.
+pub struct Invited {
+    pub link: Zeroizing<String>,
+    pub expires: Timestamp,
+    /// The mail with it; `None` if it could not be written in the end.
+    pub mail: Option<PathBuf>,
+}
+
+/// Makes an account, with any name that is free; `posting` if it is without a password.
 ///
 /// # Errors
 ///
 /// [`Refused`].
-pub fn add(users: &Path, events_kept: Duration, new: &NewAccount<'_>) -> Result<Done, Refused> {
+pub fn add(
+    users: &Path,
+    events_kept: Duration,
+    new: &NewAccount<'_>,
+    posting: Option<&Posting>,
+) -> Result<Done, Refused> {
     let known = store::read_accounts(users).map_err(Refused::NoFile)?;
     let is_new = known.is_none();
     let known = known.unwrap_or_default();
@@ -126,21 +166,91 @@ pub fn add(users: &Path, events_kept: Duration, new: &NewAccount<'_>) -> Result<
     if let Some(taken) = known.taken(new.username, Some(new.email)) {
         return Err(Refused::Taken(taken));
     }
-    let password = acts::choose_password(new.password, new.username, Some(new.email))
-        .map_err(Refused::Password)?;
-    let hash = PasswordHash::new(&password);
-
     let clock = Arc::new(Clock::start());
-    let now = clock.now().timestamp();
-    let (username, email, groups) = (new.username, new.email, new.groups.to_vec());
-    let account = Account::made_by_operator(username, email, groups, hash, now);
+    let now = clock.now();
+    let account = new.account(now.timestamp())?;
     let event = Event::of(Kind::AccountAdded).about(&account).by(OPERATOR);
     let event = event.groups(&account.groups);
-    let store = Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit)?;
-    let added = store.add(account);
-    store.close(END);
-    added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+    let store = || Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit);
+    let invited = match posting {
+        Some(posting) => Some(posting.invite(users, store, (account, new.valid), now)?),
+        None => {
+            let store = store()?;
+            let added = store.add(account);
+            store.close(END);
+            added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+            None
+        }
+    };
     let made = is_new.then(|| store::full_path(users));
     let untold = happened::append(users, events_kept, &[event]).err();
-    Ok(Done { made, untold })
+    Ok(Done {
+        made,
+        untold,
+        invited,
+    })
+}
+
+impl NewAccount<'_> {
+    fn account(&self, now: Timestamp) -> Result<Account, Refused> {
+        let choose = |password| acts::choose_password(password, self.username, Some(self.email));
+        let password = self.password.map(choose).transpose();
+        let password = password.map_err(Refused::Password)?;
+        let hash = password.as_ref().map(PasswordHash::new);
+        let groups = self.groups.to_vec();
+        Ok(Account::made_by_operator(
+            self.username,
+            self.email,
+            groups,
+            hash,
+            now,
+        ))
+    }
+}
+
+impl Posting {
+    /// Makes an account together with a link to choose its password, and mails that. The mail is
+    /// drafted first: if that cannot be done, nothing is.
+    fn invite(
+        &self,
+        users: &Path,
+        store: impl FnOnce() -> Result<Store, Refused>,
+        (account, valid): (Account, Duration),
+        now: Moment,
+    ) -> Result<Invited, Refused> {
+        let token = token::link();
+        let link = Zeroizing::new(format!("{}/invitation?token={}", self.site, token.as_str()));
+        let expires = now.timestamp().plus(valid);
+        let invitation = Invitation {
+            email: account.email.clone(),
+            groups: account.groups.clone(),
+            by: invitations::OPERATOR.to_owned(),
+            expires,
+            account: account.id.clone(),
+            other: Unknown::default(),
+        };
+        let to = account.email.clone().unwrap_or_default();
+        let mail = Mail::invitation(
+            &to,
+            Some(&account.username),
+            &link,
+            (now, expires),
+            &self.site,
+        );
+
+        let store = store()?;
+        let outbox = directory_of(users).join("outbox");
+        let outbox = Outbox::open(outbox, self.from.clone(), None).map_err(Refused::NoOutbox)?;
+        let draft = outbox.draft(&mail).map_err(Refused::NoMail)?;
+        let digest = Digest::of(&token);
+        let added = store.add_invited(account, (digest, invitation), now.timestamp());
+        store.close(END);
+        added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+        let mail = outbox.send(draft).ok().map(|mail| store::full_path(&mail));
+        Ok(Invited {
+            link,
+            expires,
+            mail,
+        })
+    }
 }

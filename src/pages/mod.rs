@@ -33,6 +33,7 @@ pub mod denied;
 pub mod enrol;
 pub mod events;
 pub mod forgot;
+pub mod invitation;
 pub mod logged_in;
 pub mod login;
 pub mod logout;

@@ -15,6 +15,7 @@ mod fields;
 mod forgot_password;
 mod guessing;
 mod headers;
+mod invitations;
 mod login;
 mod logout;
 pub(crate) mod names_and_addresses;
