@@ -30,8 +30,9 @@ pub(super) fn note(app: &App, request: &Request, reply: &Reply, account: Option<
 /// Notes what was done by the owner of an account.
 fn done(app: &App, request: &Request, reply: &Reply, kind: Kind, user: &str) {
     let event = event(app, request, reply, kind, user);
-    let event = match (kind, reply.told.by) {
-        (Kind::LoggedIn, Some(by)) => event.with(by),
+    let event = match (kind, reply.told.by, &reply.told.invitation) {
+        (Kind::LoggedIn, Some(by), _) => event.with(by),
+        (Kind::Registered, _, Some(id)) => event.invitation(id),
         _ => event,
     };
     app.events.note(event);

@@ -47,6 +47,8 @@ pub struct Told {
     pub id: Option<AccountId>,
     /// By what a login that this completes passed its second step.
     pub by: Option<SecondStep>,
+    /// The id of the invitation by which somebody registered.
+    pub invitation: Option<String>,
     /// What happened, if the outcome does not say.
     pub kind: Option<Kind>,
     /// Nothing was changed, so that there is no event.
@@ -211,6 +213,12 @@ impl Reply {
     /// Notes that nothing was changed, so that there is no event.
     pub fn changing_nothing(mut self) -> Self {
         self.told.nothing = true;
+        self
+    }
+
+    /// Notes the id of the invitation by which somebody registered.
+    pub fn by_invitation(mut self, id: String) -> Self {
+        self.told.invitation = Some(id);
         self
     }
 
