@@ -11,6 +11,7 @@ use crate::deployment::proxy_config::{self, output};
 use crate::log::complain;
 use crate::terminal::{self, Echo};
 
+mod events;
 mod user;
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
@@ -21,6 +22,7 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => user::list(asked, server),
         Command::User(User::Add(asked)) => user::add(asked, server),
+        Command::Events(asked) => events::show(asked, server),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,7 +19,7 @@ mod commands;
 mod operators;
 mod told;
 
-pub use self::commands::{Add, Command, Doctor, List, ProxyConfig, User};
+pub use self::commands::{Add, Command, Doctor, EventsAsked, List, ProxyConfig, Since, User};
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
@@ -163,6 +163,16 @@ struct Flags {
     )]
     registrations_per_hour: u32,
 
+    /// How long events.jsonl keeps what happened to accounts; 0 writes nothing
+    #[arg(
+        long,
+        env = "AUTH_EVENTS_KEPT",
+        value_name = "DURATION",
+        default_value = EVENTS_KEPT,
+        value_parser = events_kept
+    )]
+    events_kept: Duration,
+
     /// Answer to the letter as the Python script auth_user.py does
     #[arg(long, env = "AUTH_COMPAT")]
     compat: bool,
@@ -214,6 +224,8 @@ pub struct Config {
     pub session_limits: Limits,
     pub registration: Registration,
     pub registrations_per_hour: u32,
+    /// Zero: none are written.
+    pub events_kept: Duration,
     pub compat: bool,
     pub log: Format,
     /// What follows from the settings and may surprise, one line each.
@@ -301,6 +313,7 @@ impl Config {
             },
             registration,
             registrations_per_hour: flags.registrations_per_hour,
+            events_kept: flags.events_kept,
             compat: flags.compat,
             log: match flags.log {
                 LogFormat::Text => Format::Text,
@@ -467,6 +480,17 @@ fn remember(text: &str) -> Result<Duration, String> {
         return Err("browsers keep no cookie for longer than 400 days".to_owned());
     }
     Ok(duration)
+}
+
+/// How long events are kept, if nobody says.
+const EVENTS_KEPT: &str = "90d";
+
+/// Zero, or how long events are kept.
+fn events_kept(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@
 //!   status number.
 //! - [`reply`], [`pages`]: every outcome with its status and words; as a page, JSON or text. They
 //!   decide nothing.
-//! - [`mail`], [`form`], [`store`]: the outbox, what visitors send, and what outlives the process.
-//!   They know no routes and no pages.
+//! - [`mail`], [`form`], [`events`], [`store`]: the outbox, what visitors send, what happened to
+//!   whom, and what outlives the process. They know no routes and no pages.
 //! - [`results`], [`gate`]: where attempts wait, and the threads that hash passwords.
 //! - [`access`], [`accounts`]: the rules, pure: no file, no clock, no socket.
 //! - [`http`] and below: small things that everything above may use, each the only owner of
@@ -77,6 +77,8 @@ pub mod pages;
 pub mod mail;
 
 pub mod form;
+
+pub mod events;
 
 pub mod store;
 

@@ -52,6 +52,15 @@ pub enum Act {
     ResetSecondFactor,
 }
 
+/// What came of an act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Whether anything is other than before.
+    pub is_change: bool,
+    /// Whether the owner is to be told by mail.
+    pub is_told: bool,
+}
+
 /// Why an act was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
@@ -73,8 +82,15 @@ impl Act {
         }
     }
 
-    /// Changes the account; `own` is the session that asks, if it is one of this account. Whether
-    /// its owner is to be told by mail.
+    /// Whether unfinished logins end with it, besides sessions.
+    pub fn ends_logins(&self) -> bool {
+        match self {
+            Self::Disable | Self::EndSessions | Self::Remove | Self::ResetSecondFactor => true,
+            Self::Enable | Self::Groups(_) | Self::NewPassword => false,
+        }
+    }
+
+    /// Changes the account; `own` is the session that asks, if it is one of this account.
     ///
     /// # Errors
     ///
@@ -84,14 +100,20 @@ impl Act {
         person: &mut Person<'_>,
         own: Option<Digest>,
         now: Timestamp,
-    ) -> Result<bool, Undone> {
+    ) -> Result<Done, Undone> {
+        let mut done = Done {
+            is_change: true,
+            is_told: false,
+        };
         match self {
-            Self::Disable if person.account().disabled => {}
+            Self::Disable if person.account().disabled => return Ok(Done::default()),
             Self::Disable => person.account_mut().disable(),
-            Self::Enable if !person.account().disabled => {}
+            Self::Enable if !person.account().disabled => return Ok(Done::default()),
             Self::Enable => person.account_mut().enable(),
             Self::EndSessions => person.account_mut().end_all_but(own),
-            Self::Groups(groups) if person.account().groups == *groups => {}
+            Self::Groups(groups) if person.account().groups == *groups => {
+                return Ok(Done::default());
+            }
             Self::Groups(groups) => person.account_mut().groups.clone_from(groups),
             Self::NewPassword if person.account().disabled => return Err(Undone::Disabled),
             Self::NewPassword if person.account().email.is_none() => {
@@ -102,9 +124,12 @@ impl Act {
                 counted.map_err(Undone::TooManyMails)?;
             }
             Self::Remove => person.remove(now),
-            Self::ResetSecondFactor => return Ok(person.account_mut().reset_second_factor()),
+            Self::ResetSecondFactor => {
+                done.is_told = person.account_mut().reset_second_factor();
+                done.is_change = done.is_told;
+            }
         }
-        Ok(false)
+        Ok(done)
     }
 }
 
@@ -202,7 +227,7 @@ mod tests {
     }
 
     /// What an act makes of an account and how many of its sessions it ends.
-    fn done(alice: Account, sessions: &Sessions, act: &Act) -> (Result<bool, Undone>, Fate, usize) {
+    fn done(alice: Account, sessions: &Sessions, act: &Act) -> (Result<Done, Undone>, Fate, usize) {
         let alice = alice.into();
         let mut person = Person::new(&alice, sessions);
         let told = act.change(&mut person, Some(Digest::of("own")), NOW);
@@ -221,9 +246,12 @@ mod tests {
             (Act::ResetSecondFactor, 2),
         ] {
             let (alice, sessions) = alice();
-            let is_told = act == Act::ResetSecondFactor;
+            let expected = Done {
+                is_change: true,
+                is_told: act == Act::ResetSecondFactor,
+            };
             let (told, _, sessions) = done(alice, &sessions, &act);
-            assert_eq!((told, sessions), (Ok(is_told), ended));
+            assert_eq!((told, sessions), (Ok(expected), ended));
         }
     }
 
@@ -233,11 +261,11 @@ mod tests {
         let same = Act::Groups(alice.groups.clone());
         for act in [Act::Enable, same] {
             let (told, fate, _) = done(alice.clone(), &sessions, &act);
-            assert!(told == Ok(false) && matches!(fate, Fate::Stays));
+            assert!(told == Ok(Done::default()) && matches!(fate, Fate::Stays));
         }
         alice.disabled = true;
         let (told, fate, _) = done(alice, &sessions, &Act::Disable);
-        assert!(told == Ok(false) && matches!(fate, Fate::Stays));
+        assert!(told == Ok(Done::default()) && matches!(fate, Fate::Stays));
     }
 
     #[test]
@@ -260,7 +288,7 @@ mod tests {
         assert!(account.devices.is_empty() && account.wrong_codes.is_none());
         let once_more = Act::ResetSecondFactor;
         let (told, ..) = done(Account::clone(&account), &sessions, &once_more);
-        assert_eq!(told, Ok(false), "there was none");
+        assert_eq!(told, Ok(Done::default()), "there was none");
     }
 
     #[test]

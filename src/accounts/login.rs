@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::accounts::ids::AccountId;
 use crate::accounts::kept::{Created, Unknown};
 use crate::accounts::password::{Key, Password, PasswordHash};
@@ -68,6 +70,19 @@ pub enum Accepted {
     Code,
     /// A recovery code; `left` are not used yet.
     RecoveryCode { left: usize },
+}
+
+/// By what a login passed its second step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondStep {
+    Code,
+    /// A code of an authenticator that this login enrolled.
+    Enrolment,
+    /// A passkey after the password.
+    Passkey,
+    PasskeyAlone,
+    RecoveryCode,
 }
 
 /// Why a code was not accepted.
@@ -266,6 +281,12 @@ impl Account {
             .collect();
         self.recovery_codes = codes.iter().map(|code| Digest::of(code)).collect();
         codes
+    }
+
+    /// Whether nobody has logged in yet, by both steps.
+    pub fn has_never_logged_in(&self) -> bool {
+        // Older versions did not note when.
+        self.last_login.is_none() && self.devices.is_empty() && self.networks.is_empty()
     }
 
     /// What a login with both factors leaves behind: its time, no count of wrong codes, no mailed

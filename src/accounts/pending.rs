@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::accounts::login::SecondStep;
 use crate::accounts::session::Basis;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
@@ -98,6 +99,8 @@ pub struct PendingChoice {
     pub rd: String,
     /// As [`PendingLogin::remember`].
     pub remember: bool,
+    /// By what it passed its second step.
+    pub by: SecondStep,
 }
 
 impl PendingChoice {
@@ -195,7 +198,7 @@ impl Pending {
 
     /// Turns a login whose code was right into a choice, and gives the choice's new cookie. `None`
     /// if another request finished the login in the meantime.
-    pub fn must_choose(&self, cookie: &str, now: Timestamp) -> Option<String> {
+    pub fn must_choose(&self, cookie: &str, by: SecondStep, now: Timestamp) -> Option<String> {
         let mut logins = lock(&self.logins);
         let Some(Entry {
             what: Stage::Code(login),
@@ -220,6 +223,7 @@ impl Pending {
             address,
             rd,
             remember,
+            by,
         };
         let cookie = token::cookie();
         insert(&mut logins, Digest::of(&cookie), Stage::Choice(choice), now);
@@ -359,11 +363,17 @@ mod tests {
         let pending = Pending::new();
         let first = pending.begin(login(), Timestamp(0));
         assert!(pending.choice(&first, Timestamp(0)).is_none());
-        let second = pending.must_choose(&first, Timestamp(0)).unwrap();
+        let second = pending
+            .must_choose(&first, SecondStep::Code, Timestamp(0))
+            .unwrap();
         assert!(pending.login(&first, Timestamp(0)).is_none());
         assert!(pending.login(&second, Timestamp(0)).is_none());
         assert!(pending.choice(&second, Timestamp(0)).is_some());
-        assert!(pending.must_choose(&second, Timestamp(0)).is_none());
+        assert!(
+            pending
+                .must_choose(&second, SecondStep::Code, Timestamp(0))
+                .is_none()
+        );
     }
 
     #[test]

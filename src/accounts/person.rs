@@ -77,6 +77,12 @@ impl<'a> Person<'a> {
         self.sessions.find(id).is_some()
     }
 
+    /// Whether the account has a session for which `which` is true when the change begins.
+    pub fn has_session_that(&self, which: impl Fn(&Session) -> bool) -> bool {
+        let mut all = self.sessions.of(&self.account.username);
+        all.any(|session| which(session))
+    }
+
     /// Begins a session; if there are too many, the least recently used one ends.
     pub fn begin_session(&mut self, session: Session) {
         self.begun.push(session);

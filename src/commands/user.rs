@@ -23,14 +23,17 @@ impl Failure {
     }
 
     /// `act` is what cannot be done, as in "add alice".
-    fn of(why: &Refused, act: &str, json: bool) -> Self {
+    pub(super) fn of(why: &Refused, act: &str, json: bool) -> Self {
         let (code, message) = why.said();
         let what = match why {
             Refused::NoFile(error) | Refused::Unfit(error) => error.to_string(),
             Refused::NotSaved(error) => error.to_string(),
             Refused::NoOutbox(problem) => problem.to_string(),
             Refused::NoMail(error) => format!("cannot {act}: the mail cannot be written: {error}"),
-            Refused::Taken(_) | Refused::Password(_) => format!("cannot {act}: {message}"),
+            Refused::NoEvents(cause) => format!("cannot {act}: {cause}"),
+            Refused::Taken(_) | Refused::Password(_) | Refused::IsAddress(_) => {
+                format!("cannot {act}: {message}")
+            }
         };
         Self::refused(code, &message, what, why.hint(), json)
     }
@@ -83,8 +86,11 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         password: password.as_deref().map(String::as_str),
         valid: asked.valid.0,
     };
-    let done = operator::add(&server.users, &new, posting.as_ref())
+    let done = operator::add(&server.users, server.events_kept()?, &new, posting.as_ref())
         .map_err(|why| Failure::of(&why, &act, asked.json))?;
+    if let Some(cause) = &done.untold {
+        complain(&format!("this is not in events.jsonl: {cause}"), None);
+    }
     if let Some(made) = &done.made {
         complain(&format!("made {}", made.display()), None);
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use crate::accounts::groups::{self, Odd};
@@ -29,13 +31,15 @@ pub enum Command {
         disable_help_subcommand = true
     )]
     User(User),
+    /// Show what happened to accounts, oldest first
+    Events(EventsAsked),
 }
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
     /// words.
     pub(super) fn is_of_operators(name: &str) -> bool {
-        name == "user"
+        matches!(name, "user" | "events")
     }
 }
 
@@ -92,6 +96,50 @@ pub struct Add {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Prints an event a line, with tabs between time, event, user, who did it, address, browser and
+/// result; `-` for what is empty.
+#[derive(Args)]
+pub struct EventsAsked {
+    /// Only those of this account, also from before it was renamed
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Only those of the last days, as in 7d, or from a date or time on, as in 2026-11-22
+    #[arg(long, value_name = "SINCE", value_parser = since)]
+    pub since: Option<Since>,
+
+    /// Go on with each new event, until stopped
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Print the lines of the file, JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Since {
+    /// So long before now.
+    Ago(Duration),
+    /// Time since 1970.
+    At(Duration),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let text = text.trim();
+    if let Ok(duration) = humantime::parse_duration(text) {
+        return Ok(Since::Ago(duration));
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339))
+        .map_err(|_| "neither a duration such as 7d nor a date or time in RFC 3339".to_owned())?;
+    let since = moment.unix_timestamp_nanos() / 1_000_000;
+    Ok(Since::At(Duration::from_millis(
+        u64::try_from(since).unwrap_or(0),
+    )))
 }
 
 /// The groups of an account.

@@ -2,19 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::config::commands::Command;
-use crate::config::{Flags, Refused, Told, origin, told};
+use crate::config::{EVENTS_KEPT, Flags, Refused, Told, events_kept, origin, told};
 use crate::mail::Sender;
 
 /// The flag of the server that every command reads.
 const USERS: &str = "users";
 
 /// Those that some commands read, and judge only then.
-const SHOWN: [&str; 2] = ["public_url", "mail_from"];
+const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
 
 /// Those of which a command sees whether they were told.
 const SEEN: [&str; 2] = ["smtp", "smtp_file"];
@@ -66,6 +67,18 @@ impl OfServer {
                 ),
             },
         )
+    }
+
+    /// How long events are kept; zero: none are written.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is no such time.
+    pub fn events_kept(&self) -> Result<Duration, Refused> {
+        let kept = self.told("events_kept", "--events-kept", events_kept)?;
+        let assumed = || events_kept(EVENTS_KEPT);
+        kept.map_or_else(assumed, Ok)
+            .map_err(|why| self.told.refuse("--events-kept", &why))
     }
 
     /// Whether a mail server was told, to which a running server sends what is in the outbox.

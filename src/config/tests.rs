@@ -40,7 +40,7 @@ fn wrong(arguments: &[&str]) -> (String, String) {
 }
 
 /// Each flag that takes a value, its variable, a value that does not parse, and one that does.
-const VALUES: [(&str, &str, &str, &str); 15] = [
+const VALUES: [(&str, &str, &str, &str); 16] = [
     ("--listen", "AUTH_LISTEN", "nowhere", "127.0.0.1:1"),
     ("--users", "AUTH_USERS", "", "data/users.json"),
     ("--cert", "AUTH_CERT", "", "site.crt"),
@@ -80,6 +80,7 @@ const VALUES: [(&str, &str, &str, &str); 15] = [
         "-1",
         "7",
     ),
+    ("--events-kept", "AUTH_EVENTS_KEPT", "soon", "0"),
     ("--log", "AUTH_LOG", "xml", "json"),
 ];
 
@@ -326,7 +327,7 @@ fn every_variable_that_is_empty_is_as_one_that_is_not_set() {
         .get_arguments()
         .filter_map(|arg| arg.get_env()?.to_str())
         .collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for empty in ["", " ", "\"\"", "''\n"] {
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, empty)).collect();
         let config = read_with(&[], &variables).ok().unwrap();
@@ -513,4 +514,40 @@ fn the_issuer_that_nobody_gave_obeys_the_rule_for_given_ones() {
         assert_eq!(made, label);
         assert!(issuer(&made).is_ok(), "{made}");
     }
+}
+
+/// What `auth_user events` was asked, and how long events are kept.
+fn events(arguments: &[&str], variables: Variables<'_>) -> Option<(EventsAsked, Option<Duration>)> {
+    let all: Vec<&str> = ["events"].iter().chain(arguments).copied().collect();
+    match told(&all, variables).ok()? {
+        Told::Do(command, server) => match *command {
+            Command::Events(asked) => Some((asked, server.events_kept().ok())),
+            _ => None,
+        },
+        Told::Serve(_) => None,
+    }
+}
+
+#[test]
+fn since_is_a_duration_a_date_or_a_time() {
+    let since = |text| events(&["--since", text], &[]).and_then(|(asked, _)| asked.since);
+    let day = 24 * 3600;
+    assert_eq!(since("7d"), Some(Since::Ago(Duration::from_secs(7 * day))));
+    let at = |seconds| Some(Since::At(Duration::from_secs(seconds)));
+    assert_eq!(since("2026-11-22"), at(1_795_305_600));
+    assert_eq!(since("2026-11-22T12:00:00Z"), at(1_795_348_800));
+    assert_eq!(since("2026-11-22T13:00:00+01:00"), at(1_795_348_800));
+    for odd in ["", "yesterday", "2026-13-01", "7"] {
+        assert_eq!(since(odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn a_wrong_time_to_keep_events_is_nothing_to_a_command_that_does_not_ask() {
+    let kept = |arguments: &[&str], variables| events(arguments, variables).unwrap().1;
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+    assert_eq!(kept(&[], &[]), days(90));
+    assert_eq!(kept(&["--events-kept", "0"], &[]), days(0));
+    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "7d")]), days(7));
+    assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "for ever")]), None);
 }

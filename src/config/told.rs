@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 27] = [
+pub(super) const EXAMPLES: [(&str, &str); 30] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -35,6 +35,7 @@ pub(super) const EXAMPLES: [(&str, &str); 27] = [
     ("--remember", "30d"),
     ("--registration", "closed"),
     ("--registrations-per-hour", "60"),
+    ("--events-kept", "90d"),
     ("--compat", "true"),
     ("--log", "json"),
     ("--upstream-port", "9000"),
@@ -44,6 +45,8 @@ pub(super) const EXAMPLES: [(&str, &str); 27] = [
     ("--email", "alice@example.com"),
     ("--group", "admins"),
     ("--groups", "admins,staff"),
+    ("--user", "alice"),
+    ("--since", "7d"),
     ("--valid", "7d"),
 ];
 
@@ -61,6 +64,9 @@ const USER_ADD_EXAMPLE: &str =
 
 /// The hint for a wrong call of another command about accounts.
 const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user --help";
+
+/// The hint for a wrong call of `events`.
+const EVENTS_EXAMPLE: &str = "for instance auth_user events --user alice --since 7d";
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -363,6 +369,8 @@ fn whole_call(arguments: &[OsString]) -> String {
         USER_ADD_EXAMPLE.to_owned()
     } else if named("user") {
         USER_EXAMPLE.to_owned()
+    } else if named("events") {
+        EVENTS_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

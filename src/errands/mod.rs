@@ -10,16 +10,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::Account;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
-use crate::accounts::{Account, Accounts};
 use crate::clock::{Clock, Moment};
-use crate::mail::{Edit, Mail, Notice, Outbox};
+use crate::events::{Event, Events, Kind, Origin};
+use crate::mail::{Mail, Notice, Outbox};
 use crate::network::Network;
-use crate::store::{Store, Told};
+use crate::store::Store;
 
 mod limits;
 mod links;
+mod news;
 mod queue;
 
 use limits::{Counted, Limits, Unproven};
@@ -28,13 +30,30 @@ use queue::{EndSignal, Queue};
 /// How often accounts that never enrolled are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
+/// Who asked for a new password.
+enum Asker {
+    Network(Network),
+    /// An administrator, by name; the mail has been counted.
+    Administrator(String),
+}
+
+impl Asker {
+    /// The network that the mail is counted for.
+    fn network(&self) -> Option<Network> {
+        match self {
+            Self::Network(network) => Some(*network),
+            Self::Administrator(_) => None,
+        }
+    }
+}
+
 enum Errand {
-    /// Somebody asked for a new password for this name; without `asker`, an administrator, and the
-    /// mail has been counted.
+    /// Somebody asked for a new password for this name.
     NewPassword {
         name: String,
-        asker: Option<Network>,
+        asker: Asker,
         asked_at: Moment,
+        origin: Origin,
     },
     /// The address of this account is to be proven.
     Confirmation {
@@ -56,6 +75,8 @@ enum Errand {
         what: &'static str,
         /// `None` if it counts for no limit.
         counted: Option<Counted>,
+        /// What has happened once the mail is written.
+        event: Option<Box<Event>>,
     },
 }
 
@@ -68,6 +89,7 @@ impl Errand {
 /// The thread that runs errands.
 pub struct Errands {
     queue: Arc<Queue>,
+    events: Arc<Events>,
     /// How visitors reach the site, without a final slash; for the links in mails.
     site: String,
 }
@@ -81,6 +103,7 @@ impl Errands {
     pub fn open(
         store: Arc<Store>,
         outbox: Arc<Outbox>,
+        events: Arc<Events>,
         site: String,
         clock: Arc<Clock>,
     ) -> io::Result<Self> {
@@ -89,6 +112,7 @@ impl Errands {
         let mut runner = Runner {
             store,
             outbox,
+            events: Arc::clone(&events),
             site: site.clone(),
             clock,
             swept: Duration::ZERO,
@@ -110,59 +134,35 @@ impl Errands {
             })?;
         let errands = Self {
             queue: Arc::clone(&queue),
+            events: Arc::clone(&events),
             site: site.clone(),
         };
         watched.listen(move |told| errands.pass_on(told, telling.now()));
-        Ok(Self { queue, site })
-    }
-
-    /// Mails people what the store has to tell about the accounts.
-    fn pass_on(&self, told: Told, at: Moment) {
-        let edited = match told {
-            Told::Edited(edited) => edited,
-            Told::Unreadable {
-                accounts,
-                file,
-                reason,
-            } => return self.accounts_unreadable(&accounts, &file, &reason, at),
-        };
-        let account = &edited.account;
-        if edited.totp {
-            let edit = match account.totp {
-                Some(_) => Edit::AuthenticatorChanged,
-                None => Edit::AuthenticatorRemoved,
-            };
-            self.notify(account, &Notice::Edited(edit), at);
-        }
-        if edited.password {
-            self.notify(account, &Notice::Edited(Edit::Password), at);
-        }
-        if let Some(email) = edited.email_before {
-            let before = Account {
-                email: Some(email),
-                ..Account::clone(account)
-            };
-            let notice = Notice::Edited(Edit::Email(account.email.clone()));
-            self.notify(&before, &notice, at);
-        }
+        Ok(Self {
+            queue,
+            events,
+            site,
+        })
     }
 
     /// Has a new password mailed, if there is such a user. `asker` is the network that asked.
-    pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
+    pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment, origin: Origin) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
-            asker: Some(asker),
+            asker: Asker::Network(asker),
             asked_at,
+            origin,
         });
     }
 
     /// As [`Errands::mail_new_password`], for an administrator: the mail has been counted by
     /// [`Account::count_mail_for_owner`] at this very moment.
-    pub fn mail_counted_password(&self, name: &str, asked_at: Moment) {
+    pub fn mail_counted_password(&self, name: &str, by: &str, asked_at: Moment, origin: Origin) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
-            asker: None,
+            asker: Asker::Administrator(by.to_owned()),
             asked_at,
+            origin,
         });
     }
 
@@ -197,6 +197,21 @@ impl Errands {
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
+        self.add_notice(account, notice, at, None);
+    }
+
+    /// As [`Errands::notify`]; the mail is an event itself, if it goes out.
+    pub fn notify_with(&self, account: &Account, notice: &Notice, at: Moment, event: Event) {
+        self.add_notice(account, notice, at, Some(Box::new(event)));
+    }
+
+    fn add_notice(
+        &self,
+        account: &Account,
+        notice: &Notice,
+        at: Moment,
+        event: Option<Box<Event>>,
+    ) {
         let (user, what) = (account.username.clone(), notice.name());
         let mail = notice.mail(account, at, &self.site);
         let (Some(mail), Some(email)) = (mail, &account.email) else {
@@ -210,6 +225,7 @@ impl Errands {
             user,
             what,
             counted,
+            event,
         });
     }
 
@@ -222,27 +238,8 @@ impl Errands {
             user: "-".to_owned(),
             what: "invitation",
             counted: None,
+            event: None,
         });
-    }
-
-    /// Tells the administrators that `file` cannot be read. To be called once, when that begins.
-    ///
-    /// `accounts` are those of its last good state, and `reason` quotes nothing from it.
-    pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
-        let administrators = accounts.iter();
-        let administrators = administrators.filter(|account| account.is_administrator());
-        for account in administrators {
-            let Some(mail) = Mail::accounts_unreadable(account, file, reason, at) else {
-                continue;
-            };
-            self.queue.add(Errand::Notice {
-                mail,
-                at,
-                user: account.username.clone(),
-                what: "accounts_unreadable",
-                counted: None,
-            });
-        }
     }
 
     /// Has the errands that wait run, and the thread end; true if it did so within `patience`.
@@ -255,6 +252,7 @@ impl Errands {
 struct Runner {
     store: Arc<Store>,
     outbox: Arc<Outbox>,
+    events: Arc<Events>,
     site: String,
     clock: Arc<Clock>,
     /// When accounts that never enrolled were last looked for, by the steady clock.
@@ -294,7 +292,8 @@ impl Runner {
                 name,
                 asker,
                 asked_at,
-            } => self.new_password(&name, asker, asked_at),
+                origin,
+            } => self.new_password(&name, &asker, asked_at, origin),
             Errand::Confirmation {
                 username,
                 asker,
@@ -312,13 +311,20 @@ impl Runner {
                 user,
                 what,
                 counted,
-            } => self.notice(&mail, at, &user, what, counted),
+                event,
+            } => {
+                let written = self.notice(&mail, at, &user, what, counted);
+                if let Some(event) = event.filter(|_| written) {
+                    self.events.note(*event);
+                }
+            }
         }));
         if ran.is_err() {
             not_written("-", &"a panic");
         }
     }
 
+    /// True if the mail was written.
     fn notice(
         &mut self,
         mail: &Mail,
@@ -326,25 +332,29 @@ impl Runner {
         user: &str,
         what: &'static str,
         counted: Option<Counted>,
-    ) {
+    ) -> bool {
         if counted.is_some_and(|whose| !self.limits.has_room(whose, at.steady)) {
             tracing::warn!(event = "mail", user, what, result = "too_many");
-            return;
+            return false;
         }
         match self.outbox.post(mail) {
             Ok(_) => {
                 if let Some(whose) = counted {
                     self.limits.add(whose, at.steady);
                 }
+                true
             }
-            Err(error) => not_written(user, &error),
+            Err(error) => {
+                not_written(user, &error);
+                false
+            }
         }
     }
 
     /// Keeps a new password with the account and mails it, if the account exists and has not had
     /// its share of mails. What cannot be written is neither kept nor counted: the mail is drafted
     /// first, and the password is taken back if the mail cannot be sent.
-    fn new_password(&self, name: &str, asker: Option<Network>, asked_at: Moment) {
+    fn new_password(&self, name: &str, asker: &Asker, asked_at: Moment, origin: Origin) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
         };
@@ -357,8 +367,8 @@ impl Runner {
         if account.disabled {
             return log("disabled");
         }
-        let now = asked_at.timestamp();
-        if asker.is_some_and(|asker| !account.may_be_mailed(asker, now)) {
+        let (now, network) = (asked_at.timestamp(), asker.network());
+        if network.is_some_and(|network| !account.may_be_mailed(network, now)) {
             return log("too_many");
         }
 
@@ -374,7 +384,7 @@ impl Runner {
         };
         let digest = Digest::of(&password);
         let kept = self.change(account, move |account| {
-            account.mail_password(digest, asker, now)
+            account.mail_password(digest, network, now)
         });
         match kept {
             Some(true) => {}
@@ -383,10 +393,15 @@ impl Runner {
         }
         if let Err(error) = self.outbox.send(draft) {
             self.change(account, move |account| {
-                account.unmail_password(digest, asker, now);
+                account.unmail_password(digest, network, now);
             });
             return not_written(user, &error);
         }
+        let event = Event::of(Kind::PasswordMailed).about(account).from(origin);
+        self.events.note(match asker {
+            Asker::Network(_) => event,
+            Asker::Administrator(by) => event.by(by),
+        });
         log("written");
     }
 

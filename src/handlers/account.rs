@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use crate::accounts::devices::Device;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
+use crate::events::Seen;
 use crate::form::Form;
 use crate::handlers::code::about_code;
+use crate::handlers::events::{self, Eyes};
 use crate::handlers::forms::{EndSessions, Typed};
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
@@ -37,12 +39,25 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.map(|outcome| outcome.message().into_owned());
 
     let sessions = sessions(app, request, &me)?;
-    let page = account_page(app, request, &me, &sessions, notice);
-    let json = as_json(app, request, &me, &sessions);
+    let happened = events::recent(app, &me.account);
+    let page = account_page(
+        app,
+        request,
+        &me,
+        (sessions.as_slice(), happened.as_slice()),
+        notice,
+    );
+    let json = as_json(app, request, &me, &sessions, &happened);
     Ok(Reply::from(Outcome::Account(json)).showing(page))
 }
 
-fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>]) -> Value {
+fn as_json(
+    app: &App,
+    request: &Request,
+    me: &LoggedIn,
+    sessions: &[Arc<Session>],
+    happened: &[Seen],
+) -> Value {
     let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| {
@@ -76,6 +91,7 @@ fn as_json(app: &App, request: &Request, me: &LoggedIn, sessions: &[Arc<Session>
         "recovery_codes_left": me.account.recovery_codes.len(),
         "sessions": sessions,
         "browsers": browsers,
+        "events": events::as_json(happened, Eyes::Owner),
     })
 }
 
@@ -104,7 +120,7 @@ fn account_page(
     app: &App,
     request: &Request,
     me: &LoggedIn,
-    sessions: &[Arc<Session>],
+    (sessions, happened): (&[Arc<Session>], &[Seen]),
     notice: Option<String>,
 ) -> AccountView {
     let view = |session: &Arc<Session>| SessionView {
@@ -132,6 +148,7 @@ fn account_page(
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
         browsers: browsers(request, me).map(browser).collect(),
+        events: events::views(happened, Eyes::Owner),
         notice,
         typed_email: String::new(),
         problem: None,
@@ -152,9 +169,11 @@ pub(super) fn account_again(
     refusal.about(&me.account.username).beside(|problem| {
         // The problem matters more than a list of sessions that cannot be read.
         let sessions = sessions(app, request, &me).unwrap_or_default();
+        let happened = events::recent(app, &me.account);
+        let shown = (sessions.as_slice(), happened.as_slice());
         let page = AccountView {
             typed_email: Typed::of(app, request).email,
-            ..account_page(app, request, &me, &sessions, None)
+            ..account_page(app, request, &me, shown, None)
         };
         page.refused(form, about_code(request, problem))
     })
@@ -173,9 +192,13 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
             (end_one(app, &me, id), ends_own)
         }
     };
-    ended.map_err(|refusal| refusal.about(&me.account.username))?;
+    let ended = ended.map_err(|refusal| refusal.about(&me.account.username))?;
 
     let reply = Reply::from(Outcome::SessionsEnded).about(&me.account.username);
+    let reply = match ended {
+        true => reply,
+        false => reply.changing_nothing(),
+    };
     Ok(if ends_own {
         reply
             .then_to("/login")
@@ -185,28 +208,34 @@ pub(super) fn end_sessions(app: &App, request: &Request) -> Answer {
     })
 }
 
-/// Ends all other sessions and unfinished logins, and forgets all other browsers.
-fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<(), Refusal> {
+/// Ends all other sessions and unfinished logins, and forgets all other browsers; true if there was
+/// a session or a browser.
+fn end_others(app: &App, request: &Request, me: &LoggedIn) -> Result<bool, Refusal> {
     let grounds = Grounds::session(me);
     let known = known_device(app, request, Some(&me.account));
     let (own, username) = (me.session.id, me.account.username.clone());
     let ended = app.store.change(&username, move |person| {
         grounds.hold(Some(person))?;
+        let had_other = person.has_session_that(|session| session.id != own);
+        let devices = &person.account().devices;
+        let knew_other = devices.iter().any(|device| Some(device.id) != known);
         person.account_mut().end_others(own, known);
-        Ok(())
+        Ok(had_other || knew_other)
     })?;
     ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }
 
-/// Ends the session with this short id, if it belongs to the account.
-fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<(), Refusal> {
+/// Ends the session with this short id, if it belongs to the account; true if one did.
+fn end_one(app: &App, me: &LoggedIn, which: String) -> Result<bool, Refusal> {
     let own = me.session.id;
     let ended = app.store.change(&me.account.username, move |person| {
         if !person.has_session(own) {
             return Err(Outcome::LoginRequired);
         }
-        person.end_sessions_that(|session| session.id.short() == which);
-        Ok(())
+        let is_it = |session: &Session| session.id.short() == which;
+        let had = person.has_session_that(is_it);
+        person.end_sessions_that(is_it);
+        Ok(had)
     })?;
     ended.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)
 }

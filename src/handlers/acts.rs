@@ -172,6 +172,7 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
         .then_to("/login?notice=account_deleted")
         .with_cookie(app.cookies.end_session())
         .clearing_site_data()
+        .of_gone(me.account.id.clone())
         .about(&me.account.username))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::accounts::devices::Device;
-use crate::accounts::login::{Accepted, CodeRefused, Tried, is_recovery_code};
+use crate::accounts::login::{Accepted, CodeRefused, SecondStep, Tried, is_recovery_code};
 use crate::accounts::pending::PendingLogin;
 use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
@@ -14,7 +14,7 @@ use crate::form::Form;
 use crate::handlers::entry::{Entry, agent};
 use crate::handlers::forms::{CodeForm, Typed, rd_field, typed_code};
 use crate::handlers::tries::{Code, Judged};
-use crate::handlers::{Answer, App, known_device, logged_in};
+use crate::handlers::{Answer, App, known_device, logged_in, new_login};
 use crate::http::{Method, Request};
 use crate::mail::Notice;
 use crate::network::Network;
@@ -195,18 +195,30 @@ fn second_step(app: &App, request: &Request, cookie: &str, login: &PendingLogin)
         Ok(passed)
     })?;
     let (accepted, codes) = judged.map_err(refused)?;
+    let by = passed_by(login, &accepted);
     let reply = match entry {
-        None => must_choose(app, request, cookie, &login.username, codes)?,
+        None => must_choose(app, request, (cookie, by), &login.username, codes)?,
         Some(entry) => {
             app.pending.finish(cookie);
+            if let Some(before) = &account {
+                new_login::tell(app, request, before, new.as_deref(), by);
+            }
             let cookies = entry.hand_out(app, request, &login.username, new);
-            complete(login, codes).with_cookies(cookies)
+            complete(login, codes).with_cookies(cookies).entered_by(by)
         }
     };
     Ok(match accepted {
         Accepted::RecoveryCode { left } => by_recovery_code(app, request, login, left, reply),
         Accepted::Code => reply,
     })
+}
+
+fn passed_by(login: &PendingLogin, accepted: &Accepted) -> SecondStep {
+    match accepted {
+        Accepted::RecoveryCode { .. } => SecondStep::RecoveryCode,
+        Accepted::Code if login.enrolling.is_some() => SecondStep::Enrolment,
+        Accepted::Code => SecondStep::Code,
+    }
 }
 
 /// Tells the owner, and the log, that a recovery code has completed the login.
@@ -348,13 +360,13 @@ fn refused(app: &App, cookie: &str, why: CodeRefused) -> Refusal {
 fn must_choose(
     app: &App,
     request: &Request,
-    cookie: &str,
+    (cookie, by): (&str, SecondStep),
     username: &str,
     codes: Vec<String>,
 ) -> Answer {
     let choice = app
         .pending
-        .must_choose(cookie, request.received.timestamp());
+        .must_choose(cookie, by, request.received.timestamp());
     let choice = choice.ok_or(Outcome::NoPendingLogin)?;
     Ok(completed(
         username,

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::accounts::confirmations::{Confirmed, Unconfirmed};
 use crate::accounts::token::{self, Digest};
 use crate::as_typed;
+use crate::events::Kind;
 use crate::form::Form;
 use crate::handlers::forms::ConfirmForm;
 use crate::handlers::{Answer, App, logged_in, require_login};
@@ -48,6 +49,10 @@ pub(super) fn confirm(app: &App, request: &Request) -> Answer {
         Unconfirmed::Taken => Outcome::EmailExists,
         Unconfirmed::Unknown => Outcome::NoConfirmation,
     })?;
+    let kind = match before {
+        Some(_) => Kind::EmailChanged,
+        None => Kind::EmailConfirmed,
+    };
     if let (Some(before), Some(new)) = (before, &account.email) {
         // To the old address.
         let notice = Notice::EmailChanged(new.clone());
@@ -61,6 +66,7 @@ pub(super) fn confirm(app: &App, request: &Request) -> Answer {
     };
     Ok(Reply::from(Outcome::EmailConfirmed)
         .then_to(next)
+        .telling(kind)
         .about(&account.username))
 }
 
@@ -76,6 +82,7 @@ pub(super) fn send_again(app: &App, request: &Request) -> Answer {
     if account.email_proven {
         return Ok(Reply::from(Outcome::EmailConfirmed)
             .then_to("/account?notice=email_confirmed")
+            .changing_nothing()
             .about(&account.username));
     }
 

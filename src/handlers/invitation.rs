@@ -90,7 +90,7 @@ pub(super) fn register(app: &App, request: &Request, form: &InvitedForm<'_>) -> 
         app.errands
             .mail_confirmation(&wanted.username, asker, request.received);
     }
-    Ok(registered(&wanted.username, &wanted.rd))
+    Ok(registered(&wanted.username, &wanted.rd).by_invitation(token.short()))
 }
 
 fn add(
@@ -124,7 +124,7 @@ fn claim(app: &App, request: &Request, form: &InvitedForm<'_>, account: &Account
     let (token, now) = (Digest::of(&form.token), request.received.timestamp());
     let claimed = app.store.claim(token, hashed, now)?;
     let account = claimed.ok_or(Outcome::NoInvitation)?;
-    Ok(registered(&account.username, ""))
+    Ok(registered(&account.username, "").by_invitation(token.short()))
 }
 
 /// The page of the invitation again, with what is wrong; or the way to the login where it does not

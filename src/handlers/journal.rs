@@ -29,12 +29,10 @@ struct Second {
 impl Journal {
     /// Writes one line for each request that tried to change something, and for each that failed
     /// on our side.
-    pub(super) fn note(&self, request: &Request, reply: &Reply, user: Option<String>) {
-        // A GET that names an account has ended its session.
-        let tried = request.method == Method::Post || reply.user.is_some();
+    pub(super) fn note(&self, request: &Request, reply: &Reply, user: Option<&str>) {
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
         // Mostly from a proxy that is not trusted yet: its operator will look here.
-        let tried = tried
+        let tried = is_try(request, reply)
             || matches!(
                 reply.outcome,
                 Outcome::BadTarget(..) | Outcome::ForeignField(_) | Outcome::TwoReadings(_)
@@ -49,9 +47,9 @@ impl Journal {
         // A stranger chose the path: the log's format quotes and escapes it.
         let path = request.path.trim_start_matches('/');
         let event: String = path.chars().take(MAX_PATH).collect();
-        let user = user.as_deref().unwrap_or("-");
+        let user = user.unwrap_or("-");
         let address = request.client.to_string();
-        let result = reply.noted.unwrap_or_else(|| reply.outcome.code());
+        let result = result(reply);
         tracing::info!(event, user, address, result);
     }
 
@@ -68,6 +66,17 @@ impl Journal {
         }
         fits
     }
+}
+
+/// Whether a request tried to change something.
+pub(super) fn is_try(request: &Request, reply: &Reply) -> bool {
+    // A GET that names an account has ended its session.
+    request.method == Method::Post || reply.user.is_some()
+}
+
+/// What the log calls a reply.
+pub(super) fn result(reply: &Reply) -> &'static str {
+    reply.noted.unwrap_or_else(|| reply.outcome.code())
 }
 
 impl Second {

@@ -18,6 +18,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, names};
 use crate::cookies::Cookies;
 use crate::errands::Errands;
+use crate::events::Events;
 use crate::gate::Gate;
 use crate::http::{Method, Request, Response};
 use crate::network::Network;
@@ -34,11 +35,14 @@ mod authz;
 mod code;
 mod confirm;
 mod entry;
+mod events;
 mod forms;
 mod grounds;
+mod happened;
 mod invitation;
 mod journal;
 mod login;
+mod new_login;
 mod new_password;
 mod people;
 mod routes;
@@ -73,6 +77,8 @@ pub struct App {
     pub pending: Arc<Pending>,
     /// What is done apart from the answers, mostly mail.
     pub errands: Errands,
+    /// What happened to accounts, for their owners and for operators.
+    pub events: Arc<Events>,
     /// The log of what people do.
     pub journal: Journal,
     /// Gives each reply its form.
@@ -102,7 +108,9 @@ type Answer = Result<Reply, Refusal>;
 /// Answers a request, and logs what came of it.
 pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
-    app.journal.note(request, &reply, account_of(app, &reply));
+    let account = account_of(app, &reply);
+    app.journal.note(request, &reply, account.as_deref());
+    happened::note(app, request, &reply, account.as_deref());
     app.presenter.present(request, reply)
 }
 

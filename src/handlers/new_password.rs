@@ -14,7 +14,7 @@ use crate::handlers::code::{device_of, new_device};
 use crate::handlers::entry::Entry;
 use crate::handlers::forms::{ChangedPassword, ChosenPassword};
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{Answer, App, LoggedIn, hash, known_device, require_login};
+use crate::handlers::{Answer, App, LoggedIn, hash, known_device, new_login, require_login};
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::network::Network;
@@ -119,6 +119,7 @@ fn replace_mailed(
     let (network, now) = (Network::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
     let is_still = still_to_choose(app, request, &choice);
+    let device = fresh.clone();
     let change = move |account: &mut Account| {
         account.change_password(new.clone(), known);
         account.logged_in(known, network, now);
@@ -130,6 +131,7 @@ fn replace_mailed(
     };
     let entry = Entry::new(app, request).remembered(choice.remember.then_some(now));
     let cookies = save(app, request, &account, (entry, fresh), is_still, change)?;
+    new_login::tell(app, request, &account, device.as_deref(), choice.by);
 
     let onward = if choice.rd.is_empty() {
         "/account"
@@ -139,6 +141,7 @@ fn replace_mailed(
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to(onward)
         .with_cookies(cookies)
+        .entered_by(choice.by)
         .about(&account.username))
 }
 

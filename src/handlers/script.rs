@@ -7,12 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use data_encoding::BASE32;
 
-use crate::accounts::login::Tried;
+use crate::accounts::login::{SecondStep, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::person::Person;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, names};
 use crate::clock::Moment;
+use crate::events::Kind;
 use crate::handlers::entry::Entry;
 use crate::handlers::forms::{Credentials, ForgotForm, ScriptCodeForm, Typed};
 use crate::handlers::login::{check_password, note_password};
@@ -146,6 +147,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
     Ok(reply
         .then_to("/account")
         .with_cookies(cookies)
+        .entered_by(SecondStep::Code)
         .about(&username))
 }
 
@@ -206,6 +208,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let text = format!("your new password: {new}");
     Ok(Reply::from(Outcome::Script(text))
         .then_to("/login")
+        .telling(Kind::PasswordChanged)
         .about(&account.username))
 }
 

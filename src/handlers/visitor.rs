@@ -6,6 +6,7 @@ use crate::form::Form;
 use crate::handlers::forms::{
     ForgotForm, InvitedForm, Registration, Typed, is_rd_too_long, rd_field,
 };
+use crate::handlers::happened::origin;
 use crate::handlers::new_password::refuse_easy;
 use crate::handlers::{Answer, App, hash, invitation, logged_in};
 use crate::http::Request;
@@ -180,6 +181,7 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     if app.throttle.recovery(from, now.steady).is_err() {
         return Ok(reply.noted_as(THROTTLED));
     }
-    app.errands.mail_new_password(&name, Network::of(from), now);
+    app.errands
+        .mail_new_password(&name, Network::of(from), now, origin(request));
     Ok(reply)
 }

@@ -15,6 +15,12 @@ pub enum Notice {
     /// A link that was mailed to the new address was used. The notice goes to the old one: it is
     /// for the account as it was before.
     EmailChanged(String),
+    /// A login by both steps came from a browser that the account did not know.
+    NewLogin {
+        address: String,
+        /// What the browser says it is, as people say it.
+        browser: String,
+    },
     /// Its owner, or somebody with a mailed password and a code, chose a new password.
     PasswordChanged,
     /// Twenty wrong codes in a row came after the right password.
@@ -58,6 +64,7 @@ impl Notice {
             }
             Self::Edited(Edit::AuthenticatorRemoved) => "authenticator_removed",
             Self::EmailChanged(_) | Self::Edited(Edit::Email(_)) => "email_changed",
+            Self::NewLogin { .. } => "new_login",
             Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
             Self::PasswordKnown => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -79,6 +86,7 @@ impl Notice {
             Self::AuthenticatorChanged => authenticator_changed(when, site),
             Self::Edited(edit) => edit.text(when, site),
             Self::EmailChanged(new) => email_changed(new, when, site),
+            Self::NewLogin { address, browser } => new_login(address, browser, when, site),
             Self::PasswordChanged => password_changed(when, site),
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
@@ -137,6 +145,28 @@ fn email_changed(new: &str, when: &str, site: &str) -> (&'static str, String) {
         new = one_line(new),
     );
     ("Your e-mail address was changed", text)
+}
+
+fn new_login(address: &str, browser: &str, when: &str, site: &str) -> (&'static str, String) {
+    let (address, browser) = (one_line(address), one_line(browser));
+    let text = format!(
+        "Somebody, probably you, logged in to your account from a browser that had\n\
+         not logged in to it before, or not for a long time,\n\
+         on {when}.\n\
+         \n\
+         Address: {address}\n\
+         Browser: {browser}\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, somebody knows your password and had a code of yours.\n\
+         Log in, change your password, which logs out all other devices, then make\n\
+         new recovery codes and set up a new authenticator; and tell the people who\n\
+         run the site:\n\
+         \n\
+         {site}/account\n"
+    );
+    ("New login", text)
 }
 
 fn password_changed(when: &str, site: &str) -> (&'static str, String) {

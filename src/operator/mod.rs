@@ -18,9 +18,12 @@ use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::durable::directory_of;
+use crate::events::{self as happened, Event, Kind, OPERATOR};
 use crate::mail::{Mail, Outbox, Sender, StartupProblem};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
+
+pub mod events;
 
 /// How long the end of the store may take: everything has been saved before.
 const END: Duration = Duration::from_secs(10);
@@ -45,6 +48,10 @@ pub enum Refused {
     /// The name or the address of a new account belongs to another.
     Taken(Taken),
     Password(UnfitPassword),
+    /// The events cannot be read.
+    NoEvents(io::Error),
+    /// An address was given where a name is wanted; of this account.
+    IsAddress(String),
 }
 
 impl Refused {
@@ -53,6 +60,11 @@ impl Refused {
         let outcome = match self {
             // No page has this one.
             Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
+            Self::NoEvents(_) => return ("no_file", "The events cannot be read.".into()),
+            Self::IsAddress(_) => {
+                let message = "An address is no name.";
+                return ("no_such_user", message.into());
+            }
             Self::Unfit(_) | Self::NotSaved(_) | Self::NoOutbox(_) | Self::NoMail(_) => {
                 Outcome::NotSaved
             }
@@ -71,6 +83,8 @@ impl Refused {
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Self::NoFile(error) | Self::Unfit(error) => error.hint(),
+            Self::NoEvents(_) => "see to events.jsonl in that folder: it must be a file of its own",
+            Self::IsAddress(owner) => owner,
             Self::NoOutbox(problem) => problem.hint(),
             Self::NoMail(_) => "see to the outbox beside the accounts file, and try again",
             Self::NotSaved(_) => "see to the disk and the rights of that folder, and try again",
@@ -119,6 +133,8 @@ pub struct Posting {
 pub struct Done {
     /// The file that was made, if there was none.
     pub made: Option<PathBuf>,
+    /// Why the event was not written, if it was not.
+    pub untold: Option<io::Error>,
     pub invited: Option<Invited>,
 }
 
@@ -137,7 +153,12 @@ pub struct Invited {
 /// # Errors
 ///
 /// [`Refused`].
-pub fn add(users: &Path, new: &NewAccount<'_>, posting: Option<&Posting>) -> Result<Done, Refused> {
+pub fn add(
+    users: &Path,
+    events_kept: Duration,
+    new: &NewAccount<'_>,
+    posting: Option<&Posting>,
+) -> Result<Done, Refused> {
     let known = store::read_accounts(users).map_err(Refused::NoFile)?;
     let is_new = known.is_none();
     let known = known.unwrap_or_default();
@@ -148,6 +169,8 @@ pub fn add(users: &Path, new: &NewAccount<'_>, posting: Option<&Posting>) -> Res
     let clock = Arc::new(Clock::start());
     let now = clock.now();
     let account = new.account(now.timestamp())?;
+    let event = Event::of(Kind::AccountAdded).about(&account).by(OPERATOR);
+    let event = event.groups(&account.groups);
     let store = || Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit);
     let invited = match posting {
         Some(posting) => Some(posting.invite(users, store, (account, new.valid), now)?),
@@ -160,7 +183,12 @@ pub fn add(users: &Path, new: &NewAccount<'_>, posting: Option<&Posting>) -> Res
         }
     };
     let made = is_new.then(|| store::full_path(users));
-    Ok(Done { made, invited })
+    let untold = happened::append(users, events_kept, &[event]).err();
+    Ok(Done {
+        made,
+        untold,
+        invited,
+    })
 }
 
 impl NewAccount<'_> {

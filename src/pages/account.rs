@@ -5,6 +5,7 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
 use super::{Page, Problem, Ring, Site};
@@ -27,6 +28,8 @@ pub struct AccountView {
     pub sessions: Vec<SessionView>,
     /// In the order to be shown.
     pub browsers: Vec<BrowserView>,
+    /// In the order to be shown.
+    pub events: Vec<EventView>,
     /// What was just done.
     pub notice: Option<String>,
     /// The new address in a form that was refused.
@@ -132,7 +135,8 @@ impl Page for AccountView {
             .html("delete", [delete(self)])
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
-            .html("others", elsewhere.then(|| fixed(others)));
+            .html("others", elsewhere.then(|| fixed(others)))
+            .html("events", events::list(&self.events, self.now));
         fill(include_str!("../../static/account.html"), &values)
     }
 }

@@ -32,6 +32,7 @@ pub mod confirm;
 pub mod confirm_act;
 pub mod denied;
 pub mod enrol;
+pub mod events;
 pub mod forgot;
 pub mod invitation;
 pub mod invited;

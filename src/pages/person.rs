@@ -1,6 +1,7 @@
 //! One person, for administrators: who they are, and what can be done for them.
 
 use super::account::{SessionView, ago, day, exact, stays};
+use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{States, fixed, notice};
 use super::people::{NO_ADDRESS, told};
@@ -30,6 +31,8 @@ pub struct PersonView {
     pub last_login: Option<u64>,
     /// In the order to be shown.
     pub sessions: Vec<SessionView>,
+    /// What happened, the newest first.
+    pub events: Vec<EventView>,
     /// Whether it is the account of the one who looks at it.
     pub is_own: bool,
     /// The value of the hidden field that differs in every page.
@@ -104,6 +107,7 @@ impl Page for PersonView {
             .html("created", self.created.map(created))
             .html("last_login", [told(self.last_login, self.now)])
             .html("sessions", [self.sessions()])
+            .html("events", events::list(&self.events, self.now))
             .html("new_password", self.new_password())
             .html("access", self.access());
         fill(include_str!("../../static/person.html"), &values)

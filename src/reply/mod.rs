@@ -1,5 +1,8 @@
 //! What the site answers: an outcome, and how a browser sees it.
 
+use crate::accounts::ids::AccountId;
+use crate::accounts::login::SecondStep;
+use crate::events::Kind;
 use crate::form::FormError;
 use crate::gate::Busy;
 use crate::pages::message::Way;
@@ -33,6 +36,23 @@ pub struct Reply {
     pub user: Option<String>,
     /// What the log calls the reply, if not by the outcome's code.
     pub noted: Option<&'static str>,
+    /// What the event of the reply has besides.
+    pub told: Told,
+}
+
+/// What an outcome does not say of what happened, for its event.
+#[derive(Clone, Default)]
+pub struct Told {
+    /// The id of an account that is gone.
+    pub id: Option<AccountId>,
+    /// By what a login that this completes passed its second step.
+    pub by: Option<SecondStep>,
+    /// The id of the invitation by which somebody registered.
+    pub invitation: Option<String>,
+    /// What happened, if the outcome does not say.
+    pub kind: Option<Kind>,
+    /// Nothing was changed, so that there is no event.
+    pub nothing: bool,
 }
 
 /// What the log calls an attempt that came too early, even if the answer does not say so.
@@ -72,6 +92,7 @@ impl From<Outcome> for Reply {
             clear_site_data: false,
             user: None,
             noted: None,
+            told: Told::default(),
         }
     }
 }
@@ -181,6 +202,36 @@ impl Reply {
             noted: Some(result),
             ..self
         }
+    }
+
+    /// Notes by what the login that this completes passed its second step.
+    pub fn entered_by(mut self, step: SecondStep) -> Self {
+        self.told.by = Some(step);
+        self
+    }
+
+    /// Notes that nothing was changed, so that there is no event.
+    pub fn changing_nothing(mut self) -> Self {
+        self.told.nothing = true;
+        self
+    }
+
+    /// Notes the id of the invitation by which somebody registered.
+    pub fn by_invitation(mut self, id: String) -> Self {
+        self.told.invitation = Some(id);
+        self
+    }
+
+    /// Notes what happened, which the outcome does not say.
+    pub fn telling(mut self, kind: Kind) -> Self {
+        self.told.kind = Some(kind);
+        self
+    }
+
+    /// Notes the id of the account, which is gone.
+    pub fn of_gone(mut self, id: Option<AccountId>) -> Self {
+        self.told.id = id;
+        self
     }
 
     /// Names the account for the log.

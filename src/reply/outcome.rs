@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::events::Kind;
 use crate::rejection::Rejection;
 
 /// How long to wait before another try, where nothing more is known.
@@ -182,6 +183,23 @@ impl Outcome {
             self,
             Self::Admitted | Self::SentToLogin { .. } | Self::Unhealthy(_)
         )
+    }
+
+    /// What happened to the account that the reply names, if it is one that events tell of.
+    pub fn event(&self) -> Option<Kind> {
+        Some(match self {
+            Self::AccountDeleted => Kind::AccountDeleted,
+            Self::AuthenticatorChanged => Kind::AuthenticatorChanged,
+            Self::EmailConfirmed => Kind::EmailConfirmed,
+            Self::LoggedOutByGet | Self::LoggedOutByPost => Kind::LoggedOut,
+            Self::LoginComplete(_) => Kind::LoggedIn,
+            Self::PasswordChanged => Kind::PasswordChanged,
+            Self::RecoveryCodes(_) => Kind::RecoveryCodesMade,
+            Self::Registered => Kind::Registered,
+            Self::SessionsEnded => Kind::SessionsEnded,
+            _ if self.status() >= 400 => Kind::Refused,
+            _ => return None,
+        })
     }
 
     /// Whether this is the answer to logging out.

@@ -29,7 +29,14 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let issuer = config.issuer.clone();
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
     let store = Arc::clone(&files.store);
-    let errands = Errands::open(store, files.outbox, origin.clone(), Arc::clone(clock));
+    let events = Arc::clone(&files.events);
+    let errands = Errands::open(
+        store,
+        files.outbox,
+        events,
+        origin.clone(),
+        Arc::clone(clock),
+    );
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let waiting = gate::MOST_WAITING.min(room.connections / 2);
     let steady = Arc::clone(clock);
@@ -44,6 +51,7 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
         results: Results::new(room.connections / 4),
         pending: Arc::new(Pending::new()),
         errands: errands.map_err(Problem::no_threads)?,
+        events: files.events,
         journal: Journal::default(),
         presenter: presenter(config, &issuer, files.tls),
         cookies: Cookies::new(config.cookie_domain.as_deref()),

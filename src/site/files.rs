@@ -5,6 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::durable::directory_of;
+use crate::events::Events;
 use crate::front::tls::{self, Tls};
 use crate::mail::Outbox;
 use crate::site::{Given, Problem, host, smtp};
@@ -16,6 +17,7 @@ pub(super) struct Files {
     pub(super) store: Arc<Store>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) events: Arc<Events>,
 }
 
 impl Files {
@@ -30,6 +32,8 @@ impl Files {
             .tls
             .then(|| open_tls(given, public_url))
             .transpose()?;
+        let events = Events::open(&config.users, config.events_kept, Arc::clone(clock));
+        let events = events.map_err(Problem::no_threads)?;
         // Last, since the outbox may send at once.
         let from = config.mail_from.clone();
         let outbox = Outbox::open(directory.join("outbox"), from, delivery)?;
@@ -38,6 +42,7 @@ impl Files {
             store: Arc::new(store),
             tls,
             outbox: Arc::new(outbox),
+            events: Arc::new(events),
         })
     }
 }

@@ -112,6 +112,10 @@ impl Site {
         if !saved {
             tracing::error!(target: PROGRAM, "some changes could not be saved before the end");
         }
+        // Last, since all of these may have something to tell.
+        if !self.app.events.close(left()) {
+            tracing::error!(target: PROGRAM, "some events could not be written before the end");
+        }
         written && saved
     }
 }

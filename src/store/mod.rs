@@ -541,7 +541,12 @@ pub fn full_path(users: &Path) -> PathBuf {
     flat_file::real_path(users).unwrap_or_else(|_| users.to_owned())
 }
 
-fn check_directory(users: &Path) -> Result<(), OpenError> {
+/// Checks that the folder of the accounts is there.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn check_directory(users: &Path) -> Result<(), OpenError> {
     let directory = directory_of(users);
     if directory.is_dir() {
         return Ok(());

@@ -86,6 +86,7 @@ fn every_outside_thing_has_one_owner() {
                 "deployment/doctor/machine",
                 "deployment/proxy_config/output",
                 "durable",
+                "events",
                 "store",
                 "mail",
                 "front",

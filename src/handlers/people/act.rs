@@ -3,17 +3,18 @@
 //! An act is judged twice: when it comes, and in the save that carries it out, where both the one
 //! who asks and the one it is about may have changed.
 
-use crate::accounts::acts::{Act, Undone};
+use crate::accounts::acts::{Act, Done, Undone};
 use crate::accounts::groups::{self, Odd};
 use crate::accounts::{Account, names};
 use crate::as_typed;
+use crate::events::{Event, Kind as EventKind};
 use crate::form::{Form, FormError};
 use crate::handlers::code::about_code;
 use crate::handlers::forms::PasswordAndCode;
 use crate::handlers::people::confirmed::{self, Whom, confirm, is_about_confirmation, sent};
 use crate::handlers::people::{Administrator, ROOT, decoded, not_heard, nowhere, one, path_of};
 use crate::handlers::sent_twice::check_form_field;
-use crate::handlers::{Answer, App};
+use crate::handlers::{Answer, App, happened};
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::pages::confirm_act::ConfirmAct;
@@ -151,8 +152,8 @@ fn carry_out(app: &App, request: &Request, me: &Administrator, name: &str, kind:
     }
     confirm(app, request, me, confirmation)?;
 
-    let is_told = save(app, request, me, &account, &act)?;
-    follow_up(app, request, &account, &act, is_told);
+    let done = save(app, request, me, &account, &act)?;
+    follow_up(app, request, me, (&account, &act), done);
 
     let place = match &act {
         Act::Remove => ROOT.to_owned(),
@@ -160,18 +161,18 @@ fn carry_out(app: &App, request: &Request, me: &Administrator, name: &str, kind:
     };
     let outcome = outcome_of(act);
     let next = format!("{place}?notice={}", outcome.code());
-    Ok(Reply::from(outcome).then_to(next))
+    // The event is that of the account which it was done to.
+    Ok(Reply::from(outcome).then_to(next).changing_nothing())
 }
 
 /// Carries out an act, if the one who asks may still do so and the account is still the same.
-/// Whether its owner is to be told.
 fn save(
     app: &App,
     request: &Request,
     asker: &Administrator,
     account: &Account,
     act: &Act,
-) -> Result<bool, Refusal> {
+) -> Result<Done, Refusal> {
     let me = &asker.0;
     let own = (account.id == me.account.id).then_some(me.session.id);
     let (act, id, now) = (
@@ -187,7 +188,7 @@ fn save(
             is_same.then(|| act.change(person, own, now))
         })?;
     match done {
-        Ok(Some(Some(Ok(is_told)))) => Ok(is_told),
+        Ok(Some(Some(Ok(done)))) => Ok(done),
         Ok(Some(Some(Err(Undone::Disabled)))) => Err(Outcome::AccountIsDisabled.into()),
         Ok(Some(Some(Err(Undone::NoAddress)))) => Err(Outcome::NoAddress.into()),
         Ok(Some(Some(Err(Undone::TooManyMails(wait))))) => Err(Outcome::Throttled(wait).into()),
@@ -197,20 +198,40 @@ fn save(
 }
 
 /// What follows from an act that is saved.
-fn follow_up(app: &App, request: &Request, account: &Account, act: &Act, is_told: bool) {
-    match act {
-        Act::Disable | Act::EndSessions | Act::Remove | Act::ResetSecondFactor => {
-            app.pending.forget_account(&account.username);
-        }
+fn follow_up(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    (account, act): (&Account, &Act),
+    done: Done,
+) {
+    let (username, by) = (&account.username, &me.account.username);
+    let (now, origin) = (request.received, happened::origin(request));
+    let kind = match act {
+        Act::Disable => EventKind::AccountDisabled,
+        Act::Enable => EventKind::AccountEnabled,
+        Act::EndSessions => EventKind::SessionsEnded,
+        Act::Groups(_) => EventKind::GroupsChanged,
+        // That is an event once the mail is written.
         Act::NewPassword => {
             let errands = &app.errands;
-            errands.mail_counted_password(&account.username, request.received);
+            return errands.mail_counted_password(username, by, now, origin);
         }
-        Act::Enable | Act::Groups(_) => {}
+        Act::Remove => EventKind::AccountRemoved,
+        Act::ResetSecondFactor => EventKind::SecondFactorReset,
+    };
+    if act.ends_logins() {
+        app.pending.forget_account(username);
     }
-    if is_told {
-        let notice = Notice::SecondFactorReset;
-        app.errands.notify(account, &notice, request.received);
+    if done.is_told {
+        app.errands.notify(account, &Notice::SecondFactorReset, now);
+    }
+    if done.is_change {
+        let event = Event::of(kind).about(account).by(by).from(origin);
+        app.events.note(match act {
+            Act::Groups(groups) => event.groups(groups),
+            _ => event,
+        });
     }
 }
 

@@ -11,6 +11,7 @@ use crate::accounts::registration::Registration;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Taken, names};
 use crate::as_typed;
+use crate::events::{Event, Kind};
 use crate::form::{Form, FormError};
 use crate::handlers::code::about_code;
 use crate::handlers::forms::{PasswordAndCode, optional_email};
@@ -19,7 +20,7 @@ use crate::handlers::people::confirmed::{self, Whom, confirm, is_about_confirmat
 use crate::handlers::people::list::{self, TypedInvitation};
 use crate::handlers::people::{Administrator, ROOT, not_heard};
 use crate::handlers::sent_twice::check_form_field;
-use crate::handlers::{Answer, App};
+use crate::handlers::{Answer, App, happened};
 use crate::http::Request;
 use crate::mail::Mail;
 use crate::pages::confirm_act::ConfirmAct;
@@ -107,6 +108,13 @@ fn make(app: &App, request: &Request, me: &Administrator) -> Answer {
         app.public_url,
         token.as_str()
     ));
+    note(
+        app,
+        request,
+        me,
+        Kind::Invited,
+        (&digest.short(), &invitation),
+    );
     if let Some(email) = &invitation.email {
         let ends = (now, invitation.expires);
         let mail = Mail::invitation(email, None, &link, ends, &app.public_url);
@@ -151,12 +159,30 @@ fn withdraw(app: &App, request: &Request, me: &Administrator) -> Answer {
         .store
         .end_invitation_for(asker, me.may(), &id, now)?
         .map_err(|why| not_heard(app, request, why))?;
-    if ended.is_none() {
-        return Err(Outcome::NoInvitation.into());
-    }
+    let ended = ended.ok_or(Outcome::NoInvitation)?;
+    note(app, request, me, Kind::InvitationEnded, (&id, &ended));
     let outcome = Outcome::InvitationEnded;
     let next = format!("{ROOT}?notice={}", outcome.code());
     Ok(Reply::from(outcome).then_to(next))
+}
+
+/// Notes what became of an invitation.
+fn note(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    kind: Kind,
+    (id, invitation): (&str, &Invitation),
+) {
+    let event = Event::of(kind)
+        .by(&me.account.username)
+        .invitation(id)
+        .groups(&invitation.groups)
+        .from(happened::origin(request));
+    app.events.note(match &invitation.email {
+        Some(email) => event.email(email),
+        None => event,
+    });
 }
 
 /// Names the administrator for the log.

@@ -10,7 +10,9 @@ use crate::accounts::listed::{FIELDS, Listed};
 use crate::accounts::session::Session;
 use crate::accounts::token;
 use crate::as_typed;
+use crate::events::Seen;
 use crate::form::Form;
+use crate::handlers::events::{self, Eyes};
 use crate::handlers::people::list::on_one_line;
 use crate::handlers::people::{Administrator, decoded, nowhere, path_of};
 use crate::handlers::{Answer, App};
@@ -26,6 +28,7 @@ pub(super) fn one(app: &App, request: &Request, me: &Administrator, name: &str) 
     let account = find(app, name)?;
 
     let sessions = sessions(app, request, &account)?;
+    let happened = events::recent(app, &account);
     let notice = Form::of_query(request)
         .optional("notice", 64)
         .ok()
@@ -33,9 +36,9 @@ pub(super) fn one(app: &App, request: &Request, me: &Administrator, name: &str) 
     let notice = notice.and_then(|notice| what_was_done(&notice));
     let page = PersonView {
         notice: notice.map(str::to_owned),
-        ..view(app, request, me, &account, &sessions)
+        ..view(app, request, me, &account, (&sessions, &happened))
     };
-    let json = as_json(app, &account, &sessions)?;
+    let json = as_json(app, &account, &sessions, &happened)?;
     Ok(Reply::from(Outcome::People(json, as_text(&account))).showing(page))
 }
 
@@ -75,7 +78,12 @@ fn sessions(
     Ok(sessions)
 }
 
-fn as_json(app: &App, account: &Account, sessions: &[Arc<Session>]) -> Result<Value, Refusal> {
+fn as_json(
+    app: &App,
+    account: &Account,
+    sessions: &[Arc<Session>],
+    happened: &[Seen],
+) -> Result<Value, Refusal> {
     let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| {
@@ -93,7 +101,7 @@ fn as_json(app: &App, account: &Account, sessions: &[Arc<Session>]) -> Result<Va
     told["id"] = json!(account.id);
     told["recovery_codes_left"] = json!(account.recovery_codes.len());
     told["sessions"] = json!(sessions);
-    told["events"] = json!([]);
+    told["events"] = json!(events::as_json(happened, Eyes::Administrator));
     Ok(told)
 }
 
@@ -116,7 +124,8 @@ pub(super) fn page(
 ) -> PersonView {
     // What the page is shown for matters more than sessions that cannot be read.
     let sessions = sessions(app, request, account).unwrap_or_default();
-    view(app, request, me, account, &sessions)
+    let happened = events::recent(app, account);
+    view(app, request, me, account, (&sessions, &happened))
 }
 
 fn view(
@@ -124,7 +133,7 @@ fn view(
     request: &Request,
     Administrator(me): &Administrator,
     account: &Account,
-    sessions: &[Arc<Session>],
+    (sessions, happened): (&[Arc<Session>], &[Seen]),
 ) -> PersonView {
     let session = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
@@ -149,6 +158,7 @@ fn view(
         created: listed.created.map(|moment| moment.0),
         last_login: listed.last_login.map(|moment| moment.0),
         sessions: sessions.iter().map(session).collect(),
+        events: events::views(happened, Eyes::Administrator),
         is_own: account.id == me.account.id,
         form: token::cookie(),
         notice: None,

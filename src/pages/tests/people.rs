@@ -2,10 +2,11 @@
 
 use super::super::Problem;
 use super::super::confirm_act::ConfirmAct;
+use super::super::events::By;
 use super::super::invited::Invited;
 use super::super::people::{InvitationInList, PeopleView, PersonInList};
 use super::super::person::PersonView;
-use super::samples::{Sample, problem, render, session, site};
+use super::samples::{Sample, event, problem, render, session, site};
 use super::tags::{attribute, tags};
 use crate::accounts::listed::State;
 
@@ -138,6 +139,7 @@ fn person(text: &str, state: State) -> PersonView {
         created: Some(1_795_000_000),
         last_login: (state == State::Active).then_some(1_795_300_000),
         sessions: vec![session("a1", true), session(text, false)],
+        events: vec![event("groups_changed", By::Named(text.to_owned()), text)],
         is_own: false,
         form: text.to_owned(),
         notice: Some(text.to_owned()),

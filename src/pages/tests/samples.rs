@@ -8,6 +8,7 @@ use super::super::code::EnterCode;
 use super::super::confirm::Confirm;
 use super::super::denied::Denied;
 use super::super::enrol::Enrol;
+use super::super::events::{By, EventView};
 use super::super::forgot::{Forgot, ForgotSent};
 use super::super::invitation::Invitation;
 use super::super::logged_in::AlreadyLoggedIn;
@@ -68,12 +69,28 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
+        events: vec![
+            event("groups_changed", By::Operator, "ok"),
+            event(text, By::Named(text.to_owned()), text),
+        ],
         notice: Some(text.to_owned()),
         typed_email: problem
             .as_ref()
             .map_or_else(String::new, |_| text.to_owned()),
         problem,
         now: 1_795_348_800,
+    }
+}
+
+pub fn event(event: &str, by: By, text: &str) -> EventView {
+    EventView {
+        at: 1_795_348_000,
+        event: event.to_owned(),
+        result: text.to_owned(),
+        with: Some(text.to_owned()),
+        by,
+        address: Some("2001:db8::7".to_owned()),
+        agent: Some(text.to_owned()),
     }
 }
 

@@ -6,7 +6,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::files::HASH;
-use crate::harness::{Accept, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::harness::{
+    Accept, Authenticator, NEW_LOGIN, PASSWORD, Server, Setup, Visitor, wait_for,
+};
 
 /// Alice, who is logged in, has a mailed password and ten recovery codes, and is in the middle of a
 /// login elsewhere.
@@ -97,7 +99,8 @@ impl Alice {
             .collect()
     }
 
-    /// The subjects and receivers of the mails in the outbox, sorted.
+    /// The subjects and receivers of the mails in the outbox, sorted, without those that tell of a
+    /// login.
     fn mails(&self) -> Vec<String> {
         let field = |mail: &str, name: &str| {
             let line = mail.lines().find_map(|line| line.strip_prefix(name));
@@ -107,10 +110,9 @@ impl Alice {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|e| e == "eml"))
-            .map(|path| {
-                let mail = fs::read_to_string(path).unwrap();
-                format!("{}: {}", field(&mail, "To:"), field(&mail, "Subject:"))
-            })
+            .map(|path| fs::read_to_string(path).unwrap())
+            .filter(|mail| !mail.contains(NEW_LOGIN))
+            .map(|mail| format!("{}: {}", field(&mail, "To:"), field(&mail, "Subject:")))
             .collect();
         mails.sort();
         mails

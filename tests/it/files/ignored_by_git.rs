@@ -32,6 +32,7 @@ fn nothing_the_program_makes_in_a_checkout_is_taken_up_by_git() {
         "users.json.new",
         "sessions.json.new",
         "sessions.json.damaged",
+        "events.jsonl.new",
         "sessions.json.damaged.1",
     ] {
         fs::write(server.path(name), "").unwrap();

@@ -55,8 +55,12 @@ fn only_the_owner_may_read_what_the_program_makes_whatever_the_umask() {
         let server = setup.start();
 
         Visitor::with_account(&server, "alice");
+        wait_for("events.jsonl", || {
+            server.path("events.jsonl").exists().then_some(())
+        });
 
         let expected = [
+            ("events.jsonl", 0o600),
             ("log", 0o644),
             ("outbox", 0o700),
             ("server.crt", 0o644),

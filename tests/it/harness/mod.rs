@@ -29,7 +29,7 @@ pub(crate) use authenticator::Authenticator;
 pub(crate) use browser::Browser;
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, certificate_in, write_pair};
-pub(crate) use visitor::{Accept, CONFIRMATION, Visitor};
+pub(crate) use visitor::{Accept, CONFIRMATION, NEW_LOGIN, Visitor};
 pub(crate) use wire::Wire;
 
 /// A password no list has.

@@ -16,6 +16,9 @@ use crate::harness::{Answer, Authenticator, PASSWORD, PATIENCE, Server, provider
 /// How the mail begins that asks to confirm an address.
 pub(crate) const CONFIRMATION: &str = "Subject: Please confirm your e-mail address";
 
+/// How the mail begins that tells of a login from another browser.
+pub(crate) const NEW_LOGIN: &str = "Subject: New login";
+
 /// What a client asks to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Accept {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{CONFIRMATION, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{CONFIRMATION, NEW_LOGIN, PASSWORD, Server, Visitor, wait_for};
 use crate::mail::{forgot, waiting};
 
 /// New recovery codes, by one of those there are, which mails a notice; the new ones.
@@ -14,14 +14,15 @@ fn replace_codes(visitor: &Visitor, codes: &[String]) -> Vec<String> {
     answer.recovery_codes()
 }
 
-/// How many mails to this address wait, but for those that ask to confirm it.
+/// How many mails to this address wait, but for those that ask to confirm it or tell of a login.
 fn mails(server: &Server, to: &str) -> usize {
     let to = format!("To: {to}\r\n");
     fs::read_dir(server.path("outbox"))
         .unwrap()
         .flatten()
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-        .filter(|mail| mail.contains(&to) && !mail.contains(CONFIRMATION))
+        .filter(|mail| mail.contains(&to))
+        .filter(|mail| !mail.contains(CONFIRMATION) && !mail.contains(NEW_LOGIN))
         .count()
 }
 

@@ -6,6 +6,7 @@ use crate::harness::Setup;
 
 mod cannot_start;
 mod doctor;
+mod events;
 mod flags;
 #[cfg(feature = "faults")]
 mod hanging_end;

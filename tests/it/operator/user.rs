@@ -110,7 +110,8 @@ fn an_account_is_made_and_listed_without_a_server() {
     assert_eq!(list(&setup, &["--group", "Admins"]).1, "");
     let users: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     assert_eq!(users["users"]["root"].get("registered"), None);
-    assert_eq!(listing(setup.dir()), ["users.json", "users.json.lock"]);
+    let made = ["events.jsonl", "users.json", "users.json.lock"];
+    assert_eq!(listing(setup.dir()), made);
 }
 
 #[test]
@@ -467,7 +468,8 @@ fn what_root_makes_is_of_the_owner_of_what_was_there() {
     };
 
     assert_eq!(add(&setup, "alice", &[]).0, 0);
-    assert_eq!(owners(), [(65534, 65533); 2]);
+    // events.jsonl, users.json and its lock.
+    assert_eq!(owners(), [(65534, 65533); 3]);
 
     let invite = ["user", "add", "carol", "--email", "carol@example.com"];
     assert_eq!(run(&setup, &invite, b"").0, 0);

@@ -5,7 +5,7 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-const FLAGS: [(&str, &str, &str, &str); 18] = [
+const FLAGS: [(&str, &str, &str, &str); 19] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
@@ -47,6 +47,7 @@ const FLAGS: [(&str, &str, &str, &str); 18] = [
         "AUTH_REGISTRATIONS_PER_HOUR",
         "60",
     ),
+    ("--events-kept", "<DURATION>", "AUTH_EVENTS_KEPT", "90d"),
     ("--compat", "", "AUTH_COMPAT", ""),
     ("--log", "<LOG>", "AUTH_LOG", "text"),
 ];

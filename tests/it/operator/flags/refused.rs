@@ -9,7 +9,7 @@ use crate::operator::flags::variable_of;
 use crate::operator::{HEALTH, assert_cannot, assert_misused};
 
 /// The contract's flag with a value that does not parse.
-const BAD_VALUES: [(&str, &str); 25] = [
+const BAD_VALUES: [(&str, &str); 27] = [
     ("--listen", "nowhere"),
     ("--listen", "127.0.0.1"),
     ("--listen", "127.0.0.1:65536"),
@@ -33,6 +33,8 @@ const BAD_VALUES: [(&str, &str); 25] = [
     ("--registration", "maybe"),
     ("--registrations-per-hour", "-1"),
     ("--registrations-per-hour", "many"),
+    ("--events-kept", "0s"),
+    ("--events-kept", "for ever"),
     ("--compat", "perhaps"),
     ("--log", "xml"),
 ];

@@ -4,6 +4,7 @@ use crate::harness::Visitor;
 
 mod authenticator;
 mod end_of_account;
+mod events;
 mod races;
 mod recovery_codes;
 mod sessions_and_browsers;

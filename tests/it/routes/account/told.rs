@@ -66,6 +66,7 @@ fn the_account_is_told_in_three_forms() {
         "recovery_codes_left",
         "sessions",
         "browsers",
+        "events",
     ];
     assert_eq!(names, expected);
     assert_eq!(account["username"], "alice");

@@ -1,0 +1,170 @@
+//! The file: opened with care, appended to under a lock, and found again when it was replaced.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::owner::hand_over;
+
+/// How often a file is opened anew because it was replaced meanwhile, before that is an error.
+const MOST_REPLACED: usize = 100;
+
+/// A file of lines, to append to.
+pub(super) struct Log {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+/// A file that nobody else appends to or replaces until this is dropped.
+pub(super) struct Held<'a>(&'a File);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Closing the file unlocks too.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Log {
+    /// Nothing is opened or made yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        let file = None;
+        Self { path, file }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a line in one write. What was written of one that does not fit is taken back.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says; the file is then as it was.
+    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let held = self.hold()?;
+        let mut file = held.0;
+        let mut begin = file.metadata()?.len();
+        if begin > 0 && !ends_a_line(file, begin)? {
+            // Whoever wrote that was killed, or its disk was full.
+            file.write_all(b"\n")?;
+            begin += 1;
+        }
+        let written = match file.write(line) {
+            Ok(written) if written == line.len() => Ok(()),
+            Ok(_) => Err(io::ErrorKind::StorageFull.into()),
+            Err(error) => Err(error),
+        };
+        if written.is_err() {
+            // If that fails too, the next writer ends the line that was cut off.
+            let _ = file.set_len(begin);
+        }
+        written
+    }
+
+    /// Makes what was written survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+
+    /// The file at the path, locked; it is made if it is not there.
+    fn hold(&mut self) -> io::Result<Held<'_>> {
+        for _ in 0..MOST_REPLACED {
+            let file = match self.file.take() {
+                Some(file) => file,
+                None => open_or_make(&self.path)?,
+            };
+            file.lock()?;
+            if is_at(&file, &self.path) {
+                return Ok(Held(self.file.insert(file)));
+            }
+        }
+        Err(io::Error::other("the file is replaced again and again"))
+    }
+}
+
+/// Opens the file to be read; `None` if there is none.
+///
+/// # Errors
+///
+/// Whatever the disk says, and if it is a link or no regular file.
+pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
+    match careful(OpenOptions::new().read(true), path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Opens the file to be read, locked; `None` if there is none.
+///
+/// # Errors
+///
+/// As [`open`].
+pub(super) fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..MOST_REPLACED {
+        let Some(file) = open(path)? else {
+            return Ok(None);
+        };
+        file.lock()?;
+        if is_at(&file, path) {
+            return Ok(Some(file));
+        }
+    }
+    Err(io::Error::other("the file is replaced again and again"))
+}
+
+fn open_or_make(path: &Path) -> io::Result<File> {
+    let made = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(file) => {
+            // The umask may have taken away some of these rights, and nobody could open it again.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            hand_over(&file, path)?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            careful(OpenOptions::new().read(true).append(true), path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file that is there and regular. Root may be asked to, in a folder of somebody who would
+/// like it to write elsewhere: a link is not followed.
+fn careful(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Opening a pipe would wait for somebody at its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Whether this is the file that has the name now.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+fn ends_a_line(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, length - 1)?;
+    Ok(last == *b"\n")
+}

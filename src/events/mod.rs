@@ -1,0 +1,165 @@
+//! What happened to accounts, a line an event, in `events.jsonl` beside the accounts.
+//!
+//! Nothing waits for it: whoever has something to tell puts it into a bounded queue, and a thread
+//! writes it. What cannot be written is lost and counted, and no request fails for it. Strangers
+//! cannot fill the file: what costs them nothing is counted and written once a minute, and an
+//! account has a share of lines an hour.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::accounts::ids::AccountId;
+use crate::clock::Clock;
+
+mod file;
+mod keeper;
+mod line;
+mod reader;
+mod shares;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use file::Log;
+use shares::Counts;
+use writer::Writer;
+
+pub use line::{Event, Kind, OPERATOR, Origin, Seen, written};
+pub use reader::Reader;
+
+/// Most events that wait to be written: a burst, and no more than a disk works off in a second.
+const MOST_WAITING: usize = 1024;
+
+/// How many events an owner is shown.
+const SHOWN: usize = 20;
+
+/// Where the events of the accounts at `users` are kept.
+pub fn beside(users: &Path) -> PathBuf {
+    users.with_file_name("events.jsonl")
+}
+
+/// The way to the thread that writes events.
+pub struct Events {
+    path: PathBuf,
+    /// `None` if none are kept.
+    queue: Option<SyncSender<Message>>,
+    shared: Arc<Shared>,
+    /// Gives once, when the thread has ended; `None` after that.
+    ended: Mutex<Option<Receiver<()>>>,
+}
+
+/// What the thread and those who tell it something both see.
+#[derive(Default)]
+struct Shared {
+    counts: Counts,
+    /// Events that were not written since that was last said.
+    lost: AtomicU64,
+    closing: AtomicBool,
+}
+
+/// What the thread is sent.
+enum Message {
+    Note(Box<Event>),
+    /// Wakes it, so that it sees that it is to end.
+    Wake,
+}
+
+impl Events {
+    /// Starts the thread, which drops what is older than `kept` now and once a day; a `kept` of
+    /// zero writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left. A file that cannot be opened is no error: the log says so
+    /// once there is something to write.
+    pub fn open(users: &Path, kept: Duration, clock: Arc<Clock>) -> io::Result<Self> {
+        let path = beside(users);
+        let shared = Arc::new(Shared::default());
+        if kept.is_zero() {
+            return Ok(Self {
+                path,
+                queue: None,
+                shared,
+                ended: Mutex::new(None),
+            });
+        }
+        let (queue, messages) = mpsc::sync_channel(MOST_WAITING);
+        let (end, ended) = mpsc::sync_channel(1);
+        let writer = Writer::new(Log::new(path.clone()), kept, clock, Arc::clone(&shared));
+        thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || {
+                writer.run(&messages);
+                // If nobody is left to hear this, it does not matter.
+                let _ = end.send(());
+            })?;
+        Ok(Self {
+            path,
+            queue: Some(queue),
+            shared,
+            ended: Mutex::new(Some(ended)),
+        })
+    }
+
+    /// Has an event written. Waits for nothing.
+    pub fn note(&self, event: Event) {
+        let Some(queue) = &self.queue else { return };
+        if queue.try_send(Message::Note(Box::new(event))).is_err() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a refusal that names nobody. Waits for nothing, and takes no place in the queue.
+    pub fn count(&self, result: &'static str) {
+        if self.queue.is_some() {
+            self.shared.counts.add(Kind::Refused, result);
+        }
+    }
+
+    /// The last events of an account, the newest first. Nothing, if they cannot be read.
+    pub fn recent(&self, id: &AccountId) -> Vec<Seen> {
+        recent(&self.path, id)
+    }
+
+    /// Has everything written that waits, and the thread end; false if that took longer than
+    /// `patience`.
+    pub fn close(&self, patience: Duration) -> bool {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(receiver) = ended.take() else {
+            return true;
+        };
+        self.shared.closing.store(true, Ordering::Relaxed);
+        if let Some(queue) = &self.queue {
+            // A full queue wakes it too.
+            let _ = queue.try_send(Message::Wake);
+        }
+        receiver.recv_timeout(patience).is_ok()
+    }
+}
+
+/// As [`Events::recent`], for the file at `path`.
+pub fn recent(path: &Path, id: &AccountId) -> Vec<Seen> {
+    reader::newest_of(path, id.as_str(), SHOWN).unwrap_or_default()
+}
+
+/// Writes events at once, for commands, and waits until they are on disk; a `kept` of zero writes
+/// nothing.
+///
+/// # Errors
+///
+/// Whatever the disk says. What the events tell of has happened all the same.
+pub fn append(users: &Path, kept: Duration, events: &[Event]) -> io::Result<()> {
+    if kept.is_zero() {
+        return Ok(());
+    }
+    let mut log = Log::new(beside(users));
+    for event in events {
+        log.append(&event.line())?;
+    }
+    log.sync()
+}
