@@ -26,6 +26,8 @@ pub struct Authenticated {
     pub mailed: Option<Digest>,
     /// The hash on file is weaker than one of today's.
     pub is_weak: bool,
+    /// The hash on file was made by another program.
+    pub is_foreign: bool,
 }
 
 /// Whether a password chosen by its owner was right. `key` is what [`Work::checking`] it against
@@ -40,6 +42,7 @@ pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated>
         enrolled: account.totp.is_some(),
         mailed: None,
         is_weak: account.password.is_weak(),
+        is_foreign: account.password.is_foreign(),
     })
 }
 
@@ -57,6 +60,7 @@ pub fn authenticate_mailed(
         enrolled: account.totp.is_some(),
         mailed: Some(mailed),
         is_weak: false,
+        is_foreign: false,
     })
 }
 
