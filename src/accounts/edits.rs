@@ -14,12 +14,12 @@ use crate::clock::{DRIFT, Timestamp};
 /// What an account was when it was last written.
 ///
 /// In the file it is `NAME E-MAIL PASSWORD TOTP enabled` (or `disabled`), password and key as parts
-/// of digests, `-` where there is no key. The e-mail is there in full: if it changes, a notice goes
+/// of digests, `-` where there is none. The e-mail is there in full: if it changes, a notice goes
 /// to the old address.
 #[derive(Clone)]
 pub struct Seal {
     username: String,
-    email: String,
+    email: Option<String>,
     password: String,
     totp: Option<String>,
     disabled: bool,
@@ -32,7 +32,7 @@ impl Seal {
         Self {
             username: account.username.clone(),
             email: account.email.clone(),
-            password: account.password.id().short(),
+            password: account.password_id().short(),
             totp: totp.map(|totp| Digest::of(&totp.secret.base32()).short()),
             disabled: account.disabled,
         }
@@ -51,9 +51,9 @@ impl Seal {
         };
         Some(Self {
             username: username.to_owned(),
-            email: email.to_owned(),
+            email: (email != NONE).then(|| email.to_owned()),
             password: password.to_owned(),
-            totp: (totp != "-").then(|| totp.to_owned()),
+            totp: (totp != NONE).then(|| totp.to_owned()),
             disabled,
         })
     }
@@ -61,8 +61,9 @@ impl Seal {
     /// The seal as it is written in the file.
     pub fn text(&self) -> String {
         let state = if self.disabled { "disabled" } else { "enabled" };
-        let totp = self.totp.as_deref().unwrap_or("-");
-        let (username, email, password) = (&self.username, &self.email, &self.password);
+        let totp = self.totp.as_deref().unwrap_or(NONE);
+        let email = self.email.as_deref().unwrap_or(NONE);
+        let (username, password) = (&self.username, &self.password);
         format!("{username} {email} {password} {totp} {state}")
     }
 
@@ -71,7 +72,7 @@ impl Seal {
         let now = Self::of(account);
         Edit {
             name: self.username != now.username,
-            email: !names::is_same(&self.email, &now.email),
+            email: !is_same(self.email.as_deref(), now.email.as_deref()),
             password: self.password != now.password,
             // A second factor given to an account without one takes nothing from anybody.
             totp: self.totp.is_some() && self.totp != now.totp,
@@ -79,6 +80,14 @@ impl Seal {
             returned: false,
         }
     }
+}
+
+/// Stands in a seal for what the account does not have.
+const NONE: &str = "-";
+
+/// Whether two accounts have the same address, or neither has one.
+fn is_same(one: Option<&str>, other: Option<&str>) -> bool {
+    one.map(names::key) == other.map(names::key)
 }
 
 /// What an operator changed of an account.
@@ -175,7 +184,7 @@ impl Edited {
         seal: Option<&Seal>,
         (read, seals): (&Accounts, &HashMap<String, Option<Seal>>),
     ) -> Self {
-        let email_before = seal.map(|seal| seal.email.clone());
+        let email_before = seal.and_then(|seal| seal.email.clone());
         let name_before = seal.map(|seal| seal.username.clone());
         let name_before = name_before.filter(|_| news.name);
         // An account copied from one that is still there is new.
@@ -379,7 +388,7 @@ fn is_anothers(
     read.resolve(email).is_some_and(|owner| {
         let seal = seals.get(&owner.username).and_then(Option::as_ref);
         !names::is_same(&owner.username, name)
-            && seal.is_none_or(|seal| names::is_same(&seal.email, email))
+            && seal.is_none_or(|seal| is_same(seal.email.as_deref(), Some(email)))
     })
 }
 

@@ -155,7 +155,7 @@ mod tests {
         let mut accounts = Accounts::default();
         accounts.add(account("Alice")).unwrap();
         accounts.end("alice", days(1));
-        assert_eq!(accounts.taken("alice", "alice@example.com"), None);
+        assert_eq!(accounts.taken("alice", Some("alice@example.com")), None);
         assert!(accounts.former().holds("ALICE", days(1)));
         assert!(accounts.former().holds("alice", Timestamp(days(181).0 - 1)));
         assert!(!accounts.former().holds("alice", days(181)));

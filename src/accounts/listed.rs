@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 #[derive(Serialize)]
 pub struct Listed<'a> {
     pub username: &'a str,
-    pub email: &'a str,
+    pub email: Option<&'a str>,
     pub email_proven: bool,
     pub groups: &'a [String],
     pub state: State,
@@ -26,6 +26,8 @@ pub struct Listed<'a> {
 pub enum State {
     Active,
     Disabled,
+    /// Made without a password, and none has been chosen yet.
+    Invited,
 }
 
 impl State {
@@ -34,6 +36,7 @@ impl State {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
+            Self::Invited => "invited",
         }
     }
 }
@@ -42,13 +45,13 @@ impl<'a> From<&'a Account> for Listed<'a> {
     fn from(account: &'a Account) -> Self {
         Self {
             username: &account.username,
-            email: &account.email,
+            email: account.email.as_deref(),
             email_proven: account.email_proven,
             groups: &account.groups,
-            state: if account.disabled {
-                State::Disabled
-            } else {
-                State::Active
+            state: match &account.password {
+                _ if account.disabled => State::Disabled,
+                Some(_) => State::Active,
+                None => State::Invited,
             },
             second_factor: account.totp.is_some(),
             created: account.created.at(),
@@ -67,7 +70,7 @@ impl Listed<'_> {
         let last_login = self.last_login.map(|moment| moment.to_string());
         [
             self.username.to_owned(),
-            or_dash(self.email.to_owned()),
+            or_dash(self.email.unwrap_or_default().to_owned()),
             or_dash(self.groups.join(",")),
             self.state.as_str().to_owned(),
             if self.second_factor { "yes" } else { "no" }.to_owned(),

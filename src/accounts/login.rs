@@ -35,14 +35,15 @@ pub struct Authenticated {
 ///
 /// [`Work::checking`]: crate::accounts::password::Work::checking
 pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated> {
-    let account = found.filter(|account| account.password.is_of(key) && !account.disabled)?;
+    let account = found.filter(|account| !account.disabled)?;
+    let hash = account.password.as_ref().filter(|hash| hash.is_of(key))?;
     Some(Authenticated {
         username: account.username.clone(),
-        password_id: account.password.id(),
+        password_id: hash.id(),
         enrolled: account.totp.is_some(),
         mailed: None,
-        is_weak: account.password.is_weak(),
-        is_foreign: account.password.is_foreign(),
+        is_weak: hash.is_weak(),
+        is_foreign: hash.is_foreign(),
     })
 }
 
@@ -56,7 +57,7 @@ pub fn authenticate_mailed(
     let mailed = account.mailed(password.as_str(), now)?;
     Some(Authenticated {
         username: account.username.clone(),
-        password_id: account.password.id(),
+        password_id: account.password_id(),
         enrolled: account.totp.is_some(),
         mailed: Some(mailed),
         is_weak: false,
@@ -107,10 +108,10 @@ impl Account {
     pub fn new(username: &str, email: &str, password: PasswordHash, now: Timestamp) -> Self {
         Self {
             username: username.to_owned(),
-            email: email.to_owned(),
+            email: Some(email.to_owned()),
             email_proven: false,
             id: Some(AccountId::new()),
-            password,
+            password: Some(password),
             created: Created::At(now),
             last_login: None,
             groups: vec!["users".to_owned()],
@@ -133,7 +134,7 @@ impl Account {
     /// Replaces the password, which ends all sessions and unfinished logins begun under the old
     /// one, and forgets all browsers but this one.
     pub fn change_password(&mut self, new: PasswordHash, browser: Option<Digest>) {
-        self.password = new;
+        self.password = Some(new);
         self.mailed_passwords.clear();
         self.forget_other_devices(browser);
     }
@@ -356,7 +357,7 @@ mod tests {
     }
 
     fn try_password(found: Option<&Account>, typed: &str) -> Option<Authenticated> {
-        let hash = found.map(|account| &account.password);
+        let hash = found.and_then(|account| account.password.as_ref());
         let keys = derive(&[Work::checking(hash, &Password::new(typed))]);
         authenticate(found, &keys[0])
     }
@@ -383,7 +384,7 @@ mod tests {
         let weak = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
         let hash = PasswordHash::parse(weak).ok().unwrap();
         let account = Account {
-            password: hash,
+            password: Some(hash),
             ..alice()
         };
         assert!(try_password(Some(&account), "password").unwrap().is_weak);
@@ -394,13 +395,13 @@ mod tests {
     fn another_password_forgets_all_browsers_but_the_one_that_chose_it() {
         let mut account = alice();
         let browsers = ["own", "other"].map(Digest::of);
-        let new = alice().password;
+        let new = alice().password.unwrap();
         for id in browsers {
             account.remember_device(Device::new(id, "", Timestamp(START)), Timestamp(START));
         }
         let kept = new.id();
         account.change_password(new, Some(browsers[0]));
-        assert!(account.password.id() == kept);
+        assert!(account.password_id() == kept);
         assert_eq!(
             browsers.map(|id| account.knows_device(id, Timestamp(START))),
             [true, false]

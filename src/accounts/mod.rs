@@ -21,6 +21,7 @@ mod ends;
 pub mod former;
 pub mod groups;
 pub mod ids;
+pub mod invitations;
 pub mod kept;
 pub mod listed;
 pub mod login;
@@ -42,6 +43,7 @@ use confirmations::Confirmations;
 use devices::Device;
 use former::Former;
 use ids::AccountId;
+use invitations::Invitations;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
@@ -56,8 +58,9 @@ pub struct Account {
     /// As its owner wrote it; looked up without regard to case. The account's key in the file.
     #[serde(skip)]
     pub username: String,
-    /// As its owner wrote it, the domain in its ASCII form.
-    pub email: String,
+    /// As its owner wrote it, the domain in its ASCII form; `None` if it has none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub email: Option<String>,
     /// Whether its owner has used something mailed to that address, or an operator vouches for it.
     #[serde(default)]
     pub email_proven: bool,
@@ -68,8 +71,9 @@ pub struct Account {
         skip_serializing_if = "Option::is_none"
     )]
     pub id: Option<AccountId>,
-    /// The hash of the password.
-    pub password: PasswordHash,
+    /// The hash of the password; `None` until its owner chooses one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub password: Option<PasswordHash>,
     /// When the account was made.
     #[serde(default, skip_serializing_if = "Created::is_unsaid")]
     pub created: Created,
@@ -124,6 +128,14 @@ pub struct Account {
     /// What somebody else keeps in the file; never read, never dropped.
     #[serde(flatten)]
     pub other: Unknown,
+}
+
+impl Account {
+    /// Whether this is its address, however it is written.
+    pub fn has_address(&self, address: &str) -> bool {
+        let own = self.email.as_deref();
+        own.is_some_and(|own| names::is_same(own, address))
+    }
 }
 
 /// A confirmed second factor.
@@ -184,6 +196,8 @@ pub struct Accounts {
     former: Arc<Former>,
     /// The links by which people prove their addresses.
     confirmations: Arc<Confirmations>,
+    /// The links by which people make accounts.
+    invitations: Arc<Invitations>,
     /// Grows with every change, so that a change that changed nothing need not be saved.
     revision: u64,
 }
@@ -207,17 +221,21 @@ impl Accounts {
     }
 
     /// What of a new account's name and e-mail somebody has already, the name first.
-    pub fn taken(&self, username: &str, email: &str) -> Option<Taken> {
+    pub fn taken(&self, username: &str, email: Option<&str>) -> Option<Taken> {
         if self.find(username).is_some() {
             return Some(Taken::Username);
         }
-        self.by_email
-            .contains_key(names::key(email).as_ref())
-            .then_some(Taken::Email)
+        let is_taken = |email| self.by_email.contains_key(names::key(email).as_ref());
+        email.is_some_and(is_taken).then_some(Taken::Email)
     }
 
     /// As [`Accounts::taken`], of what strangers may take: a name that somebody had before is not.
-    pub fn taken_to_strangers(&self, username: &str, email: &str, now: Timestamp) -> Option<Taken> {
+    pub fn taken_to_strangers(
+        &self,
+        username: &str,
+        email: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Taken> {
         if self.former.holds(username, now) {
             return Some(Taken::Username);
         }
@@ -230,12 +248,14 @@ impl Accounts {
     ///
     /// If its name or e-mail belongs to another; then nothing is changed.
     pub fn add(&mut self, account: Account) -> Result<(), Taken> {
-        if let Some(taken) = self.taken(&account.username, &account.email) {
+        if let Some(taken) = self.taken(&account.username, account.email.as_deref()) {
             return Err(taken);
         }
         let name: Arc<str> = names::key(&account.username).into();
-        Arc::make_mut(&mut self.by_email)
-            .insert(names::key(&account.email).into(), Arc::clone(&name));
+        if let Some(email) = &account.email {
+            let owner = Arc::clone(&name);
+            Arc::make_mut(&mut self.by_email).insert(names::key(email).into(), owner);
+        }
         self.by_name.insert(name, Arc::new(account));
         self.revision += 1;
         Ok(())
@@ -266,7 +286,9 @@ impl Accounts {
     /// Removes an account and gives it back; the others keep their order.
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
         let account = self.by_name.shift_remove(names::key(username).as_ref())?;
-        Arc::make_mut(&mut self.by_email).remove(names::key(&account.email).as_ref());
+        if let Some(email) = &account.email {
+            Arc::make_mut(&mut self.by_email).remove(names::key(email).as_ref());
+        }
         self.revision += 1;
         Some(account)
     }

@@ -69,8 +69,8 @@ impl PendingLogin {
     }
 
     /// If the password was a mailed one, notes its address: the login ends when that changes.
-    pub fn mailed_to(self, address: &str) -> Self {
-        let address = self.mailed.map(|_| address.to_owned());
+    pub fn mailed_to(self, address: Option<&str>) -> Self {
+        let address = self.mailed.and(address).map(str::to_owned);
         Self { address, ..self }
     }
 
@@ -111,7 +111,7 @@ impl PendingChoice {
 }
 
 fn has_address(account: &Account, address: Option<&str>) -> bool {
-    address.is_none_or(|address| names::is_same(address, &account.email))
+    address.is_none_or(|address| account.has_address(address))
 }
 
 /// A logged-in visitor's move to a new authenticator, until a code confirms its key.
@@ -316,9 +316,9 @@ mod tests {
             ..account("c2FsdA")
         };
         assert!(enrolling.is_for(&account("c2FsdA")));
-        let mailed = enrolling.clone().mailed_to("A@example.com");
+        let mailed = enrolling.clone().mailed_to(Some("A@example.com"));
         let elsewhere = Account {
-            email: "b@example.com".to_owned(),
+            email: Some("b@example.com".to_owned()),
             ..account("c2FsdA")
         };
         assert!(mailed.is_for(&account("c2FsdA")));

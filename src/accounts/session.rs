@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::accounts::kept::Unknown;
+use crate::accounts::password::PasswordHash;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::{DRIFT, Timestamp};
@@ -65,10 +66,16 @@ pub fn is_first(generation: &u64) -> bool {
 }
 
 impl Account {
+    /// The id of its password; where it has none, an id that no password has.
+    pub fn password_id(&self) -> Digest {
+        let id = self.password.as_ref().map(PasswordHash::id);
+        id.unwrap_or_else(|| Digest::of(""))
+    }
+
     /// What sessions that begin now rest on.
     pub fn basis(&self) -> Basis {
         Basis {
-            password_id: self.password.id(),
+            password_id: self.password_id(),
             generation: self.generation,
         }
     }
@@ -166,7 +173,7 @@ impl Session {
     /// and a thief's session would outlast the password.
     pub fn is_of(&self, account: &Account) -> bool {
         let rests_on_it = self.basis == account.basis()
-            || (account.keeps(self.id) && self.basis.password_id == account.password.id());
+            || (account.keeps(self.id) && self.basis.password_id == account.password_id());
         names::is_same(&self.username, &account.username) && rests_on_it
     }
 }
@@ -292,7 +299,6 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AtomicU64, D:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::password::PasswordHash;
 
     const LIMITS: Limits = Limits {
         idle: Duration::from_secs(3600),
@@ -424,7 +430,7 @@ mod tests {
         let other_password =
             PasswordHash::parse(&format!("$pbkdf2-sha256$i=1,l=32$BBBB${}", "A".repeat(43)));
         let changed = Account {
-            password: other_password.ok().unwrap(),
+            password: other_password.ok(),
             ..account.clone()
         };
         assert!(!own.is_of(&changed), "another password");

@@ -89,7 +89,7 @@ mod tests {
 
         assert_eq!(accounts.remove_never_enrolled(days(30)), ["u1"]);
 
-        assert_eq!(accounts.taken("u1", "u1@b.c"), None);
+        assert_eq!(accounts.taken("u1", Some("u1@b.c")), None);
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Errands {
         }
         if let Some(email) = edited.email_before {
             let before = Account {
-                email,
+                email: Some(email),
                 ..Account::clone(account)
             };
             let notice = Notice::Edited(Edit::Email(account.email.clone()));
@@ -164,14 +164,18 @@ impl Errands {
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
-        let counted = notice
-            .is_own_doing()
-            .then(|| Counted::new(&account.username, &account.email));
+        let (user, what) = (account.username.clone(), notice.name());
+        let mail = notice.mail(account, at, &self.site);
+        let (Some(mail), Some(email)) = (mail, &account.email) else {
+            tracing::info!(event = "mail", user, what, result = NO_ADDRESS);
+            return;
+        };
+        let counted = notice.is_own_doing().then(|| Counted::new(&user, email));
         self.queue.add(Errand::Notice {
-            mail: notice.mail(account, at, &self.site),
+            mail,
             at,
-            user: account.username.clone(),
-            what: notice.name(),
+            user,
+            what,
             counted,
         });
     }
@@ -184,8 +188,11 @@ impl Errands {
             !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
         });
         for account in administrators {
+            let Some(mail) = Mail::accounts_unreadable(account, file, reason, at) else {
+                continue;
+            };
             self.queue.add(Errand::Notice {
-                mail: Mail::accounts_unreadable(account, file, reason, at),
+                mail,
                 at,
                 user: account.username.clone(),
                 what: "accounts_unreadable",
@@ -295,13 +302,18 @@ impl Runner {
         };
         let user = &account.username;
         let log = |result| tracing::info!(event = "confirmation", user, result);
-        let (whose, now) = (Counted::new(user, &account.email), asked_at.steady);
+        let Some(email) = &account.email else {
+            return log(NO_ADDRESS);
+        };
+        let (whose, now) = (Counted::new(user, email), asked_at.steady);
         if !self.unproven.has_room(asker, whose, now) {
             return log("too_many");
         }
         let token = token::link();
         let hours = confirmations::LIFETIME.as_secs() / 3600;
-        let mail = Mail::confirmation(&account, &token, asked_at, hours, &self.site);
+        let Some(mail) = Mail::confirmation(&account, &token, asked_at, hours, &self.site) else {
+            return log(NO_ADDRESS);
+        };
         let draft = match self.outbox.draft(&mail) {
             Ok(draft) => draft,
             Err(error) => return not_written(user, &error),
@@ -347,7 +359,10 @@ impl Runner {
 
         let password = token::mailed_password();
         let minutes = LIFETIME.as_secs() / 60;
-        let mail = Mail::new_password(account, &password, asked_at, minutes, &self.site);
+        let Some(mail) = Mail::new_password(account, &password, asked_at, minutes, &self.site)
+        else {
+            return log(NO_ADDRESS);
+        };
         let draft = match self.outbox.draft(&mail) {
             Ok(draft) => draft,
             Err(error) => return not_written(user, &error),
@@ -388,6 +403,9 @@ impl Runner {
         changed.ok().flatten().flatten()
     }
 }
+
+/// What the log says of an account that no mail can be sent to.
+const NO_ADDRESS: &str = "no_address";
 
 fn not_written(user: &str, cause: &dyn std::fmt::Display) {
     tracing::error!(event = "mail", user, result = "not_written", %cause);

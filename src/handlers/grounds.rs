@@ -54,7 +54,7 @@ impl Grounds {
         // Checked first, since a changed password ends the session as well.
         if self
             .password_id
-            .is_some_and(|id| id != account.password.id())
+            .is_some_and(|id| id != account.password_id())
         {
             return Err(Outcome::WrongPassword);
         }

@@ -164,7 +164,7 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     // In the address too, for visitors who come without the cookie and have to begin again.
     let next = pages::with_rd("/secret_key", &rd);
     let login = PendingLogin::new(&username, basis, secret, mailed, rd)
-        .mailed_to(&account.email)
+        .mailed_to(account.email.as_deref())
         .remembering(remember);
     let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
@@ -193,7 +193,9 @@ pub(super) fn check_password(
         let now = request.received.steady;
         app.throttle.begin(target, request.client, now)
     })?;
-    let known = found.as_deref().map(|account| &account.password);
+    let known = found
+        .as_deref()
+        .and_then(|account| account.password.as_ref());
     let work = Work::checking(known, password);
     let checked = derive(app, request, attempt.standing(), work)
         .map(|key| authenticate(found.as_deref(), &key));
@@ -230,9 +232,9 @@ pub(super) fn note_password(
         let stronger = hash.id();
         let replaced = app.store.change(&username, move |person| {
             // Unless it was changed in the meantime.
-            let same = person.account().password.id() == id;
+            let same = person.account().password_id() == id;
             if same {
-                person.account_mut().password = hash.clone();
+                person.account_mut().password = Some(hash.clone());
             }
             same
         });

@@ -143,7 +143,7 @@ fn replace_mailed(
 }
 
 fn refuse_easy(app: &App, new: &Password, account: &Account) -> Result<(), Refusal> {
-    if app.script.is_none() && new.is_easy_to_guess(&account.username, &account.email) {
+    if app.script.is_none() && new.is_easy_to_guess(&account.username, account.email.as_deref()) {
         return Err(Outcome::PasswordCommon.into());
     }
     Ok(())

@@ -74,7 +74,7 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     let wanted = Registration::parse(app, request)?;
     let (username, email) = (&wanted.username, &wanted.email);
 
-    if app.script.is_none() && wanted.password.is_easy_to_guess(username, email) {
+    if app.script.is_none() && wanted.password.is_easy_to_guess(username, Some(email)) {
         return Err(Outcome::PasswordCommon.into());
     }
     let now = request.received;
@@ -86,7 +86,7 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     if app.script.is_none() && is_reserved(username) {
         return Err(is_taken(Taken::Username));
     }
-    if let Some(taken) = app.store.taken(username, email, now.timestamp())? {
+    if let Some(taken) = app.store.taken(username, Some(email), now.timestamp())? {
         return Err(is_taken(taken));
     }
     // A registration that was not carried out or could not be saved does not count for the hour.

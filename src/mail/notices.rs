@@ -29,7 +29,7 @@ pub enum Edit {
     AuthenticatorChanged,
     AuthenticatorRemoved,
     /// The new address. The notice goes to the old one: it is for the account as it was before.
-    Email(String),
+    Email(Option<String>),
     Password,
 }
 
@@ -56,10 +56,11 @@ impl Notice {
         }
     }
 
-    /// The mail to the account's owner. `site` is how visitors reach us, without a final slash.
-    pub fn mail(&self, account: &Account, at: Moment, site: &str) -> Mail {
+    /// The mail to the account's owner, if it has an address. `site` is how visitors reach us,
+    /// without a final slash.
+    pub fn mail(&self, account: &Account, at: Moment, site: &str) -> Option<Mail> {
         let (subject, text) = self.text(account, &written(at), &one_line(site));
-        Mail::new(&account.email, &account.username, subject, at, &text)
+        Mail::to_owner(account, subject, at, &text)
     }
 
     fn text(&self, account: &Account, when: &str, site: &str) -> (&'static str, String) {
@@ -214,7 +215,12 @@ impl Edit {
                  Log in soon, and set up an authenticator: until then whoever knows your\n\
                  password can set up theirs.",
             ),
-            Self::Email(new) => (
+            Self::Email(None) => (
+                "Your e-mail address was removed",
+                "removed the address of your account".to_owned(),
+                "No more mails about your account are sent, and none with a new password.",
+            ),
+            Self::Email(Some(new)) => (
                 "Your e-mail address was changed",
                 format!("changed the address of your account to\n{}", one_line(new)),
                 "Mails about your account go there from now on, new passwords too.",

@@ -31,7 +31,7 @@ impl Mail {
         asked_at: Moment,
         valid_minutes: u64,
         site: &str,
-    ) -> Self {
+    ) -> Option<Self> {
         let (then, no_harm) = match account.totp {
             Some(_) => (
                 "You will be asked for a code of your authenticator, and then to choose a\n\
@@ -63,11 +63,11 @@ impl Mail {
             password = one_line(password),
             site = one_line(site),
         );
-        let (to, username) = (&account.email, &account.username);
-        Self {
+        let mail = Self::to_owner(account, "Your new password", asked_at, &text)?;
+        Some(Self {
             reserved: true,
-            ..Self::new(to, username, "Your new password", asked_at, &text)
-        }
+            ..mail
+        })
     }
 
     /// Asks the owner of an account to prove that its address is theirs, by a link that works once,
@@ -78,7 +78,7 @@ impl Mail {
         asked_at: Moment,
         valid_hours: u64,
         site: &str,
-    ) -> Self {
+    ) -> Option<Self> {
         let text = format!(
             "This address was given for your account\n\
              on {when}.\n\
@@ -93,14 +93,18 @@ impl Mail {
             when = written(asked_at),
             site = one_line(site),
         );
-        let (to, username) = (&account.email, &account.username);
         let subject = "Please confirm your e-mail address";
-        Self::new(to, username, subject, asked_at, &text)
+        Self::to_owner(account, subject, asked_at, &text)
     }
 
     /// Tells an administrator that `file` cannot be read. `reason` must not repeat anything that is
     /// in the file.
-    pub fn accounts_unreadable(account: &Account, file: &str, reason: &str, at: Moment) -> Self {
+    pub fn accounts_unreadable(
+        account: &Account,
+        file: &str,
+        reason: &str,
+        at: Moment,
+    ) -> Option<Self> {
         let text = format!(
             "The accounts file {file} cannot be read\n\
              on {when}:\n\
@@ -116,24 +120,23 @@ impl Mail {
             when = written(at),
             reason = one_line(reason),
         );
-        let (to, username) = (&account.email, &account.username);
-        Self::new(to, username, "The accounts file cannot be read", at, &text)
+        Self::to_owner(account, "The accounts file cannot be read", at, &text)
     }
 
-    pub(super) fn new(
-        to: &str,
-        username: &str,
+    /// A mail to the owner of this account; `None` if it has no address.
+    pub(super) fn to_owner(
+        account: &Account,
         subject: &'static str,
         at: Moment,
         text: &str,
-    ) -> Self {
-        Self {
-            to: to.to_owned(),
+    ) -> Option<Self> {
+        Some(Self {
+            to: account.email.clone()?,
             subject,
-            body: format!("Hello {},\n\n{text}", one_line(username)),
+            body: format!("Hello {},\n\n{text}", one_line(&account.username)),
             at,
             reserved: false,
-        }
+        })
     }
 }
 

@@ -106,11 +106,11 @@ pub fn add(users: &Path, new: &NewAccount<'_>) -> Result<Done, Refused> {
     let is_new = known.is_none();
     let known = known.unwrap_or_default();
     // Before the files are opened to be saved, which may leave more than a lock behind.
-    if let Some(taken) = known.taken(new.username, new.email) {
+    if let Some(taken) = known.taken(new.username, Some(new.email)) {
         return Err(Refused::Taken(taken));
     }
-    let password =
-        acts::choose_password(new.password, new.username, new.email).map_err(Refused::Password)?;
+    let password = acts::choose_password(new.password, new.username, Some(new.email))
+        .map_err(Refused::Password)?;
     let hash = PasswordHash::new(&password);
 
     let clock = Arc::new(Clock::start());

@@ -13,7 +13,8 @@ use super::{Page, Problem, Ring, Site};
 #[derive(Clone)]
 pub struct AccountView {
     pub username: String,
-    pub email: String,
+    /// `None` if it has none.
+    pub email: Option<String>,
     /// Whether its owner has proven that it is theirs.
     pub email_proven: bool,
     pub groups: Vec<String>,
@@ -110,8 +111,11 @@ impl Page for AccountView {
             .html("notice", self.notice.as_deref().map(notice))
             .form(&[], self.problem_of(AccountForm::Sessions), None)
             .text("username", self.username.as_str())
-            .text("email", self.email.as_str())
-            .html("unproven", (!self.email_proven).then(|| fixed(unproven)))
+            .text("email", self.email.as_deref().unwrap_or("none"))
+            .html(
+                "unproven",
+                (self.email.is_some() && !self.email_proven).then(|| fixed(unproven)),
+            )
             .text("groups", groups)
             .html("created", self.created.map(created))
             .text("codes_left", codes_left(self.recovery_codes_left))

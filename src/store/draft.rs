@@ -52,7 +52,10 @@ impl Draft {
     /// If its name or e-mail belongs to another account; then nothing is changed.
     pub(super) fn add(&mut self, account: Account) -> Result<(), Taken> {
         // Checked first, since a change copies the whole set.
-        match self.accounts.taken(&account.username, &account.email) {
+        match self
+            .accounts
+            .taken(&account.username, account.email.as_deref())
+        {
             Some(taken) => Err(taken),
             None => Arc::make_mut(&mut self.accounts).add(account),
         }
@@ -60,7 +63,7 @@ impl Draft {
 
     /// As [`Draft::add`], by the rules for strangers.
     pub(super) fn register(&mut self, account: Account, now: Timestamp) -> Result<(), Taken> {
-        let (name, email) = (&account.username, &account.email);
+        let (name, email) = (&account.username, account.email.as_deref());
         match self.accounts.taken_to_strangers(name, email, now) {
             Some(taken) => Err(taken),
             None => self.add(account),

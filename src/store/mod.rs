@@ -176,7 +176,7 @@ impl Store {
     pub fn taken(
         &self,
         username: &str,
-        email: &str,
+        email: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Taken>, Unavailable> {
         let accounts = self.accounts()?;

@@ -12,7 +12,10 @@ use serde::Serialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::accounts::confirmations::Confirmations;
 use crate::accounts::edits::{Edited, Seal, Unsealed};
+use crate::accounts::former::Former;
+use crate::accounts::invitations::Invitations;
 use crate::accounts::{Account, Accounts, Taken, names};
 use crate::clock::Timestamp;
 use crate::store::document::Content;
@@ -27,6 +30,9 @@ pub(super) struct UsersJson {
     /// The text of each account as it was last written: of 100,000 accounts a save changes a few,
     /// and rendering all of them takes longer than the disk does.
     rendered: Vec<(Arc<Account>, Box<[u8]>)>,
+    former: Beside<Former>,
+    confirmations: Beside<Confirmations>,
+    invitations: Beside<Invitations>,
     /// What was odd in the file when it was read, for the log.
     oddities: Vec<String>,
     /// The accounts that did not have their seal.
@@ -43,20 +49,49 @@ impl Default for UsersJson {
         Self {
             top: Map::from_iter(top),
             rendered: Vec::new(),
+            former: Beside::default(),
+            confirmations: Beside::default(),
+            invitations: Beside::default(),
             oddities: Vec::new(),
             unsealed: Vec::new(),
         }
     }
 }
 
+/// The text of a field beside the accounts as it was last written: most saves leave it as it is.
+struct Beside<T>(Option<(Arc<T>, Box<[u8]>)>);
+
+impl<T> Default for Beside<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Serialize> Beside<T> {
+    fn text(&mut self, now: &Arc<T>) -> io::Result<&[u8]> {
+        let same = self.0.take().filter(|(of, _)| Arc::ptr_eq(of, now));
+        let rendered = match same {
+            Some(same) => same,
+            None => (
+                Arc::clone(now),
+                json::pretty(now.as_ref(), "  ")?.into_boxed_slice(),
+            ),
+        };
+        Ok(&self.0.insert(rendered).1)
+    }
+}
+
 /// The field with the accounts.
 const USERS: &str = "users";
+
+/// The field with the names that somebody had before.
+const FORMER: &str = "former";
 
 /// The field with the open confirmations of addresses.
 const CONFIRMATIONS: &str = "confirmations";
 
-/// The field with the names that somebody had before.
-const FORMER: &str = "former";
+/// The field with the open invitations.
+const INVITATIONS: &str = "invitations";
 
 /// Reads the file.
 ///
@@ -82,12 +117,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
     if let Some(confirmations) = take(&mut top, CONFIRMATIONS)? {
         accounts.set_confirmations(confirmations);
     }
+    if let Some(invitations) = take(&mut top, INVITATIONS)? {
+        accounts.set_invitations(invitations);
+    }
     let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
     let format = UsersJson {
         top,
-        rendered: Vec::new(),
         oddities,
         unsealed,
+        ..UsersJson::default()
     };
     Ok((accounts, format))
 }
@@ -176,38 +214,39 @@ impl UsersJson {
 
     pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
         self.render(accounts)?;
+        let (former, confirmations) = (accounts.former(), accounts.confirmations());
+        let invitations = accounts.invitations();
+        // Each with whether it is left out of a file that does not have it.
+        let beside = [
+            (FORMER, self.former.text(former)?, former.is_empty()),
+            (
+                CONFIRMATIONS,
+                self.confirmations.text(confirmations)?,
+                confirmations.is_empty(),
+            ),
+            (
+                INVITATIONS,
+                self.invitations.text(invitations)?,
+                invitations.is_empty(),
+            ),
+        ];
         for (n, (name, value)) in self.top.iter().enumerate() {
             out.write_all(if n == 0 { b"{\n  " } else { b",\n  " })?;
             serde_json::to_writer(&mut *out, name)?;
             out.write_all(b": ")?;
-            match name.as_str() {
-                USERS => self.write_users(out)?,
-                FORMER => write_field(accounts.former().as_ref(), out)?,
-                CONFIRMATIONS => write_field(accounts.confirmations().as_ref(), out)?,
-                _ => out.write_all(&json::pretty(value, "  ")?)?,
+            match beside.iter().find(|(field, ..)| field == name) {
+                Some((_, text, _)) => out.write_all(text)?,
+                None if name == USERS => write_users(&self.rendered, out)?,
+                None => out.write_all(&json::pretty(value, "  ")?)?,
             }
         }
-        if !accounts.former().is_empty() && !self.top.contains_key(FORMER) {
-            write!(out, ",\n  {FORMER:?}: ")?;
-            write_field(accounts.former().as_ref(), out)?;
-        }
-        let confirmations = accounts.confirmations();
-        if !confirmations.is_empty() && !self.top.contains_key(CONFIRMATIONS) {
-            write!(out, ",\n  {CONFIRMATIONS:?}: ")?;
-            write_field(confirmations.as_ref(), out)?;
+        for (name, text, is_left_out) in beside {
+            if !is_left_out && !self.top.contains_key(name) {
+                write!(out, ",\n  {name:?}: ")?;
+                out.write_all(text)?;
+            }
         }
         out.write_all(b"\n}\n")
-    }
-
-    fn write_users(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.rendered.is_empty() {
-            return out.write_all(b"{}");
-        }
-        for (n, (_, text)) in self.rendered.iter().enumerate() {
-            out.write_all(if n == 0 { b"{\n    " } else { b",\n    " })?;
-            out.write_all(text)?;
-        }
-        out.write_all(b"\n  }")
     }
 
     /// Brings `rendered` up to date with the accounts, which are mostly the same in the same order.
@@ -236,8 +275,15 @@ impl UsersJson {
     }
 }
 
-fn write_field(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(&json::pretty(value, "  ")?)
+fn write_users(rendered: &[(Arc<Account>, Box<[u8]>)], out: &mut dyn Write) -> io::Result<()> {
+    if rendered.is_empty() {
+        return out.write_all(b"{}");
+    }
+    for (n, (_, text)) in rendered.iter().enumerate() {
+        out.write_all(if n == 0 { b"{\n    " } else { b",\n    " })?;
+        out.write_all(text)?;
+    }
+    out.write_all(b"\n  }")
 }
 
 fn render(account: &Account) -> io::Result<Box<[u8]>> {
@@ -313,8 +359,10 @@ fn add(
     username: &str,
     mut account: Account,
 ) -> Result<Option<Unsealed>, String> {
-    account.email = names::parse_email(&account.email)
-        .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
+    if let Some(email) = &mut account.email {
+        *email = names::parse_email(email)
+            .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
+    }
     username.clone_into(&mut account.username);
     account.take_up_mailed_password();
     let seal = account.seal.take();

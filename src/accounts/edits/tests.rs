@@ -68,7 +68,7 @@ fn an_old_block_put_back_is_of_no_generation_that_there_was() {
         "A".repeat(43)
     ));
     let changed = Account {
-        password: other.ok().unwrap(),
+        password: other.ok(),
         ..old.clone()
     };
     // Putting back what is the same ends nothing, but never makes old sessions good.
@@ -132,7 +132,7 @@ fn who_was_copied_from_is_told_nothing_of_the_copy() {
     assert_eq!(edited[0].email_before, None);
 
     // Once renamed and moved, the address was the account's own.
-    copy.email = "robert@example.com".to_owned();
+    copy.email = Some("robert@example.com".to_owned());
     let edited = all(&[&copy]).settle(seal(), None);
     assert_eq!(edited[0].email_before.as_deref(), Some("alice@example.com"));
 }

@@ -193,9 +193,9 @@ fn identity(account: &Account) -> Identity {
     let id = account.id.as_ref();
     Identity {
         user: account.username.clone(),
-        email: match account.email_proven {
-            true => account.email.clone(),
-            false => UNKNOWN.to_owned(),
+        email: match &account.email {
+            Some(email) if account.email_proven => email.clone(),
+            Some(_) | None => UNKNOWN.to_owned(),
         },
         name: account.username.clone(),
         groups: account.groups.clone(),

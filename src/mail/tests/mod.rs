@@ -37,7 +37,7 @@ fn owner(address: &str, username: &str) -> Account {
 
 fn mail_to(address: &str) -> Mail {
     let alice = owner(address, "alice");
-    Mail::new_password(&alice, "s3cret-password", noon(), 30, SITE)
+    Mail::new_password(&alice, "s3cret-password", noon(), 30, SITE).unwrap()
 }
 
 fn sender() -> Sender {

@@ -110,7 +110,7 @@ fn assert_sound(text: &str, subject: &str) {
 
 #[test]
 fn the_mail_with_a_new_password_says_everything_one_needs() {
-    let mail = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE);
+    let mail = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE).unwrap();
 
     let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
 
@@ -147,7 +147,7 @@ fn notices() -> Vec<(Notice, &'static str)> {
             "Your authenticator was removed",
         ),
         (
-            Notice::Edited(Edit::Email(new)),
+            Notice::Edited(Edit::Email(Some(new))),
             "Your e-mail address was changed",
         ),
         (Notice::Edited(Edit::Password), "Your password was changed"),
@@ -168,7 +168,7 @@ fn notices() -> Vec<(Notice, &'static str)> {
 fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
     for account in [alice(), enrolled(alice())] {
         for (notice, subject) in notices() {
-            let mail = notice.mail(&account, noon(), SITE);
+            let mail = notice.mail(&account, noon(), SITE).unwrap();
             let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
 
             assert_sound(&text, subject);
@@ -189,7 +189,7 @@ fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
 #[test]
 fn nobody_is_told_of_a_second_factor_they_do_not_have() {
     let new_password = |account: &Account| {
-        let mail = Mail::new_password(account, "hunter22", noon(), 30, SITE);
+        let mail = Mail::new_password(account, "hunter22", noon(), 30, SITE).unwrap();
         mail.body
     };
     let with = new_password(&enrolled(alice()));
@@ -201,7 +201,12 @@ fn nobody_is_told_of_a_second_factor_they_do_not_have() {
         assert!(!without.contains(false_promise), "{without}");
     }
 
-    let known = |account: &Account| Notice::PasswordKnown.mail(account, noon(), SITE).body;
+    let known = |account: &Account| {
+        Notice::PasswordKnown
+            .mail(account, noon(), SITE)
+            .unwrap()
+            .body
+    };
     assert!(known(&enrolled(alice())).contains("a recovery code gets you in"));
     let without = known(&alice());
     assert!(without.contains("whoever knows the\npassword can set up theirs"));
@@ -211,7 +216,9 @@ fn nobody_is_told_of_a_second_factor_they_do_not_have() {
 #[test]
 fn how_many_recovery_codes_are_left_is_said_for_each_number() {
     for (left, said) in [(9, "9 are left."), (1, "1 is left."), (0, "0 are left.")] {
-        let mail = Notice::RecoveryCodeUsed { left }.mail(&alice(), noon(), SITE);
+        let mail = Notice::RecoveryCodeUsed { left }
+            .mail(&alice(), noon(), SITE)
+            .unwrap();
         assert!(mail.body.contains(&format!("\n{said}")), "{}", mail.body);
     }
 }
@@ -219,7 +226,7 @@ fn how_many_recovery_codes_are_left_is_said_for_each_number() {
 #[test]
 fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
     let reason = "line 3, column 7: expected `,`\r\nBcc: eve@example.net";
-    let mail = Mail::accounts_unreadable(&alice(), "/srv/users.json", reason, noon());
+    let mail = Mail::accounts_unreadable(&alice(), "/srv/users.json", reason, noon()).unwrap();
 
     let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
 
@@ -234,10 +241,10 @@ fn a_nasty_name_changes_neither_the_recipient_nor_the_rest_of_the_mail() {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start(Manners::default());
     let outbox = sending(dir.path(), sink.address);
-    let plain = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE);
+    let plain = Mail::new_password(&alice(), "hunter22", noon(), 30, SITE).unwrap();
     for name in NASTY {
         let alice = owner("alice@example.org", name);
-        let mail = Mail::new_password(&alice, "hunter22", noon(), 30, SITE);
+        let mail = Mail::new_password(&alice, "hunter22", noon(), 30, SITE).unwrap();
 
         outbox.post(&mail).unwrap();
 
@@ -291,7 +298,7 @@ fn a_name_of_any_length_can_be_greeted() {
     for length in 0..=300 {
         let name = "x".repeat(length);
         let owner = owner("alice@example.org", &name);
-        let mail = Notice::AccountDeleted.mail(&owner, noon(), SITE);
+        let mail = Notice::AccountDeleted.mail(&owner, noon(), SITE).unwrap();
 
         let text = compose(&sender(), &mail, "7f").unwrap();
 
@@ -402,7 +409,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let at = Moment { wall, ..noon() };
         let owner = owner("a@example.org", &username);
-        let mail = Mail::new_password(&owner, &password, at, 30, &url);
+        let mail = Mail::new_password(&owner, &password, at, 30, &url).unwrap();
         let lines = mail_to("a@example.org").body.lines().count();
 
         let (text, to) = written_and_read(&mail, &dir.path().join("x.eml"));

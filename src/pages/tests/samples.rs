@@ -58,7 +58,7 @@ pub fn session(id: &str, current: bool) -> SessionView {
 pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountView {
     AccountView {
         username: text.to_owned(),
-        email: text.to_owned(),
+        email: Some(text.to_owned()),
         groups: vec!["users".to_owned(), text.to_owned()],
         created: Some(1_795_000_000),
         email_proven: problem.is_some(),

@@ -40,6 +40,7 @@ const FILE: &[(&str, Shape)] = &[
     ("users", Names(ACCOUNT)),
     ("former", Other),
     ("confirmations", Other),
+    ("invitations", Other),
 ];
 
 const ACCOUNT: &[(&str, Shape)] = &[

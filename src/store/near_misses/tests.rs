@@ -216,8 +216,8 @@ fn full() -> Account {
         id: Some(AccountId::new()),
         last_login: Some(Timestamp(1)),
         username: "alice".to_owned(),
-        email: "a@b.c".to_owned(),
-        password: PasswordHash::parse(hash).ok().unwrap(),
+        email: Some("a@b.c".to_owned()),
+        password: PasswordHash::parse(hash).ok(),
         created: Created::At(Timestamp(1)),
         groups: Vec::new(),
         totp: Some(Totp {

@@ -222,12 +222,12 @@ fn an_account_is_found_by_name_and_address_in_any_case_and_neither_is_given_twic
     each(|store| {
         let found = |name| store.account(name).unwrap().is_some();
         assert!(found("ALICE") && found("Alice@Example.com") && !found("bob"));
-        let taken = |name, email| store.taken(name, email, now()).unwrap();
+        let taken = |name, email| store.taken(name, Some(email), now()).unwrap();
         assert_eq!(taken("Alice", "new@example.com"), Some(Taken::Username));
         assert_eq!(taken("new", "ALICE@example.com"), Some(Taken::Email));
         assert_eq!(taken("new", "new@example.com"), None);
         let other = Account {
-            email: "alice@example.com".to_owned(),
+            email: Some("alice@example.com".to_owned()),
             ..account("bob")
         };
         assert_eq!(store.add(other).unwrap(), Err(Taken::Email));
@@ -263,7 +263,7 @@ fn a_store_that_is_away_says_so_and_never_that_there_is_nobody() {
     assert!(store.account("alice").is_err());
     assert!(store.who(Digest::of("s")).is_err());
     assert!(store.sessions_of("alice").is_err());
-    assert!(store.taken("alice", "a@example.com", now()).is_err());
+    assert!(store.taken("alice", Some("a@example.com"), now()).is_err());
     assert!(
         store
             .change("alice", |person| person.remove(Timestamp(1_800_000_000)))

@@ -178,36 +178,36 @@ fn unknown_fields_and_the_order_of_everything_survive() {
     let text = format!(
         r#"{{
   "comment": [
-"hello\n world",
-{{
-  "deep": null
-}}
+    "hello\n world",
+    {{
+      "deep": null
+    }}
   ],
   "users": {{
-"Zoe": {{
-  "email": "zoe@example.com",
-  "email_proven": false,
-  "password": "{HASH}",
-  "groups": [],
-  "recovery_codes": [],
-  "disabled": false,
-  "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
-  "z": {{}},
-  "a": 1.50,
-  "n": [
-    22222222222222222222222222222222222222221,
-    0.1000000000000000055511151231257827
-  ]
-}},
-"adam": {{
-  "email": "adam@example.com",
-  "email_proven": false,
-  "password": "{HASH}",
-  "groups": [],
-  "recovery_codes": [],
-  "disabled": true,
-  "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
-}}
+    "Zoe": {{
+      "email": "zoe@example.com",
+      "email_proven": false,
+      "password": "{HASH}",
+      "groups": [],
+      "recovery_codes": [],
+      "disabled": false,
+      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
+      "z": {{}},
+      "a": 1.50,
+      "n": [
+        22222222222222222222222222222222222222221,
+        0.1000000000000000055511151231257827
+      ]
+    }},
+    "adam": {{
+      "email": "adam@example.com",
+      "email_proven": false,
+      "password": "{HASH}",
+      "groups": [],
+      "recovery_codes": [],
+      "disabled": true,
+      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
+    }}
   }},
   "version": 1,
   "last": "é"
@@ -263,5 +263,28 @@ proptest! {
     #[test]
     fn no_bytes_break_the_reader(bytes: Vec<u8>) {
         let _ = parse(&bytes);
+    }
+}
+
+#[test]
+fn an_account_may_have_no_address_and_no_password_if_the_file_says_so() {
+    let text = file(
+        r#""alice": {"email": null, "password": null}, "bob": {"email": null, "password": null}"#,
+    );
+    let (accounts, _) = parse(text.as_bytes()).unwrap();
+    let alice = accounts.find("alice").unwrap();
+    assert!(alice.email.is_none() && alice.password.is_none());
+    let written = rewritten(&text);
+    assert!(written.contains("\"email\": null,\n"), "{written}");
+    assert!(written.contains("\"password\": null,\n"), "{written}");
+    // The seal holds, so that nothing counts as edited at the next reading.
+    assert!(parse(written.as_bytes()).unwrap().1.unsealed.is_empty());
+
+    for (without, missing) in [
+        (r#"{"password": null}"#, "missing field `email`"),
+        (r#"{"email": null}"#, "missing field `password`"),
+    ] {
+        let reason = damage(file(&format!("\"alice\": {without}"))).reason;
+        assert!(reason.contains(missing), "{reason}");
     }
 }
