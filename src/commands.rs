@@ -1,6 +1,8 @@
 //! Where a command is carried out: everything the program does besides serving. The work is done by
 //! modules below, such as `deployment`; here it gets a terminal, the time and an exit status.
 
+mod import;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -23,6 +25,7 @@ pub fn carry_out(command: &Command, files: &Files) -> ExitCode {
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => list(asked, files),
         Command::User(User::Add(asked)) => add(asked, files),
+        Command::Import(asked) => import::import(asked, files),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

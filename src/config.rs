@@ -18,7 +18,7 @@ mod advice;
 mod commands;
 mod told;
 
-pub use self::commands::{Add, Command, Doctor, List, ProxyConfig, User};
+pub use self::commands::{Add, Command, Doctor, Import, List, ProxyConfig, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.

@@ -14,6 +14,8 @@ use crate::clock::Clock;
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
+pub mod import;
+
 /// How long the end of the store may take: everything has been saved before.
 const END: Duration = Duration::from_secs(10);
 

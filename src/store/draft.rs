@@ -61,6 +61,21 @@ impl Draft {
         }
     }
 
+    /// Adds accounts at the end, all or none.
+    ///
+    /// # Errors
+    ///
+    /// Which of them has a name or e-mail that belongs to another.
+    pub(super) fn add_all(&mut self, new: &[Account]) -> Result<(), (usize, Taken)> {
+        let mut accounts = Arc::clone(&self.accounts);
+        for (at, account) in new.iter().enumerate() {
+            let added = Arc::make_mut(&mut accounts).add(account.clone());
+            added.map_err(|taken| (at, taken))?;
+        }
+        self.accounts = accounts;
+        Ok(())
+    }
+
     /// As [`Draft::add`], by the rules for strangers.
     pub(super) fn register(&mut self, account: Account, now: Timestamp) -> Result<(), Taken> {
         let (name, email) = (&account.username, account.email.as_deref());

@@ -210,6 +210,16 @@ impl Store {
         self.update(move |draft| draft.add(account.clone()))
     }
 
+    /// Adds accounts, all or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; the inner error, which of them has a name or e-mail that belongs to
+    /// another.
+    pub fn add_all(&self, accounts: Vec<Account>) -> Result<Result<(), (usize, Taken)>, NotSaved> {
+        self.update(move |draft| draft.add_all(&accounts))
+    }
+
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
     ///
     /// # Errors

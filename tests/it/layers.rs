@@ -90,6 +90,7 @@ fn every_outside_thing_has_one_owner() {
                 "mail",
                 "front",
                 "memory",
+                "operator/import/source",
                 "rights",
                 "site/logo",
                 "site/script_page",
