@@ -16,9 +16,11 @@ use crate::mail::{Sender, SmtpUrl};
 
 mod advice;
 mod commands;
+mod operators;
 mod told;
 
 pub use self::commands::{Add, Command, Doctor, Import, List, ProxyConfig, User};
+pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
@@ -229,12 +231,8 @@ pub enum Smtp {
 /// What the program was told to do.
 pub enum Told {
     Serve(Box<Config>),
-    Do(Box<Command>, Files),
-}
-
-/// The files of the server, as far as commands need them.
-pub struct Files {
-    pub users: PathBuf,
+    /// Something besides serving; some commands work on the files of a server.
+    Do(Box<Command>, OfServer),
 }
 
 impl Told {
@@ -248,63 +246,21 @@ impl Told {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        if is_for_operators(&arguments) {
-            return read_for_operators(arguments, variable);
+        if operators::are_meant(&arguments) {
+            return operators::read(arguments, variable);
         }
         let told = told::Told::read(&Flags::command(), arguments, variable)?;
         // Nothing is missing in what was just parsed.
         let flags = Flags::from_arg_matches(&told.matches);
         let mut flags = flags.map_err(|error| told.refuse("", &error.kind()))?;
         match flags.command.take() {
-            Some(command) => Ok(Self::Do(Box::new(command), Files { users: flags.users })),
+            Some(command) => Ok(Self::Do(
+                Box::new(command),
+                OfServer::new(flags.users, told),
+            )),
             None => Config::put_together(flags, &told).map(|config| Self::Serve(Box::new(config))),
         }
     }
-}
-
-/// The flags for the commands of operators: those of the server stand on both sides of the
-/// command's words, and only --users is judged.
-fn flags_for_operators() -> clap::Command {
-    Flags::command().mut_args(|flag| {
-        let flag = flag.global(true);
-        if flag.get_id() == USERS {
-            return flag;
-        }
-        let flag = flag.hide(true);
-        match flag.get_action().takes_values() {
-            true => flag.value_parser(clap::value_parser!(OsString)),
-            false => flag,
-        }
-    })
-}
-
-/// The one flag of the server that the commands of operators read.
-const USERS: &str = "users";
-
-/// Whether the command that these arguments name is one of those on the server's files.
-fn is_for_operators(arguments: &[OsString]) -> bool {
-    let named = flags_for_operators()
-        .ignore_errors(true)
-        // Else a call for help would name no command.
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .try_get_matches_from(arguments);
-    let named = named.ok();
-    let name = named.as_ref().and_then(|matches| matches.subcommand_name());
-    name.is_some_and(Command::is_of_operators)
-}
-
-fn read_for_operators(
-    arguments: Vec<OsString>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Told, Refused> {
-    let told = told::Told::read(&flags_for_operators(), arguments, variable)?;
-    // Nothing is missing in what was just parsed.
-    let command = Command::from_arg_matches(&told.matches);
-    let command = command.map_err(|error| told.refuse("", &error.kind()))?;
-    let users = told::innermost(&told.matches).get_one::<PathBuf>(USERS);
-    let users = users.cloned().unwrap_or_default();
-    Ok(Told::Do(Box::new(command), Files { users }))
 }
 
 impl Config {

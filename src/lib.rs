@@ -92,6 +92,8 @@ pub mod http;
 
 pub mod rejection;
 
+pub mod owner;
+
 pub mod durable;
 
 pub mod rights;

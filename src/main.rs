@@ -28,7 +28,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(150);
 fn main() -> ExitCode {
     match Told::read(env::args_os(), |name| env::var_os(name)) {
         Ok(Told::Serve(config)) => serve(&config),
-        Ok(Told::Do(command, files)) => commands::carry_out(&command, &files),
+        Ok(Told::Do(command, server)) => commands::carry_out(&command, &server),
         Err(Refused::Asked(text)) => {
             // If the pipe is closed, nobody reads the help.
             let _ = io::stdout().write_all(text.as_bytes());

@@ -41,14 +41,15 @@ impl Account {
         username: &str,
         email: &str,
         groups: Vec<String>,
-        password: PasswordHash,
+        password: Option<PasswordHash>,
         now: Timestamp,
     ) -> Self {
         Self {
             email_proven: true,
             groups,
             registered: false,
-            ..Self::new(username, email, password, now)
+            password,
+            ..Self::without_password(username, Some(email), now)
         }
     }
 }

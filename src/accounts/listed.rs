@@ -79,7 +79,31 @@ impl Listed<'_> {
     }
 }
 
+/// An invitation in a list.
+#[derive(Serialize)]
+pub struct ListedInvitation<'a> {
+    /// By which it can be ended.
+    pub id: String,
+    pub email: Option<&'a str>,
+    pub groups: &'a [String],
+    pub by: &'a str,
+    pub expires: Timestamp,
+}
+
 impl Accounts {
+    /// The invitations that work, the oldest first.
+    pub fn listed_invitations(&self, now: Timestamp) -> Vec<ListedInvitation<'_>> {
+        let open = self.open_invitations(now).into_iter();
+        open.map(|(id, invitation)| ListedInvitation {
+            id,
+            email: invitation.email.as_deref(),
+            groups: &invitation.groups,
+            by: &invitation.by,
+            expires: invitation.expires,
+        })
+        .collect()
+    }
+
     /// All accounts, or those in exactly this group, by name without regard to case.
     pub fn listed(&self, group: Option<&str>) -> Vec<Listed<'_>> {
         let is_meant = |account: &Account| {

@@ -107,11 +107,19 @@ impl Account {
     /// An account as registration makes it.
     pub fn new(username: &str, email: &str, password: PasswordHash, now: Timestamp) -> Self {
         Self {
+            password: Some(password),
+            ..Self::without_password(username, Some(email), now)
+        }
+    }
+
+    /// The same before a password is chosen, and perhaps without an address.
+    pub fn without_password(username: &str, email: Option<&str>, now: Timestamp) -> Self {
+        Self {
             username: username.to_owned(),
-            email: Some(email.to_owned()),
+            email: email.map(str::to_owned),
             email_proven: false,
             id: Some(AccountId::new()),
-            password: Some(password),
+            password: None,
             created: Created::At(now),
             last_login: None,
             groups: vec!["users".to_owned()],

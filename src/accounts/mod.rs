@@ -131,6 +131,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Its name and its address, by which people know it.
+    pub fn names(&self) -> (&str, Option<&str>) {
+        (&self.username, self.email.as_deref())
+    }
+
     /// Whether this is its address, however it is written.
     pub fn has_address(&self, address: &str) -> bool {
         let own = self.email.as_deref();

@@ -4,25 +4,27 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{Failure, print_json};
-use crate::config::{Files, Import};
+use super::Failure;
+use super::user::{posting, print_json};
+use crate::config::{Import, OfServer};
 use crate::log::complain;
-use crate::operator::import::{self, Bad, Done, Imported, NotImported, Wanted};
+use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
 use crate::terminal::printable;
 
-pub(super) fn import(asked: &Import, files: &Files) -> Result<(), Failure> {
+/// `import`.
+pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
     let wanted = Wanted {
         format: asked.format,
         file: &asked.file,
-        dry_run: asked.dry_run,
         email_domain: asked.email_domain.as_deref(),
         local_names: asked.local_names,
     };
-    let Done { imported, made } =
-        import::import(&files.users, &wanted).map_err(|why| refused(why, asked))?;
-    if let Some(made) = made {
-        complain(&format!("made {}", made.display()), None);
-    }
+    let judged = import::judge(&server.users, &wanted).map_err(|why| refused(why, asked))?;
+    let imported = if asked.dry_run {
+        judged.imported
+    } else {
+        save(judged, asked, server)?
+    };
     let admins = imported.iter().filter(|one| one.is_admin);
     let admins: Vec<&str> = admins.map(|one| one.username.as_str()).collect();
     if !admins.is_empty() {
@@ -47,6 +49,33 @@ pub(super) fn import(asked: &Import, files: &Files) -> Result<(), Failure> {
     // If nobody reads it, the exit status counts.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(())
+}
+
+/// Saves what was judged, and says what else the operator should know.
+fn save(
+    judged: Judged<'_>,
+    asked: &Import,
+    server: &OfServer,
+) -> Result<Vec<Imported>, Failure> {
+    let posting = match judged.invited() {
+        0 => None,
+        _ => Some(posting(server)?),
+    };
+    let done = judged.save(posting.as_ref()).map_err(|why| refused(why, asked))?;
+    if let Some(made) = done.made {
+        complain(&format!("made {}", made.display()), None);
+    }
+    let invited = done.imported.iter().filter(|one| one.link.is_some()).count();
+    if invited > 0 && !server.sends_mail() {
+        let outbox = import::outbox(&server.users);
+        let what = format!("{invited} mails wait in {}", outbox.display());
+        complain(&what, None);
+    }
+    if done.unmailed > 0 {
+        let what = format!("{} mails with links cannot be written", done.unmailed);
+        complain(&what, Some("invite these people again, or pass their links on"));
+    }
+    Ok(done.imported)
 }
 
 fn refused(why: NotImported, asked: &Import) -> Failure {
@@ -88,7 +117,13 @@ fn document(
     refused: &[Bad],
 ) -> Value {
     let imported = imported.iter();
-    let imported = imported.map(|one| json!({ "line": one.line, "username": one.username }));
+    let imported = imported.map(|one| {
+        let mut said = json!({ "line": one.line, "username": one.username });
+        if let Some(link) = &one.link {
+            said["link"] = json!(link.as_str());
+        }
+        said
+    });
     let refused = refused
         .iter()
         .map(|bad| json!({ "line": bad.line, "username": bad.username, "message": bad.why }));

@@ -2,15 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use url::Url;
 
 use crate::accounts::groups;
-use crate::accounts::names;
+use crate::accounts::{invitations, names};
 use crate::as_typed;
 use crate::config::told::proxy_config_example;
-use crate::config::{address, domain, origin};
+use crate::config::{address, domain, duration, origin};
 use crate::deployment::Proxy;
 use crate::deployment::doctor::Patient;
 use crate::deployment::proxy_config::{self, Application, Wanted};
@@ -82,10 +83,14 @@ pub struct Add {
     #[arg(long, value_name = "GROUPS", default_value = "", hide_default_value = true, value_parser = groups)]
     pub groups: Groups,
 
-    /// Take the first line of standard input for the password [default: ask for it twice, if
-    /// standard input is a terminal]
+    /// Set this password: the first line of standard input, or typed twice at a terminal. Without
+    /// it a link is mailed and printed, by which they choose one themselves
     #[arg(long)]
     pub password_stdin: bool,
+
+    /// How long that link works, from 1h to 90d
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = valid)]
+    pub valid: Valid,
 
     /// Print JSON
     #[arg(long)]
@@ -95,6 +100,19 @@ pub struct Add {
 /// The groups of an account.
 #[derive(Clone)]
 pub struct Groups(pub Vec<String>);
+
+/// How long an invitation works.
+#[derive(Clone, Copy)]
+pub struct Valid(pub Duration);
+
+fn valid(text: &str) -> Result<Valid, String> {
+    let valid = duration(text)?;
+    let hour = Duration::from_secs(60 * 60);
+    if !(hour..=invitations::MAX_LIFETIME).contains(&valid) {
+        return Err("not between 1h and 90d".to_owned());
+    }
+    Ok(Valid(valid))
+}
 
 fn username(text: &str) -> Result<String, String> {
     let name = as_typed::name(text);

@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 26] = [
+pub(super) const EXAMPLES: [(&str, &str); 27] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -44,6 +44,7 @@ pub(super) const EXAMPLES: [(&str, &str); 26] = [
     ("--email", "alice@example.com"),
     ("--group", "admins"),
     ("--groups", "admins,staff"),
+    ("--valid", "7d"),
 ];
 
 /// The hint for a wrong call of `proxy-config` for this proxy.
@@ -172,21 +173,18 @@ fn from_variables(
     matches: &ArgMatches,
     variable: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<(String, String, OsString)>, Refused> {
-    // Flags of the server that a command reads as well. Hidden ones it takes and leaves unread.
-    let is_shared = |arg: &&Arg| arg.is_global_set() && !arg.is_hide_set();
+    // Flags of the server that a command reads as well.
+    let is_shared = |arg: &&Arg| arg.is_global_set();
     let shared = command.get_arguments().filter(is_shared);
-    let (command, matches, shared): (_, _, Vec<&Arg>) = match matches.subcommand() {
-        Some(_) => (
-            named_by(command, matches),
-            innermost(matches),
-            shared.collect(),
-        ),
-        None => (command, matches, Vec::new()),
-    };
+    let shared = shared.map(|arg| (command, arg));
+    let named = named_by(command, matches);
+    let own = named.get_arguments().map(|arg| (named, arg));
+    let is_named = matches.subcommand().is_some();
+    let matches = innermost(matches);
     let by_flag =
         |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let mut arguments = Vec::new();
-    for arg in shared.into_iter().chain(command.get_arguments()) {
+    for (command, arg) in shared.filter(|_| is_named).chain(own) {
         let (Some(long), Some(name)) = (arg.get_long(), arg.get_env().and_then(OsStr::to_str))
         else {
             continue;

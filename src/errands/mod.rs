@@ -180,6 +180,18 @@ impl Errands {
         });
     }
 
+    /// Has an invitation mailed. It counts for no limit: only those who answer for the site make
+    /// them.
+    pub fn mail_invitation(&self, mail: Mail, at: Moment) {
+        self.queue.add(Errand::Notice {
+            mail,
+            at,
+            user: "-".to_owned(),
+            what: "invitation",
+            counted: None,
+        });
+    }
+
     /// Tells the administrators that `file` cannot be read. To be called once, when that begins.
     ///
     /// `accounts` are those of its last good state, and `reason` quotes nothing from it.

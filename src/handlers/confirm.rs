@@ -1,6 +1,9 @@
 //! Proving that an address is one's own, by a link that was mailed to it.
 
+use zeroize::Zeroizing;
+
 use crate::accounts::token::{self, Digest};
+use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::forms::ConfirmForm;
 use crate::handlers::{Answer, App, logged_in, require_login};
@@ -12,9 +15,7 @@ use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /confirm`: the button. Nothing changes, since programs that scan mail open links.
 pub(super) fn confirm_page(app: &App, request: &Request) -> Answer {
-    // A link that was cut short is as unknown as any other.
-    let token = Form::of_query(request).optional("token", MAX_TOKEN);
-    let token = token.ok().flatten().unwrap_or_default();
+    let token = link_token(request);
     let now = request.received.timestamp();
     if !app.store.is_confirmable(Digest::of(&token), now)? {
         return Err(Outcome::NoConfirmation.into());
@@ -23,6 +24,13 @@ pub(super) fn confirm_page(app: &App, request: &Request) -> Answer {
         token: token.to_string(),
         form: token::cookie(),
     }))
+}
+
+/// The token in the query of a link; empty if there is none. A link that was cut short is as unknown
+/// as any other.
+pub(super) fn link_token(request: &Request) -> Zeroizing<String> {
+    let token = Form::of_query(request).optional_as("token", as_typed::name, MAX_TOKEN);
+    token.ok().flatten().unwrap_or_default()
 }
 
 /// Longest token that is looked at, in characters; ours have 22.

@@ -4,6 +4,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::accounts::Account;
 use crate::accounts::names;
 use crate::accounts::password::{self, Password};
 use crate::as_typed;
@@ -29,11 +30,32 @@ pub(super) struct Registration {
 }
 
 impl Registration {
+    /// The name and the address.
+    pub(super) fn names(&self) -> (&str, Option<&str>) {
+        (&self.username, Some(&self.email))
+    }
+
     pub(super) fn parse(app: &App, request: &Request) -> Result<Self, Refusal> {
         let form = &Form::of_body(request)?;
         check_form_field(form)?;
+        Self::read(app, request, form, None)
+    }
+
+    /// Reads it from a form in which the address may be left out if it is settled.
+    pub(super) fn read(
+        app: &App,
+        request: &Request,
+        form: &Form<'_>,
+        address: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let username = form.required_as("username", as_typed::name, names::MAX_USERNAME)?;
-        let email = form.required_as("email", as_typed::email, usize::MAX)?;
+        let email = match address {
+            Some(settled) => {
+                check_settled(form, "email", as_typed::email, settled)?;
+                Zeroizing::new(settled.to_owned())
+            }
+            None => form.required_as("email", as_typed::email, usize::MAX)?,
+        };
         if email.len() > names::MAX_EMAIL {
             return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
         }
@@ -53,6 +75,61 @@ impl Registration {
             password: long_enough(password)?,
             rd: rd_of(app, request, form).unwrap_or_default(),
         })
+    }
+}
+
+/// `POST /register` with the token of an invitation.
+pub(super) struct InvitedForm<'a> {
+    pub(super) token: Zeroizing<String>,
+    form: Form<'a>,
+}
+
+impl<'a> InvitedForm<'a> {
+    /// `None` if the form has no token.
+    pub(super) fn parse(request: &'a Request) -> Result<Option<Self>, FormError> {
+        let form = Form::of_body(request)?;
+        check_form_field(&form)?;
+        let token = form.optional_as("token", as_typed::name, usize::MAX)?;
+        let token = token.filter(|token| !token.is_empty());
+        Ok(token.map(|token| Self { token, form }))
+    }
+
+    /// The account that somebody wants; at this address, if that is settled.
+    pub(super) fn registration(
+        &self,
+        app: &App,
+        request: &Request,
+        address: Option<&str>,
+    ) -> Result<Registration, Refusal> {
+        Registration::read(app, request, &self.form, address)
+    }
+
+    /// The first password of this account, which was made already.
+    pub(super) fn first_password(&self, account: &Account) -> Result<Password, Refusal> {
+        check_settled(&self.form, "username", as_typed::name, &account.username)?;
+        if let Some(email) = &account.email {
+            check_settled(&self.form, "email", as_typed::email, email)?;
+        }
+        long_enough(password_field(&self.form, "password")?)
+    }
+}
+
+/// Checks a field that may be left out and says nothing else than what is settled.
+fn check_settled(
+    form: &Form<'_>,
+    field: &'static str,
+    read: fn(&str) -> Zeroizing<String>,
+    settled: &str,
+) -> Result<(), FormError> {
+    let sent = form.optional_as(field, read, usize::MAX)?;
+    let sent = sent.filter(|sent| !sent.is_empty());
+    let is_same = |sent: &str| names::is_same(&names::ascii_domain(sent), settled);
+    match sent.is_none_or(|sent| is_same(&sent)) {
+        true => Ok(()),
+        false => Err(FormError::Field(
+            field,
+            "cannot be changed: it is settled by the invitation",
+        )),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, code, confirm, health, login, new_password, script, visitor,
+    Answer, App, account, acts, code, confirm, health, invitation, login, new_password, script,
+    visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -77,6 +78,7 @@ const ROUTES: &[Route] = &[
         confirm::confirm,
         confirm::confirm_again,
     ),
+    get("/invitation", invitation::invitation_page),
     get("/account", account::account),
     post("/account/email/confirmation", confirm::send_again, as_said),
     both(

@@ -3,8 +3,11 @@
 use crate::accounts::registration::is_reserved;
 use crate::accounts::{Account, Taken, token};
 use crate::form::Form;
-use crate::handlers::forms::{ForgotForm, Registration, Typed, is_rd_too_long, rd_field};
-use crate::handlers::{Answer, App, hash, logged_in};
+use crate::handlers::forms::{
+    ForgotForm, InvitedForm, Registration, Typed, is_rd_too_long, rd_field,
+};
+use crate::handlers::new_password::refuse_easy;
+use crate::handlers::{Answer, App, hash, invitation, logged_in};
 use crate::http::Request;
 use crate::network::Network;
 use crate::pages;
@@ -52,6 +55,9 @@ pub(super) fn first_page(app: &App, request: &Request) -> Answer {
 /// The registration page again, with what is wrong; or the way to the login where strangers cannot
 /// register.
 pub(super) fn register_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    if let Ok(Some(form)) = InvitedForm::parse(request) {
+        return invitation::register_again(app, request, refusal, &form);
+    }
     if !app.registration.is_open() {
         return refusal.leading_to(Way::new("/login", "Log in"));
     }
@@ -68,25 +74,20 @@ pub(super) fn register_again(app: &App, request: &Request, refusal: Refusal) -> 
 
 /// `POST /register`: makes an account.
 pub(super) fn register(app: &App, request: &Request) -> Answer {
+    if let Some(form) = InvitedForm::parse(request)? {
+        return invitation::register(app, request, &form);
+    }
     if !app.registration.is_open() {
         return Err(Outcome::RegistrationClosed.into());
     }
     let wanted = Registration::parse(app, request)?;
-    let (username, email) = (&wanted.username, &wanted.email);
-
-    if app.script.is_none() && wanted.password.is_easy_to_guess(username, Some(email)) {
-        return Err(Outcome::PasswordCommon.into());
-    }
+    refuse_easy(app, &wanted.password, wanted.names())?;
     let now = request.received;
     // Counted before the answer about what is taken, whatever it is: asking has its price.
     app.throttle
         .registration(request.client, now.steady)
         .map_err(Outcome::Throttled)?;
-    // The original script knows no such names.
-    if app.script.is_none() && is_reserved(username) {
-        return Err(is_taken(Taken::Username));
-    }
-    if let Some(taken) = app.store.taken(username, Some(email), now.timestamp())? {
+    if let Some(taken) = taken(app, request, &wanted)? {
         return Err(is_taken(taken));
     }
     // A registration that was not carried out or could not be saved does not count for the hour.
@@ -96,13 +97,31 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     })?;
     added.map_err(is_taken)?;
     app.errands
-        .mail_confirmation(username, Network::of(request.client), now);
+        .mail_confirmation(&wanted.username, Network::of(request.client), now);
+    Ok(registered(&wanted.username, &wanted.rd))
+}
 
+/// What of the name and the address is not to be had by registration.
+pub(super) fn taken(
+    app: &App,
+    request: &Request,
+    wanted: &Registration,
+) -> Result<Option<Taken>, Refusal> {
+    let (username, email) = wanted.names();
+    // The original script knows no such names.
+    if app.script.is_none() && is_reserved(username) {
+        return Ok(Some(Taken::Username));
+    }
+    let now = request.received.timestamp();
+    Ok(app.store.taken(username, email, now)?)
+}
+
+/// The answer to whoever has an account now.
+pub(super) fn registered(username: &str, rd: &str) -> Reply {
     let login = format!("/login?notice=registered&username={username}").replace('+', "%2B");
-    let login = pages::with_rd(&login, &wanted.rd);
-    Ok(Reply::from(Outcome::Registered)
-        .then_to(login)
-        .about(username))
+    Reply::from(Outcome::Registered)
+        .then_to(pages::with_rd(&login, rd))
+        .about(username)
 }
 
 fn add(app: &App, request: &Request, wanted: &Registration) -> Result<Result<(), Taken>, Refusal> {
@@ -113,7 +132,8 @@ fn add(app: &App, request: &Request, wanted: &Registration) -> Result<Result<(),
     Ok(app.store.register(account, now)?)
 }
 
-fn is_taken(taken: Taken) -> Refusal {
+/// The refusal of a name or an address that somebody else has.
+pub(super) fn is_taken(taken: Taken) -> Refusal {
     match taken {
         Taken::Email => Outcome::EmailExists,
         Taken::Username => Outcome::UserExists,

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::durable::{self, Failure, sync_directory_of};
 use crate::log;
+use crate::owner;
 use crate::rights;
 
 mod courier;
@@ -108,13 +109,11 @@ impl Outbox {
 
         let id = random_id()?;
         let text = letter::compose(&self.from, mail, &id)?;
-        let draft = self.dir.join(format!(".{id}{DRAFT}"));
-        Ok(Draft {
-            draft: durable::Draft::create(draft, 0o600)?,
-            // In a sorted listing the oldest comes first.
-            path: self.dir.join(format!("{:010}-{id}.eml", mail.at.wall)),
-            text,
-        })
+        let draft = durable::Draft::create(self.dir.join(format!(".{id}{DRAFT}")), 0o600)?;
+        // In a sorted listing the oldest comes first.
+        let path = self.dir.join(format!("{:010}-{id}.eml", mail.at.wall));
+        owner::hand_over(draft.file(), &path)?;
+        Ok(Draft { draft, path, text })
     }
 
     /// Turns a draft into a mail that waits to be sent, and returns its path.
@@ -199,6 +198,7 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {
             fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+            owner::hand_over(&fs::File::open(dir)?, dir)?;
             sync_directory_of(dir)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match dir.is_dir() {
@@ -246,6 +246,19 @@ fn remove_drafts(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many more mails the outbox at `dir` takes, besides new passwords.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn room(dir: &Path) -> io::Result<usize> {
+    match waiting(dir) {
+        Ok(waiting) => Ok(MAX_OTHERS.saturating_sub(waiting)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(MAX_OTHERS),
+        Err(error) => Err(error),
+    }
 }
 
 fn waiting(dir: &Path) -> io::Result<usize> {

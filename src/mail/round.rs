@@ -347,7 +347,7 @@ const SET_ASIDE: &str = ".failed";
 const MAX_SET_ASIDE: usize = crate::mail::MAX_WAITING;
 
 /// How long a mail that an operator drops in may go unnoticed.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// How long to wait while another process has its turn, which lasts about as long as one mail.
 const TURN_WAIT: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::accounts::Account;
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 
 /// A mail to one person.
 ///
@@ -97,6 +97,62 @@ impl Mail {
         Self::to_owner(account, subject, asked_at, &text)
     }
 
+    /// Gives somebody at `to` a link to make an account, or to choose the password of the one that
+    /// was made with this username. The link works once. `site` is how visitors reach us, without a
+    /// final slash.
+    pub fn invitation(
+        to: &str,
+        username: Option<&str>,
+        link: &str,
+        (at, expires): (Moment, Timestamp),
+        site: &str,
+    ) -> Self {
+        let host = site.split_once("://").map_or(site, |(_, host)| host);
+        let host = one_line(host);
+        let what = match username {
+            Some(username) => format!(
+                "An account was made for you at {host}.\n\
+                 Your username there is {}.\n\
+                 \n\
+                 Choose your password here:\n",
+                one_line(username)
+            ),
+            None => format!(
+                "You are invited to make an account at {host}.\n\
+                 \n\
+                 Choose a name and a password here:\n"
+            ),
+        };
+        let valid = match expires.since(at.timestamp()).as_secs() / DAY {
+            0 => "less than a day".to_owned(),
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        let text = format!(
+            "Hello,\n\
+             \n\
+             {what}\
+             \n\
+             {link}\n\
+             \n\
+             The link works once, for {valid}: until {until}.\n\
+             After that, ask whoever invited you for another.\n\
+             \n\
+             Then you log in and connect an authenticator app on your phone.\n\
+             \n\
+             If you do not know what this is about, there is nothing to do: the link\n\
+             opens nothing by itself.\n",
+            until = hour(expires),
+        );
+        Self {
+            to: to.to_owned(),
+            subject: "Your invitation",
+            body: text,
+            at,
+            reserved: false,
+        }
+    }
+
     /// Tells an administrator that `file` cannot be read. `reason` must not repeat anything that is
     /// in the file.
     pub fn accounts_unreadable(
@@ -140,15 +196,25 @@ impl Mail {
     }
 }
 
-/// A moment as people write it. One that is beyond the calendar reads as 1970.
+/// A moment as people write it.
 pub(super) fn written(at: Moment) -> String {
-    i64::try_from(at.wall)
+    date(at.wall).format(WHEN).unwrap_or_default()
+}
+
+/// The hour that a moment is in, as people write it: nothing that lasts until then ends earlier.
+fn hour(moment: Timestamp) -> String {
+    date(moment.0).format(HOUR).unwrap_or_default()
+}
+
+/// The date at this many seconds since 1970. One that is beyond the calendar is 1970.
+fn date(seconds: u64) -> OffsetDateTime {
+    i64::try_from(seconds)
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .format(WHEN)
-        .unwrap_or_default()
 }
+
+const DAY: u64 = 24 * 60 * 60;
 
 /// The text with a space in place of every character that could start a new line.
 pub(super) fn one_line(text: &str) -> String {
@@ -157,6 +223,9 @@ pub(super) fn one_line(text: &str) -> String {
         " ",
     )
 }
+
+const HOUR: &[BorrowedFormatItem] =
+    format_description!("[day padding:none] [month repr:long] [year], [hour]:00 UTC");
 
 const WHEN: &[BorrowedFormatItem] =
     format_description!("[day padding:none] [month repr:long] [year] at [hour]:[minute] UTC");

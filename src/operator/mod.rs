@@ -2,15 +2,23 @@
 //! running. The rules are in `accounts`; here they meet the files.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::accounts::acts::{self, UnfitPassword};
+use crate::accounts::invitations::{self, Invitation};
+use crate::accounts::kept::Unknown;
 use crate::accounts::password::{MAX_LENGTH, PasswordHash};
 use crate::accounts::session::Limits;
+use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts, Taken};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::durable::directory_of;
+use crate::mail::{self, Mail, Outbox, Sender, StartupProblem};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
@@ -33,6 +41,9 @@ pub enum Refused {
     /// The files cannot be written.
     Unfit(OpenError),
     NotSaved(NotSaved),
+    /// A mail cannot be written.
+    NoOutbox(StartupProblem),
+    NoMail(io::Error),
     /// The name or the address of a new account belongs to another.
     Taken(Taken),
     Password(UnfitPassword),
@@ -44,7 +55,9 @@ impl Refused {
         let outcome = match self {
             // No page has this one.
             Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
-            Self::Unfit(_) | Self::NotSaved(_) => Outcome::NotSaved,
+            Self::Unfit(_) | Self::NotSaved(_) | Self::NoOutbox(_) | Self::NoMail(_) => {
+                Outcome::NotSaved
+            }
             Self::Taken(Taken::Username) => Outcome::UserExists,
             Self::Taken(Taken::Email) => Outcome::EmailExists,
             Self::Password(UnfitPassword::TooShort) => Outcome::PasswordTooShort,
@@ -60,6 +73,8 @@ impl Refused {
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Self::NoFile(error) | Self::Unfit(error) => error.hint(),
+            Self::NoOutbox(problem) => problem.hint(),
+            Self::NoMail(_) => "see to the outbox beside the accounts file, and try again",
             Self::NotSaved(_) => "see to the disk and the rights of that folder, and try again",
             Self::Taken(_) => "auth_user user list shows who has which name and address",
             Self::Password(UnfitPassword::TooShort) => "make it longer; another word will do",
@@ -89,21 +104,42 @@ pub struct NewAccount<'a> {
     pub username: &'a str,
     pub email: &'a str,
     pub groups: &'a [String],
-    pub password: &'a str,
+    /// If none, they choose one by a link.
+    pub password: Option<&'a str>,
+    /// How long that link works.
+    pub valid: Duration,
+}
+
+/// What mails need to know of the server.
+pub struct Posting {
+    /// How visitors reach it, without a final slash.
+    pub site: String,
+    pub from: Sender,
 }
 
 /// What was done.
 pub struct Done {
     /// The file that was made, if there was none.
     pub made: Option<PathBuf>,
+    pub invited: Option<Invited>,
 }
 
-/// Makes an account, with any name that is free.
+/// A link that was made.
+///
+/// No `Debug`: who has the link has the account.
+pub struct Invited {
+    pub link: Zeroizing<String>,
+    pub expires: Timestamp,
+    /// The mail with it; `None` if it could not be written in the end.
+    pub mail: Option<PathBuf>,
+}
+
+/// Makes an account, with any name that is free; `posting` if it is without a password.
 ///
 /// # Errors
 ///
 /// [`Refused`].
-pub fn add(users: &Path, new: &NewAccount<'_>) -> Result<Done, Refused> {
+pub fn add(users: &Path, new: &NewAccount<'_>, posting: Option<&Posting>) -> Result<Done, Refused> {
     let known = store::read_accounts(users).map_err(Refused::NoFile)?;
     let is_new = known.is_none();
     let known = known.unwrap_or_default();
@@ -111,18 +147,119 @@ pub fn add(users: &Path, new: &NewAccount<'_>) -> Result<Done, Refused> {
     if let Some(taken) = known.taken(new.username, Some(new.email)) {
         return Err(Refused::Taken(taken));
     }
-    let password = acts::choose_password(new.password, new.username, Some(new.email))
-        .map_err(Refused::Password)?;
-    let hash = PasswordHash::new(&password);
-
     let clock = Arc::new(Clock::start());
-    let now = clock.now().timestamp();
-    let (username, email, groups) = (new.username, new.email, new.groups.to_vec());
-    let account = Account::made_by_operator(username, email, groups, hash, now);
-    let store = Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit)?;
-    let added = store.add(account);
-    store.close(END);
-    added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+    let now = clock.now();
+    let account = new.account(now.timestamp())?;
+    let store = || Store::open(users, NO_LIMITS, clock).map_err(Refused::Unfit);
+    let invited = match posting {
+        Some(posting) => Some(posting.invite(users, store, (account, new.valid), now)?),
+        None => {
+            let store = store()?;
+            let added = store.add(account);
+            store.close(END);
+            added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+            None
+        }
+    };
     let made = is_new.then(|| store::full_path(users));
-    Ok(Done { made })
+    Ok(Done { made, invited })
+}
+
+impl NewAccount<'_> {
+    fn account(&self, now: Timestamp) -> Result<Account, Refused> {
+        let choose = |password| acts::choose_password(password, self.username, Some(self.email));
+        let password = self.password.map(choose).transpose();
+        let password = password.map_err(Refused::Password)?;
+        let hash = password.as_ref().map(PasswordHash::new);
+        let groups = self.groups.to_vec();
+        Ok(Account::made_by_operator(
+            self.username,
+            self.email,
+            groups,
+            hash,
+            now,
+        ))
+    }
+}
+
+/// A link for an account without a password, and the mail with it, before any of it counts.
+struct Prepared {
+    link: Zeroizing<String>,
+    expires: Timestamp,
+    invitation: (Digest, Invitation),
+    draft: mail::Draft,
+}
+
+impl Posting {
+    fn outbox(&self, users: &Path) -> Result<Outbox, Refused> {
+        Outbox::open(outbox_of(users), self.from.clone(), None).map_err(Refused::NoOutbox)
+    }
+
+    /// Makes a link to choose the password of an account, and drafts the mail with it.
+    fn prepare(
+        &self,
+        outbox: &Outbox,
+        (account, valid): (&Account, Duration),
+        now: Moment,
+    ) -> Result<Prepared, Refused> {
+        let token = token::link();
+        let link = Zeroizing::new(format!("{}/invitation?token={}", self.site, token.as_str()));
+        let expires = now.timestamp().plus(valid);
+        let invitation = Invitation {
+            email: account.email.clone(),
+            groups: account.groups.clone(),
+            by: invitations::OPERATOR.to_owned(),
+            expires,
+            account: account.id.clone(),
+            other: Unknown::default(),
+        };
+        let to = account.email.clone().unwrap_or_default();
+        let mail = Mail::invitation(
+            &to,
+            Some(&account.username),
+            &link,
+            (now, expires),
+            &self.site,
+        );
+        let draft = outbox.draft(&mail).map_err(Refused::NoMail)?;
+        Ok(Prepared {
+            link,
+            expires,
+            invitation: (Digest::of(&token), invitation),
+            draft,
+        })
+    }
+
+    /// Makes an account together with a link to choose its password, and mails that. The mail is
+    /// drafted first: if that cannot be done, nothing is.
+    fn invite(
+        &self,
+        users: &Path,
+        store: impl FnOnce() -> Result<Store, Refused>,
+        (account, valid): (Account, Duration),
+        now: Moment,
+    ) -> Result<Invited, Refused> {
+        let store = store()?;
+        let outbox = self.outbox(users)?;
+        let Prepared {
+            link,
+            expires,
+            invitation,
+            draft,
+        } = self.prepare(&outbox, (&account, valid), now)?;
+        let added = store.add_invited(account, invitation, now.timestamp());
+        store.close(END);
+        added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
+        let mail = outbox.send(draft).ok().map(|mail| store::full_path(&mail));
+        Ok(Invited {
+            link,
+            expires,
+            mail,
+        })
+    }
+}
+
+/// Where mails wait that are sent for the accounts at `users`.
+fn outbox_of(users: &Path) -> PathBuf {
+    directory_of(users).join("outbox")
 }

@@ -16,25 +16,60 @@ impl<'a> Values<'a> {
     /// `{NAME_problem}` for each of its fields. A field with a problem gets the focus; if there is
     /// no problem, the field `start` does.
     pub fn form(
-        mut self,
+        self,
         fields: &[&'static str],
         problem: Option<&'a Problem>,
-        start: Option<&str>,
+        start: Option<&'a str>,
+    ) -> Self {
+        let states = States::of(fields, problem, start);
+        let each = |values: Self, field: &&'static str| values.field(field, &states);
+        fields
+            .iter()
+            .fold(self, each)
+            .html("problem", states.above())
+    }
+
+    /// Fills the holes of one field, `{NAME_state}` and `{NAME_problem}`, where each field of a form
+    /// has a template of its own.
+    pub fn field(self, field: &'static str, states: &States<'_>) -> Self {
+        let here = states.problem.filter(|_| states.beside == Some(field));
+        let invalid = here
+            .filter(|problem| problem.blames)
+            .map(|_| fixed(" aria-invalid=\"true\""));
+        let focused = (states.focus == Some(field)).then(|| fixed(" autofocus"));
+        self.html(format!("{field}_state"), invalid.into_iter().chain(focused))
+            .html(format!("{field}_problem"), here.map(why))
+    }
+}
+
+/// What is wrong with a form, and which of its fields has the focus.
+pub struct States<'a> {
+    problem: Option<&'a Problem>,
+    /// The field that the problem is shown beside; above the form, if none.
+    beside: Option<&'a str>,
+    focus: Option<&'a str>,
+}
+
+impl<'a> States<'a> {
+    /// As [`Values::form`] has it.
+    pub fn of(
+        fields: &[&'static str],
+        problem: Option<&'a Problem>,
+        start: Option<&'a str>,
     ) -> Self {
         let beside = problem.and_then(|problem| problem.field);
         let beside = beside.filter(|field| fields.contains(field));
-        let focus = beside.or(start);
-        for field in fields {
-            let here = problem.filter(|_| beside == Some(field));
-            let invalid = here
-                .filter(|problem| problem.blames)
-                .map(|_| fixed(" aria-invalid=\"true\""));
-            let focused = (focus == Some(field)).then(|| fixed(" autofocus"));
-            self = self
-                .html(format!("{field}_state"), invalid.into_iter().chain(focused))
-                .html(format!("{field}_problem"), here.map(why));
+        Self {
+            problem,
+            beside,
+            focus: beside.or(start),
         }
-        self.html("problem", problem.filter(|_| beside.is_none()).map(alert))
+    }
+
+    /// The problem, if it is shown above the form.
+    pub fn above(&self) -> Option<Html> {
+        let problem = self.problem.filter(|_| self.beside.is_none());
+        problem.map(alert)
     }
 }
 

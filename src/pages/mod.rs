@@ -32,6 +32,7 @@ pub mod confirm;
 pub mod denied;
 pub mod enrol;
 pub mod forgot;
+pub mod invitation;
 pub mod logged_in;
 pub mod login;
 pub mod logout;

@@ -1,6 +1,7 @@
 //! The registration page.
 
 use super::fill::{Html, Values, fill};
+use super::form::States;
 use super::{Page, Problem, Site, short, with_rd};
 
 /// Asks for what an account needs.
@@ -35,20 +36,50 @@ impl Page for Register {
     }
 
     fn main(&self, _: &Site) -> Html {
-        let known = self.me.as_deref().map(|me| {
-            let template = include_str!("../../static/parts/known.html");
-            fill(template, &Values::new().text("username", me))
-        });
-        let fields = &["username", "email", "password"];
+        let fields = ["username", "email", "password"];
         let start = self.problem().map(|_| "password");
+        let states = States::of(&fields, self.problem(), start);
         let values = Values::new()
-            .html("known", known)
-            .text("username", self.username.as_str())
-            .text("email", self.email.as_str())
+            .html("known", self.me.as_deref().map(known))
             .text("rd", self.rd.as_str())
             .text("login", with_rd("/login", short(&self.rd)))
             .once(&self.form)
-            .form(fields, self.problem(), start);
+            .html("username_field", [username_field(&self.username, &states)])
+            .html("email_field", [email_field(&self.email, &states)])
+            .html("password_field", [password_field(&states)])
+            .html("problem", states.above());
         fill(include_str!("../../static/register.html"), &values)
     }
+}
+
+/// Says that somebody is logged in already, and as whom.
+pub(super) fn known(me: &str) -> Html {
+    let template = include_str!("../../static/parts/known.html");
+    fill(template, &Values::new().text("username", me))
+}
+
+/// The field for the name of a new account.
+pub(super) fn username_field(typed: &str, states: &States<'_>) -> Html {
+    let values = Values::new()
+        .text("username", typed)
+        .field("username", states);
+    fill(
+        include_str!("../../static/parts/username_field.html"),
+        &values,
+    )
+}
+
+/// The field for its address.
+pub(super) fn email_field(typed: &str, states: &States<'_>) -> Html {
+    let values = Values::new().text("email", typed).field("email", states);
+    fill(include_str!("../../static/parts/email_field.html"), &values)
+}
+
+/// The field for its password.
+pub(super) fn password_field(states: &States<'_>) -> Html {
+    let values = Values::new().field("password", states);
+    fill(
+        include_str!("../../static/parts/password_field.html"),
+        &values,
+    )
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock::Timestamp;
 use crate::rejection::Rejection;
 
 /// How long to wait before another try, where nothing more is known.
@@ -57,6 +58,8 @@ pub enum Outcome {
     Healthy,
     /// A defect of ours; the cause is in the log.
     Internal,
+    InvitationEnded,
+    Invited(Box<Invited>),
     LoggedOutByGet,
     LoggedOutByPost,
     /// With the recovery codes, if this login enrolled.
@@ -69,6 +72,8 @@ pub enum Outcome {
     NewPasswordSent,
     /// The link of a confirmation proves nothing.
     NoConfirmation,
+    /// An invitation that does not work, or not any more.
+    NoInvitation,
     NoPendingLogin,
     NotFound,
     NotSaved,
@@ -115,6 +120,18 @@ pub enum Outcome {
     /// Wrong password, unknown name, disabled account: one outcome, or it would tell who exists.
     WrongCredentials,
     WrongPassword,
+}
+
+/// An invitation that was made, as the person who made it is told of it, this once.
+#[derive(Clone)]
+pub struct Invited {
+    /// By which it can be ended.
+    pub id: String,
+    pub link: String,
+    pub expires: Timestamp,
+    /// `None` if it was mailed to nobody.
+    pub email: Option<String>,
+    pub groups: Vec<String>,
 }
 
 impl Outcome {
@@ -164,6 +181,13 @@ impl Outcome {
                 value["secret"] = json!(secret);
                 value["otpauth"] = json!(otpauth);
             }
+            Self::Invited(made) => {
+                value["id"] = json!(made.id);
+                value["link"] = json!(made.link);
+                value["expires"] = json!(made.expires);
+                value["email"] = json!(made.email);
+                value["groups"] = json!(made.groups);
+            }
             Self::Throttled(wait) => value["retry_after"] = json!(seconds(*wait)),
             _ => {}
         }
@@ -205,6 +229,7 @@ impl Outcome {
             | Self::PasswordChangeRequired(codes)
             | Self::RecoveryCodes(codes) => codes.iter_mut().for_each(visit),
             Self::Script(body) | Self::ScriptPage(body) => visit(body),
+            Self::Invited(made) => visit(&mut made.link),
             _ => {}
         }
     }

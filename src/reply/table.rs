@@ -129,6 +129,10 @@ impl Outcome {
             Self::Internal => row(500, "internal", "Something went wrong on our side.")
                 .advising("This is not your fault. Try again; if this goes on, tell whoever runs this site.")
                 .costly(),
+            Self::InvitationEnded => row(200, "invitation_ended", "Done."),
+            Self::Invited(made) => {
+                row(200, "invited", format!("Invitation made: {}", made.link))
+            }
             Self::LoggedOutByGet => {
                 row(200, "logged_out", "You have successfully logged out.").in_script()
             }
@@ -162,6 +166,14 @@ impl Outcome {
                     "If your address is not confirmed yet, your account page sends you a new link.",
                 )
             }
+            Self::NoInvitation => row(
+                404,
+                "no_invitation",
+                "This invitation is used, expired or unknown.",
+            )
+            .advising(
+                "If you have used it yourself, log in. If not, ask whoever invited you for another.",
+            ),
             Self::NoPendingLogin => {
                 row(401, "no_pending_login", "Log in with your password first.")
             }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::accounts::invitations::{Invitation, NotRegistered};
+use crate::accounts::password::PasswordHash;
 use crate::accounts::person::{Changed, Fate, Person};
 use crate::accounts::session::{Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Timestamp;
+
+/// A new account, and the invitation by which its owner chooses a password, if there is one.
+pub type New = (Account, Option<(Digest, Invitation)>);
 
 /// Accounts and sessions as the changes so far leave them.
 pub(super) struct Draft {
@@ -61,16 +66,20 @@ impl Draft {
         }
     }
 
-    /// Adds accounts at the end, all or none.
+    /// Adds accounts at the end with their invitations, all or none.
     ///
     /// # Errors
     ///
     /// Which of them has a name or e-mail that belongs to another.
-    pub(super) fn add_all(&mut self, new: &[Account]) -> Result<(), (usize, Taken)> {
+    pub(super) fn add_all(&mut self, new: &[New], now: Timestamp) -> Result<(), (usize, Taken)> {
         let mut accounts = Arc::clone(&self.accounts);
-        for (at, account) in new.iter().enumerate() {
-            let added = Arc::make_mut(&mut accounts).add(account.clone());
+        for (at, (account, invitation)) in new.iter().enumerate() {
+            let accounts = Arc::make_mut(&mut accounts);
+            let added = accounts.add(account.clone());
             added.map_err(|taken| (at, taken))?;
+            if let Some((token, invitation)) = invitation {
+                accounts.invite(*token, invitation.clone(), now);
+            }
         }
         self.accounts = accounts;
         Ok(())
@@ -111,6 +120,49 @@ impl Draft {
     pub(super) fn confirm(&mut self, token: Digest, now: Timestamp) -> Option<Arc<Account>> {
         self.accounts.confirmable(token, now)?;
         Arc::make_mut(&mut self.accounts).confirm(token, now)
+    }
+
+    /// Adds an invitation; refused if its address belongs to an account, unless it is for that one.
+    pub(super) fn invite(
+        &mut self,
+        token: Digest,
+        invitation: Invitation,
+        now: Timestamp,
+    ) -> Result<(), Taken> {
+        let email = invitation.email.as_deref();
+        let owner = email.and_then(|email| self.accounts.resolve(email));
+        if owner.is_some_and(|owner| invitation.account.is_none() || owner.id != invitation.account)
+        {
+            return Err(Taken::Email);
+        }
+        Arc::make_mut(&mut self.accounts).invite(token, invitation, now);
+        Ok(())
+    }
+
+    /// Ends the invitation with this id, if it works.
+    pub(super) fn end_invitation(&mut self, id: &str, now: Timestamp) -> Option<Invitation> {
+        Arc::make_mut(&mut self.accounts).end_invitation(id, now)
+    }
+
+    /// As [`Accounts::register_invited`].
+    pub(super) fn register_invited(
+        &mut self,
+        token: Digest,
+        account: Account,
+        now: Timestamp,
+    ) -> Result<(), NotRegistered> {
+        Arc::make_mut(&mut self.accounts).register_invited(token, account, now)
+    }
+
+    /// As [`Accounts::claim`].
+    pub(super) fn claim(
+        &mut self,
+        token: Digest,
+        password: PasswordHash,
+        now: Timestamp,
+    ) -> Option<Arc<Account>> {
+        self.accounts.invitation(token, now)?;
+        Arc::make_mut(&mut self.accounts).claim(token, password, now)
     }
 
     /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.

@@ -14,9 +14,9 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::durable::{Draft, Failure, directory_of};
+use crate::owner;
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
-use crate::store::owner;
 
 /// Bytes handed to the system at a time; larger buffers measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;

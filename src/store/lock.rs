@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::store::owner;
+use crate::owner;
 
 /// Keeps other processes from saving until it is dropped.
 pub(super) struct Lock {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::invitations::{Invitation, NotRegistered};
+use crate::accounts::password::PasswordHash;
 use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
@@ -31,7 +33,6 @@ mod flat_file;
 mod json;
 mod lock;
 mod near_misses;
-mod owner;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
+pub use draft::New;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use told::Told;
 
@@ -66,6 +68,9 @@ pub struct Store {
 
 /// A session, and the account with the name in it.
 pub type Who = (Arc<Session>, Arc<Account>);
+
+/// An invitation, and the account that it is for if that was made already.
+pub type Invited = (Invitation, Option<Arc<Account>>);
 
 /// Where accounts and sessions are kept.
 enum Kept {
@@ -210,14 +215,18 @@ impl Store {
         self.update(move |draft| draft.add(account.clone()))
     }
 
-    /// Adds accounts, all or none.
+    /// Adds accounts with their invitations, all or none.
     ///
     /// # Errors
     ///
     /// As [`Store::change`]; the inner error, which of them has a name or e-mail that belongs to
     /// another.
-    pub fn add_all(&self, accounts: Vec<Account>) -> Result<Result<(), (usize, Taken)>, NotSaved> {
-        self.update(move |draft| draft.add_all(&accounts))
+    pub fn add_all(
+        &self,
+        new: Vec<New>,
+        now: Timestamp,
+    ) -> Result<Result<(), (usize, Taken)>, NotSaved> {
+        self.update(move |draft| draft.add_all(&new, now))
     }
 
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
@@ -294,6 +303,93 @@ impl Store {
     /// As [`Store::change`].
     pub fn confirm(&self, token: Digest, now: Timestamp) -> Result<Option<Arc<Account>>, NotSaved> {
         self.update(move |draft| draft.confirm(token, now))
+    }
+
+    /// The invitation with this token, if it works, and the account that it is for if that was made
+    /// already.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts cannot be read now.
+    pub fn invitation(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Option<Invited>, Unavailable> {
+        let accounts = self.accounts()?;
+        let open = accounts.invitation(token, now);
+        Ok(open.map(|(invitation, account)| (invitation.clone(), account.cloned())))
+    }
+
+    /// Adds an invitation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; the inner error, if its address belongs to an account that it is not
+    /// for.
+    pub fn invite(
+        &self,
+        token: Digest,
+        invitation: Invitation,
+        now: Timestamp,
+    ) -> Result<Result<(), Taken>, NotSaved> {
+        self.update(move |draft| draft.invite(token, invitation.clone(), now))
+    }
+
+    /// Adds an account together with the invitation by which its owner chooses a password.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::add`].
+    pub fn add_invited(
+        &self,
+        account: Account,
+        (token, invitation): (Digest, Invitation),
+        now: Timestamp,
+    ) -> Result<Result<(), Taken>, NotSaved> {
+        self.update(move |draft| {
+            draft.add(account.clone())?;
+            draft.invite(token, invitation.clone(), now)
+        })
+    }
+
+    /// Ends the invitation with this id, and gives it back; `None` if none that works has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn end_invitation(&self, id: &str, now: Timestamp) -> Result<Option<Invitation>, NotSaved> {
+        let id = id.to_owned();
+        self.update(move |draft| draft.end_invitation(&id, now))
+    }
+
+    /// Adds an account that somebody registered by an invitation, and uses that up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; the inner error says why it was not added.
+    pub fn register_invited(
+        &self,
+        token: Digest,
+        account: Account,
+        now: Timestamp,
+    ) -> Result<Result<(), NotRegistered>, NotSaved> {
+        self.update(move |draft| draft.register_invited(token, account.clone(), now))
+    }
+
+    /// Gives the account that an invitation is for its first password, and uses the invitation up;
+    /// `None` if it does not work.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn claim(
+        &self,
+        token: Digest,
+        password: PasswordHash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Account>>, NotSaved> {
+        self.update(move |draft| draft.claim(token, password.clone(), now))
     }
 
     /// Ends the sessions with these ids, of whatever account.

@@ -91,6 +91,7 @@ fn every_outside_thing_has_one_owner() {
                 "front",
                 "memory",
                 "operator/import/source",
+                "owner",
                 "rights",
                 "site/logo",
                 "site/script_page",

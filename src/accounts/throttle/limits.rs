@@ -10,6 +10,7 @@
 //! | wrong codes for an account | [`CODES`] | its wait; a mail at [`CODES_TOLD`], none looked at from [`CODES_LAST`] on |
 //! | wrong passwords, and wrong codes, from a browser the account knows | [`BROWSER`] each | its wait |
 //! | new accounts from one network, and one /48 | `--registrations-per-hour`, and [`BLOCK`] times as many | the rest of the hour |
+//! | registrations by one invitation that were refused for a name or an address | [`INVITED`] | the rest of the hour |
 //! | requests for a new password from one network, and one /48 | [`RECOVERIES`], and [`BLOCK`] times as many | nothing is sent |
 
 use std::time::Duration;
@@ -69,6 +70,9 @@ pub const BROWSER: Limit = Limit::of(5, 1);
 
 /// Requests for a new password from one network within an hour.
 pub const RECOVERIES: u32 = 20;
+
+/// Registrations by one invitation that are refused for a name or an address within an hour.
+pub const INVITED: u32 = 10;
 
 /// The window of what is counted by the hour.
 pub const HOUR: Duration = Duration::from_secs(3600);

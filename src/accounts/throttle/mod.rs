@@ -24,11 +24,12 @@ use crate::network::{Block, Network};
 
 mod codes;
 mod counts;
+mod hourly;
 pub mod limits;
 mod table;
 
 use counts::{Decision, Hourly, InARow, Members, OfLate, Spread, Verdict};
-use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK, RECOVERIES};
+use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK};
 use table::{Table, Weight};
 
 /// The most rows of a table: some megabytes, and far more than can be filled at the rate of
@@ -239,71 +240,11 @@ impl Throttle {
         }
     }
 
-    /// Counts a request for a new password.
-    ///
-    /// # Errors
-    ///
-    /// How long to wait, if the network has had its share for this hour.
-    pub fn recovery(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        let state = &mut *self.state();
-        let (networks, blocks) = (&mut state.recoveries, &mut state.block_recoveries);
-        take(networks, blocks, address, RECOVERIES, now)
-    }
-
-    /// Counts a registration, even one that is refused because its name or address is taken.
-    ///
-    /// # Errors
-    ///
-    /// How long to wait, if the network has had its share for this hour.
-    pub fn registration(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        if self.registrations_per_hour == 0 {
-            return Ok(());
-        }
-        let state = &mut *self.state();
-        let (networks, blocks) = (&mut state.registrations, &mut state.block_registrations);
-        take(networks, blocks, address, self.registrations_per_hour, now)
-    }
-
-    /// Takes back a registration that was not looked at, or could not be saved.
-    pub fn forgive_registration(&self, address: IpAddr, at: Duration) {
-        let (origin, mut state) = (Network::of(address), self.state());
-        if let Some(network) = state.registrations.row_if_there(origin) {
-            network.take_back(at);
-        }
-        let block = origin.block();
-        if let Some(block) = block.and_then(|block| state.block_registrations.row_if_there(block)) {
-            block.take_back(at);
-        }
-    }
-
     /// Every change of the state is complete in itself, so one cut short by a panic leaves at most
     /// a count too many.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Adds one to the counts of a network and of its /48, or to neither.
-fn take(
-    networks: &mut Table<Network, Hourly>,
-    blocks: &mut Table<Block, Hourly>,
-    address: IpAddr,
-    limit: u32,
-    now: Duration,
-) -> Result<(), Duration> {
-    let origin = Network::of(address);
-    let of_block = limit.saturating_mul(BLOCK);
-    let wait = networks.row(origin).and_then(|row| row.wait(limit, now));
-    let block = origin.block().and_then(|block| blocks.row(block));
-    let block_wait = block.and_then(|row| row.wait(of_block, now));
-    if let Some(wait) = wait.max(block_wait) {
-        return Err(wait);
-    }
-    networks.row_made(origin).add(now);
-    if let Some(block) = origin.block() {
-        blocks.row_made(block).add(now);
-    }
-    Ok(())
 }
 
 struct State {
@@ -322,6 +263,8 @@ struct State {
     block_recoveries: Table<Block, Hourly>,
     registrations: Table<Network, Hourly>,
     block_registrations: Table<Block, Hourly>,
+    /// Registrations by an invitation that were refused.
+    invited: Table<Digest, Hourly>,
 }
 
 /// A network as the count over all of them knows it.
@@ -352,6 +295,7 @@ impl State {
             block_recoveries: Table::new(MAX_LARGE_ROWS),
             registrations: Table::new(MAX_ROWS),
             block_registrations: Table::new(MAX_LARGE_ROWS),
+            invited: Table::new(MAX_LARGE_ROWS),
         }
     }
 

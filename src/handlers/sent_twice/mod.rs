@@ -44,6 +44,19 @@ enum Browser {
 
 /// The forms whose answer is repeated, with the fields that make them the same.
 const FORMS: &[(&str, Browser, &[&str])] = &[
+    // With an invitation; then without an address, which it may settle; then of an account that was
+    // made already.
+    (
+        "/register",
+        Browser::Page,
+        &["token", "username", "email", "password"],
+    ),
+    (
+        "/register",
+        Browser::Page,
+        &["token", "username", "password"],
+    ),
+    ("/register", Browser::Page, &["token", "password"]),
     (
         "/register",
         Browser::Page,

@@ -6,13 +6,12 @@ pub(super) fn read(text: &str) -> Found {
     let lines = text.lines().zip(1..);
     let lines = lines.filter(|(line, _)| !line.trim().is_empty() && !line.starts_with('#'));
     let entry = |(line, number): (&str, u64)| match line.trim_end().split_once(':') {
-        Some((username, hash)) if !hash.is_empty() => Ok(Entry {
+        Some((username, hash)) => Ok(Entry {
             line: number,
             username: username.to_owned(),
             hash: Some(hash.to_owned()),
             ..Entry::default()
         }),
-        Some((username, _)) => Err(Bad::new(number, username, "it has no password hash")),
         None => Err(Bad::new(number, line.trim(), "it is not NAME:HASH")),
     };
     lines.map(entry).collect()

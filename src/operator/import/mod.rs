@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use zeroize::Zeroizing;
 
+use crate::accounts::invitations;
 use crate::accounts::kept::Created;
 use crate::accounts::names;
 use crate::accounts::password::PasswordHash;
 use crate::accounts::{Account, Accounts, Taken, groups};
 use crate::as_typed;
 use crate::clock::{Clock, Timestamp};
-use crate::operator::{END, NO_LIMITS, Refused};
+use crate::mail;
+use crate::operator::{END, NO_LIMITS, Posting, Refused, outbox_of};
 use crate::reply::Outcome;
 use crate::store::{self, Store};
 
@@ -45,8 +48,6 @@ pub struct Wanted<'a> {
     pub format: Format,
     /// The file, or `-` for standard input.
     pub file: &'a Path,
-    /// Judge all, save nothing.
-    pub dry_run: bool,
     /// Those without an address get NAME@DOMAIN.
     pub email_domain: Option<&'a str>,
     /// A name that is an address becomes its local part.
@@ -69,11 +70,12 @@ struct Entry {
 }
 
 /// An entry that was or would be imported.
-#[derive(Clone)]
 pub struct Imported {
     pub line: u64,
     pub username: String,
     pub is_admin: bool,
+    /// The link by which its owner chooses a password, if none came along.
+    pub link: Option<Zeroizing<String>>,
 }
 
 /// An entry that cannot be taken.
@@ -129,14 +131,31 @@ pub struct Done {
     pub imported: Vec<Imported>,
     /// The file that was made, if there was none.
     pub made: Option<PathBuf>,
+    /// How many mails with links could not be written in the end.
+    pub unmailed: usize,
 }
 
-/// Imports all accounts of a file, in one save.
+/// A file that can be taken whole.
+pub struct Judged<'a> {
+    users: &'a Path,
+    wanted: &'a Wanted<'a>,
+    accounts: Vec<Account>,
+    pub imported: Vec<Imported>,
+    is_new: bool,
+    clock: Arc<Clock>,
+}
+
+/// Where the mails with links wait.
+pub fn outbox(users: &Path) -> PathBuf {
+    store::full_path(&outbox_of(users))
+}
+
+/// Reads a file and judges all of it; changes nothing.
 ///
 /// # Errors
 ///
-/// [`NotImported`]; nothing is changed then.
-pub fn import(users: &Path, wanted: &Wanted<'_>) -> Result<Done, NotImported> {
+/// [`NotImported`].
+pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, NotImported> {
     let known = store::read_accounts(users);
     let known = known.map_err(|error| NotImported::Refused(Refused::NoFile(error)))?;
     let is_new = known.is_none();
@@ -156,27 +175,95 @@ pub fn import(users: &Path, wanted: &Wanted<'_>) -> Result<Done, NotImported> {
     })?;
 
     let clock = Arc::new(Clock::start());
-    let now = clock.now().timestamp();
     let total = found.len();
-    let (accounts, imported) = judge(found, &known.unwrap_or_default(), wanted, now)
+    let now = clock.now().timestamp();
+    let (accounts, imported) = judge_all(found, &known.unwrap_or_default(), wanted, now)
         .map_err(|bad| refusal(bad, total, wanted))?;
-    if wanted.dry_run || accounts.is_empty() {
-        let made = None;
-        return Ok(Done { imported, made });
+    let judged = Judged {
+        users,
+        wanted,
+        accounts,
+        imported,
+        is_new,
+        clock,
+    };
+    judged.check_room()?;
+    Ok(judged)
+}
+
+impl Judged<'_> {
+    /// How many get a link to choose a password by.
+    pub fn invited(&self) -> usize {
+        let accounts = self.accounts.iter();
+        accounts.filter(|account| account.password.is_none()).count()
     }
-    let store = Store::open(users, NO_LIMITS, clock)
-        .map_err(|error| NotImported::Refused(Refused::Unfit(error)))?;
-    let added = store.add_all(accounts);
-    store.close(END);
-    let added = added.map_err(|error| NotImported::Refused(Refused::NotSaved(error)))?;
-    // Somebody may have taken a name since the file was judged.
-    added.map_err(|(at, taken)| {
-        let Imported { line, username, .. } = &imported[at];
-        let bad = vec![Bad::new(*line, username, is_taken(taken))];
-        refusal(bad, total, wanted)
-    })?;
-    let made = is_new.then(|| store::full_path(users));
-    Ok(Done { imported, made })
+
+    fn check_room(&self) -> Result<(), NotImported> {
+        let invited = self.invited();
+        if invited == 0 {
+            return Ok(());
+        }
+        let room = mail::room(&outbox_of(self.users))
+            .map_err(|error| NotImported::Refused(Refused::NoMail(error)))?;
+        if invited <= room {
+            return Ok(());
+        }
+        let file = self.wanted.file.display();
+        Err(NotImported::Unread {
+            what: format!("cannot import {file}: {invited} entries have no hash and are invited"),
+            hint: format!("the outbox takes {room} mails now: import it in parts"),
+        })
+    }
+
+    /// Imports all of it in one save, and mails the links; `posting` if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`NotImported`]; nothing is changed then.
+    pub fn save(mut self, posting: Option<&Posting>) -> Result<Done, NotImported> {
+        if self.accounts.is_empty() {
+            return Ok(Done {
+                imported: self.imported,
+                made: None,
+                unmailed: 0,
+            });
+        }
+        let now = self.clock.now();
+        let store = Store::open(self.users, NO_LIMITS, Arc::clone(&self.clock))
+            .map_err(|error| NotImported::Refused(Refused::Unfit(error)))?;
+        let outbox = posting.map(|posting| posting.outbox(self.users));
+        let outbox = outbox.transpose().map_err(NotImported::Refused)?;
+        let (mut new, mut drafts) = (Vec::new(), Vec::new());
+        let total = self.accounts.len();
+        for (account, imported) in self.accounts.into_iter().zip(&mut self.imported) {
+            let mut invitation = None;
+            if let (Some(posting), Some(outbox), None) = (posting, &outbox, &account.password) {
+                let of = (&account, invitations::USUAL_LIFETIME);
+                let prepared = posting.prepare(outbox, of, now);
+                let prepared = prepared.map_err(NotImported::Refused)?;
+                imported.link = Some(prepared.link);
+                invitation = Some(prepared.invitation);
+                drafts.push(prepared.draft);
+            }
+            new.push((account, invitation));
+        }
+        let added = store.add_all(new, now.timestamp());
+        store.close(END);
+        let added = added.map_err(|error| NotImported::Refused(Refused::NotSaved(error)))?;
+        // Somebody may have taken a name since the file was judged.
+        added.map_err(|(at, taken)| {
+            let Imported { line, username, .. } = &self.imported[at];
+            let bad = vec![Bad::new(*line, username, is_taken(taken))];
+            refusal(bad, total, self.wanted)
+        })?;
+        let sent = |draft| outbox.as_ref().is_some_and(|outbox| outbox.send(draft).is_ok());
+        let unmailed = drafts.into_iter().map(sent).filter(|sent| !sent).count();
+        Ok(Done {
+            imported: self.imported,
+            made: self.is_new.then(|| store::full_path(self.users)),
+            unmailed,
+        })
+    }
 }
 
 fn refusal(bad: Vec<Bad>, total: usize, wanted: &Wanted<'_>) -> NotImported {
@@ -200,7 +287,7 @@ fn is_taken(taken: Taken) -> String {
 }
 
 /// Makes an account of each entry, or says of each bad one why it cannot be taken.
-fn judge(
+fn judge_all(
     found: Found,
     known: &Accounts,
     wanted: &Wanted<'_>,
@@ -231,6 +318,7 @@ fn judge(
                     line,
                     username: account.username.clone(),
                     is_admin: account.groups.iter().any(|group| group == "admins"),
+                    link: None,
                 });
                 accounts.push(account);
             }
@@ -310,9 +398,10 @@ fn account(entry: Entry, wanted: &Wanted<'_>, now: Timestamp) -> Result<Account,
     let groups = groups::of_names(names).map_err(|odd| odd.to_string())?;
     let hash = entry.hash.filter(|hash| !hash.is_empty());
     let hash = match (&hash, &email) {
-        (Some(hash), _) => PasswordHash::parse(hash)?,
+        (Some(hash), _) => Some(PasswordHash::parse(hash)?),
         (None, None) => return Err("it has neither a password hash nor an address".to_owned()),
-        (None, Some(_)) => return Err("it has no password hash".to_owned()),
+        // A link is mailed.
+        (None, Some(_)) => None,
     };
     let mut account = Account::made_by_operator(&username, "", groups, hash, now);
     account.email = email;

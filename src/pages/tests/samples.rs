@@ -9,6 +9,7 @@ use super::super::confirm::Confirm;
 use super::super::denied::Denied;
 use super::super::enrol::Enrol;
 use super::super::forgot::{Forgot, ForgotSent};
+use super::super::invitation::Invitation;
 use super::super::logged_in::AlreadyLoggedIn;
 use super::super::login::Login;
 use super::super::logout::{LoggedOut, LogoutQuestion};
@@ -95,6 +96,7 @@ pub fn enrol(text: &str, moving: bool, problem: Option<Problem>) -> Enrol {
 pub fn samples(text: &str) -> Vec<Sample> {
     [
         registrations(text),
+        invitations(text),
         logins(text),
         codes(text),
         recoveries(text),
@@ -127,6 +129,32 @@ fn registrations(text: &str) -> Vec<Sample> {
         ("register", register(None, None)),
         ("register_email", register(None, problem(Some("email")))),
         ("register_known", register(Some(own()), None)),
+    ]
+}
+
+fn invitations(text: &str) -> Vec<Sample> {
+    let own = || text.to_owned();
+    let invitation = |made, address, problem| {
+        Box::new(Invitation {
+            token: own(),
+            made,
+            address,
+            username: own(),
+            email: own(),
+            form: own(),
+            me: None,
+            problem,
+        })
+    };
+    let wrong = problem(Some("username"));
+    vec![
+        ("invitation", invitation(None, None, None)),
+        ("invitation_mailed", invitation(None, Some(own()), None)),
+        (
+            "invitation_made",
+            invitation(Some(own()), Some(own()), None),
+        ),
+        ("invitation_refused", invitation(None, Some(own()), wrong)),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::{PASSWORD, Setup, Visitor, wait_for};
+use crate::harness::{PASSWORD, Setup, Visitor, from_now, wait_for};
 use crate::operator::{Said, run};
 
 /// `user add NAME` with an address of that name and a password that is sent.
@@ -227,7 +227,16 @@ fn wrong_calls_are_seen_before_anything_is_read() {
             &[&add[..], &email, &["--groups", &many]].concat(),
             "--groups",
         ),
-        (&[&add[..3], &email].concat(), "password"),
+        (&[&add[..], &email, &["--valid", "59m"]].concat(), "--valid"),
+        (&[&add[..], &email, &["--valid", "91d"]].concat(), "--valid"),
+        (
+            &[&add[..3], &email, &["--public-url", "nowhere"]].concat(),
+            "--public-url",
+        ),
+        (
+            &[&add[..3], &email, &["--mail-from", "nobody"]].concat(),
+            "--mail-from",
+        ),
     ] {
         let (status, out, err) = run(&setup, words, b"");
         assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {err}");
@@ -238,6 +247,91 @@ fn wrong_calls_are_seen_before_anything_is_read() {
         assert_eq!(err.lines().count(), 2, "{words:?}: {err}");
     }
     assert!(listing(setup.dir()).is_empty());
+}
+
+/// Without a password, the account waits for one, and a link to choose it is printed and mailed.
+#[test]
+fn an_account_without_a_password_comes_with_a_link() {
+    let setup = Setup::bare();
+    let invite = |setup: &Setup, name, more: &[&str]| {
+        let email = format!("{name}@example.com");
+        let words = ["user", "add", name, "--email", &email];
+        run(setup, &[&words[..], more].concat(), b"")
+    };
+
+    let assuming = invite(&setup, "alice", &[]);
+    assert_eq!(assuming.0, 0, "{assuming:?}");
+    let lines: Vec<&str> = assuming.1.lines().collect();
+    assert_eq!(lines[0], "Account added.");
+    assert!(lines[1].starts_with("https://localhost:8000/invitation?token="));
+    assert_eq!(lines.len(), 2);
+    assert!(assuming.2.contains("warning: no --public-url was given"));
+    assert!(assuming.2.contains("warning: no --mail-from was given"));
+    let outbox = setup.dir().canonicalize().unwrap().join("outbox");
+    let mail = fs::read_dir(&outbox).unwrap().next().unwrap().unwrap();
+    let named = format!("the mail waits in {}\n", mail.path().display());
+    assert!(assuming.2.contains(&named), "{}", assuming.2);
+
+    let told = setup
+        .clone()
+        .env("AUTH_PUBLIC_URL", "https://login.example.com")
+        .env("AUTH_MAIL_FROM", "login@example.com")
+        .env("AUTH_SMTP", "nonsense");
+    let said = invite(
+        &told,
+        "bob",
+        &["--json", "--valid", "1h", "--groups", "staff"],
+    );
+    assert_eq!((said.0, said.2.as_str()), (0, ""));
+    let added = parsed(&said);
+    let link = added["link"].as_str().unwrap();
+    assert!(link.starts_with("https://login.example.com/invitation?token="));
+    assert_eq!(added["code"], "account_added");
+    assert_eq!(added["groups"], json!(["users", "staff"]));
+    assert!(added["expires"].as_str().unwrap() < from_now(3700).as_str());
+    let mails = fs::read_dir(&outbox).unwrap().map(|mail| {
+        let path = mail.unwrap().path();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        fs::read_to_string(path).unwrap()
+    });
+    let mails: Vec<String> = mails.collect();
+    assert!(
+        mails
+            .iter()
+            .any(|mail| mail.contains("From: login@example.com")
+                && mail.contains("Your username there is bob.")
+                && mail.contains("for less than a day"))
+    );
+
+    let people = parsed(&list(&setup, &["--json"]));
+    let states: Vec<&Value> = people["people"].as_array().unwrap().iter().collect();
+    assert!(states.iter().all(|person| person["state"] == "invited"));
+    assert_eq!(people["invitations"].as_array().unwrap().len(), 2);
+    assert_eq!(people["invitations"][1]["by"], "the operator");
+    assert_eq!(people["invitations"][1]["email"], "bob@example.com");
+
+    let variable = setup.clone().env("AUTH_PUBLIC_URL", "nowhere");
+    let wrong = invite(&variable, "carol", &[]);
+    assert_eq!(wrong.0, 2);
+    assert!(wrong.2.contains("AUTH_PUBLIC_URL"), "{}", wrong.2);
+}
+
+#[test]
+fn where_the_mail_cannot_be_written_no_account_is_made() {
+    let setup = Setup::bare();
+    fs::write(setup.dir().join("outbox"), "").unwrap();
+    let said = run(
+        &setup,
+        &["user", "add", "alice", "--email", "a@example.com", "--json"],
+        b"",
+    );
+    assert_eq!(said.0, 1, "{said:?}");
+    assert_eq!(parsed(&said)["code"], "not_saved");
+    assert!(said.2.contains("cannot open the outbox"), "{}", said.2);
+    assert_eq!(list(&setup, &[]).1, "");
 }
 
 #[test]
@@ -351,6 +445,13 @@ fn what_root_makes_is_of_the_owner_of_what_was_there() {
 
     assert_eq!(add(&setup, "alice", &[]).0, 0);
     assert_eq!(owners(), [(65534, 65533); 2]);
+
+    let invite = ["user", "add", "carol", "--email", "carol@example.com"];
+    assert_eq!(run(&setup, &invite, b"").0, 0);
+    assert_eq!(owners(), [(65534, 65533); 3]);
+    let mail = fs::read_dir(setup.dir().join("outbox")).unwrap().next();
+    let mail = mail.unwrap().unwrap().metadata().unwrap();
+    assert_eq!((mail.uid(), mail.gid()), (65534, 65533));
 
     let users = setup.dir().join("users.json");
     chown(&users, Some(65532), Some(65531)).unwrap();

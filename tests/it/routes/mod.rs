@@ -16,6 +16,7 @@ mod foreign_hashes;
 mod forgot_password;
 mod guessing;
 mod headers;
+mod invitations;
 mod login;
 mod logout;
 pub(crate) mod names_and_addresses;

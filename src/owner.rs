@@ -14,7 +14,7 @@ use crate::durable::directory_of;
 /// # Errors
 ///
 /// If the owner cannot be found out or made the owner.
-pub(super) fn hand_over(file: &File, target: &Path) -> io::Result<()> {
+pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }

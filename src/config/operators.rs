@@ -1,0 +1,147 @@
+//! The commands of operators: they work on the files of a server and read a few of its flags.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::Resettable;
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::config::commands::Command;
+use crate::config::{Flags, Refused, Told, origin, told};
+use crate::mail::Sender;
+
+/// The flag of the server that every command reads.
+const USERS: &str = "users";
+
+/// Those that some commands read, and judge only then.
+const SHOWN: [&str; 2] = ["public_url", "mail_from"];
+
+/// Those of which a command sees whether they were told.
+const SEEN: [&str; 2] = ["smtp", "smtp_file"];
+
+/// What a command knows of the server whose files it works on.
+pub struct OfServer {
+    /// The accounts file.
+    pub users: PathBuf,
+    told: told::Told,
+}
+
+/// A flag of the server as a command has it.
+pub enum Flag<T> {
+    Told(T),
+    /// Not told; this is what stands for it.
+    Assumed(T),
+}
+
+impl OfServer {
+    pub(super) fn new(users: PathBuf, told: told::Told) -> Self {
+        Self { users, told }
+    }
+
+    /// How visitors reach the server, without a final slash.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is no URL of a site.
+    pub fn public_url(&self) -> Result<Flag<String>, Refused> {
+        let told = self.told("public_url", "--public-url", origin)?;
+        Ok(match told {
+            Some(url) => Flag::Told(url.origin().ascii_serialization()),
+            None => Flag::Assumed("https://localhost:8000".to_owned()),
+        })
+    }
+
+    /// The sender of mails.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is no sender.
+    pub fn mail_from(&self) -> Result<Flag<Sender>, Refused> {
+        let assumed = "auth_user@localhost";
+        Ok(
+            match self.told("mail_from", "--mail-from", Sender::parse)? {
+                Some(sender) => Flag::Told(sender),
+                None => Flag::Assumed(
+                    Sender::parse(assumed).map_err(|why| self.told.refuse("--mail-from", &why))?,
+                ),
+            },
+        )
+    }
+
+    /// Whether a mail server was told, to which a running server sends what is in the outbox.
+    pub fn sends_mail(&self) -> bool {
+        let given = told::innermost(&self.told.matches);
+        ["smtp", "smtp_file"]
+            .iter()
+            .any(|id| given.get_one::<OsString>(id).is_some())
+    }
+
+    fn told<T, E: std::fmt::Display>(
+        &self,
+        id: &str,
+        flag: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Refused> {
+        let given = told::innermost(&self.told.matches).get_one::<OsString>(id);
+        let Some(given) = given else { return Ok(None) };
+        let text = given.to_str();
+        let text = text.ok_or_else(|| self.told.refuse(flag, &"it is not UTF-8"))?;
+        parse(text)
+            .map(Some)
+            .map_err(|why| self.told.refuse(flag, &why))
+    }
+}
+
+/// The flags for these commands: those of the server stand on both sides of the command's words, and
+/// only --users is judged at once.
+fn flags() -> clap::Command {
+    Flags::command().mut_args(|flag| {
+        let flag = flag.global(true);
+        let id = flag.get_id().as_str();
+        if id == USERS {
+            return flag;
+        }
+        let flag = match id {
+            _ if SHOWN.contains(&id) => flag,
+            _ if SEEN.contains(&id) => flag.hide(true),
+            // Taken and left unread.
+            _ => flag.hide(true).env(Resettable::Reset),
+        };
+        let flag = flag.default_value(Resettable::Reset);
+        match flag.get_action().takes_values() {
+            true => flag.value_parser(clap::value_parser!(OsString)),
+            false => flag,
+        }
+    })
+}
+
+/// Whether the command that these arguments name is one of those on the server's files.
+pub(super) fn are_meant(arguments: &[OsString]) -> bool {
+    let named = flags()
+        .ignore_errors(true)
+        // Else a call for help would name no command.
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .try_get_matches_from(arguments);
+    let named = named.ok();
+    let name = named.as_ref().and_then(|matches| matches.subcommand_name());
+    name.is_some_and(Command::is_of_operators)
+}
+
+/// Reads the call of such a command.
+///
+/// # Errors
+///
+/// [`Refused`]; nothing has been done yet.
+pub(super) fn read(
+    arguments: Vec<OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Told, Refused> {
+    let told = told::Told::read(&flags(), arguments, variable)?;
+    // Nothing is missing in what was just parsed.
+    let command = Command::from_arg_matches(&told.matches);
+    let command = command.map_err(|error| told.refuse("", &error.kind()))?;
+    let users = told::innermost(&told.matches).get_one::<PathBuf>(USERS);
+    let users = users.cloned().unwrap_or_default();
+    Ok(Told::Do(Box::new(command), OfServer::new(users, told)))
+}
