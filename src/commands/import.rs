@@ -52,20 +52,22 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
 }
 
 /// Saves what was judged, and says what else the operator should know.
-fn save(
-    judged: Judged<'_>,
-    asked: &Import,
-    server: &OfServer,
-) -> Result<Vec<Imported>, Failure> {
+fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
     let posting = match judged.invited() {
         0 => None,
         _ => Some(posting(server)?),
     };
-    let done = judged.save(posting.as_ref()).map_err(|why| refused(why, asked))?;
+    let done = judged
+        .save(posting.as_ref())
+        .map_err(|why| refused(why, asked))?;
     if let Some(made) = done.made {
         complain(&format!("made {}", made.display()), None);
     }
-    let invited = done.imported.iter().filter(|one| one.link.is_some()).count();
+    let invited = done
+        .imported
+        .iter()
+        .filter(|one| one.link.is_some())
+        .count();
     if invited > 0 && !server.sends_mail() {
         let outbox = import::outbox(&server.users);
         let what = format!("{invited} mails wait in {}", outbox.display());
@@ -73,7 +75,10 @@ fn save(
     }
     if done.unmailed > 0 {
         let what = format!("{} mails with links cannot be written", done.unmailed);
-        complain(&what, Some("invite these people again, or pass their links on"));
+        complain(
+            &what,
+            Some("invite these people again, or pass their links on"),
+        );
     }
     Ok(done.imported)
 }

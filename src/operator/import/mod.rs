@@ -195,7 +195,9 @@ impl Judged<'_> {
     /// How many get a link to choose a password by.
     pub fn invited(&self) -> usize {
         let accounts = self.accounts.iter();
-        accounts.filter(|account| account.password.is_none()).count()
+        accounts
+            .filter(|account| account.password.is_none())
+            .count()
     }
 
     fn check_room(&self) -> Result<(), NotImported> {
@@ -256,7 +258,11 @@ impl Judged<'_> {
             let bad = vec![Bad::new(*line, username, is_taken(taken))];
             refusal(bad, total, self.wanted)
         })?;
-        let sent = |draft| outbox.as_ref().is_some_and(|outbox| outbox.send(draft).is_ok());
+        let sent = |draft| {
+            outbox
+                .as_ref()
+                .is_some_and(|outbox| outbox.send(draft).is_ok())
+        };
         let unmailed = drafts.into_iter().map(sent).filter(|sent| !sent).count();
         Ok(Done {
             imported: self.imported,

@@ -25,7 +25,7 @@ fn found(format: Format, text: &str) -> Found {
 }
 
 fn taken(wanted: &Wanted<'_>, text: &str) -> Vec<(u64, Account)> {
-    let judged = judge(
+    let judged = judge_all(
         found(wanted.format, text),
         &Accounts::default(),
         wanted,
@@ -38,7 +38,7 @@ fn taken(wanted: &Wanted<'_>, text: &str) -> Vec<(u64, Account)> {
 
 /// Each bad line with its name, and what is said of it.
 fn refused(wanted: &Wanted<'_>, text: &str) -> Vec<(u64, String, String)> {
-    let judged = judge(
+    let judged = judge_all(
         found(wanted.format, text),
         &Accounts::default(),
         wanted,
@@ -187,7 +187,10 @@ fn htpasswd_has_names_and_hashes_alone() {
     let whys: Vec<&str> = bad.iter().map(|(_, _, why)| why.as_str()).collect();
     assert_eq!(
         whys[..2],
-        ["it is not NAME:HASH", "it has neither a password hash nor an address"]
+        [
+            "it is not NAME:HASH",
+            "it has neither a password hash nor an address"
+        ]
     );
     assert!(whys[2].contains("MD5-crypt"));
 }

@@ -201,6 +201,54 @@ fn a_file_that_cannot_be_read_or_is_no_such_file_is_refused_in_one_line_and_a_hi
 }
 
 #[test]
+fn who_has_no_hash_is_mailed_a_link_to_choose_a_password_by() {
+    let setup = Setup::new();
+    let table = format!("username,email,password_hash\nalice,alice@example.com,\nbob,,{HASH}\n");
+    let site = ["--public-url", "https://auth.example.com"];
+    let words = [&["import", "csv", "-"][..], &site].concat();
+
+    let before = listing(setup.dir());
+    let tried = [&words[..], &["--dry-run"]].concat();
+    let tried = run(&setup, &tried, table.as_bytes());
+    assert_eq!((tried.0, listing(setup.dir())), (0, before), "{tried:?}");
+    let done = run(
+        &setup,
+        &[&words[..], &["--json"]].concat(),
+        table.as_bytes(),
+    );
+
+    assert_eq!(done.0, 0, "{done:?}");
+    assert!(done.2.contains("1 mails wait in "), "{}", done.2);
+    let said: Value = serde_json::from_str(&done.1).unwrap();
+    let link = said["imported"][0]["link"].as_str().unwrap();
+    let path = link.strip_prefix("https://auth.example.com").unwrap();
+    assert_eq!(said["imported"][1].get("link"), None);
+    let server = setup.start();
+    let users = server.users();
+    assert_eq!(users["users"]["alice"]["password"], Value::Null);
+    let mail = server.next_mail("Your invitation");
+    assert!(mail.contains("To: alice@example.com\r\n"), "{mail}");
+    assert_eq!(Visitor::program(&server).get(path).status, 200);
+}
+
+#[test]
+fn more_links_than_the_outbox_takes_are_refused_with_the_number() {
+    let setup = Setup::bare();
+    let mut table = "username,email\n".to_owned();
+    for n in 0..751 {
+        table.push_str(&format!("user{n},user{n}@example.com\n"));
+    }
+    for more in [&[][..], &["--dry-run"]] {
+        let words = [&["import", "csv", "-"][..], more].concat();
+        let (status, out, err) = run(&setup, &words, table.as_bytes());
+        assert_eq!((status, out.as_str()), (1, ""));
+        assert!(err.contains("751 entries have no hash"), "{err}");
+        assert!(err.contains("takes 750 mails"), "{err}");
+    }
+    assert!(listing(setup.dir()).is_empty());
+}
+
+#[test]
 fn more_than_a_file_may_have_is_refused() {
     let setup = Setup::bare();
     let (status, _, err) = run(
