@@ -1,6 +1,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::accounts::Accounts;
+use crate::accounts::password::PasswordHash;
 
 const HASH: &str = "$apr1$AzX9D5Tq$aNSgNAhWBtryIp8GKSfyF.";
 const NOW: Timestamp = Timestamp(1_800_000_000);
