@@ -25,6 +25,7 @@ mod memory;
 mod nginx;
 mod pages;
 mod password;
+mod people;
 mod processes;
 mod report;
 mod script;
@@ -38,7 +39,7 @@ use std::thread;
 use crate::servers::Build;
 
 /// Name and measurement of every row, in the order they run.
-const ROWS: [(&str, fn()); 8] = [
+const ROWS: [(&str, fn()); 9] = [
     ("pages", pages::run),
     ("checks", checks::run),
     ("connections", connections::run),
@@ -46,6 +47,7 @@ const ROWS: [(&str, fn()); 8] = [
     ("logins", logins::run),
     ("latency", latency::run),
     ("memory", memory::run),
+    ("people", people::run),
     ("start", start::run),
 ];
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::accounts::confirmations::Links;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::{DRIFT, Timestamp};
@@ -122,6 +123,15 @@ impl Edit {
 
     fn ends_sessions(self) -> bool {
         self.name || self.password || self.totp || self.disabled || self.returned
+    }
+
+    /// Which of its open links end.
+    fn ends_links(self) -> Option<Links> {
+        match self {
+            Self { email: true, .. } | Self { returned: true, .. } => Some(Links::All),
+            Self { password: true, .. } | Self { disabled: true, .. } => Some(Links::Changes),
+            _ => None,
+        }
     }
 
     /// What was changed, for the log.
@@ -342,6 +352,11 @@ impl Accounts {
                 account.generation = account.generation.saturating_add(1);
             }
         });
+        // The id of a copy is still that of the account it was copied from.
+        let is_copy = edit.name && seal.is_some_and(|seal| read.find(&seal.username).is_some());
+        if let Some(which) = edit.ends_links().filter(|_| !is_copy) {
+            self.end_links(account, which);
+        }
         if news.is_none() {
             return None;
         }

@@ -11,6 +11,9 @@ const MAX_LENGTH: usize = 64;
 /// The group that every account is in which somebody makes.
 pub const EVERYBODY: &str = "users";
 
+/// The group of those who answer for all accounts.
+pub const ADMINISTRATORS: &str = "admins";
+
 /// Why a list of groups cannot be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Odd {

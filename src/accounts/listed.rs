@@ -60,6 +60,16 @@ impl<'a> From<&'a Account> for Listed<'a> {
     }
 }
 
+/// The names of [`Listed::fields`].
+pub const FIELDS: [&str; 6] = [
+    "username",
+    "email",
+    "groups",
+    "state",
+    "second_factor",
+    "last_login",
+];
+
 impl Listed<'_> {
     /// The fields of a list as text, in their order; `-` for what is empty.
     pub fn fields(&self) -> [String; 6] {
@@ -90,7 +100,60 @@ pub struct ListedInvitation<'a> {
     pub expires: Timestamp,
 }
 
+/// Most accounts on one page of the list.
+pub const PER_PAGE: usize = 50;
+
+/// One page of the accounts that were found.
+pub struct Found<'a> {
+    /// By name without regard to case.
+    pub people: Vec<&'a Account>,
+    /// How many were found in all.
+    pub total: usize,
+}
+
+impl Found<'_> {
+    /// How many pages there are, at least one.
+    pub fn pages(&self) -> usize {
+        self.total.div_ceil(PER_PAGE).max(1)
+    }
+}
+
 impl Accounts {
+    /// One page, counted from 1, of the accounts with `sought` in their name or address, whatever
+    /// its case, or in a group of that name; of all, if it is empty. A page beyond the last has
+    /// nobody.
+    pub fn found(&self, sought: &str, page: usize) -> Found<'_> {
+        let part = names::key(sought);
+        let is_meant = |name: &str, account: &Account| {
+            let email = account.email.as_deref().unwrap_or_default();
+            name.contains(part.as_ref()) || holds(email, &part) || account.is_in(sought)
+        };
+        // The keys are the names in lower case.
+        let all = self.by_name.iter();
+        let mut found: Vec<(&str, &Account)> = all
+            .map(|(name, account)| (name.as_ref(), account.as_ref()))
+            .filter(|(name, account)| is_meant(name, account))
+            .collect();
+        let total = found.len();
+        let start = page.saturating_sub(1).saturating_mul(PER_PAGE);
+        let mut rest = if start < total {
+            // Only those before the page and those behind it are told apart: sorting all of a
+            // hundred thousand names would take longer than the rest of the answer.
+            let (_, first, behind) = found.select_nth_unstable_by_key(start, |(name, _)| *name);
+            let mut rest = vec![*first];
+            if behind.len() >= PER_PAGE {
+                behind.select_nth_unstable_by_key(PER_PAGE - 1, |(name, _)| *name);
+            }
+            rest.extend(behind.iter().take(PER_PAGE - 1));
+            rest
+        } else {
+            Vec::new()
+        };
+        rest.sort_unstable_by_key(|(name, _)| *name);
+        let people = rest.into_iter().map(|(_, account)| account).collect();
+        Found { people, total }
+    }
+
     /// The invitations that work, the oldest first.
     pub fn listed_invitations(&self, now: Timestamp) -> Vec<ListedInvitation<'_>> {
         let open = self.open_invitations(now).into_iter();
@@ -106,9 +169,7 @@ impl Accounts {
 
     /// All accounts, or those in exactly this group, by name without regard to case.
     pub fn listed(&self, group: Option<&str>) -> Vec<Listed<'_>> {
-        let is_meant = |account: &Account| {
-            group.is_none_or(|group| account.groups.iter().any(|own| own == group))
-        };
+        let is_meant = |account: &Account| group.is_none_or(|group| account.is_in(group));
         let all = self.iter().map(AsRef::as_ref);
         let mut listed: Vec<Listed<'_>> = all
             .filter(|account| is_meant(account))
@@ -117,6 +178,15 @@ impl Accounts {
         listed.sort_by(|one, other| names::key(one.username).cmp(&names::key(other.username)));
         listed
     }
+}
+
+/// Whether `part`, which is in lower case, stands somewhere in a text of whatever case.
+fn holds(text: &str, part: &str) -> bool {
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    part.is_empty()
+        || text
+            .windows(part.len())
+            .any(|here| here.eq_ignore_ascii_case(part))
 }
 
 #[cfg(test)]
@@ -160,6 +230,64 @@ mod tests {
                 "Bob Bob@example.com - disabled no -",
                 "carol carol@example.com users,admins active no 2027-01-15T08:01:00Z",
             ]
+        );
+    }
+
+    /// The names on a page, and how many were found.
+    fn found(accounts: &Accounts, sought: &str, page: usize) -> (String, usize) {
+        let found = accounts.found(sought, page);
+        let names = found.people.iter().map(|one| one.username.as_str());
+        (names.collect::<Vec<_>>().join(" "), found.total)
+    }
+
+    #[test]
+    fn people_are_found_by_a_part_of_a_name_or_address_or_by_a_whole_group() {
+        let accounts = accounts();
+        for (sought, names) in [
+            ("", "alice Bob carol"),
+            ("o", "alice Bob carol"),
+            ("RO", "carol"),
+            ("b", "Bob"),
+            ("bob@EXAMPLE", "Bob"),
+            ("admins", "carol"),
+            ("admin", ""),
+            ("Admins", ""),
+            ("alice@example.com.au", ""),
+            ("ro ", ""),
+        ] {
+            let total = names.split_whitespace().count();
+            assert_eq!(found(&accounts, sought, 1), (names.to_owned(), total));
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_a_gap() {
+        let mut accounts = Accounts::default();
+        // In an order of their own, and with capitals among them.
+        let name = |n: usize| match n % 3 {
+            0 => format!("USER{n:03}"),
+            _ => format!("user{n:03}"),
+        };
+        for n in (0..151).map(|n| n * 67 % 151) {
+            let hash = PasswordHash::parse(HASH).ok().unwrap();
+            let email = format!("{n}@example.com");
+            let account = Account::new(&name(n), &email, hash, Timestamp(0));
+            accounts.add(account).ok().unwrap();
+        }
+        let pages: Vec<String> = (1..=4).map(|page| found(&accounts, "", page).0).collect();
+        let all: Vec<String> = (0..151).map(name).collect();
+        let expected: Vec<String> = all.chunks(PER_PAGE).map(|page| page.join(" ")).collect();
+        assert_eq!(pages, expected);
+        assert_eq!(accounts.found("", 1).pages(), 4);
+        assert_eq!(found(&accounts, "", 5), (String::new(), 151));
+        assert_eq!(found(&accounts, "", usize::MAX), (String::new(), 151));
+        assert_eq!(found(&accounts, "user", 2).0, pages[1]);
+        assert_eq!(
+            (
+                found(&accounts, "nobody", 1).1,
+                accounts.found("nobody", 1).pages()
+            ),
+            (0, 1)
         );
     }
 

@@ -136,6 +136,30 @@ impl Account {
         true
     }
 
+    /// Counts a mail that an administrator asks for on the owner's behalf, towards the mails of the
+    /// hour alone: [`Account::mail_password`] without an asker then keeps its password, and
+    /// [`Account::unmail_password`] takes both back.
+    ///
+    /// # Errors
+    ///
+    /// How long it is until there is room for one more; then nothing is changed.
+    pub fn count_mail_for_owner(&mut self, now: Timestamp) -> Result<(), Duration> {
+        let mut of_late: Vec<Timestamp> = self.mails.iter().map(|mail| mail.at).collect();
+        of_late.retain(|at| is_of_late(*at, now));
+        if let Some(over) = of_late.len().checked_sub(PER_HOUR) {
+            of_late.sort_unstable();
+            let oldest = of_late.get(over).copied().unwrap_or(now);
+            return Err(HOUR.saturating_sub(now.since(oldest)));
+        }
+        self.mails.retain(|mail| mail.is_of_late(now));
+        self.mails.push(Asked {
+            at: now,
+            network: None,
+            other: Unknown::default(),
+        });
+        Ok(())
+    }
+
     /// Takes back [`Account::mail_password`] when its mail could not be written.
     pub fn unmail_password(&mut self, digest: Digest, asker: Option<Network>, at: Timestamp) {
         self.use_mailed_password(digest);
@@ -179,8 +203,12 @@ impl Asked {
     /// Whether it counts for the present hour. One from the future was sent while the clock was
     /// wrong, and does not.
     fn is_of_late(&self, now: Timestamp) -> bool {
-        self.at <= now && now.since(self.at) < HOUR
+        is_of_late(self.at, now)
     }
+}
+
+fn is_of_late(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.since(at) < HOUR
 }
 
 #[cfg(test)]
@@ -255,6 +283,27 @@ mod tests {
         }
         assert_eq!(account.mails.len(), 4);
         assert_eq!(account.mailed_passwords.len(), 5);
+    }
+
+    #[test]
+    fn what_an_administrator_asks_for_on_their_behalf_counts_for_the_hour_alone() {
+        let mut account = alice();
+        // One network has had its share, and strangers theirs.
+        ask(&mut account, b"aabb");
+        let at = |seconds| Timestamp(START + seconds);
+        assert_eq!(account.count_mail_for_owner(at(600)), Ok(()));
+        assert!(account.mail_password(Digest::of("mailed"), None, at(600)));
+        // The first of the five was a second old when the second was asked for.
+        let wait = Duration::from_secs(3600 - 601);
+        assert_eq!(account.count_mail_for_owner(at(601)), Err(wait));
+        assert!(!account.may_be_mailed(network(b'h'), at(601)));
+        assert_eq!(account.count_mail_for_owner(at(3600)), Ok(()));
+
+        // Taken back, as if it had never been.
+        let before = account.mails.len();
+        account.unmail_password(Digest::of("mailed"), None, at(600));
+        assert_eq!(account.mails.len(), before - 1);
+        assert!(account.mailed("mailed", at(600)).is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::clock::{self, Timestamp};
 
 pub mod acts;
+mod address;
 pub mod confirmations;
 pub mod devices;
 pub mod edits;
@@ -39,7 +40,7 @@ pub mod token;
 pub mod totp;
 mod unclaimed;
 
-use confirmations::Confirmations;
+use confirmations::{Confirmations, Links};
 use devices::Device;
 use former::Former;
 use ids::AccountId;
@@ -294,6 +295,7 @@ impl Accounts {
         if let Some(email) = &account.email {
             Arc::make_mut(&mut self.by_email).remove(names::key(email).as_ref());
         }
+        self.end_links(&account, Links::All);
         self.revision += 1;
         Some(account)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::accounts::Account;
+use crate::accounts::password::PasswordHash;
 use crate::accounts::session::{MAX_PER_ACCOUNT, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
@@ -17,6 +18,8 @@ pub struct Person<'a> {
     begun: Vec<Session>,
     ended: Vec<Digest>,
     removed: Option<Timestamp>,
+    /// Whether the password is the same as before, with a hash that is harder to break.
+    strengthened: bool,
 }
 
 /// What a change has made of a person.
@@ -27,6 +30,8 @@ pub struct Changed {
     pub begun: Vec<Arc<Session>>,
     /// Ids of sessions that end once the account is saved; some may belong to other accounts.
     pub ended: Vec<Digest>,
+    /// Whether a change of its address that was asked for before may no longer happen.
+    pub ends_changes: bool,
 }
 
 /// What becomes of an account.
@@ -47,6 +52,7 @@ impl<'a> Person<'a> {
             begun: Vec::new(),
             ended: Vec::new(),
             removed: None,
+            strengthened: false,
         }
     }
 
@@ -58,6 +64,12 @@ impl<'a> Person<'a> {
     /// The account, to be changed in all but its name and e-mail. Asking for it means a save.
     pub fn account_mut(&mut self) -> &mut Account {
         Arc::make_mut(&mut self.account)
+    }
+
+    /// Keeps the password, with a hash that is harder to break.
+    pub fn strengthen_password(&mut self, hash: PasswordHash) {
+        self.strengthened = true;
+        self.account_mut().password = Some(hash);
     }
 
     /// Whether there is a session with this id when the change begins; it may be over.
@@ -99,7 +111,10 @@ impl<'a> Person<'a> {
         } else if !stays {
             self.end_sessions_that(|session| session.is_of(before) && !session.is_of(&after));
         }
+        let is_disabled = after.disabled && !before.disabled;
+        let has_new_password = !self.strengthened && after.password_id() != before.password_id();
         Changed {
+            ends_changes: !stays && (is_disabled || has_new_password),
             account: match (self.removed, stays) {
                 (Some(now), _) => Fate::Goes(now),
                 (None, true) => Fate::Stays,

@@ -106,6 +106,10 @@ pub struct Session {
     /// password has been changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Timestamp>,
+    /// When the login was by both steps, if earlier than `created`: a new password begins the
+    /// session anew, and shows no code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Timestamp>,
     /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
@@ -131,8 +135,19 @@ impl Session {
             address,
             agent,
             remembered: None,
+            login: None,
             other: Unknown::default(),
         }
+    }
+
+    /// The same session, begun anew after a login at this moment.
+    pub fn after_login_at(self, login: Option<Timestamp>) -> Self {
+        Self { login, ..self }
+    }
+
+    /// When both factors were shown at a login.
+    pub fn logged_in_at(&self) -> Timestamp {
+        self.login.unwrap_or(self.created)
     }
 
     /// The same session of an owner who chose, at this login, to stay logged in.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::accounts::confirmations;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::accounts::{Account, Accounts};
@@ -20,27 +19,33 @@ use crate::network::Network;
 use crate::store::{Store, Told};
 
 mod limits;
+mod links;
 mod queue;
 
 use limits::{Counted, Limits, Unproven};
 use queue::{EndSignal, Queue};
 
-/// The group whose members are told of what only the people who run the site can mend.
-const ADMINISTRATORS: &str = "admins";
-
 /// How often accounts that never enrolled are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
 enum Errand {
-    /// Somebody asked for a new password for this name.
+    /// Somebody asked for a new password for this name; without `asker`, an administrator, and the
+    /// mail has been counted.
     NewPassword {
         name: String,
-        asker: Network,
+        asker: Option<Network>,
         asked_at: Moment,
     },
     /// The address of this account is to be proven.
     Confirmation {
         username: String,
+        asker: Network,
+        asked_at: Moment,
+    },
+    /// Somebody asked for another address for this account.
+    Change {
+        account: Arc<Account>,
+        email: String,
         asker: Network,
         asked_at: Moment,
     },
@@ -146,7 +151,17 @@ impl Errands {
     pub fn mail_new_password(&self, name: &str, asker: Network, asked_at: Moment) {
         self.queue.add(Errand::NewPassword {
             name: name.to_owned(),
-            asker,
+            asker: Some(asker),
+            asked_at,
+        });
+    }
+
+    /// As [`Errands::mail_new_password`], for an administrator: the mail has been counted by
+    /// [`Account::count_mail_for_owner`] at this very moment.
+    pub fn mail_counted_password(&self, name: &str, asked_at: Moment) {
+        self.queue.add(Errand::NewPassword {
+            name: name.to_owned(),
+            asker: None,
             asked_at,
         });
     }
@@ -161,6 +176,24 @@ impl Errands {
         });
     }
 
+    /// Has a link mailed to `email` by which it becomes the address of this account; if it is
+    /// another's, its owner is told instead, and if it is the account's own, it can be proven.
+    /// `asker` is the network that asked.
+    pub fn mail_change(
+        &self,
+        account: &Arc<Account>,
+        email: String,
+        asker: Network,
+        asked_at: Moment,
+    ) {
+        self.queue.add(Errand::Change {
+            account: Arc::clone(account),
+            email,
+            asker,
+            asked_at,
+        });
+    }
+
     /// Tells the owner of an account what happened to it. A notice that would be too many for the
     /// account or its address is logged and not sent; one that cannot be written undoes nothing.
     pub fn notify(&self, account: &Account, notice: &Notice, at: Moment) {
@@ -170,7 +203,7 @@ impl Errands {
             tracing::info!(event = "mail", user, what, result = NO_ADDRESS);
             return;
         };
-        let counted = notice.is_own_doing().then(|| Counted::new(&user, email));
+        let counted = notice.is_counted().then(|| Counted::new(&user, email));
         self.queue.add(Errand::Notice {
             mail,
             at,
@@ -196,9 +229,8 @@ impl Errands {
     ///
     /// `accounts` are those of its last good state, and `reason` quotes nothing from it.
     pub fn accounts_unreadable(&self, accounts: &Accounts, file: &str, reason: &str, at: Moment) {
-        let administrators = accounts.iter().filter(|account| {
-            !account.disabled && account.groups.iter().any(|group| group == ADMINISTRATORS)
-        });
+        let administrators = accounts.iter();
+        let administrators = administrators.filter(|account| account.is_administrator());
         for account in administrators {
             let Some(mail) = Mail::accounts_unreadable(account, file, reason, at) else {
                 continue;
@@ -268,6 +300,12 @@ impl Runner {
                 asker,
                 asked_at,
             } => self.confirmation(&username, asker, asked_at),
+            Errand::Change {
+                account,
+                email,
+                asker,
+                asked_at,
+            } => self.change_of_address(&account, &email, asker, asked_at),
             Errand::Notice {
                 mail,
                 at,
@@ -303,55 +341,10 @@ impl Runner {
         }
     }
 
-    /// Opens a link that proves the address of this account and mails it. What cannot be written is
-    /// neither open nor counted.
-    fn confirmation(&mut self, username: &str, asker: Network, asked_at: Moment) {
-        let Ok(found) = self.store.account(username) else {
-            return not_written("-", &"the accounts cannot be read");
-        };
-        let Some(account) = found.filter(|account| !account.email_proven) else {
-            return;
-        };
-        let user = &account.username;
-        let log = |result| tracing::info!(event = "confirmation", user, result);
-        let Some(email) = &account.email else {
-            return log(NO_ADDRESS);
-        };
-        let (whose, now) = (Counted::new(user, email), asked_at.steady);
-        if !self.unproven.has_room(asker, whose, now) {
-            return log("too_many");
-        }
-        let token = token::link();
-        let hours = confirmations::LIFETIME.as_secs() / 3600;
-        let Some(mail) = Mail::confirmation(&account, &token, asked_at, hours, &self.site) else {
-            return log(NO_ADDRESS);
-        };
-        let draft = match self.outbox.draft(&mail) {
-            Ok(draft) => draft,
-            Err(error) => return not_written(user, &error),
-        };
-        let digest = Digest::of(&token);
-        match self
-            .store
-            .expect_confirmation(&account, digest, asked_at.timestamp())
-        {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(_) => return log("not_saved"),
-        }
-        if let Err(error) = self.outbox.send(draft) {
-            // A link that nobody was sent does no harm if this fails too.
-            let _ = self.store.close_confirmation(digest);
-            return not_written(user, &error);
-        }
-        self.unproven.add(asker, whose, now);
-        log("written");
-    }
-
     /// Keeps a new password with the account and mails it, if the account exists and has not had
     /// its share of mails. What cannot be written is neither kept nor counted: the mail is drafted
     /// first, and the password is taken back if the mail cannot be sent.
-    fn new_password(&self, name: &str, asker: Network, asked_at: Moment) {
+    fn new_password(&self, name: &str, asker: Option<Network>, asked_at: Moment) {
         let Ok(found) = self.store.account(name) else {
             return not_written("-", &"the accounts cannot be read");
         };
@@ -365,7 +358,7 @@ impl Runner {
             return log("disabled");
         }
         let now = asked_at.timestamp();
-        if !account.may_be_mailed(asker, now) {
+        if asker.is_some_and(|asker| !account.may_be_mailed(asker, now)) {
             return log("too_many");
         }
 
@@ -381,7 +374,7 @@ impl Runner {
         };
         let digest = Digest::of(&password);
         let kept = self.change(account, move |account| {
-            account.mail_password(digest, Some(asker), now)
+            account.mail_password(digest, asker, now)
         });
         match kept {
             Some(true) => {}
@@ -390,7 +383,7 @@ impl Runner {
         }
         if let Err(error) = self.outbox.send(draft) {
             self.change(account, move |account| {
-                account.unmail_password(digest, Some(asker), now);
+                account.unmail_password(digest, asker, now);
             });
             return not_written(user, &error);
         }

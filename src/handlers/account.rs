@@ -10,7 +10,7 @@ use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::form::Form;
 use crate::handlers::code::about_code;
-use crate::handlers::forms::EndSessions;
+use crate::handlers::forms::{EndSessions, Typed};
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
 use crate::http::Request;
@@ -28,6 +28,7 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let notice = notice.and_then(|notice| match notice.as_str() {
         "password_changed" => Some(Outcome::PasswordChanged),
         "authenticator_changed" => Some(Outcome::AuthenticatorChanged),
+        "change_mailed" => Some(Outcome::ChangeMailed),
         "confirmation_sent" => Some(Outcome::ConfirmationSent),
         "email_confirmed" => Some(Outcome::EmailConfirmed),
         "sessions_ended" => Some(Outcome::SessionsEnded),
@@ -126,11 +127,13 @@ fn account_page(
         email: me.account.email.clone(),
         email_proven: me.account.email_proven,
         groups: me.account.groups.clone(),
+        is_administrator: me.account.is_administrator(),
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
         browsers: browsers(request, me).map(browser).collect(),
         notice,
+        typed_email: String::new(),
         problem: None,
         now: request.received.timestamp().0,
     }
@@ -149,7 +152,11 @@ pub(super) fn account_again(
     refusal.about(&me.account.username).beside(|problem| {
         // The problem matters more than a list of sessions that cannot be read.
         let sessions = sessions(app, request, &me).unwrap_or_default();
-        account_page(app, request, &me, &sessions, None).refused(form, about_code(request, problem))
+        let page = AccountView {
+            typed_email: Typed::of(app, request).email,
+            ..account_page(app, request, &me, &sessions, None)
+        };
+        page.refused(form, about_code(request, problem))
     })
 }
 

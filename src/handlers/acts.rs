@@ -176,7 +176,7 @@ pub(super) fn delete(app: &App, request: &Request) -> Answer {
 }
 
 /// An act whose password was right. Its code is judged in the same save as the act itself.
-struct Act<'a> {
+pub(super) struct Act<'a> {
     begun: Begun<'a>,
     grounds: Grounds,
     typed: String,
@@ -186,7 +186,18 @@ struct Act<'a> {
 
 /// Asks for the password, and for a code or a recovery code.
 fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Act<'a>, Refusal> {
-    let PasswordAndCode { current, secret } = PasswordAndCode::parse(request)?;
+    let sent = PasswordAndCode::parse(request)?;
+    confirm_with(app, request, me, sent)
+}
+
+/// As [`confirm_both`], with what was sent.
+pub(super) fn confirm_with<'a>(
+    app: &'a App,
+    request: &Request,
+    me: &LoggedIn,
+    sent: PasswordAndCode,
+) -> Result<Act<'a>, Refusal> {
+    let PasswordAndCode { current, secret } = sent;
     let typed = secret.to_string();
 
     let proof = confirm(app, request, me, current)?;
@@ -204,7 +215,7 @@ fn confirm_both<'a>(app: &'a App, request: &Request, me: &LoggedIn) -> Result<Ac
 impl Act<'_> {
     /// Uses up the code and makes the change in one save; gives the kind of code, and what
     /// `change` gave.
-    fn judge<T: Send + 'static>(
+    pub(super) fn judge<T: Send + 'static>(
         self,
         change: impl Fn(&mut Person<'_>) -> T + Send + 'static,
     ) -> Result<(Accepted, T), Refusal> {

@@ -1,13 +1,15 @@
-//! Proving that an address is one's own, by a link that was mailed to it.
+//! Links that were mailed to an address: whoever uses one proves that the address is theirs.
 
 use zeroize::Zeroizing;
 
+use crate::accounts::confirmations::{Confirmed, Unconfirmed};
 use crate::accounts::token::{self, Digest};
 use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::forms::ConfirmForm;
 use crate::handlers::{Answer, App, logged_in, require_login};
 use crate::http::Request;
+use crate::mail::Notice;
 use crate::network::Network;
 use crate::pages::confirm::Confirm;
 use crate::pages::message::Way;
@@ -36,13 +38,21 @@ pub(super) fn link_token(request: &Request) -> Zeroizing<String> {
 /// Longest token that is looked at, in characters; ours have 22.
 const MAX_TOKEN: usize = 64;
 
-/// `POST /confirm`: the address of the link's account is proven.
+/// `POST /confirm`: the address of the link's account is proven, or another one is in its place.
 pub(super) fn confirm(app: &App, request: &Request) -> Answer {
     let ConfirmForm { token } = ConfirmForm::parse(request)?;
 
     let now = request.received.timestamp();
-    let account = app.store.confirm(Digest::of(&token), now)?;
-    let account = account.ok_or(Outcome::NoConfirmation)?;
+    let confirmed = app.store.confirm(Digest::of(&token), now)?;
+    let Confirmed { account, before } = confirmed.map_err(|why| match why {
+        Unconfirmed::Taken => Outcome::EmailExists,
+        Unconfirmed::Unknown => Outcome::NoConfirmation,
+    })?;
+    if let (Some(before), Some(new)) = (before, &account.email) {
+        // To the old address.
+        let notice = Notice::EmailChanged(new.clone());
+        app.errands.notify(&before, &notice, request.received);
+    }
 
     let is_own = logged_in(app, request)?.is_some_and(|me| me.account.id == account.id);
     let next = match is_own {
@@ -54,7 +64,7 @@ pub(super) fn confirm(app: &App, request: &Request) -> Answer {
         .about(&account.username))
 }
 
-/// Leads on from a link that proves nothing.
+/// Leads on from a link that does nothing.
 pub(super) fn confirm_again(_: &App, _: &Request, refusal: Refusal) -> Refusal {
     refusal.leading_to(Way::new("/account", "Your account"))
 }

@@ -25,6 +25,8 @@ pub(super) struct Start {
     now: Timestamp,
     /// The login at which its owner chose to stay logged in.
     remembered: Option<Timestamp>,
+    /// When the login was, if the session is only begun anew.
+    login: Option<Timestamp>,
     /// The sessions that the browser had before.
     before: Vec<Digest>,
 }
@@ -38,6 +40,7 @@ impl Entry {
             agent: agent(request).to_owned(),
             now: request.received.timestamp(),
             remembered: None,
+            login: None,
             before: app.cookies.sessions(request).map(Digest::of).collect(),
         };
         Self { cookie, start }
@@ -47,6 +50,12 @@ impl Entry {
     pub(super) fn remembered(mut self, login: Option<Timestamp>) -> Self {
         self.start.remembered = login;
         self
+    }
+
+    /// The same, in place of this session: no code was asked for.
+    pub(super) fn in_place_of(mut self, session: &Session) -> Self {
+        self.start.login = Some(session.logged_in_at());
+        self.remembered(session.remembered)
     }
 
     pub(super) fn start(&self) -> Start {
@@ -82,7 +91,8 @@ impl Start {
         let account = person.account();
         let owner = (account.username.as_str(), account.basis());
         let session = Session::new(self.id, owner, self.address.clone(), &self.agent, self.now)
-            .remembered(self.remembered);
+            .remembered(self.remembered)
+            .after_login_at(self.login);
         person.end_sessions(&self.before);
         person.begin_session(session);
     }

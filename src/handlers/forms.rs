@@ -54,11 +54,8 @@ impl Registration {
                 check_settled(form, "email", as_typed::email, settled)?;
                 Zeroizing::new(settled.to_owned())
             }
-            None => form.required_as("email", as_typed::email, usize::MAX)?,
+            None => email_field(form)?,
         };
-        if email.len() > names::MAX_EMAIL {
-            return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes").into());
-        }
         // A password that is missing or too long is reported before what is wrong with the other
         // fields, one that is too short after it.
         let password = password_field(form, "password")?;
@@ -67,8 +64,7 @@ impl Registration {
                 "may hold letters, digits and . _ - + only and begins with a letter or digit";
             return Err(Outcome::BadField("username", alphabet).into());
         }
-        let email = names::parse_email(&email)
-            .ok_or(Outcome::BadField("email", "is not an e-mail address"))?;
+        let email = parse_email(&email)?;
         Ok(Self {
             username: username.to_string(),
             email,
@@ -260,11 +256,41 @@ pub(super) struct PasswordAndCode {
 
 impl PasswordAndCode {
     pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
-        let form = &Form::of_body(request)?;
+        Ok(Self::read(&Form::of_body(request)?)?)
+    }
+
+    /// Both, or `None` if neither was sent.
+    pub(super) fn read_if_sent(form: &Form<'_>) -> Result<Option<Self>, FormError> {
+        let current = form.optional("current_password", usize::MAX)?;
+        let secret = form.optional_as("secret", as_typed::code, usize::MAX)?;
+        let is_sent = |field: Option<Zeroizing<String>>| field.is_some_and(|it| !it.is_empty());
+        match is_sent(current) || is_sent(secret) {
+            true => Self::read(form).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn read(form: &Form<'_>) -> Result<Self, FormError> {
         Ok(Self {
             current: password_field(form, "current_password")?,
             secret: secret_field(form)?,
         })
+    }
+}
+
+/// `POST /account/email`.
+pub(super) struct NewAddress {
+    pub(super) email: String,
+    pub(super) current: Password,
+}
+
+impl NewAddress {
+    pub(super) fn parse(request: &Request) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        let email = email_field(form)?;
+        let current = password_field(form, "current_password")?;
+        let email = parse_email(&email)?;
+        Ok(Self { email, current })
     }
 }
 
@@ -383,6 +409,19 @@ fn check_name(name: &str) -> Result<(), FormError> {
 /// A code of an authenticator, or a recovery code in its place.
 fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
     form.required_as("secret", as_typed::code, MAX_SECRET)
+}
+
+/// An e-mail address as it was typed.
+fn email_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
+    let email = form.required_as("email", as_typed::email, usize::MAX)?;
+    if email.len() > names::MAX_EMAIL {
+        return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes"));
+    }
+    Ok(email)
+}
+
+fn parse_email(typed: &str) -> Result<String, Outcome> {
+    names::parse_email(typed).ok_or(Outcome::BadField("email", "is not an e-mail address"))
 }
 
 /// A password that may be chosen.

@@ -13,8 +13,8 @@ use crate::handlers::forms::{Credentials, LoginForm, Typed, is_rd_too_long, rd_f
 use crate::handlers::sessions::Presented;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, known_device, logged_in, sessions,
-    target, use_session,
+    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, known_device, logged_in, people,
+    sessions, target, use_session,
 };
 use crate::http::{Method, Request};
 use crate::pages;
@@ -76,6 +76,7 @@ fn sent_here(rd: &str) -> Option<String> {
             "Then you can change your password. A password from a mail is used up by the first \
              login with it: if you were choosing one of your own, have another sent."
         }
+        path if people::is_at(path) => "Then you are taken to the page you asked for.",
         _ => return None,
     };
     let message = Outcome::LoginRequired.message();
@@ -234,7 +235,7 @@ pub(super) fn note_password(
             // Unless it was changed in the meantime.
             let same = person.account().password_id() == id;
             if same {
-                person.account_mut().password = Some(hash.clone());
+                person.strengthen_password(hash.clone());
             }
             same
         });

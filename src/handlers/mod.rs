@@ -3,8 +3,8 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for links that were mailed in `confirm` and `invitation`, for proxies
 //! that ask about a visitor in `authz`, for the two steps of a login in `login` and `code`, for
-//! visitors with a session in `account`, `acts` and `new_password`; what the original script does is
-//! in `script`. The types that forms are parsed into are in `forms`.
+//! visitors with a session in `account`, `acts` and `new_password`, for administrators in `people`;
+//! what the original script does is in `script`. The types that forms are parsed into are in `forms`.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use crate::store::{Rules, Store, Unavailable};
 
 mod account;
 mod acts;
+mod address;
 mod authz;
 mod code;
 mod confirm;
@@ -39,6 +40,7 @@ mod invitation;
 mod journal;
 mod login;
 mod new_password;
+mod people;
 mod routes;
 mod script;
 mod sent_twice;
@@ -49,6 +51,7 @@ mod visitor;
 use sessions::Presented;
 
 pub use journal::Journal;
+pub use people::Confirmed;
 pub use script::Script;
 pub use sent_twice::SentTwice;
 
@@ -88,6 +91,8 @@ pub struct App {
     pub registration: Registration,
     /// The answers of the last minute, for forms that are sent again.
     pub sent_twice: SentTwice,
+    /// Which sessions have shown password and code again of late.
+    pub confirmed: Confirmed,
     /// Set if the server answers as the original script does.
     pub script: Option<Script>,
 }

@@ -85,7 +85,7 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn, form: ChangedPas
     let known = known_device(app, request, Some(account));
     let is_still = move |person: &Person<'_>| grounds.hold(Some(person));
     let change = move |account: &mut Account| account.change_password(new.clone(), known);
-    let entry = Entry::new(app, request).remembered(me.session.remembered);
+    let entry = Entry::new(app, request).in_place_of(&me.session);
     let cookies = save(app, request, account, (entry, None), is_still, change)?;
 
     Ok(Reply::from(Outcome::PasswordChanged)

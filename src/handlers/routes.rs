@@ -1,8 +1,8 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, code, confirm, health, invitation, login, new_password, script,
-    visitor,
+    Answer, App, account, acts, address, code, confirm, health, invitation, login, new_password,
+    people, script, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -80,6 +80,11 @@ const ROUTES: &[Route] = &[
     ),
     get("/invitation", invitation::invitation_page),
     get("/account", account::account),
+    post(
+        "/account/email",
+        address::change_email,
+        address::change_email_again,
+    ),
     post("/account/email/confirmation", confirm::send_again, as_said),
     both(
         "/account/password",
@@ -117,6 +122,9 @@ const SCRIPT: &[Route] = &[
 /// Answers a request by its row.
 pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
     let path = request.path.as_str();
+    if people::is_at(path) {
+        return people::answer(app, request);
+    }
     let Some(route) = find(ROUTES, path) else {
         return Err(not_so(app, path, Outcome::NotFound));
     };
@@ -143,7 +151,7 @@ fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {
 
 /// The refusal of a request that no row takes. It leads to the form, for people who typed the
 /// address to which that form is sent.
-fn not_so(app: &App, path: &str, outcome: Outcome) -> Refusal {
+pub(super) fn not_so(app: &App, path: &str, outcome: Outcome) -> Refusal {
     let wanted = match path {
         "/register" if app.registration.is_open() => Way::new("/", "Create an account"),
         _ => Way::new("/account", "Your account"),

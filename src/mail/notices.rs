@@ -12,6 +12,9 @@ pub enum Notice {
     AuthenticatorChanged,
     /// The people who run the site changed it.
     Edited(Edit),
+    /// A link that was mailed to the new address was used. The notice goes to the old one: it is
+    /// for the account as it was before.
+    EmailChanged(String),
     /// Its owner, or somebody with a mailed password and a code, chose a new password.
     PasswordChanged,
     /// Twenty wrong codes in a row came after the right password.
@@ -21,6 +24,8 @@ pub enum Notice {
         left: usize,
     },
     RecoveryCodesReplaced,
+    /// An administrator took the second factor away.
+    SecondFactorReset,
 }
 
 /// What the people who run the site changed.
@@ -34,10 +39,14 @@ pub enum Edit {
 }
 
 impl Notice {
-    /// Whether somebody caused it through the account itself, so that it counts towards what one
-    /// account may cause.
-    pub fn is_own_doing(&self) -> bool {
-        !matches!(self, Self::Edited(_))
+    /// Whether it counts towards what one account may cause: somebody caused it through the account
+    /// itself. For a new address the link was counted, and whoever used up all mails with such links
+    /// must not keep the owner from being told.
+    pub fn is_counted(&self) -> bool {
+        !matches!(
+            self,
+            Self::Edited(_) | Self::EmailChanged(_) | Self::SecondFactorReset
+        )
     }
 
     /// The name in the log.
@@ -48,11 +57,12 @@ impl Notice {
                 "authenticator_changed"
             }
             Self::Edited(Edit::AuthenticatorRemoved) => "authenticator_removed",
-            Self::Edited(Edit::Email(_)) => "email_changed",
+            Self::EmailChanged(_) | Self::Edited(Edit::Email(_)) => "email_changed",
             Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
             Self::PasswordKnown => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::RecoveryCodesReplaced => "recovery_codes_replaced",
+            Self::SecondFactorReset => "second_factor_reset",
         }
     }
 
@@ -68,10 +78,12 @@ impl Notice {
             Self::AccountDeleted => account_deleted(when, site),
             Self::AuthenticatorChanged => authenticator_changed(when, site),
             Self::Edited(edit) => edit.text(when, site),
+            Self::EmailChanged(new) => email_changed(new, when, site),
             Self::PasswordChanged => password_changed(when, site),
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
             Self::RecoveryCodesReplaced => recovery_codes_replaced(when, site),
+            Self::SecondFactorReset => second_factor_reset(when, site),
         }
     }
 }
@@ -106,6 +118,25 @@ fn authenticator_changed(when: &str, site: &str) -> (&'static str, String) {
          {site}/account\n"
     );
     ("Your authenticator was changed", text)
+}
+
+fn email_changed(new: &str, when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "The address of your account was changed to\n\
+         {new}\n\
+         on {when}.\n\
+         Mails about your account go there from now on, new passwords too.\n\
+         \n\
+         If this was you, there is nothing to do.\n\
+         \n\
+         If it was not you, somebody knows your password and was logged in to\n\
+         your account. Tell the people who run the site at once. If you are still\n\
+         logged in somewhere, change your password and your address there:\n\
+         \n\
+         {site}/account\n",
+        new = one_line(new),
+    );
+    ("Your e-mail address was changed", text)
 }
 
 fn password_changed(when: &str, site: &str) -> (&'static str, String) {
@@ -197,6 +228,23 @@ fn recovery_codes_replaced(when: &str, site: &str) -> (&'static str, String) {
          {site}/account\n"
     );
     ("Your recovery codes were replaced", text)
+}
+
+fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
+    let text = format!(
+        "The people who run the site reset the second factor of your account\n\
+         on {when}.\n\
+         You were logged out everywhere, and neither your authenticator nor your\n\
+         recovery codes work any longer.\n\
+         \n\
+         Log in soon, and set up an authenticator: until then whoever knows your\n\
+         password can set up theirs.\n\
+         \n\
+         {site}/login\n\
+         \n\
+         If it was not you who asked them to, ask them why.\n"
+    );
+    ("Your second factor was reset", text)
 }
 
 impl Edit {

@@ -97,6 +97,54 @@ impl Mail {
         Self::to_owner(account, subject, asked_at, &text)
     }
 
+    /// Asks whoever reads the mails of an address to prove that by a link, so that it becomes that
+    /// of an account, given here as it will be then. The link works once, within `valid_hours`.
+    /// `site` is how visitors reach us, without a final slash.
+    pub fn change_of_address(
+        account: &Account,
+        token: &str,
+        asked_at: Moment,
+        valid_hours: u64,
+        site: &str,
+    ) -> Option<Self> {
+        let text = format!(
+            "Somebody, probably you, gave this address as the new one of your account\n\
+             on {when}.\n\
+             Please confirm that it is yours:\n\
+             \n\
+             {site}/confirm?token={token}\n\
+             \n\
+             The link works once, for {valid_hours} hours from then. Until it is used,\n\
+             your account keeps the address that it has.\n\
+             \n\
+             If you did not ask for this, there is nothing to do: somebody typed your\n\
+             address, and without you it is not theirs.\n",
+            when = written(asked_at),
+            site = one_line(site),
+        );
+        let subject = "Please confirm your e-mail address";
+        Self::to_owner(account, subject, asked_at, &text)
+    }
+
+    /// Tells the owner of an account that somebody wants its address for another one, and nothing
+    /// about them.
+    pub fn address_wanted(account: &Account, asked_at: Moment) -> Option<Self> {
+        let text = format!(
+            "Somebody asked to use this address for another account than yours\n\
+             on {when}.\n\
+             They were not told that it is yours. Nothing has changed, and nothing\n\
+             will: the address stays with your account.\n\
+             \n\
+             If it was not you, there is nothing to do.\n\
+             \n\
+             If it was you, and you want the address for your other account, give this\n\
+             account another address first, or delete it.\n",
+            when = written(asked_at),
+        );
+        let subject = "Somebody asked to use your e-mail address";
+        Self::to_owner(account, subject, asked_at, &text)
+    }
+
     /// Gives somebody at `to` a link to make an account, or to choose the password of the one that
     /// was made with this username. The link works once. `site` is how visitors reach us, without a
     /// final slash.

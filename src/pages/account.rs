@@ -18,6 +18,8 @@ pub struct AccountView {
     /// Whether its owner has proven that it is theirs.
     pub email_proven: bool,
     pub groups: Vec<String>,
+    /// Whether they answer for all accounts.
+    pub is_administrator: bool,
     /// `None` if that is not known.
     pub created: Option<u64>,
     pub recovery_codes_left: usize,
@@ -27,6 +29,8 @@ pub struct AccountView {
     pub browsers: Vec<BrowserView>,
     /// What was just done.
     pub notice: Option<String>,
+    /// The new address in a form that was refused.
+    pub typed_email: String,
     pub problem: Option<(AccountForm, Problem)>,
     /// The moment the page is made, from which "5 minutes ago" is counted.
     pub now: u64,
@@ -61,6 +65,7 @@ pub struct BrowserView {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
     Delete,
+    Email,
     Move,
     RecoveryCodes,
     Sessions,
@@ -102,6 +107,7 @@ impl Page for AccountView {
             || self.browsers.iter().any(|browser| !browser.current);
         let others = include_str!("../../static/parts/end_others.html");
         let unproven = include_str!("../../static/parts/unproven.html");
+        let people = include_str!("../../static/parts/to_people.html");
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
             [] => "none".to_owned(),
@@ -118,7 +124,9 @@ impl Page for AccountView {
             )
             .text("groups", groups)
             .html("created", self.created.map(created))
+            .html("people", self.is_administrator.then(|| fixed(people)))
             .text("codes_left", codes_left(self.recovery_codes_left))
+            .html("change_email", [change_email(self)])
             .html("recovery", [recovery(self)])
             .html("move", [move_on(self)])
             .html("delete", [delete(self)])
@@ -137,6 +145,13 @@ fn created(wall: u64) -> Html {
         include_str!("../../static/parts/account_created.html"),
         &values,
     )
+}
+
+fn change_email(view: &AccountView) -> Html {
+    let template = include_str!("../../static/parts/account_email.html");
+    let values = folding(view, AccountForm::Email, &["email", "current_password"])
+        .text("typed_email", view.typed_email.as_str());
+    fill(template, &values)
 }
 
 fn recovery(view: &AccountView) -> Html {
@@ -164,12 +179,16 @@ fn folded(
     template: &'static str,
     fields: &[&'static str],
 ) -> Html {
+    fill(template, &folding(view, form, fields))
+}
+
+/// What fills the holes that all such forms have.
+fn folding<'a>(view: &'a AccountView, form: AccountForm, fields: &[&'static str]) -> Values<'a> {
     let problem = view.problem_of(form);
-    let values = Values::new()
+    Values::new()
         .html("open", problem.map(|_| fixed(" open")))
         .text("username", view.username.as_str())
-        .form(fields, problem, None);
-    fill(template, &values)
+        .form(fields, problem, None)
 }
 
 fn session(session: &SessionView, now: u64) -> Html {
@@ -192,7 +211,7 @@ fn session(session: &SessionView, now: u64) -> Html {
     fill(include_str!("../../static/parts/session.html"), &values)
 }
 
-fn stays(until: u64) -> Html {
+pub(super) fn stays(until: u64) -> Html {
     let values = Values::new()
         .text("day", day(until))
         .text("exact", exact(until));
@@ -238,7 +257,7 @@ fn codes_left(left: usize) -> String {
 
 /// How long ago something was, as people say it; the day, if that is more than two days. A moment
 /// in the future, as after a clock was set back, counts as now.
-fn ago(then: u64, now: u64) -> String {
+pub(super) fn ago(then: u64, now: u64) -> String {
     let counted = |count: u64, unit: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{count} {unit}{plural} ago")
@@ -251,14 +270,14 @@ fn ago(then: u64, now: u64) -> String {
     }
 }
 
-fn day(wall: u64) -> String {
+pub(super) fn day(wall: u64) -> String {
     const FORMAT: &[BorrowedFormatItem<'_>] =
         format_description!("[day padding:none] [month repr:long] [year]");
     moment(wall).format(FORMAT).unwrap_or_default()
 }
 
 /// RFC 3339, for machines.
-fn exact(wall: u64) -> String {
+pub(super) fn exact(wall: u64) -> String {
     moment(wall).format(&Rfc3339).unwrap_or_default()
 }
 

@@ -29,6 +29,7 @@ pub mod account;
 pub mod choose_password;
 pub mod code;
 pub mod confirm;
+pub mod confirm_act;
 pub mod denied;
 pub mod enrol;
 pub mod forgot;
@@ -37,6 +38,8 @@ pub mod logged_in;
 pub mod login;
 pub mod logout;
 pub mod message;
+pub mod people;
+pub mod person;
 pub mod recovery_codes;
 pub mod register;
 

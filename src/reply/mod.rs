@@ -247,6 +247,11 @@ impl Refusal {
         self
     }
 
+    /// Why it was refused.
+    pub fn outcome(&self) -> &Outcome {
+        &self.0.outcome
+    }
+
     /// As [`Reply::about`].
     pub fn about(mut self, user: &str) -> Self {
         self.0.user = Some(user.to_owned());

@@ -30,6 +30,11 @@ pub enum Outcome {
     /// What `GET /account` tells programs.
     Account(Value),
     AccountDeleted,
+    AccountDisabled,
+    AccountEnabled,
+    /// Nothing is mailed to an account that is disabled.
+    AccountIsDisabled,
+    AccountRemoved,
     /// A change could not be saved, and none can be until an operator mends a file.
     AccountsUnreadable,
     /// A proxy may let this visitor in.
@@ -41,9 +46,13 @@ pub enum Outcome {
     BadTarget(Dialect, &'static str),
     /// No room for the request now; how long to wait at least.
     Busy(Duration),
+    /// A link that changes an address was mailed to the new one, as far as one may know.
+    ChangeMailed,
     CodeRequired,
     /// A link that proves an address was mailed to it.
     ConfirmationSent,
+    /// Password and code were shown too long ago.
+    ConfirmFirst,
     CrossSite,
     /// Logged in, but not allowed to enter.
     Denied,
@@ -55,6 +64,8 @@ pub enum Outcome {
     },
     /// A visitor's request carries a field that only the proxy may send; which kind of field.
     ForeignField(String),
+    /// With the groups an account has now.
+    GroupsChanged(Vec<String>),
     Healthy,
     /// A defect of ours; the cause is in the log.
     Internal,
@@ -70,6 +81,8 @@ pub enum Outcome {
     /// With the methods the path takes.
     MethodNotAllowed(&'static str),
     NewPasswordSent,
+    /// Nothing can be mailed to an account without an address.
+    NoAddress,
     /// The link of a confirmation proves nothing.
     NoConfirmation,
     /// An invitation that does not work, or not any more.
@@ -77,11 +90,16 @@ pub enum Outcome {
     NoPendingLogin,
     NotFound,
     NotSaved,
+    /// Administrators cannot do this to themselves.
+    NotYourself,
     PasswordChanged,
     /// With the recovery codes, if this login enrolled.
     PasswordChangeRequired(Vec<String>),
     PasswordCommon,
+    PasswordMailed,
     PasswordTooShort,
+    /// What administrators are told of accounts: for programs, and as text.
+    People(Value, String),
     /// After so many wrong codes, those from unknown browsers are no longer looked at.
     RecoveryCodeNeeded,
     RecoveryCodes(Vec<String>),
@@ -95,6 +113,7 @@ pub enum Outcome {
     Script(String),
     /// The original script's page that asks for the key; browsers get it too.
     ScriptPage(String),
+    SecondFactorReset,
     /// A visitor without a session is sent to the login through the proxy. `by_get` if the request
     /// was one that must not be repeated there.
     SentToLogin {
@@ -171,8 +190,8 @@ impl Outcome {
     }
 
     pub(super) fn json(&self) -> Value {
-        if let Self::Account(account) = self {
-            return account.clone();
+        if let Self::Account(told) | Self::People(told, _) = self {
+            return told.clone();
         }
         let mut value = json!({ "code": self.code(), "message": self.message() });
         match self {
@@ -181,6 +200,7 @@ impl Outcome {
                 value["secret"] = json!(secret);
                 value["otpauth"] = json!(otpauth);
             }
+            Self::GroupsChanged(groups) => value["groups"] = json!(groups),
             Self::Invited(made) => {
                 value["id"] = json!(made.id);
                 value["link"] = json!(made.link);
@@ -200,6 +220,9 @@ impl Outcome {
     pub(super) fn text(&self) -> String {
         if let Self::Account(account) = self {
             return account_as_text(account);
+        }
+        if let Self::People(_, text) = self {
+            return text.clone();
         }
         let mut text = self.message().into_owned();
         for code in self.recovery_codes() {

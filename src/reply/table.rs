@@ -78,6 +78,14 @@ impl Outcome {
         match self {
             Self::Account(_) => row(200, "account", ""),
             Self::AccountDeleted => row(200, "account_deleted", "Your account has been deleted."),
+            Self::AccountDisabled => row(200, "account_disabled", "Done."),
+            Self::AccountEnabled => row(200, "account_enabled", "Done."),
+            Self::AccountIsDisabled => {
+                row(409, "account_is_disabled", "This account is disabled.").advising(
+                    "Its owner could not use a new password. Enable the account first.",
+                )
+            }
+            Self::AccountRemoved => row(200, "account_removed", "Done."),
             Self::AccountsUnreadable => row(503, "not_saved", NOT_SAVED)
                 .advising(UNREADABLE)
                 .costly()
@@ -91,6 +99,11 @@ impl Outcome {
             }
             Self::BadTarget(dialect, why) => row(bad_target(*dialect), "bad_target", *why),
             Self::Busy(wait) => busy(*wait),
+            Self::ChangeMailed => row(
+                200,
+                "confirmation_sent",
+                "A confirmation has been sent to the new address.",
+            ),
             Self::CodeRequired => {
                 row(200, "code_required", "Enter the code from your authenticator app.")
             }
@@ -99,6 +112,10 @@ impl Outcome {
                 "confirmation_sent",
                 "A confirmation has been sent to your address.",
             ),
+            Self::ConfirmFirst => {
+                row(403, "confirm_first", "Enter your password and a code first.")
+                    .advising("It is more than ten minutes since you last did.")
+            }
             Self::CrossSite => row(403, "cross_site", "This request came from another site.")
                 .advising(
                     "Another page made your browser send this, so nothing was done. If you did \
@@ -125,6 +142,7 @@ impl Outcome {
                 "foreign_field",
                 format!("The request carries a field that only the proxy may send: {why}."),
             ),
+            Self::GroupsChanged(_) => row(200, "groups_changed", "Done."),
             Self::Healthy => row(200, "ok", "ok"),
             Self::Internal => row(500, "internal", "Something went wrong on our side.")
                 .advising("This is not your fault. Try again; if this goes on, tell whoever runs this site.")
@@ -161,6 +179,7 @@ impl Outcome {
                 "new_password_sent",
                 "If that user exists, a new password has been sent to its email address.",
             ),
+            Self::NoAddress => row(409, "no_address", "This account has no e-mail address."),
             Self::NoConfirmation => {
                 row(404, "no_confirmation", "This link is used, expired or unknown.").advising(
                     "If your address is not confirmed yet, your account page sends you a new link.",
@@ -183,6 +202,11 @@ impl Outcome {
                 .advising("Try again in a moment; if this goes on, tell whoever runs this site.")
                 .costly()
                 .after(SOON),
+            Self::NotYourself => {
+                row(409, "not_yourself", "You cannot do this to your own account.").advising(
+                    "Ask another administrator: then nobody locks themselves out by a slip.",
+                )
+            }
             Self::PasswordChanged => row(200, "password_changed", "Password changed."),
             Self::PasswordChangeRequired(_) => {
                 row(200, "password_change_required", "Choose a new password.")
@@ -195,6 +219,11 @@ impl Outcome {
                          Choose another: a few unrelated words are strong.",
                     )
             }
+            Self::PasswordMailed => row(
+                200,
+                "password_mailed",
+                "A new password has been sent to their e-mail address.",
+            ),
             Self::PasswordTooShort => row(
                 422,
                 "password_too_short",
@@ -203,6 +232,7 @@ impl Outcome {
             .at("password")
             .in_script()
             .advising("Make it longer; another word will do."),
+            Self::People(..) => row(200, "people", ""),
             Self::RecoveryCodeNeeded => row(
                 403,
                 "recovery_code_needed",
@@ -227,6 +257,7 @@ impl Outcome {
             Self::Script(body) | Self::ScriptPage(body) => {
                 row(200, "script", body.clone()).in_script()
             }
+            Self::SecondFactorReset => row(200, "second_factor_reset", "Done."),
             Self::SentToLogin { by_get: false } => row(302, "login_required", "Log in first."),
             Self::SentToLogin { by_get: true } => row(303, "login_required", "Log in first."),
             Self::SessionsEnded => row(200, "sessions_ended", "Done."),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::accounts::confirmations::{Confirmed, Links, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::{Changed, Fate, Person};
@@ -94,10 +95,12 @@ impl Draft {
         }
     }
 
-    /// Opens a link that proves the present address of this account, if it is still the same.
+    /// Opens a link that proves the present address of this account, or changes it `to` another,
+    /// if the account is still as it was when somebody asked for that.
     pub(super) fn expect_confirmation(
         &mut self,
         of: &Account,
+        to: Option<&str>,
         token: Digest,
         now: Timestamp,
     ) -> bool {
@@ -105,10 +108,13 @@ impl Draft {
             return false;
         };
         let is_same = account.id == of.id && account.email == of.email;
-        if is_same {
-            Arc::make_mut(&mut self.accounts).expect_confirmation(token, &account, now);
+        let may_change = !account.disabled && account.password_id() == of.password_id();
+        if !is_same || (to.is_some() && !may_change) {
+            return false;
         }
-        is_same
+        let to = to.map(str::to_owned);
+        Arc::make_mut(&mut self.accounts).expect_confirmation(token, &account, to, now);
+        true
     }
 
     /// Closes a link.
@@ -116,9 +122,15 @@ impl Draft {
         Arc::make_mut(&mut self.accounts).close_confirmation(token);
     }
 
-    /// Uses up a link that proves an address, if it does.
-    pub(super) fn confirm(&mut self, token: Digest, now: Timestamp) -> Option<Arc<Account>> {
-        self.accounts.confirmable(token, now)?;
+    /// As [`Accounts::confirm`].
+    pub(super) fn confirm(
+        &mut self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Confirmed, Unconfirmed> {
+        if self.accounts.confirmable(token, now).is_none() {
+            return Err(Unconfirmed::Unknown);
+        }
         Arc::make_mut(&mut self.accounts).confirm(token, now)
     }
 
@@ -177,15 +189,37 @@ impl Draft {
             account,
             begun,
             ended,
+            ends_changes,
         } = person.changed();
         match account {
             Fate::Stays => {}
-            Fate::Changes(account) => Arc::make_mut(&mut self.accounts).replace(account),
+            Fate::Changes(account) => {
+                let accounts = Arc::make_mut(&mut self.accounts);
+                if ends_changes {
+                    accounts.end_links(&account, Links::Changes);
+                }
+                accounts.replace(account);
+            }
             Fate::Goes(now) => Arc::make_mut(&mut self.accounts).end(username, now),
         }
         begun.into_iter().for_each(|session| self.begin(session));
         self.end_sessions(&ended);
         Some(result)
+    }
+
+    /// Changes an account as [`Draft::change`] does, if `may` allows it to the one that asks, as
+    /// that one is then; `may` is given none if there is none.
+    pub(super) fn change_for<R, E>(
+        &mut self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E>,
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R,
+    ) -> Result<Option<R>, E> {
+        let asker = self.accounts.find(asker);
+        let asker = asker.map(|account| Person::new(account, &self.sessions));
+        may(asker.as_ref())?;
+        Ok(self.change(username, change))
     }
 
     pub(super) fn begin(&mut self, session: Arc<Session>) {

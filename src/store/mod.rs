@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::accounts::confirmations::{Confirmed, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::Person;
@@ -262,8 +263,36 @@ impl Store {
         self.update(move |draft| draft.change(&username, &change))
     }
 
-    /// Opens a link that proves the address of this account, unless it has another by now; true if
-    /// it was opened.
+    /// As [`Store::change`], on behalf of another account, or the same: `may` judges that one in the
+    /// same save, as it is at that moment, so that of two who take from each other what they ask
+    /// with only the first is heard. It is given `None` if there is no such account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`]; the inner error, if `may` gave that. Nothing is changed then.
+    pub fn change_for<R: Send + 'static, E: Send + 'static>(
+        &self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        username: &str,
+        change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
+    ) -> Result<Result<Option<R>, E>, NotSaved> {
+        let (asker, username) = (asker.to_owned(), username.to_owned());
+        self.update(move |draft| draft.change_for(&asker, &may, &username, &change))
+    }
+
+    /// All accounts as they are now.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now.
+    pub fn everybody(&self) -> Result<Arc<Accounts>, Unavailable> {
+        self.accounts()
+    }
+
+    /// Opens a link that proves the address of this account, unless it has another by now, or that
+    /// changes it `to` another, unless the account was disabled or got a new password meanwhile;
+    /// true if it was opened.
     ///
     /// # Errors
     ///
@@ -271,11 +300,12 @@ impl Store {
     pub fn expect_confirmation(
         &self,
         account: &Arc<Account>,
+        to: Option<&str>,
         token: Digest,
         now: Timestamp,
     ) -> Result<bool, NotSaved> {
-        let account = Arc::clone(account);
-        self.update(move |draft| draft.expect_confirmation(&account, token, now))
+        let (account, to) = (Arc::clone(account), to.map(str::to_owned));
+        self.update(move |draft| draft.expect_confirmation(&account, to.as_deref(), token, now))
     }
 
     /// Closes a link whose mail could not be written.
@@ -287,7 +317,7 @@ impl Store {
         self.update(move |draft| draft.close_confirmation(token))
     }
 
-    /// Whether a link would prove an address now.
+    /// Whether a link would prove or change an address now.
     ///
     /// # Errors
     ///
@@ -296,12 +326,16 @@ impl Store {
         Ok(self.accounts()?.confirmable(token, now).is_some())
     }
 
-    /// Uses up a link that proves an address; gives the account, or `None` if it proves nothing.
+    /// Uses up a link that proves or changes an address.
     ///
     /// # Errors
     ///
-    /// As [`Store::change`].
-    pub fn confirm(&self, token: Digest, now: Timestamp) -> Result<Option<Arc<Account>>, NotSaved> {
+    /// As [`Store::change`]; the inner error, if the link does nothing.
+    pub fn confirm(
+        &self,
+        token: Digest,
+        now: Timestamp,
+    ) -> Result<Result<Confirmed, Unconfirmed>, NotSaved> {
         self.update(move |draft| draft.confirm(token, now))
     }
 

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::form::{Form, FormError};
 use crate::handlers::forms::rd_of;
 use crate::handlers::sessions::{Presented, lasting, presented};
-use crate::handlers::{Answer, App};
+use crate::handlers::{Answer, App, LoggedIn, people};
 use crate::http::{Method, Request};
 use crate::network::Network;
 use crate::reply::{Outcome, REPEATED, Refusal, Reply, SOON};
@@ -64,6 +64,11 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
     ),
     ("/confirm", Browser::Page, &["token"]),
     ("/confirm", Browser::Session, &["token"]),
+    (
+        "/account/email",
+        Browser::Session,
+        &["email", "current_password"],
+    ),
     ("/account/email/confirmation", Browser::Session, &[]),
     ("/login", Browser::Page, &["username", "password", "rd"]),
     ("/forgot_password", Browser::Page, &["username"]),
@@ -93,6 +98,17 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
     // Repeated only if the visitor's own session ended: ending others twice does no harm.
     ("/account/sessions/end", Browser::Session, &["session"]),
 ];
+
+/// The browsers that may send a form to this path, and the fields that make it the same.
+fn forms_at(path: &str) -> Vec<(Browser, &'static [&'static str])> {
+    if people::Rest::is_for(path) {
+        return vec![(Browser::Session, people::Rest::FIELDS)];
+    }
+    let forms = FORMS.iter().filter(|(known, ..)| *known == path);
+    forms
+        .map(|(_, browser, fields)| (*browser, *fields))
+        .collect()
+}
 
 /// Answers with `handle`, or repeats what it answered to the same form.
 pub(super) fn answer_once(
@@ -157,29 +173,32 @@ fn is_form_value(value: &str) -> bool {
 }
 
 /// What makes a form the same as another.
-struct Same {
+struct Same<'a> {
     browser: Browser,
-    path: &'static str,
+    path: &'a str,
     /// What the browser is known by.
     who: Zeroizing<String>,
     values: Vec<Zeroizing<String>>,
 }
 
-impl Same {
+impl<'a> Same<'a> {
     /// `None` if the form is not one of those that are answered once.
-    fn of(app: &App, request: &Request) -> Option<Self> {
-        if request.method != Method::Post || !FORMS.iter().any(|(path, ..)| *path == request.path) {
+    fn of(app: &App, request: &'a Request) -> Option<Self> {
+        if request.method != Method::Post {
+            return None;
+        }
+        let forms = forms_at(&request.path);
+        if forms.is_empty() {
             return None;
         }
         let form = Form::of_body(request).ok()?;
-        let forms = FORMS.iter().filter(|(path, ..)| *path == request.path);
-        let mut same = forms.filter_map(|(path, browser, fields)| {
-            let who = who(app, request, &form, *browser)?;
+        let mut same = forms.into_iter().filter_map(|(browser, fields)| {
+            let who = who(app, request, &form, browser)?;
             let values = fields.iter().map(|field| value(app, request, &form, field));
             let values = values.collect::<Option<_>>()?;
             Some(Self {
-                browser: *browser,
-                path,
+                browser,
+                path: &request.path,
                 who,
                 values,
             })
@@ -224,6 +243,10 @@ fn value(
     if field == "rd" {
         return rd_of(app, request, form).ok().map(Zeroizing::new);
     }
+    if people::Rest::is_for(&request.path) {
+        let value = form.optional_as(field, as_meant(field), usize::MAX);
+        return value.ok().map(Option::unwrap_or_default);
+    }
     form.required_as(field, as_meant(field), usize::MAX).ok()
 }
 
@@ -265,16 +288,23 @@ enum RestsOn {
     Nothing,
     /// The account that was made.
     Account,
+    /// What an administrator's act left.
+    Act(people::Rest),
     /// The login that the answer's cookie names.
     Login,
     Session(Digest),
+    /// A session, and an address of its account that is not proven, by its digest.
+    Unproven(Digest, Digest),
 }
 
 impl RestsOn {
     /// `None` if that is gone already, or the answer is not to be repeated.
-    fn of(app: &App, request: &Request, same: &Same, reply: &Reply) -> Option<Self> {
+    fn of(app: &App, request: &Request, same: &Same<'_>, reply: &Reply) -> Option<Self> {
         if let Some(session) = app.cookies.given_session(reply.cookies()) {
             return Some(Self::Session(Digest::of(session)));
+        }
+        if people::Rest::is_for(same.path) {
+            return people::Rest::after(app, request).map(Self::Act);
         }
         let ends_own = app.cookies.ends_session(reply.cookies());
         match (same.browser, &reply.outcome) {
@@ -282,13 +312,25 @@ impl RestsOn {
             (Browser::Session, Outcome::AccountDeleted) => Some(Self::Nothing),
             (Browser::Session, Outcome::SessionsEnded) => ends_own.then_some(Self::Nothing),
             (Browser::Session, _) => match presented(app, request) {
-                Ok(Presented::Of(me)) => Some(Self::Session(me.session.id)),
+                Ok(Presented::Of(me)) => Some(Self::own(&me, &reply.outcome)),
                 Ok(Presented::Nobodys | Presented::Two) | Err(Unavailable) => None,
             },
             _ if app.cookies.given_login(reply.cookies()).is_some() => Some(Self::Login),
             _ => Some(Self::Nothing),
         }
     }
+
+    fn own(me: &LoggedIn, outcome: &Outcome) -> Self {
+        let id = me.session.id;
+        match outcome {
+            Outcome::ConfirmationSent => Self::Unproven(id, address(&me.account)),
+            _ => Self::Session(id),
+        }
+    }
+}
+
+fn address(account: &Account) -> Digest {
+    Digest::of(account.email.as_deref().unwrap_or_default())
 }
 
 struct Kept {
@@ -312,6 +354,7 @@ impl Kept {
                 let name = self.reply.user.as_deref();
                 name.is_some_and(|name| matches!(app.store.account(name), Ok(Some(_))))
             }
+            RestsOn::Act(rest) => rest.stands(app, request, now),
             RestsOn::Login => {
                 let login = app.cookies.given_login(self.reply.cookies());
                 login.is_some_and(|cookie| {
@@ -322,6 +365,10 @@ impl Kept {
             RestsOn::Session(id) => {
                 let me = lasting(app, id, now).ok().flatten();
                 me.is_some_and(|me| self.still_opens(app, (id, &me.account), now))
+            }
+            RestsOn::Unproven(id, email) => {
+                let me = lasting(app, id, now).ok().flatten();
+                me.is_some_and(|me| !me.account.email_proven && address(&me.account) == email)
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -147,6 +148,10 @@ fn notices() -> Vec<(Notice, &'static str)> {
             "Your authenticator was removed",
         ),
         (
+            Notice::EmailChanged(new.clone()),
+            "Your e-mail address was changed",
+        ),
+        (
             Notice::Edited(Edit::Email(Some(new))),
             "Your e-mail address was changed",
         ),
@@ -224,6 +229,39 @@ fn how_many_recovery_codes_are_left_is_said_for_each_number() {
 }
 
 #[test]
+fn an_invitation_names_the_host_the_link_and_its_end_in_days() {
+    let link = format!("{SITE}/invitation?token={}", "t".repeat(22));
+    for (days, said) in [
+        (0, "less than a day"),
+        (1, "1 day"),
+        (7, "7 days"),
+        (90, "90 days"),
+    ] {
+        let expires = noon()
+            .timestamp()
+            .plus(Duration::from_secs(days * 86_400 + 1800));
+        let mail = Mail::invitation("a@b.c", None, &link, (noon(), expires), SITE);
+        let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+        assert_sound(&text, "Your invitation");
+        let (_, body) = opened(&text);
+        assert!(body.contains("at login.example.com.\n"), "{body}");
+        assert!(body.contains(&format!("\n\n{link}\n\n")), "{body}");
+        assert!(body.contains(&format!("for {said}: until ")), "{body}");
+        assert!(body.contains(", 12:00 UTC."), "{body}");
+        assert!(!body.contains("minute"), "{body}");
+        assert!(body.lines().all(|line| line.len() <= 76), "{body}");
+    }
+    let made = |name| {
+        let ends = (noon(), noon().timestamp());
+        Mail::invitation("a@b.c", Some(name), &link, ends, SITE).body
+    };
+    assert!(made("carol").contains("\nYour username there is carol.\n"));
+    for name in NASTY {
+        assert_eq!(made(name).lines().count(), made("carol").lines().count());
+    }
+}
+
+#[test]
 fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
     let reason = "line 3, column 7: expected `,`\r\nBcc: eve@example.net";
     let mail = Mail::accounts_unreadable(&alice(), "/srv/users.json", reason, noon()).unwrap();
@@ -234,6 +272,36 @@ fn an_administrator_is_told_where_the_accounts_file_cannot_be_read() {
     let (_, body) = opened(&text);
     assert!(body.contains("The accounts file /srv/users.json cannot be read\non 22 November"));
     assert!(body.contains("\nline 3, column 7: expected `,`  Bcc: eve@example.net\n"));
+}
+
+#[test]
+fn a_link_stands_alone_on_its_line_as_it_is() {
+    let token = "0123456789abcdef-_ABCD";
+    for mail in [
+        Mail::confirmation(&alice(), token, noon(), 24, SITE),
+        Mail::change_of_address(&alice(), token, noon(), 24, SITE),
+    ] {
+        let text = String::from_utf8(compose(&sender(), &mail.unwrap(), "7f").unwrap()).unwrap();
+
+        assert_sound(&text, "Please confirm your e-mail address");
+        let link = format!("\r\n\r\n{SITE}/confirm?token={token}\r\n\r\n");
+        assert!(text.contains(&link), "{text}");
+        assert!(text.contains("works once, for 24 hours"), "{text}");
+        assert!(text.contains("If you did not ask for this,"), "{text}");
+    }
+}
+
+#[test]
+fn who_is_asked_for_their_address_is_told_nothing_of_the_asker_and_given_no_link() {
+    let mail = Mail::address_wanted(&alice(), noon()).unwrap();
+
+    let text = String::from_utf8(compose(&sender(), &mail, "7f").unwrap()).unwrap();
+
+    assert_sound(&text, "Somebody asked to use your e-mail address");
+    let (_, body) = opened(&text);
+    assert!(body.contains("on 22 November 2026 at 12:00 UTC."), "{body}");
+    assert!(body.contains("If it was not you"), "{body}");
+    assert!(!body.contains("//") && !body.contains("example"), "{body}");
 }
 
 #[test]

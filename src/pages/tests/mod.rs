@@ -6,6 +6,8 @@ mod content;
 
 mod markup;
 
+mod people;
+
 mod samples;
 
 mod tags;

@@ -17,6 +17,7 @@ use super::super::message::{Message, Way};
 use super::super::recovery_codes::RecoveryCodes;
 use super::super::register::Register;
 use super::super::{Page, Problem, Renderer, Site};
+use super::people;
 
 /// A page in one form, with the name by which tests ask for it.
 pub type Sample = (&'static str, Box<dyn Page>);
@@ -61,12 +62,16 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         username: text.to_owned(),
         email: Some(text.to_owned()),
         groups: vec!["users".to_owned(), text.to_owned()],
+        is_administrator: problem.is_some(),
         created: Some(1_795_000_000),
         email_proven: problem.is_some(),
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         notice: Some(text.to_owned()),
+        typed_email: problem
+            .as_ref()
+            .map_or_else(String::new, |_| text.to_owned()),
         problem,
         now: 1_795_348_800,
     }
@@ -104,6 +109,7 @@ pub fn samples(text: &str) -> Vec<Sample> {
         enrolments(text),
         passwords(text),
         accounts(text),
+        people::samples(text),
         confirmations(text),
         logouts(text),
         messages(text),
@@ -280,6 +286,11 @@ fn accounts(text: &str) -> Vec<Sample> {
         (
             "account_codes",
             refused(AccountForm::RecoveryCodes, password),
+        ),
+        ("account_email", refused(AccountForm::Email, Some("email"))),
+        (
+            "account_email_password",
+            refused(AccountForm::Email, password),
         ),
         ("account_move", refused(AccountForm::Move, Some("secret"))),
         ("account_delete", refused(AccountForm::Delete, None)),

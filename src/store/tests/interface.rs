@@ -5,6 +5,11 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
+use crate::accounts::confirmations::Unconfirmed;
+use crate::accounts::invitations::{Invitation, NotRegistered, OPERATOR, USUAL_LIFETIME};
+use crate::accounts::kept::Unknown;
+use crate::accounts::password::PasswordHash;
+use crate::accounts::person::Person;
 use crate::accounts::session::MAX_PER_ACCOUNT;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Taken};
@@ -235,6 +240,81 @@ fn an_account_is_found_by_name_and_address_in_any_case_and_neither_is_given_twic
 }
 
 #[test]
+fn a_new_address_ends_what_was_mailed_to_the_old_one_and_can_be_found_at_once() {
+    each(|store| {
+        let link = |to: Option<&str>, token: &str| {
+            let alice = store.account("alice").unwrap().unwrap();
+            let opened = store.expect_confirmation(&alice, to, Digest::of(token), now());
+            assert!(opened.unwrap(), "{token}");
+        };
+        let confirm = |token: &str| store.confirm(Digest::of(token), now()).unwrap();
+        let mailed = store.change("alice", |person| {
+            let account = person.account_mut();
+            account.mail_password(Digest::of("mailed"), None, now());
+            person.begin_session(session("s", "alice", now()));
+        });
+        mailed.unwrap();
+        link(None, "own");
+        link(Some("one@example.com"), "one");
+        link(Some("two@example.com"), "two");
+
+        let done = confirm("one").ok().unwrap();
+
+        let before = done.before.unwrap();
+        assert_eq!(before.email.as_deref(), Some("alice@example.com"));
+        let found = store.account("ONE@example.com").unwrap().unwrap();
+        assert!(found.username == "alice" && found.email_proven);
+        assert!(found.mailed_passwords.is_empty());
+        assert!(store.account("alice@example.com").unwrap().is_none());
+        assert!(store.who(Digest::of("s")).unwrap().is_some());
+        for over in ["own", "one", "two"] {
+            assert_eq!(confirm(over).err(), Some(Unconfirmed::Unknown), "{over}");
+        }
+        // The address that was left is free for others.
+        store.add(account("bob")).unwrap().unwrap();
+        link(Some("BOB@example.com"), "bob");
+        assert_eq!(confirm("bob").err(), Some(Unconfirmed::Taken));
+        let bob = store.account("bob@example.com").unwrap().unwrap();
+        assert_eq!(bob.username, "bob");
+    });
+}
+
+#[test]
+fn a_change_of_address_ends_with_the_password_it_was_asked_with_but_not_with_its_hash() {
+    let stronger: Made = |person| person.strengthen_password(other_hash());
+    let other: Made = |person| person.account_mut().change_password(other_hash(), None);
+    let disabled: Made = |person| person.account_mut().disabled = true;
+    for (change, lives) in [(stronger, true), (other, false), (disabled, false)] {
+        each(|store| {
+            let alice = store.account("alice").unwrap().unwrap();
+            for (to, token) in [(None, "own"), (Some("new@example.com"), "new")] {
+                let opened = store.expect_confirmation(&alice, to, Digest::of(token), now());
+                assert!(opened.unwrap());
+            }
+            store.change("alice", change).unwrap();
+            // Enabled again, it makes no difference.
+            let enabled = store.change("alice", |person| person.account_mut().disabled = false);
+            enabled.unwrap();
+
+            let works = |token| store.is_confirmable(Digest::of(token), now()).unwrap();
+            assert_eq!((works("own"), works("new")), (true, lives));
+            // Nor is one opened for who asked before.
+            let late = store.expect_confirmation(&alice, Some("a@b.c"), Digest::of("late"), now());
+            let has_password = store.account("alice").unwrap().unwrap().password_id();
+            assert_eq!(late.unwrap(), has_password == alice.password_id());
+        });
+    }
+}
+
+/// What is made of a person.
+type Made = fn(&mut Person<'_>);
+
+fn other_hash() -> PasswordHash {
+    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+    PasswordHash::parse(hash).ok().unwrap()
+}
+
+#[test]
 fn of_many_at_once_none_is_lost() {
     each(|store| {
         std::thread::scope(|scope| {
@@ -288,4 +368,110 @@ fn an_answer_that_is_lost_is_told_from_a_refusal() {
         Refusal::from(refused).into_reply().outcome.code(),
         "not_saved"
     );
+}
+
+fn invitation(account: Option<&Account>) -> Invitation {
+    Invitation {
+        email: account.and_then(|account| account.email.clone()),
+        groups: vec!["users".to_owned()],
+        by: OPERATOR.to_owned(),
+        expires: now().plus(USUAL_LIFETIME),
+        account: account.and_then(|account| account.id.clone()),
+        other: Unknown::default(),
+    }
+}
+
+#[test]
+fn an_invitation_makes_one_account_and_not_one_at_an_address_that_is_taken() {
+    each(|store| {
+        let (token, refused) = (Digest::of("1"), NotRegistered::Taken(Taken::Username));
+        let taken = Invitation {
+            email: Some("Alice@example.com".to_owned()),
+            ..invitation(None)
+        };
+        let invited = store.invite(Digest::of("2"), taken, now()).unwrap();
+        assert_eq!(invited, Err(Taken::Email));
+        assert_eq!(
+            store.invite(token, invitation(None), now()).unwrap(),
+            Ok(())
+        );
+        assert!(store.invitation(token, now()).unwrap().is_some());
+
+        let register = |name| store.register_invited(token, account(name), now()).unwrap();
+        assert_eq!(register("alice"), Err(refused));
+        assert_eq!(register("bob"), Ok(()));
+        assert_eq!(register("carol"), Err(NotRegistered::NoInvitation));
+        assert!(store.account("bob").unwrap().is_some());
+        assert!(store.account("carol").unwrap().is_none());
+
+        store
+            .invite(token, invitation(None), now())
+            .unwrap()
+            .unwrap();
+        let id = token.short();
+        assert!(store.end_invitation(&id, now()).unwrap().is_some());
+        assert!(store.end_invitation(&id, now()).unwrap().is_none());
+        assert!(store.invitation(token, now()).unwrap().is_none());
+    });
+}
+
+#[test]
+fn an_account_and_the_invitation_to_it_are_one_save() {
+    each(|store| {
+        let (token, password) = (Digest::of("1"), account("bob").password.unwrap());
+        let bob = Account {
+            password: None,
+            ..account("bob")
+        };
+        let with_link = (token, invitation(Some(&bob)));
+        store.add_invited(bob, with_link, now()).unwrap().unwrap();
+        let (_, made) = store.invitation(token, now()).unwrap().unwrap();
+        assert_eq!(made.unwrap().username, "bob");
+
+        let claimed = store.claim(token, password.clone(), now()).unwrap();
+        assert!(claimed.is_some_and(|bob| bob.password.is_some()));
+        assert!(store.claim(token, password, now()).unwrap().is_none());
+
+        // Neither is there where the name is taken.
+        let alice = account("alice");
+        let with_link = (Digest::of("2"), invitation(None));
+        let added = store.add_invited(alice, with_link, now()).unwrap();
+        assert_eq!(added, Err(Taken::Username));
+        assert!(store.invitation(Digest::of("2"), now()).unwrap().is_none());
+    });
+}
+
+#[test]
+fn of_two_who_shut_each_other_out_at_once_one_is_heard() {
+    each(|store| {
+        store.add(account("bob")).unwrap().unwrap();
+        for _ in 0..10 {
+            let disable = |asker: &'static str, name: &'static str| {
+                let may = |asker: Option<&Person<'_>>| match asker {
+                    Some(asker) if !asker.account().disabled => Ok(()),
+                    _ => Err("shut out"),
+                };
+                let done = store.change_for(asker, may, name, |person| {
+                    person.account_mut().disabled = true;
+                });
+                done.unwrap()
+            };
+            let done = std::thread::scope(|scope| {
+                let one = scope.spawn(|| disable("alice", "bob"));
+                let other = scope.spawn(|| disable("bob", "alice"));
+                [one.join().unwrap(), other.join().unwrap()]
+            });
+            let heard = done.iter().filter(|one| **one == Ok(Some(()))).count();
+            assert_eq!(heard, 1, "{done:?}");
+            for name in ["alice", "bob"] {
+                let enable = store.change(name, |person| person.account_mut().disabled = false);
+                enable.unwrap().unwrap();
+            }
+        }
+        let nobody = |asker: Option<&Person<'_>>| asker.map(|_| ()).ok_or("nobody");
+        let change = |asker, name| store.change_for(asker, nobody, name, |_| ()).unwrap();
+        assert_eq!(change("carol", "alice"), Err("nobody"));
+        assert_eq!(change("alice", "carol"), Ok(None));
+        assert_eq!(change("alice", "ALICE"), Ok(Some(())));
+    });
 }

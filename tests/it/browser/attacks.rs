@@ -72,6 +72,10 @@ impl Forms {
             ),
             ("/secret_key", vec![("secret", text(pending))]),
             ("/forgot_password", vec![("username", text("alice"))]),
+            (
+                "/account/email",
+                vec![("email", text("mallory@example.com")), password()],
+            ),
             ("/account/recovery_codes", vec![password(), code(2)]),
             (
                 "/account/password",

@@ -1,7 +1,9 @@
 //! A walk through every page, in every state a visitor can bring it to. Whoever walks is told the
 //! name of each page that is shown.
 
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
+use std::fs;
+
+use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor, wait_for};
 
 struct Walk<'a> {
     server: &'a Server,
@@ -16,6 +18,7 @@ pub(super) fn through_every_page(server: &Server, browser: &Browser, shown: &dyn
         shown,
     };
     let phone = walk.a_first_login();
+    walk.people();
     walk.an_account();
     walk.a_later_login(&phone);
     walk.mishaps();
@@ -53,6 +56,69 @@ impl Walk<'_> {
         phone
     }
 
+    fn people(&self) {
+        let bob = Visitor::program(self.server).sending("user-agent", "Firefox/128.0 Linux");
+        let long = format!("{}+x", "bob".repeat(20));
+        bob.register(&long);
+        bob.enrol(&long);
+        let groups: Vec<String> = (0..50).map(|n| format!("{n}-{}", "g".repeat(60))).collect();
+        self.server.edit_account("alice", |alice| {
+            alice["groups"] = serde_json::json!(["users", "admins"]);
+        });
+        wait_for("the group", || {
+            self.browser.open("/account");
+            self.browser.text().contains("admins").then_some(())
+        });
+        (self.shown)("account-administrator");
+        self.browser.follow("People");
+        (self.shown)("people");
+        self.open("/people?q=nobody", "people-nobody");
+        self.open("/people?page=0", "people-refused");
+        self.open("/people/alice", "person-own");
+        self.browser.open("/people");
+        self.browser.follow(&long);
+        self.browser.unfold("Remove this account");
+        (self.shown)("person");
+        self.browser.fill("Groups of this account", "odd/group");
+        self.press("Save the groups", "person-groups_refused");
+        self.browser
+            .fill("Groups of this account", &groups.join(", "));
+        self.press("Save the groups", "person-many_groups");
+        self.open("/people?q=bob", "people-many_groups");
+        self.browser.follow(&long);
+        self.press("Disable this account", "person-disabled");
+        self.press("Enable this account", "person-enabled");
+        self.browser.unfold("Remove this account");
+        let name = format!("Type the name of the account, {long}");
+        self.browser.fill(&name, "bob");
+        self.press("Remove the account", "person-name_refused");
+        self.login_grows_old();
+        self.browser.open("/people");
+        self.browser.follow(&long);
+        self.press("Mail a new password", "confirm_act");
+        self.browser.fill("Your password", "not this one");
+        self.browser
+            .fill("Code from your authenticator, or a recovery code", "000000");
+        self.press("Confirm and go on", "confirm_act-refused");
+    }
+
+    /// As if an hour had gone by since the login.
+    fn login_grows_old(&self) {
+        let path = self.server.path("sessions.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut sessions: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for session in sessions["sessions"].as_array_mut().unwrap() {
+            session["login"] = "2026-01-02T03:04:05Z".into();
+        }
+        let before = self.server.log().matches("changed sessions file").count();
+        fs::write(self.server.path("edited"), sessions.to_string()).unwrap();
+        fs::rename(self.server.path("edited"), &path).unwrap();
+        wait_for("the sessions", || {
+            let now = self.server.log().matches("changed sessions file").count();
+            (now > before).then_some(())
+        });
+    }
+
     fn an_account(&self) {
         let elsewhere = Visitor::program(self.server).sending("user-agent", "Firefox/128.0 Linux");
         elsewhere
@@ -62,6 +128,7 @@ impl Walk<'_> {
         self.open("/", "register-logged_in");
         self.open("/secret_key", "code-logged_in");
         self.browser.open("/account");
+        self.browser.unfold("Change your e-mail address");
         self.browser.unfold("Make new recovery codes");
         self.browser.unfold("Move to a new authenticator app");
         self.browser.unfold("Delete this account");
@@ -72,6 +139,13 @@ impl Walk<'_> {
         self.browser
             .fill("Code from your authenticator, or a recovery code", "000000");
         self.press("Make new codes", "account-refused");
+        self.browser.open("/account");
+        self.browser.unfold("Change your e-mail address");
+        self.browser.fill("New e-mail address", "new@example.com");
+        self.browser.fill("Current password", "not this one");
+        self.press("Mail the link", "account-email_refused");
+        self.browser.fill("Current password", PASSWORD);
+        self.press("Mail the link", "account-email_mailed");
         self.open("/account/password", "change_password");
         self.browser.fill("Current password", "not this one");
         self.browser.fill("New password", "eight tame cows");

@@ -38,12 +38,13 @@ pub(crate) use wire::Wire;
 pub(crate) const PASSWORD: &str = "seven wild horses";
 
 /// Every path that takes a form.
-pub(crate) const FORMS: [&str; 11] = [
+pub(crate) const FORMS: [&str; 12] = [
     "/register",
     "/login",
     "/secret_key",
     "/forgot_password",
     "/logout",
+    "/account/email",
     "/account/password",
     "/account/recovery_codes",
     "/account/totp",

@@ -23,6 +23,7 @@ fn a_bad_field_is_named() {
         ("current_password", PASSWORD),
         ("new_password", "eight tame cows"),
     ];
+    let address = [("email", "new@example.com"), ("current_password", PASSWORD)];
     let both = [("current_password", PASSWORD), ("secret", "123456")];
     let long = |length| "a".repeat(length);
 
@@ -36,6 +37,7 @@ fn a_bad_field_is_named() {
             &[("username", "alice")],
             &[65],
         ),
+        (&alice, "/account/email", &address, &[255, 257]),
         (&alice, "/account/password", &change, &[257, 257]),
         (&alice, "/account/recovery_codes", &both, &[257, 65]),
         (&alice, "/account/totp", &both, &[257, 65]),

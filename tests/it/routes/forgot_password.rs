@@ -46,12 +46,14 @@ fn a_mailed_password_leads_to_choosing_a_new_one_and_to_nothing_else() {
     let mailed = thief.mailed_password(&server, "alice");
     // Not even to somebody who is logged in: it is nobody's current password.
     for path in [
+        "/account/email",
         "/account/recovery_codes",
         "/account/password",
         "/account/delete",
         "/account/totp",
     ] {
         let form = [
+            ("email", "new@example.com"),
             ("current_password", mailed.as_str()),
             ("new_password", "eight tame cows"),
             ("secret", &codes[0]),
@@ -62,6 +64,7 @@ fn a_mailed_password_leads_to_choosing_a_new_one_and_to_nothing_else() {
     let closed = |visitor: &Visitor| {
         assert_eq!(visitor.get("/account").status, 401);
         for path in [
+            "/account/email",
             "/account/recovery_codes",
             "/account/totp",
             "/account/totp/confirm",

@@ -3,6 +3,7 @@
 use crate::harness::Visitor;
 
 mod account;
+mod address;
 mod as_typed;
 mod authz;
 mod code;
@@ -23,6 +24,7 @@ pub(crate) mod names_and_addresses;
 mod out_of_order;
 mod pages;
 mod paths_and_methods;
+mod people;
 mod register;
 mod sent_twice;
 mod stay_logged_in;

@@ -151,6 +151,7 @@ fn a_method_a_path_does_not_take_is_refused_with_those_it_does() {
         ("/account/totp/confirm", "GET", "POST"),
         ("/account/sessions/end", "GET", "POST"),
         ("/account/delete", "GET", "POST"),
+        ("/account/email", "GET", "POST"),
     ] {
         let ask = |visitor: &Visitor| match method {
             "POST" | "PUT" | "PATCH" => visitor.send_form(method, path),

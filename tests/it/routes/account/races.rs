@@ -73,6 +73,7 @@ impl Owner {
         let password = ("current_password", PASSWORD);
         let code = ("secret", self.code.as_str());
         let form = match path {
+            "/account/email" => vec![password, ("email", "new@example.com")],
             "/account/password" => vec![password, ("new_password", NEW)],
             "/account/totp/confirm" => vec![("secret", self.new_code.as_str())],
             "/account/sessions/end" => vec![("session", "others")],
@@ -93,7 +94,8 @@ impl Owner {
 /// A route, and whether it asks for the password.
 type Act = (&'static str, bool);
 
-const ACTS: [Act; 6] = [
+const ACTS: [Act; 7] = [
+    ("/account/email", true),
     ("/account/password", true),
     ("/account/recovery_codes", true),
     ("/account/totp", true),

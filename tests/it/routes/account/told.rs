@@ -17,6 +17,8 @@ fn who_has_no_session_is_told_to_log_in() {
         ("/account/password", "%2Faccount%2Fpassword"),
     ];
     let posts = [
+        ("/account/email", "%2Faccount"),
+        ("/account/email/confirmation", "%2Faccount"),
         ("/account/password", "%2Faccount%2Fpassword"),
         ("/account/recovery_codes", "%2Faccount"),
         ("/account/totp", "%2Faccount"),

@@ -1,0 +1,323 @@
+//! What administrators do to an account.
+//!
+//! An act is judged twice: when it comes, and in the save that carries it out, where both the one
+//! who asks and the one it is about may have changed.
+
+use crate::accounts::acts::{Act, Undone};
+use crate::accounts::groups::{self, Odd};
+use crate::accounts::person::Person;
+use crate::accounts::{Account, names, token};
+use crate::as_typed;
+use crate::form::{Form, FormError};
+use crate::handlers::code::about_code;
+use crate::handlers::forms::PasswordAndCode;
+use crate::handlers::grounds::Grounds;
+use crate::handlers::people::confirmed::confirm;
+use crate::handlers::people::{Administrator, ROOT, back, decoded, nowhere, one, path_of};
+use crate::handlers::sent_twice::check_form_field;
+use crate::handlers::{Answer, App};
+use crate::http::Request;
+use crate::mail::Notice;
+use crate::pages::confirm_act::ConfirmAct;
+use crate::pages::person::PersonView;
+use crate::reply::{Outcome, Refusal, Reply};
+
+/// The kinds of acts, each with a path of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Disable,
+    Enable,
+    EndSessions,
+    Groups,
+    NewPassword,
+    Remove,
+    ResetSecondFactor,
+}
+
+/// The last part of the path, the kind, and what a page says before the name.
+const KINDS: [(&str, Kind, &str); 7] = [
+    ("disable", Kind::Disable, "disable the account of"),
+    ("enable", Kind::Enable, "enable the account of"),
+    ("end_sessions", Kind::EndSessions, "end the sessions of"),
+    ("groups", Kind::Groups, "change the groups of"),
+    ("new_password", Kind::NewPassword, "mail a new password to"),
+    ("remove", Kind::Remove, "remove the account of"),
+    (
+        "reset_2fa",
+        Kind::ResetSecondFactor,
+        "reset the second step of",
+    ),
+];
+
+impl Kind {
+    /// The kind with this last part of the path.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        let found = KINDS.iter().find(|(known, ..)| *known == word);
+        found.map(|(_, kind, _)| *kind)
+    }
+
+    /// "Disable the account of", and the like.
+    fn in_words(self) -> &'static str {
+        let found = KINDS.iter().find(|(_, kind, _)| *kind == self);
+        found.map_or("", |(.., words)| words)
+    }
+}
+
+/// Longest list of groups that is read, in characters: the longest that can be given, with room for
+/// blanks.
+const MAX_GROUPS: usize = 8_192;
+
+/// The fields in which the page that asks for password and code carries an act along.
+const CARRIED: [&str; 2] = ["groups", "username"];
+
+/// An act as it was asked for.
+struct Asked {
+    act: Act,
+    confirmation: Option<PasswordAndCode>,
+}
+
+impl Asked {
+    fn parse(request: &Request, name: &str, kind: Kind) -> Result<Self, Refusal> {
+        let form = &Form::of_body(request)?;
+        check_form_field(form)?;
+        let act = match kind {
+            Kind::Disable => Act::Disable,
+            Kind::Enable => Act::Enable,
+            Kind::EndSessions => Act::EndSessions,
+            Kind::Groups => Act::Groups(groups_field(form)?),
+            Kind::NewPassword => Act::NewPassword,
+            Kind::Remove => {
+                check_name_again(form, name)?;
+                Act::Remove
+            }
+            Kind::ResetSecondFactor => Act::ResetSecondFactor,
+        };
+        let confirmation = PasswordAndCode::read_if_sent(form)?;
+        Ok(Self { act, confirmation })
+    }
+}
+
+/// All the groups of an account, perhaps none. The field itself must be there, or a form that lost
+/// it on the way would take them all.
+fn groups_field(form: &Form<'_>) -> Result<Vec<String>, FormError> {
+    let list = form.optional("groups", MAX_GROUPS)?;
+    let list = list.ok_or(FormError::Field("groups", "is missing"))?;
+    groups::parse(&list).map_err(|odd| match odd {
+        Odd::Name => FormError::Field(
+            "groups",
+            "may hold names of 1 to 64 ASCII letters, digits and . _ - with commas between",
+        ),
+        Odd::Many => FormError::TooLong("groups", groups::MAX, "groups"),
+    })
+}
+
+fn check_name_again(form: &Form<'_>, name: &str) -> Result<(), FormError> {
+    let again = form.required_as("username", as_typed::name, usize::MAX)?;
+    let name = as_typed::name(&decoded(name).unwrap_or_default());
+    match names::is_same(&again, &name) {
+        true => Ok(()),
+        false => Err(FormError::Field(
+            "username",
+            "is not the name of this account",
+        )),
+    }
+}
+
+/// `POST /people/NAME/…`: the account is changed.
+pub(super) fn act(
+    app: &App,
+    request: &Request,
+    me: &Administrator,
+    name: &str,
+    kind: Kind,
+) -> Answer {
+    let own_name = &me.0.account.username;
+    let reply = carry_out(app, request, me, name, kind);
+    let reply = reply.map_err(|refusal| again(app, request, me, (name, kind), refusal));
+    match reply {
+        Ok(reply) => Ok(reply.about(own_name)),
+        Err(refusal) => Err(refusal.about(own_name)),
+    }
+}
+
+fn carry_out(app: &App, request: &Request, me: &Administrator, name: &str, kind: Kind) -> Answer {
+    let Asked { act, confirmation } = Asked::parse(request, name, kind)?;
+    let account = one::find(app, name)?;
+    if account.id == me.0.account.id && act.shuts_out() {
+        return Err(Outcome::NotYourself.into());
+    }
+    confirm(app, request, me, confirmation)?;
+
+    let is_told = save(app, request, me, &account, &act)?;
+    follow_up(app, request, &account, &act, is_told);
+
+    let place = match &act {
+        Act::Remove => ROOT.to_owned(),
+        _ => path_of(&account.username),
+    };
+    let outcome = outcome_of(act);
+    let next = format!("{place}?notice={}", outcome.code());
+    Ok(Reply::from(outcome).then_to(next))
+}
+
+/// Carries out an act, if the one who asks may still do so and the account is still the same.
+/// Whether its owner is to be told.
+fn save(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    account: &Account,
+    act: &Act,
+) -> Result<bool, Refusal> {
+    let grounds = Grounds::session(me);
+    let may = move |asker: Option<&Person<'_>>| {
+        grounds.hold(asker)?;
+        match asker.is_some_and(|asker| asker.account().is_administrator()) {
+            true => Ok(()),
+            false => Err(Outcome::NotFound),
+        }
+    };
+    let own = (account.id == me.account.id).then_some(me.session.id);
+    let (act, id, now) = (
+        act.clone(),
+        account.id.clone(),
+        request.received.timestamp(),
+    );
+    let (asker, username) = (&me.account.username, &account.username);
+    let done = app.store.change_for(asker, may, username, move |person| {
+        let is_same = person.account().id == id;
+        is_same.then(|| act.change(person, own, now))
+    })?;
+    match done {
+        Ok(Some(Some(Ok(is_told)))) => Ok(is_told),
+        Ok(Some(Some(Err(Undone::Disabled)))) => Err(Outcome::AccountIsDisabled.into()),
+        Ok(Some(Some(Err(Undone::NoAddress)))) => Err(Outcome::NoAddress.into()),
+        Ok(Some(Some(Err(Undone::TooManyMails(wait))))) => Err(Outcome::Throttled(wait).into()),
+        Ok(Some(None) | None) | Err(Outcome::NotFound) => Err(nowhere(app)),
+        Err(why) => Err(Refusal::from(why).then_to(format!("/login?rd={}", back(request)))),
+    }
+}
+
+/// What follows from an act that is saved.
+fn follow_up(app: &App, request: &Request, account: &Account, act: &Act, is_told: bool) {
+    match act {
+        Act::Disable | Act::EndSessions | Act::Remove | Act::ResetSecondFactor => {
+            app.pending.forget_account(&account.username);
+        }
+        Act::NewPassword => {
+            let errands = &app.errands;
+            errands.mail_counted_password(&account.username, request.received);
+        }
+        Act::Enable | Act::Groups(_) => {}
+    }
+    if is_told {
+        let notice = Notice::SecondFactorReset;
+        app.errands.notify(account, &notice, request.received);
+    }
+}
+
+fn outcome_of(act: Act) -> Outcome {
+    match act {
+        Act::Disable => Outcome::AccountDisabled,
+        Act::Enable => Outcome::AccountEnabled,
+        Act::EndSessions => Outcome::SessionsEnded,
+        Act::Groups(groups) => Outcome::GroupsChanged(groups),
+        Act::NewPassword => Outcome::PasswordMailed,
+        Act::Remove => Outcome::AccountRemoved,
+        Act::ResetSecondFactor => Outcome::SecondFactorReset,
+    }
+}
+
+/// Shows a refusal on the account's page, or on the one that asks for password and code.
+fn again(
+    app: &App,
+    request: &Request,
+    me: &Administrator,
+    (name, kind): (&str, Kind),
+    refusal: Refusal,
+) -> Refusal {
+    if matches!(refusal.outcome(), Outcome::NotFound) {
+        return refusal;
+    }
+    let Ok(account) = one::find(app, name) else {
+        return refusal;
+    };
+    if is_about_confirmation(app, request, me, refusal.outcome()) {
+        let page = confirm_page(request, me, &account, kind);
+        return refusal.beside(|problem| page.refused(about_code(request, problem)));
+    }
+    refusal.beside(|problem| {
+        let page = PersonView {
+            typed_groups: sent(request, "groups"),
+            ..one::page(app, request, me, &account)
+        };
+        page.refused(problem)
+    })
+}
+
+/// Whether a refusal comes before the act itself, from what confirms it.
+fn is_about_confirmation(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    outcome: &Outcome,
+) -> bool {
+    match outcome {
+        Outcome::ConfirmFirst
+        | Outcome::RecoveryCodeNeeded
+        | Outcome::WrongCode
+        | Outcome::WrongPassword => true,
+        Outcome::BadField(field, _) | Outcome::TooLong(field, ..) => {
+            matches!(*field, "current_password" | "secret")
+        }
+        // Once both were right, the refusal is one of the act.
+        Outcome::Busy(_) | Outcome::NotSaved | Outcome::Throttled(_) => {
+            let now = request.received.timestamp();
+            sent(request, "current_password").is_some() && !app.confirmed.is_fresh(&me.session, now)
+        }
+        _ => false,
+    }
+}
+
+fn confirm_page(
+    request: &Request,
+    Administrator(me): &Administrator,
+    account: &Account,
+    kind: Kind,
+) -> ConfirmAct {
+    let carried = CARRIED.into_iter();
+    ConfirmAct {
+        action: request.path.clone(),
+        back: path_of(&account.username),
+        what: kind.in_words(),
+        username: account.username.clone(),
+        own_name: me.account.username.clone(),
+        carried: carried
+            .filter_map(|field| Some((field, sent(request, field)?)))
+            .collect(),
+        form: token::cookie(),
+        problem: None,
+    }
+}
+
+/// A field of the form as it was sent.
+fn sent(request: &Request, field: &'static str) -> Option<String> {
+    let form = Form::of_body(request).ok()?;
+    let value = form.optional(field, MAX_GROUPS).ok().flatten()?;
+    Some(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_path_and_words_of_its_own() {
+        for (n, (word, kind, words)) in KINDS.iter().enumerate() {
+            assert!(Kind::named(word) == Some(*kind) && kind.in_words() == *words);
+            let others = KINDS.iter().skip(n + 1);
+            assert!(others.clone().all(|(other, ..)| other != word));
+            assert!(others.clone().all(|(.., other)| other != words));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! When the answer to an administrator's act may be given again to the same form: as long as
+//! nothing has been done to the account since, and the administrator still is one. Otherwise the
+//! second `disable` of three quick presses (disable, enable, disable) would be answered and not
+//! done.
+
+use serde_json::json;
+
+use crate::accounts::token::Digest;
+use crate::as_typed;
+use crate::clock::Timestamp;
+use crate::handlers::App;
+use crate::handlers::people::act::Kind;
+use crate::handlers::people::{Place, decoded, is_at};
+use crate::handlers::sessions::{Presented, lasting, presented};
+use crate::http::Request;
+
+/// What the answer to an act rests on.
+#[derive(Clone, Copy)]
+pub(in crate::handlers) struct Rest {
+    /// The session that asked; `None` if the act ended it.
+    session: Option<Digest>,
+    /// What the act left of the account; `None` if nothing.
+    account: Option<Digest>,
+}
+
+impl Rest {
+    /// The fields that make an act the same as another.
+    pub(in crate::handlers) const FIELDS: &'static [&'static str] =
+        &["current_password", "secret", "groups", "username", "form"];
+
+    /// Whether an act is sent to this path.
+    pub(in crate::handlers) fn is_for(path: &str) -> bool {
+        is_at(path) && matches!(Place::of(path), Place::Act(..))
+    }
+
+    /// What the answer to this act rests on once it has been carried out; `None` if that cannot be
+    /// told.
+    pub(in crate::handlers) fn after(app: &App, request: &Request) -> Option<Self> {
+        let session = match presented(app, request).ok()? {
+            Presented::Of(me) => Some(me.session.id),
+            Presented::Nobodys | Presented::Two => None,
+        };
+        let account = what_is_left(app, request)?;
+        Some(Self { session, account })
+    }
+
+    /// Whether all of it is still there.
+    pub(in crate::handlers) fn stands(self, app: &App, request: &Request, now: Timestamp) -> bool {
+        let may_still = |id| {
+            let me = lasting(app, id, now).ok().flatten();
+            me.is_some_and(|me| me.account.is_administrator())
+        };
+        self.session.is_none_or(may_still) && what_is_left(app, request) == Some(self.account)
+    }
+}
+
+/// All of the account that acts change; `None` if it cannot be told, and inside if there is none.
+fn what_is_left(app: &App, request: &Request) -> Option<Option<Digest>> {
+    let Place::Act(name, kind) = Place::of(&request.path) else {
+        return None;
+    };
+    let name = as_typed::name(&decoded(name)?);
+    let Some(account) = app.store.account(&name).ok()? else {
+        return Some(None);
+    };
+    // Somebody may log in after the others were logged out: that session is to end, too.
+    let sessions: Vec<String> = match kind {
+        Kind::EndSessions => {
+            let sessions = app.store.sessions_of(&account.username).ok()?;
+            sessions.iter().map(|session| session.id.short()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let left = json!([
+        account.id,
+        account.generation,
+        account.disabled,
+        account.totp.is_some(),
+        account.groups,
+        sessions,
+    ]);
+    Some(Some(Digest::of(&left.to_string())))
+}

@@ -1,0 +1,130 @@
+//! The list of all accounts, or of those that somebody looks for.
+
+use serde_json::{Value, json};
+
+use crate::accounts::listed::{Found, Listed, ListedInvitation};
+use crate::accounts::{Account, names};
+use crate::as_typed;
+use crate::form::{Form, FormError};
+use crate::handlers::people::path_of;
+use crate::handlers::{Answer, App};
+use crate::http::Request;
+use crate::pages::people::{PeopleView, PersonInList};
+use crate::reply::{Outcome, Reply};
+
+/// What is looked for.
+struct Sought {
+    /// Part of a name or address, or a group; everybody if empty.
+    text: String,
+    page: usize,
+}
+
+impl Sought {
+    fn parse(query: &Form<'_>) -> Result<Self, FormError> {
+        let text = query.optional_as("q", as_typed::name, names::MAX_EMAIL)?;
+        let page = query.optional("page", usize::MAX)?.unwrap_or_default();
+        Ok(Self {
+            text: text.map(|text| text.to_string()).unwrap_or_default(),
+            page: page_of(&page).ok_or(FormError::Field("page", "must be a number from 1 on"))?,
+        })
+    }
+}
+
+/// The number of a page; the first, if it is not said. One too great to count is beyond the last.
+fn page_of(sent: &str) -> Option<usize> {
+    if sent.is_empty() {
+        return Some(1);
+    }
+    let is_number = sent.bytes().all(|byte| byte.is_ascii_digit());
+    let page = is_number.then(|| sent.parse().unwrap_or(usize::MAX))?;
+    (page > 0).then_some(page)
+}
+
+/// `GET /people`: a page of the list.
+pub(super) fn list(app: &App, request: &Request) -> Answer {
+    let query = Form::of_query(request);
+    let sought = Sought::parse(&query)?;
+
+    let everybody = app.store.everybody()?;
+    let found = everybody.found(&sought.text, sought.page);
+
+    let notice = query.optional("notice", 64).ok().flatten();
+    let notice = notice.filter(|notice| notice.as_str() == Outcome::AccountRemoved.code());
+    let page = PeopleView {
+        people: found.people.iter().map(|one| in_list(one)).collect(),
+        total: found.total,
+        page: sought.page,
+        pages: found.pages(),
+        notice: notice.map(|_| "The account has been removed.".to_owned()),
+        now: request.received.timestamp().0,
+        sought: sought.text,
+    };
+    let invitations = everybody.listed_invitations(request.received.timestamp());
+    let json = as_json(&found, page.page, &invitations);
+    let told = Outcome::People(json, as_text(&found));
+    Ok(Reply::from(told).showing(page))
+}
+
+fn in_list(account: &Account) -> PersonInList {
+    let listed = Listed::from(account);
+    PersonInList {
+        path: path_of(listed.username),
+        username: listed.username.to_owned(),
+        email: listed.email.map(str::to_owned),
+        groups: listed.groups.to_vec(),
+        state: listed.state,
+        second_factor: listed.second_factor,
+        last_login: listed.last_login.map(|moment| moment.0),
+    }
+}
+
+fn as_json(found: &Found<'_>, page: usize, invitations: &[ListedInvitation<'_>]) -> Value {
+    let people: Vec<Listed<'_>> = found.people.iter().map(|one| Listed::from(*one)).collect();
+    json!({
+        "people": people,
+        "total": found.total,
+        "page": page,
+        "pages": found.pages(),
+        "invitations": invitations,
+    })
+}
+
+/// A line for each person.
+fn as_text(found: &Found<'_>) -> String {
+    let people = found.people.iter().map(|one| Listed::from(*one));
+    let lines: Vec<String> = people
+        .map(|one| one.fields().map(|field| on_one_line(&field)).join("\t"))
+        .collect();
+    lines.join("\n")
+}
+
+/// A text without tabs and line ends, which an operator may have written into a group.
+pub(super) fn on_one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn a_page_is_a_number_from_one_on() {
+        for (sent, page) in [
+            ("", Some(1)),
+            ("1", Some(1)),
+            ("007", Some(7)),
+            ("99999999999999999999999", Some(usize::MAX)),
+            ("0", None),
+            ("000", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.0", None),
+            (" 1", None),
+            ("x", None),
+            ("\u{661}", None),
+        ] {
+            assert_eq!(page_of(sent), page, "{sent:?}");
+        }
+    }
+}

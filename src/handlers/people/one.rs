@@ -1,0 +1,158 @@
+//! One account: who somebody is, and where they are logged in.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::accounts::Account;
+use crate::accounts::listed::{FIELDS, Listed};
+use crate::accounts::session::Session;
+use crate::accounts::token;
+use crate::as_typed;
+use crate::form::Form;
+use crate::handlers::people::list::on_one_line;
+use crate::handlers::people::{Administrator, decoded, nowhere, path_of};
+use crate::handlers::{Answer, App};
+use crate::http::Request;
+use crate::pages::account::SessionView;
+use crate::pages::agent_label;
+use crate::pages::person::PersonView;
+use crate::reply::{Outcome, Refusal, Reply};
+use crate::store::Unavailable;
+
+/// `GET /people/NAME`: one account.
+pub(super) fn one(app: &App, request: &Request, me: &Administrator, name: &str) -> Answer {
+    let account = find(app, name)?;
+
+    let sessions = sessions(app, request, &account)?;
+    let notice = Form::of_query(request)
+        .optional("notice", 64)
+        .ok()
+        .flatten();
+    let notice = notice.and_then(|notice| what_was_done(&notice));
+    let page = PersonView {
+        notice: notice.map(str::to_owned),
+        ..view(app, request, me, &account, &sessions)
+    };
+    let json = as_json(app, &account, &sessions)?;
+    Ok(Reply::from(Outcome::People(json, as_text(&account))).showing(page))
+}
+
+/// The account with this name, written as in a path and looked up as at a login.
+pub(super) fn find(app: &App, name: &str) -> Result<Arc<Account>, Refusal> {
+    let name = decoded(name).ok_or_else(|| nowhere(app))?;
+    let account = app.store.account(&as_typed::name(&name))?;
+    account.ok_or_else(|| nowhere(app))
+}
+
+/// What an act has come to, in words for the page that is shown after it.
+fn what_was_done(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "account_disabled" => "The account is disabled. Nobody can log in to it.",
+        "account_enabled" => "The account is enabled. Its owner can log in again.",
+        "groups_changed" => "The groups are changed.",
+        "password_mailed" => "A new password has been sent to their e-mail address.",
+        "second_factor_reset" => {
+            "The second step is reset. At the next login a new authenticator app is set up."
+        }
+        "sessions_ended" => "The sessions have ended.",
+        _ => return None,
+    })
+}
+
+/// The account's sessions that are not over, the most recent first.
+fn sessions(
+    app: &App,
+    request: &Request,
+    account: &Account,
+) -> Result<Vec<Arc<Session>>, Unavailable> {
+    let now = request.received.timestamp();
+    let mut sessions = app.store.sessions_of(&account.username)?;
+    sessions.retain(|session| session.is_of(account) && !account.disabled);
+    sessions.retain(|session| !session.is_over(app.session_limits, now));
+    sessions.sort_by_key(|session| Reverse(session.last_seen()));
+    Ok(sessions)
+}
+
+fn as_json(app: &App, account: &Account, sessions: &[Arc<Session>]) -> Result<Value, Refusal> {
+    let sessions: Vec<Value> = sessions
+        .iter()
+        .map(|session| {
+            json!({
+                "id": session.id.short(),
+                "created": session.created,
+                "last_seen": session.last_seen(),
+                "address": session.address,
+                "agent": session.agent,
+                "remembered": session.stays_until(app.session_limits).is_some(),
+            })
+        })
+        .collect();
+    let mut told = serde_json::to_value(Listed::from(account)).map_err(|_| Outcome::Internal)?;
+    told["id"] = json!(account.id);
+    told["recovery_codes_left"] = json!(account.recovery_codes.len());
+    told["sessions"] = json!(sessions);
+    told["events"] = json!([]);
+    Ok(told)
+}
+
+/// A line for each field of the list.
+fn as_text(account: &Account) -> String {
+    let fields = Listed::from(account).fields();
+    let lines = FIELDS.iter().zip(fields);
+    let lines: Vec<String> = lines
+        .map(|(name, field)| format!("{name}: {}", on_one_line(&field)))
+        .collect();
+    lines.join("\n")
+}
+
+/// The page of an account as it is now.
+pub(super) fn page(
+    app: &App,
+    request: &Request,
+    me: &Administrator,
+    account: &Account,
+) -> PersonView {
+    // What the page is shown for matters more than sessions that cannot be read.
+    let sessions = sessions(app, request, account).unwrap_or_default();
+    view(app, request, me, account, &sessions)
+}
+
+fn view(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    account: &Account,
+    sessions: &[Arc<Session>],
+) -> PersonView {
+    let session = |session: &Arc<Session>| SessionView {
+        id: session.id.short(),
+        current: session.id == me.session.id,
+        created: session.created.0,
+        last_seen: session.last_seen().0,
+        address: session.address.clone(),
+        agent: agent_label(&session.agent),
+        stays_until: session.stays_until(app.session_limits).map(|end| end.0),
+    };
+    let listed = Listed::from(account);
+    PersonView {
+        path: path_of(listed.username),
+        username: listed.username.to_owned(),
+        email: listed.email.map(str::to_owned),
+        email_proven: listed.email_proven,
+        groups: listed.groups.join(", "),
+        typed_groups: None,
+        state: listed.state,
+        second_factor: listed.second_factor,
+        recovery_codes_left: account.recovery_codes.len(),
+        created: listed.created.map(|moment| moment.0),
+        last_login: listed.last_login.map(|moment| moment.0),
+        sessions: sessions.iter().map(session).collect(),
+        is_own: account.id == me.account.id,
+        form: token::cookie(),
+        notice: None,
+        problem: None,
+        now: request.received.timestamp().0,
+    }
+}

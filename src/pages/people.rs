@@ -1,0 +1,183 @@
+//! The list of people, for administrators.
+
+use super::account::{ago, exact};
+use super::fill::{Html, Values, fill};
+use super::form::{fixed, link, notice};
+use super::{Page, Ring, Site, with_target};
+use crate::accounts::listed::State;
+
+/// One page of the list. Times are seconds since 1970.
+#[derive(Clone)]
+pub struct PeopleView {
+    /// In the order to be shown.
+    pub people: Vec<PersonInList>,
+    /// How many were found in all.
+    pub total: usize,
+    pub page: usize,
+    pub pages: usize,
+    /// What was looked for; empty for everybody.
+    pub sought: String,
+    /// What was just done.
+    pub notice: Option<String>,
+    /// The moment the page is made.
+    pub now: u64,
+}
+
+/// One person in the list.
+#[derive(Clone)]
+pub struct PersonInList {
+    /// The address of their page.
+    pub path: String,
+    pub username: String,
+    /// `None` if they have none.
+    pub email: Option<String>,
+    pub groups: Vec<String>,
+    pub state: State,
+    pub second_factor: bool,
+    pub last_login: Option<u64>,
+}
+
+/// Stands where an address would.
+pub(super) const NO_ADDRESS: &str = "no e-mail address";
+
+/// Most groups of a person that the list names.
+const NAMED_GROUPS: usize = 5;
+
+impl Page for PeopleView {
+    fn title(&self) -> &str {
+        "People"
+    }
+
+    fn ring(&self) -> Ring {
+        Ring::Whole
+    }
+
+    fn is_wide(&self) -> bool {
+        true
+    }
+
+    fn main(&self, _: &Site) -> Html {
+        let everybody = (!self.sought.is_empty()).then(|| link("/people", "All people"));
+        let values = Values::new()
+            .html("notice", self.notice.as_deref().map(notice))
+            .text("sought", self.sought.as_str())
+            .text("count", self.count())
+            .html("people", self.list())
+            .html("links", self.previous().into_iter().chain(self.next()))
+            // The form to invite somebody and the open invitations belong here.
+            .html("invitations", None)
+            .html("everybody", everybody);
+        fill(include_str!("../../static/people.html"), &values)
+    }
+}
+
+impl PeopleView {
+    fn count(&self) -> String {
+        let people = match self.total {
+            0 => "Nobody".to_owned(),
+            1 => "1 person".to_owned(),
+            total => format!("{total} people"),
+        };
+        let found = match self.sought.as_str() {
+            "" => people,
+            sought => format!("{people} found for “{sought}”"),
+        };
+        match self.pages {
+            1 => found,
+            pages => format!("{found}, page {} of {pages}", self.page),
+        }
+    }
+
+    fn list(&self) -> Option<Html> {
+        let people = self.people.iter().map(|one| person(one, self.now));
+        let values = Values::new().html("people", people);
+        let list = fill(include_str!("../../static/parts/people.html"), &values);
+        (!self.people.is_empty()).then_some(list)
+    }
+
+    fn previous(&self) -> Option<Html> {
+        let page = self.page.saturating_sub(1).min(self.pages);
+        (page > 0).then(|| self.link_to(page, "prev", "Previous page"))
+    }
+
+    fn next(&self) -> Option<Html> {
+        let is_last = self.page >= self.pages;
+        (!is_last).then(|| self.link_to(self.page + 1, "next", "Next page"))
+    }
+
+    fn link_to(&self, page: usize, rel: &'static str, label: &'static str) -> Html {
+        let list = with_target("/people", "q", &self.sought);
+        let values = Values::new()
+            .text("rel", rel)
+            .text("href", with_target(&list, "page", &page.to_string()))
+            .text("label", label);
+        fill(include_str!("../../static/parts/page_link.html"), &values)
+    }
+}
+
+fn person(one: &PersonInList, now: u64) -> Html {
+    let state = match one.state {
+        State::Active => None,
+        state => Some(marked(state)),
+    };
+    let second_factor = match one.second_factor {
+        true => "Second step set up",
+        false => "Second step not set up yet",
+    };
+    let last_login = match one.last_login {
+        Some(then) => format!("Last login {}.", ago(then, now)),
+        None => "No login yet.".to_owned(),
+    };
+    let values = Values::new()
+        .text("path", one.path.as_str())
+        .text("username", one.username.as_str())
+        .html("state", state)
+        .text("email", one.email.as_deref().unwrap_or(NO_ADDRESS))
+        .text("groups", some_of(&one.groups))
+        .text("second_factor", second_factor)
+        .text("last_login", last_login);
+    let template = include_str!("../../static/parts/person_in_list.html");
+    fill(template, &values)
+}
+
+/// A state that keeps somebody from logging in.
+fn marked(state: State) -> Html {
+    let values = Values::new().text("state", state.as_str());
+    fill(include_str!("../../static/parts/state.html"), &values)
+}
+
+/// The first groups, and how many more there are.
+fn some_of(groups: &[String]) -> String {
+    let named = groups.iter().take(NAMED_GROUPS).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    match groups.len().checked_sub(NAMED_GROUPS) {
+        None if groups.is_empty() => "none".to_owned(),
+        None | Some(0) => named,
+        Some(more) => format!("{named} and {more} more"),
+    }
+}
+
+/// How long ago a moment was, with the exact time for machines.
+pub(super) fn told(moment: Option<u64>, now: u64) -> Html {
+    let Some(then) = moment else {
+        return fixed("not yet");
+    };
+    let values = Values::new()
+        .text("text", ago(then, now))
+        .text("exact", exact(then));
+    fill(include_str!("../../static/parts/time.html"), &values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::some_of;
+
+    #[test]
+    fn many_groups_are_counted_and_not_named() {
+        let groups: Vec<String> = (0..7).map(|n| format!("g{n}")).collect();
+        assert_eq!(some_of(&groups[..0]), "none");
+        assert_eq!(some_of(&groups[..2]), "g0, g1");
+        assert_eq!(some_of(&groups[..5]), "g0, g1, g2, g3, g4");
+        assert_eq!(some_of(&groups), "g0, g1, g2, g3, g4 and 2 more");
+    }
+}
