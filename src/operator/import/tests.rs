@@ -175,15 +175,17 @@ fn htpasswd_has_names_and_hashes_alone() {
     let accounts = taken(&wanted(Format::Htpasswd), &text);
     assert_eq!((accounts[0].0, accounts[1].0), (3, 5));
     assert_eq!(accounts[0].1.email, None);
-    let wanted = Wanted {
+    let with_domain = Wanted {
         email_domain: Some("x.org"),
         ..wanted(Format::Htpasswd)
     };
-    let (_, alice) = &taken(&wanted, &text)[0];
+    let (_, alice) = &taken(&with_domain, &text)[0];
     assert_eq!(alice.email.as_deref(), Some("alice@x.org"));
     assert!(!alice.email_proven);
+    let (_, bob) = &taken(&with_domain, "bob:\n")[0];
+    assert!(bob.password.is_none(), "is mailed a link");
     let bad = refused(
-        &wanted,
+        &wanted(Format::Htpasswd),
         "alice\nbob:\ncarol:$1$saltsalt$2vnaRpHa6Jxjz5n83ok8Z0\n",
     );
     let whys: Vec<&str> = bad.iter().map(|(_, _, why)| why.as_str()).collect();
