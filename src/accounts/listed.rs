@@ -136,21 +136,23 @@ impl Accounts {
             .collect();
         let total = found.len();
         let start = page.saturating_sub(1).saturating_mul(PER_PAGE);
-        let mut rest = if start < total {
-            // Only those before the page and those behind it are told apart: sorting all of a
-            // hundred thousand names would take longer than the rest of the answer.
-            let (_, first, behind) = found.select_nth_unstable_by_key(start, |(name, _)| *name);
-            let mut rest = vec![*first];
-            if behind.len() >= PER_PAGE {
-                behind.select_nth_unstable_by_key(PER_PAGE - 1, |(name, _)| *name);
+        let end = start.saturating_add(PER_PAGE);
+        // What stands before and behind the page is set apart and not sorted: that would take
+        // longer than all the rest, where there are a hundred thousand names.
+        if end < total {
+            found.select_nth_unstable_by_key(end, |(name, _)| *name);
+            found.truncate(end);
+        }
+        let mut page = match start {
+            0 => found,
+            start if start < total => {
+                found.select_nth_unstable_by_key(start, |(name, _)| *name);
+                found.split_off(start)
             }
-            rest.extend(behind.iter().take(PER_PAGE - 1));
-            rest
-        } else {
-            Vec::new()
+            _ => Vec::new(),
         };
-        rest.sort_unstable_by_key(|(name, _)| *name);
-        let people = rest.into_iter().map(|(_, account)| account).collect();
+        page.sort_unstable_by_key(|(name, _)| *name);
+        let people = page.into_iter().map(|(_, account)| account).collect();
         Found { people, total }
     }
 

@@ -414,10 +414,25 @@ fn secret_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
 /// An e-mail address as it was typed.
 fn email_field(form: &Form<'_>) -> Result<Zeroizing<String>, FormError> {
     let email = form.required_as("email", as_typed::email, usize::MAX)?;
-    if email.len() > names::MAX_EMAIL {
-        return Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes"));
-    }
+    check_email(&email)?;
     Ok(email)
+}
+
+fn check_email(typed: &str) -> Result<(), FormError> {
+    match typed.len() > names::MAX_EMAIL {
+        true => Err(FormError::TooLong("email", names::MAX_EMAIL, "bytes")),
+        false => Ok(()),
+    }
+}
+
+/// An e-mail address that may be left out.
+pub(super) fn optional_email(form: &Form<'_>) -> Result<Option<String>, Refusal> {
+    let email = form.optional_as("email", as_typed::email, usize::MAX)?;
+    let Some(email) = email.filter(|email| !email.is_empty()) else {
+        return Ok(None);
+    };
+    check_email(&email)?;
+    Ok(Some(parse_email(&email)?))
 }
 
 fn parse_email(typed: &str) -> Result<String, Outcome> {

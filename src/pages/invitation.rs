@@ -51,6 +51,12 @@ fn row((name, value): (&'static str, &str)) -> Html {
     fill(include_str!("../../static/parts/given_row.html"), &values)
 }
 
+/// Tells password managers whose password is chosen.
+fn own_name(username: &str) -> Html {
+    let values = Values::new().text("username", username);
+    fill(include_str!("../../static/parts/own_name.html"), &values)
+}
+
 impl Page for Invitation {
     fn title(&self) -> &str {
         match self.made {
@@ -89,6 +95,7 @@ impl Page for Invitation {
             .html("known", self.me.as_deref().map(known))
             .html("given", self.given())
             .once(&self.form)
+            .html("own_name", self.made.as_deref().map(own_name))
             .html("username_field", self.made.is_none().then(username))
             .html("email_field", self.asks_for_email().then(email))
             .html("password_field", [password_field(&states)])

@@ -34,6 +34,7 @@ pub mod denied;
 pub mod enrol;
 pub mod forgot;
 pub mod invitation;
+pub mod invited;
 pub mod logged_in;
 pub mod login;
 pub mod logout;

@@ -1,9 +1,9 @@
 //! The list of people, for administrators.
 
-use super::account::{ago, exact};
+use super::account::{ago, day, exact};
 use super::fill::{Html, Values, fill};
-use super::form::{fixed, link, notice};
-use super::{Page, Ring, Site, with_target};
+use super::form::{States, fixed, link, notice};
+use super::{Page, Problem, Ring, Site, with_target};
 use crate::accounts::listed::State;
 
 /// One page of the list. Times are seconds since 1970.
@@ -17,10 +17,44 @@ pub struct PeopleView {
     pub pages: usize,
     /// What was looked for; empty for everybody.
     pub sought: String,
+    /// Whether somebody can be invited.
+    pub can_invite: bool,
+    /// Those that work, the oldest first.
+    pub invitations: Vec<InvitationInList>,
+    /// What stands in the form that invites.
+    pub typed_email: String,
+    pub typed_groups: String,
+    pub typed_days: String,
+    /// The value of the hidden field that differs in every page.
+    pub form: String,
     /// What was just done.
     pub notice: Option<String>,
+    /// What is wrong with the form that invites, or with the withdrawal of an invitation.
+    pub problem: Option<Problem>,
     /// The moment the page is made.
     pub now: u64,
+}
+
+/// One invitation in the list.
+#[derive(Clone)]
+pub struct InvitationInList {
+    /// The value of the field `invitation` that withdraws it; not the secret in the link.
+    pub id: String,
+    /// `None` if it was mailed to nobody.
+    pub email: Option<String>,
+    pub groups: Vec<String>,
+    /// Who made it.
+    pub by: String,
+    pub expires: u64,
+}
+
+impl PeopleView {
+    /// The page with what is wrong.
+    #[must_use]
+    pub fn refused(self, problem: Problem) -> Self {
+        let problem = Some(problem);
+        Self { problem, ..self }
+    }
 }
 
 /// One person in the list.
@@ -56,6 +90,10 @@ impl Page for PeopleView {
         true
     }
 
+    fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
+    }
+
     fn main(&self, _: &Site) -> Html {
         let everybody = (!self.sought.is_empty()).then(|| link("/people", "All people"));
         let values = Values::new()
@@ -64,14 +102,54 @@ impl Page for PeopleView {
             .text("count", self.count())
             .html("people", self.list())
             .html("links", self.previous().into_iter().chain(self.next()))
-            // The form to invite somebody and the open invitations belong here.
-            .html("invitations", None)
+            .html("problem", self.states().above())
+            .html("invitations", self.open_invitations())
+            .html("invite", self.invite())
             .html("everybody", everybody);
         fill(include_str!("../../static/people.html"), &values)
     }
 }
 
 impl PeopleView {
+    fn states(&self) -> States<'_> {
+        States::of(&["email", "groups", "days"], self.problem(), None)
+    }
+
+    /// The form that invites.
+    fn invite(&self) -> Option<Html> {
+        let states = self.states();
+        let is_open = self.problem.as_ref().map(|_| fixed(" open"));
+        let values = Values::new()
+            .html("open", is_open)
+            .once(&self.form)
+            .text("email", self.typed_email.as_str())
+            .text("groups", self.typed_groups.as_str())
+            .text("days", self.typed_days.as_str())
+            .field("email", &states)
+            .field("groups", &states)
+            .field("days", &states);
+        let template = include_str!("../../static/parts/invite.html");
+        self.can_invite.then(|| fill(template, &values))
+    }
+
+    fn open_invitations(&self) -> Option<Html> {
+        let each = |one: &InvitationInList| {
+            let values = Values::new()
+                .text("id", one.id.as_str())
+                .once(&self.form)
+                .text("email", one.email.as_deref().unwrap_or("By a link"))
+                .text("groups", some_of(&one.groups))
+                .text("by", one.by.as_str())
+                .text("day", day(one.expires))
+                .text("exact", exact(one.expires));
+            let template = include_str!("../../static/parts/invitation_in_list.html");
+            fill(template, &values)
+        };
+        let invitations = Values::new().html("invitations", self.invitations.iter().map(each));
+        let template = include_str!("../../static/parts/invitations.html");
+        (!self.invitations.is_empty()).then(|| fill(template, &invitations))
+    }
+
     fn count(&self) -> String {
         let people = match self.total {
             0 => "Nobody".to_owned(),

@@ -10,7 +10,7 @@ mod outcome;
 mod presenter;
 mod table;
 
-pub use outcome::{Dialect, Outcome, SOON};
+pub use outcome::{Dialect, Invited, Outcome, SOON};
 pub use presenter::Presenter;
 
 /// An outcome, and how a browser sees it. No `Debug`: it holds cookies.

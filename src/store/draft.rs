@@ -216,10 +216,19 @@ impl Draft {
         username: &str,
         change: impl Fn(&mut Person<'_>) -> R,
     ) -> Result<Option<R>, E> {
+        self.ask(asker, may)?;
+        Ok(self.change(username, change))
+    }
+
+    /// Has `may` judge the one that asks, as that one is now; it is given none if there is none.
+    pub(super) fn ask<E>(
+        &self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let asker = self.accounts.find(asker);
         let asker = asker.map(|account| Person::new(account, &self.sessions));
-        may(asker.as_ref())?;
-        Ok(self.change(username, change))
+        may(asker.as_ref())
     }
 
     pub(super) fn begin(&mut self, session: Arc<Session>) {

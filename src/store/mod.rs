@@ -370,6 +370,46 @@ impl Store {
         self.update(move |draft| draft.invite(token, invitation.clone(), now))
     }
 
+    /// As [`Store::invite`], on behalf of an account, which `may` judges as in
+    /// [`Store::change_for`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change_for`].
+    pub fn invite_for<E: Send + 'static>(
+        &self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        (token, invitation): (Digest, Invitation),
+        now: Timestamp,
+    ) -> Result<Result<Result<(), Taken>, E>, NotSaved> {
+        let asker = asker.to_owned();
+        self.update(move |draft| {
+            draft.ask(&asker, &may)?;
+            Ok(draft.invite(token, invitation.clone(), now))
+        })
+    }
+
+    /// As [`Store::end_invitation`], on behalf of an account, which `may` judges as in
+    /// [`Store::change_for`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change_for`].
+    pub fn end_invitation_for<E: Send + 'static>(
+        &self,
+        asker: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Result<Option<Invitation>, E>, NotSaved> {
+        let (asker, id) = (asker.to_owned(), id.to_owned());
+        self.update(move |draft| {
+            draft.ask(&asker, &may)?;
+            Ok(draft.end_invitation(&id, now))
+        })
+    }
+
     /// Adds an account together with the invitation by which its owner chooses a password.
     ///
     /// # Errors

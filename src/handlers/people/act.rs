@@ -5,15 +5,13 @@
 
 use crate::accounts::acts::{Act, Undone};
 use crate::accounts::groups::{self, Odd};
-use crate::accounts::person::Person;
-use crate::accounts::{Account, names, token};
+use crate::accounts::{Account, names};
 use crate::as_typed;
 use crate::form::{Form, FormError};
 use crate::handlers::code::about_code;
 use crate::handlers::forms::PasswordAndCode;
-use crate::handlers::grounds::Grounds;
-use crate::handlers::people::confirmed::confirm;
-use crate::handlers::people::{Administrator, ROOT, back, decoded, nowhere, one, path_of};
+use crate::handlers::people::confirmed::{self, Whom, confirm, is_about_confirmation, sent};
+use crate::handlers::people::{Administrator, ROOT, decoded, not_heard, nowhere, one, path_of};
 use crate::handlers::sent_twice::check_form_field;
 use crate::handlers::{Answer, App};
 use crate::http::Request;
@@ -65,7 +63,7 @@ impl Kind {
 
 /// Longest list of groups that is read, in characters: the longest that can be given, with room for
 /// blanks.
-const MAX_GROUPS: usize = 8_192;
+pub(super) const MAX_GROUPS: usize = 8_192;
 
 /// The fields in which the page that asks for password and code carries an act along.
 const CARRIED: [&str; 2] = ["groups", "username"];
@@ -102,13 +100,18 @@ impl Asked {
 fn groups_field(form: &Form<'_>) -> Result<Vec<String>, FormError> {
     let list = form.optional("groups", MAX_GROUPS)?;
     let list = list.ok_or(FormError::Field("groups", "is missing"))?;
-    groups::parse(&list).map_err(|odd| match odd {
+    groups::parse(&list).map_err(odd_groups)
+}
+
+/// The refusal of a list of groups that cannot be given.
+pub(super) fn odd_groups(odd: Odd) -> FormError {
+    match odd {
         Odd::Name => FormError::Field(
             "groups",
             "may hold names of 1 to 64 ASCII letters, digits and . _ - with commas between",
         ),
         Odd::Many => FormError::TooLong("groups", groups::MAX, "groups"),
-    })
+    }
 }
 
 fn check_name_again(form: &Form<'_>, name: &str) -> Result<(), FormError> {
@@ -165,36 +168,31 @@ fn carry_out(app: &App, request: &Request, me: &Administrator, name: &str, kind:
 fn save(
     app: &App,
     request: &Request,
-    Administrator(me): &Administrator,
+    asker: &Administrator,
     account: &Account,
     act: &Act,
 ) -> Result<bool, Refusal> {
-    let grounds = Grounds::session(me);
-    let may = move |asker: Option<&Person<'_>>| {
-        grounds.hold(asker)?;
-        match asker.is_some_and(|asker| asker.account().is_administrator()) {
-            true => Ok(()),
-            false => Err(Outcome::NotFound),
-        }
-    };
+    let me = &asker.0;
     let own = (account.id == me.account.id).then_some(me.session.id);
     let (act, id, now) = (
         act.clone(),
         account.id.clone(),
         request.received.timestamp(),
     );
-    let (asker, username) = (&me.account.username, &account.username);
-    let done = app.store.change_for(asker, may, username, move |person| {
-        let is_same = person.account().id == id;
-        is_same.then(|| act.change(person, own, now))
-    })?;
+    let (name, username) = (&me.account.username, &account.username);
+    let done = app
+        .store
+        .change_for(name, asker.may(), username, move |person| {
+            let is_same = person.account().id == id;
+            is_same.then(|| act.change(person, own, now))
+        })?;
     match done {
         Ok(Some(Some(Ok(is_told)))) => Ok(is_told),
         Ok(Some(Some(Err(Undone::Disabled)))) => Err(Outcome::AccountIsDisabled.into()),
         Ok(Some(Some(Err(Undone::NoAddress)))) => Err(Outcome::NoAddress.into()),
         Ok(Some(Some(Err(Undone::TooManyMails(wait))))) => Err(Outcome::Throttled(wait).into()),
-        Ok(Some(None) | None) | Err(Outcome::NotFound) => Err(nowhere(app)),
-        Err(why) => Err(Refusal::from(why).then_to(format!("/login?rd={}", back(request)))),
+        Ok(Some(None) | None) => Err(nowhere(app)),
+        Err(why) => Err(not_heard(app, request, why)),
     }
 }
 
@@ -243,7 +241,7 @@ fn again(
         return refusal;
     };
     if is_about_confirmation(app, request, me, refusal.outcome()) {
-        let page = confirm_page(request, me, &account, kind);
+        let page = confirm_page(me, &account, request, kind);
         return refusal.beside(|problem| page.refused(about_code(request, problem)));
     }
     refusal.beside(|problem| {
@@ -255,56 +253,22 @@ fn again(
     })
 }
 
-/// Whether a refusal comes before the act itself, from what confirms it.
-fn is_about_confirmation(
-    app: &App,
-    request: &Request,
-    Administrator(me): &Administrator,
-    outcome: &Outcome,
-) -> bool {
-    match outcome {
-        Outcome::ConfirmFirst
-        | Outcome::RecoveryCodeNeeded
-        | Outcome::WrongCode
-        | Outcome::WrongPassword => true,
-        Outcome::BadField(field, _) | Outcome::TooLong(field, ..) => {
-            matches!(*field, "current_password" | "secret")
-        }
-        // Once both were right, the refusal is one of the act.
-        Outcome::Busy(_) | Outcome::NotSaved | Outcome::Throttled(_) => {
-            let now = request.received.timestamp();
-            sent(request, "current_password").is_some() && !app.confirmed.is_fresh(&me.session, now)
-        }
-        _ => false,
-    }
-}
-
 fn confirm_page(
-    request: &Request,
-    Administrator(me): &Administrator,
+    me: &Administrator,
     account: &Account,
+    request: &Request,
     kind: Kind,
 ) -> ConfirmAct {
-    let carried = CARRIED.into_iter();
-    ConfirmAct {
-        action: request.path.clone(),
-        back: path_of(&account.username),
-        what: kind.in_words(),
-        username: account.username.clone(),
-        own_name: me.account.username.clone(),
-        carried: carried
-            .filter_map(|field| Some((field, sent(request, field)?)))
-            .collect(),
-        form: token::cookie(),
-        problem: None,
-    }
-}
-
-/// A field of the form as it was sent.
-fn sent(request: &Request, field: &'static str) -> Option<String> {
-    let form = Form::of_body(request).ok()?;
-    let value = form.optional(field, MAX_GROUPS).ok().flatten()?;
-    Some(value.to_string())
+    confirmed::page(
+        request,
+        me,
+        &CARRIED,
+        Whom {
+            back: path_of(&account.username),
+            what: kind.in_words(),
+            name: account.username.clone(),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use crate::accounts::login::Accepted;
 use crate::accounts::session::Session;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{self, Digest};
 use crate::clock::{DRIFT, Timestamp};
+use crate::form::Form;
 use crate::handlers::App;
 use crate::handlers::acts::confirm_with;
 use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::forms::PasswordAndCode;
 use crate::handlers::people::Administrator;
+use crate::handlers::people::act::MAX_GROUPS;
 use crate::http::Request;
+use crate::pages::confirm_act::ConfirmAct;
 use crate::reply::{Outcome, Refusal};
 
 /// For how long password and code count as just shown.
@@ -72,6 +75,68 @@ pub(super) fn confirm(
     }
     app.confirmed.note(me.session.id, now);
     Ok(())
+}
+
+/// Whether a refusal comes before the act itself, from what confirms it.
+pub(super) fn is_about_confirmation(
+    app: &App,
+    request: &Request,
+    Administrator(me): &Administrator,
+    outcome: &Outcome,
+) -> bool {
+    match outcome {
+        Outcome::ConfirmFirst
+        | Outcome::RecoveryCodeNeeded
+        | Outcome::WrongCode
+        | Outcome::WrongPassword => true,
+        Outcome::BadField(field, _) | Outcome::TooLong(field, ..) => {
+            matches!(*field, "current_password" | "secret")
+        }
+        // Once both were right, the refusal is one of the act.
+        Outcome::Busy(_) | Outcome::NotSaved | Outcome::Throttled(_) => {
+            let now = request.received.timestamp();
+            sent(request, "current_password").is_some() && !app.confirmed.is_fresh(&me.session, now)
+        }
+        _ => false,
+    }
+}
+
+/// What an act is about, in the words of the page that asks for password and code.
+pub(super) struct Whom {
+    /// The page to go back to.
+    pub(super) back: String,
+    /// What is done, as it stands before the name.
+    pub(super) what: &'static str,
+    pub(super) name: String,
+}
+
+/// The page that asks for both, and carries these fields of the act along.
+pub(super) fn page(
+    request: &Request,
+    Administrator(me): &Administrator,
+    carried: &[&'static str],
+    whom: Whom,
+) -> ConfirmAct {
+    let carried = carried.iter();
+    ConfirmAct {
+        action: request.path.clone(),
+        back: whom.back,
+        what: whom.what,
+        username: whom.name,
+        own_name: me.account.username.clone(),
+        carried: carried
+            .filter_map(|field| Some((*field, sent(request, field)?)))
+            .collect(),
+        form: token::cookie(),
+        problem: None,
+    }
+}
+
+/// A field of the form as it was sent.
+pub(super) fn sent(request: &Request, field: &'static str) -> Option<String> {
+    let form = Form::of_body(request).ok()?;
+    let value = form.optional(field, MAX_GROUPS).ok().flatten()?;
+    Some(value.to_string())
 }
 
 #[cfg(test)]

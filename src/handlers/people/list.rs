@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::accounts::listed::{Found, Listed, ListedInvitation};
-use crate::accounts::{Account, names};
+use crate::accounts::registration::Registration;
+use crate::accounts::{Account, Accounts, names, token};
 use crate::as_typed;
 use crate::form::{Form, FormError};
 use crate::handlers::people::path_of;
 use crate::handlers::{Answer, App};
 use crate::http::Request;
-use crate::pages::people::{PeopleView, PersonInList};
+use crate::pages::people::{InvitationInList, PeopleView, PersonInList};
 use crate::reply::{Outcome, Reply};
 
 /// What is looked for.
@@ -49,20 +50,87 @@ pub(super) fn list(app: &App, request: &Request) -> Answer {
     let found = everybody.found(&sought.text, sought.page);
 
     let notice = query.optional("notice", 64).ok().flatten();
-    let notice = notice.filter(|notice| notice.as_str() == Outcome::AccountRemoved.code());
+    let invitations = everybody.listed_invitations(request.received.timestamp());
     let page = PeopleView {
+        notice: notice.and_then(|notice| what_was_done(&notice)),
+        ..view(app, request, &found, &sought, &invitations)
+    };
+    let json = as_json(&found, page.page, &invitations);
+    let told = Outcome::People(json, as_text(&found));
+    Ok(Reply::from(told).showing(page))
+}
+
+/// What an act has come to, in words for the list, which is shown after it.
+fn what_was_done(code: &str) -> Option<String> {
+    let said = match code {
+        "account_removed" => "The account has been removed.",
+        "invitation_ended" => "The invitation is withdrawn. Its link opens nothing any more.",
+        _ => return None,
+    };
+    Some(said.to_owned())
+}
+
+/// What somebody typed into the form that invites.
+pub(super) struct TypedInvitation {
+    pub(super) email: String,
+    pub(super) groups: String,
+    pub(super) days: String,
+}
+
+/// The first page of everybody, with what was typed into the form that invites.
+pub(super) fn first_page(
+    app: &App,
+    request: &Request,
+    everybody: &Accounts,
+    typed: TypedInvitation,
+) -> PeopleView {
+    let sought = Sought {
+        text: String::new(),
+        page: 1,
+    };
+    let found = everybody.found(&sought.text, sought.page);
+    let invitations = everybody.listed_invitations(request.received.timestamp());
+    PeopleView {
+        typed_email: typed.email,
+        typed_groups: typed.groups,
+        typed_days: typed.days,
+        ..view(app, request, &found, &sought, &invitations)
+    }
+}
+
+fn view(
+    app: &App,
+    request: &Request,
+    found: &Found<'_>,
+    sought: &Sought,
+    invitations: &[ListedInvitation<'_>],
+) -> PeopleView {
+    PeopleView {
         people: found.people.iter().map(|one| in_list(one)).collect(),
         total: found.total,
         page: sought.page,
         pages: found.pages(),
-        notice: notice.map(|_| "The account has been removed.".to_owned()),
+        sought: sought.text.clone(),
+        can_invite: app.registration != Registration::Closed,
+        invitations: invitations.iter().map(invitation).collect(),
+        typed_email: String::new(),
+        typed_groups: String::new(),
+        typed_days: String::new(),
+        form: token::cookie(),
+        notice: None,
+        problem: None,
         now: request.received.timestamp().0,
-        sought: sought.text,
-    };
-    let invitations = everybody.listed_invitations(request.received.timestamp());
-    let json = as_json(&found, page.page, &invitations);
-    let told = Outcome::People(json, as_text(&found));
-    Ok(Reply::from(told).showing(page))
+    }
+}
+
+fn invitation(listed: &ListedInvitation<'_>) -> InvitationInList {
+    InvitationInList {
+        id: listed.id.clone(),
+        email: listed.email.map(str::to_owned),
+        groups: listed.groups.to_vec(),
+        by: listed.by.to_owned(),
+        expires: listed.expires.0,
+    }
 }
 
 fn in_list(account: &Account) -> PersonInList {

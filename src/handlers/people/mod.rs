@@ -2,11 +2,13 @@
 //!
 //! To everybody else who is logged in, nothing here exists: whatever they ask, they are answered as
 //! at a path that never was. The list is in `list`, one account in `one`, what is done to it in
-//! `act`; who has to show password and code again, in `confirmed`.
+//! `act`, invitations in `invite`; who has to show password and code again, in `confirmed`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::accounts::names;
+use crate::accounts::person::Person;
+use crate::handlers::grounds::Grounds;
 use crate::handlers::{Answer, App, LoggedIn, require_login, routes};
 use crate::http::{Method, Request};
 use crate::redirect;
@@ -15,6 +17,7 @@ use crate::reply::{Outcome, Refusal};
 mod act;
 mod again;
 mod confirmed;
+mod invite;
 mod list;
 mod one;
 
@@ -26,6 +29,10 @@ pub use confirmed::Confirmed;
 /// Where all this is.
 const ROOT: &str = "/people";
 
+/// The name below it that an invitation is made at. The account with that name, which only an
+/// operator gives, can still be looked at.
+const INVITE: &str = "invite";
+
 /// A visitor who answers for all accounts: the proof that everything here asks for.
 struct Administrator(LoggedIn);
 
@@ -36,6 +43,8 @@ enum Place<'a> {
     One(&'a str),
     /// Something to do to it.
     Act(&'a str, Kind),
+    /// Where an invitation is ended.
+    EndInvitation,
     Nowhere,
 }
 
@@ -45,7 +54,7 @@ impl<'a> Place<'a> {
         let parts: Vec<&str> = below.split('/').skip(1).collect();
         match (below, &parts[..]) {
             ("", _) => Self::List,
-            // What there is beside the accounts themselves is to be told apart here.
+            (_, ["invitations", "end"]) => Self::EndInvitation,
             (_, [name]) if !name.is_empty() => Self::One(name),
             (_, [name, act]) if !name.is_empty() => match Kind::named(act) {
                 Some(kind) => Self::Act(name, kind),
@@ -67,12 +76,37 @@ pub(super) fn answer(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, &back(request))?;
     let me = administrator(me).ok_or_else(|| nowhere(app))?;
     match (request.method, Place::of(&request.path)) {
+        (Method::Post, Place::One(INVITE)) => invite::invite(app, request, &me),
+        (Method::Post, Place::EndInvitation) => invite::end(app, request, &me),
+        (_, Place::EndInvitation) => Err(not_by_this_method(app, "POST")),
         (_, Place::Nowhere) => Err(nowhere(app)),
         (Method::Get | Method::Head, Place::List) => list::list(app, request),
         (Method::Get | Method::Head, Place::One(name)) => one::one(app, request, &me, name),
         (Method::Post, Place::Act(name, kind)) => act::act(app, request, &me, name, kind),
         (_, Place::Act(..)) => Err(not_by_this_method(app, "POST")),
         (_, Place::List | Place::One(_)) => Err(not_by_this_method(app, "GET, HEAD")),
+    }
+}
+
+impl Administrator {
+    /// Whether they may still do so when an act is saved.
+    fn may(&self) -> impl Fn(Option<&Person<'_>>) -> Result<(), Outcome> + Send + use<> {
+        let grounds = Grounds::session(&self.0);
+        move |asker| {
+            grounds.hold(asker)?;
+            match asker.is_some_and(|asker| asker.account().is_administrator()) {
+                true => Ok(()),
+                false => Err(Outcome::NotFound),
+            }
+        }
+    }
+}
+
+/// The refusal of an act by somebody who may not do so any more.
+fn not_heard(app: &App, request: &Request, why: Outcome) -> Refusal {
+    match why {
+        Outcome::NotFound => nowhere(app),
+        why => Refusal::from(why).then_to(format!("/login?rd={}", back(request))),
     }
 }
 
@@ -94,6 +128,8 @@ fn not_by_this_method(app: &App, methods: &'static str) -> Refusal {
 fn back(request: &Request) -> String {
     let path = match Place::of(&request.path) {
         Place::Act(name, _) => format!("{ROOT}/{name}"),
+        Place::EndInvitation => ROOT.to_owned(),
+        Place::One(INVITE) if request.method == Method::Post => ROOT.to_owned(),
         _ => request.path.clone(),
     };
     let is_asked_for = request.method != Method::Post && !request.query.is_empty();

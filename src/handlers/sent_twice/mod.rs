@@ -304,7 +304,7 @@ impl RestsOn {
             return Some(Self::Session(Digest::of(session)));
         }
         if people::Rest::is_for(same.path) {
-            return people::Rest::after(app, request).map(Self::Act);
+            return people::Rest::after(app, request, &reply.outcome).map(Self::Act);
         }
         let ends_own = app.cookies.ends_session(reply.cookies());
         match (same.browser, &reply.outcome) {

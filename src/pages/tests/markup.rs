@@ -15,13 +15,15 @@ use super::tags::{attribute, attribute_names, inputs, tags};
 
 const LARGEST: usize = 20 * 1024;
 
+/// Those with lists in them may have twice as much: nobody waits for them at a login.
 #[test]
-fn every_page_fits_in_twenty_kibibytes() {
+fn every_page_of_a_login_fits_in_twenty_kibibytes() {
     let longest = "\u{30c4}".repeat(64);
     for (name, page) in samples(&longest) {
         let logo = Some(logo_url("image/svg+xml", &vec![0; 3 * 1024]));
         let size = render(&Site { logo, ..site() }, page.as_ref()).len();
-        assert!(size < LARGEST, "{name} has {size} bytes");
+        let most = if page.is_wide() { 2 * LARGEST } else { LARGEST };
+        assert!(size < most, "{name} has {size} bytes");
     }
 }
 
@@ -165,7 +167,7 @@ fn no_password_or_code_field_is_filled_in() {
             let may_show = match (name, attribute(input, "name").unwrap()) {
                 // Typed against a slip.
                 (page, "username") => !page.starts_with("person"),
-                (_, field) => ["email", "groups", "q", "remember"].contains(&field),
+                (_, field) => ["days", "email", "groups", "q", "remember"].contains(&field),
             };
             assert_eq!(
                 attribute(input, "value").is_some(),
@@ -184,11 +186,13 @@ fn password_managers_are_told_what_each_field_is() {
             let expected = match (page_name, attribute(input, "name").unwrap()) {
                 // Of others, which no password manager knows.
                 (page, "username") if page.starts_with("person") => "off",
-                (_, "groups" | "q") => "off",
+                (page, "email") if page.starts_with("people") => "off",
+                (_, "days" | "groups" | "q") => "off",
                 (_, "username") => "username",
                 (_, "email") => "email",
-                ("register" | "register_email" | "register_known", "password")
-                | (_, "new_password") => "new-password",
+                (page, "password") if page.starts_with("register") => "new-password",
+                (page, "password") if page.starts_with("invitation") => "new-password",
+                (_, "new_password") => "new-password",
                 (_, "password" | "current_password") => "current-password",
                 // A recovery code comes from paper; a generated one-time code would be wrong.
                 ("recovery_code" | "recovery_code_wrong", "secret") => "off",

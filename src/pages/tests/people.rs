@@ -2,7 +2,8 @@
 
 use super::super::Problem;
 use super::super::confirm_act::ConfirmAct;
-use super::super::people::{PeopleView, PersonInList};
+use super::super::invited::Invited;
+use super::super::people::{InvitationInList, PeopleView, PersonInList};
 use super::super::person::PersonView;
 use super::samples::{Sample, problem, render, session, site};
 use super::tags::{attribute, tags};
@@ -35,6 +36,15 @@ pub fn samples(text: &str) -> Vec<Sample> {
     [
         ("people", Some(Box::new(list(text, 151, 2)) as Box<_>)),
         ("people_nobody", Some(Box::new(nobody) as Box<_>)),
+        (
+            "people_days",
+            problem(Some("days")).map(|it| Box::new(list(text, 1, 1).refused(it)) as Box<_>),
+        ),
+        ("invited", Some(Box::new(invited(text, None)) as Box<_>)),
+        (
+            "invited_mailed",
+            Some(Box::new(invited(text, Some(own()))) as Box<_>),
+        ),
         (
             "person",
             Some(Box::new(person(text, State::Active)) as Box<_>),
@@ -87,8 +97,30 @@ fn list(text: &str, total: usize, page: usize) -> PeopleView {
         page,
         pages: total.div_ceil(50).max(1),
         sought: text.to_owned(),
+        can_invite: true,
+        invitations: vec![InvitationInList {
+            id: "AAAAAAAAAAAA".to_owned(),
+            email: Some(text.to_owned()),
+            groups: vec![text.to_owned()],
+            by: text.to_owned(),
+            expires: 1_795_400_000,
+        }],
+        typed_email: text.to_owned(),
+        typed_groups: text.to_owned(),
+        typed_days: text.to_owned(),
+        form: text.to_owned(),
         notice: Some(text.to_owned()),
+        problem: None,
         now: 1_795_348_800,
+    }
+}
+
+fn invited(text: &str, email: Option<String>) -> Invited {
+    Invited {
+        link: format!("https://login.example.com/invitation?token={text}"),
+        email,
+        groups: vec![text.to_owned()],
+        expires: 1_795_400_000,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::harness::{Answer, Authenticator, PASSWORD, Server, Visitor, wait_for}
 
 mod acts;
 mod confirm_first;
+mod invitations;
 mod list;
 mod mails;
 mod one;
