@@ -12,6 +12,7 @@ use crate::log::complain;
 use crate::terminal::{self, Echo};
 
 mod events;
+mod import;
 mod user;
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
@@ -23,6 +24,7 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::User(User::List(asked)) => user::list(asked, server),
         Command::User(User::Add(asked)) => user::add(asked, server),
         Command::Events(asked) => events::show(asked, server),
+        Command::Import(asked) => import::import(asked, server),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

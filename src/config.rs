@@ -19,7 +19,9 @@ mod commands;
 mod operators;
 mod told;
 
-pub use self::commands::{Add, Command, Doctor, EventsAsked, List, ProxyConfig, Since, User};
+pub use self::commands::{
+    Add, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Since, User,
+};
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 

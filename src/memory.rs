@@ -47,7 +47,16 @@ pub fn left() -> Option<u64> {
 ///
 /// `OutOfMemory` if it cannot.
 pub fn allow_thread(stack: usize) -> io::Result<()> {
-    let needed = KEPT_FREE.saturating_add(u64::try_from(stack).unwrap_or(u64::MAX));
+    allow(stack)
+}
+
+/// Checks that so many bytes can be had with room to spare, at the same cost.
+///
+/// # Errors
+///
+/// `OutOfMemory` if they cannot.
+pub fn allow(bytes: usize) -> io::Result<()> {
+    let needed = KEPT_FREE.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     match left() {
         Some(left) if left < needed => Err(io::Error::new(
             io::ErrorKind::OutOfMemory,

@@ -1,5 +1,7 @@
 //! Groups as people name them: which can be given, and how a list of them is read.
 
+use std::fmt;
+
 /// Most groups of an account.
 pub const MAX: usize = 50;
 
@@ -19,6 +21,15 @@ pub enum Odd {
     Name,
     /// More than [`MAX`] of them.
     Many,
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => f.write_str("a group is 1 to 64 ASCII letters, digits and . _ -"),
+            Self::Many => write!(f, "an account has at most {MAX} groups"),
+        }
+    }
 }
 
 /// The groups in a list, with commas, blanks or both between them; one that is there twice counts
@@ -42,20 +53,33 @@ pub fn parse(list: &str) -> Result<Vec<String>, Odd> {
     Ok(groups)
 }
 
+/// The groups of an account that is about to be made, each by its whole name; it is in
+/// [`EVERYBODY`] as well.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, Odd> {
+    let mut groups = vec![EVERYBODY.to_owned()];
+    for name in names {
+        if !is_group(name) {
+            return Err(Odd::Name);
+        }
+        add(&mut groups, name);
+    }
+    if groups.len() > MAX {
+        return Err(Odd::Many);
+    }
+    Ok(groups)
+}
+
 /// As [`parse`], for an account that is about to be made, which is in [`EVERYBODY`] as well.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn of_new_account(list: &str) -> Result<Vec<String>, Odd> {
-    let mut groups = vec![EVERYBODY.to_owned()];
-    for name in parse(list)? {
-        add(&mut groups, &name);
-    }
-    if groups.len() > MAX {
-        return Err(Odd::Many);
-    }
-    Ok(groups)
+    of_names(parse(list)?.iter().map(String::as_str))
 }
 
 fn add(groups: &mut Vec<String>, name: &str) {

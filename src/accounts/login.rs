@@ -28,6 +28,8 @@ pub struct Authenticated {
     pub mailed: Option<Digest>,
     /// The hash on file is weaker than one of today's.
     pub is_weak: bool,
+    /// The hash on file was made by another program.
+    pub is_foreign: bool,
 }
 
 /// Whether a password chosen by its owner was right. `key` is what [`Work::checking`] it against
@@ -43,6 +45,7 @@ pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated>
         enrolled: account.totp.is_some(),
         mailed: None,
         is_weak: hash.is_weak(),
+        is_foreign: hash.is_foreign(),
     })
 }
 
@@ -60,6 +63,7 @@ pub fn authenticate_mailed(
         enrolled: account.totp.is_some(),
         mailed: Some(mailed),
         is_weak: false,
+        is_foreign: false,
     })
 }
 

@@ -1,9 +1,11 @@
 //! Passwords: which may be chosen, and the hash that proves one.
 //!
 //! PBKDF2-HMAC-SHA256 in PHC strings, `$pbkdf2-sha256$i=600000,l=32$SALT$HASH`. One check costs
-//! some 50 ms of a core; `gate` decides where and when.
+//! some 50 ms of a core; `gate` decides where and when. Hashes that other programs have made are
+//! [`foreign`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -15,6 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::accounts::names;
 use crate::accounts::token::{self, Digest};
+
+mod foreign;
+
+use foreign::Foreign;
 
 /// Rounds of a new hash (OWASP Password Storage Cheat Sheet).
 pub const ROUNDS: u32 = 600_000;
@@ -42,43 +48,63 @@ const COMMON: &str = include_str!("common_passwords.txt");
 /// A password as somebody sent it, in Unicode normalisation form C, so that it is the same from
 /// every keyboard. Never trimmed or cut.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    normal: Zeroizing<String>,
+    /// As it was sent, if that differs. Other programs did not normalise.
+    typed: Option<Zeroizing<String>>,
+}
 
 impl Password {
     /// Normalises what was sent.
     pub fn new(sent: &str) -> Self {
         // At most three times as long (UAX #15, table 4): growing would leave pieces behind.
-        let mut password = Zeroizing::new(String::with_capacity(3 * sent.len()));
-        password.extend(sent.nfc());
-        Self(password)
+        let mut normal = Zeroizing::new(String::with_capacity(3 * sent.len()));
+        normal.extend(sent.nfc());
+        let typed = (*normal != sent).then(|| Zeroizing::new(sent.to_owned()));
+        Self { normal, typed }
     }
 
     /// Its length, in characters.
     pub fn length(&self) -> usize {
-        self.0.chars().count()
+        self.normal.chars().count()
     }
 
     /// The normalised text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.normal
+    }
+
+    /// The text as it was sent.
+    fn as_typed(&self) -> &str {
+        self.typed.as_ref().unwrap_or(&self.normal)
     }
 
     /// Whether it is on the list of common passwords, or is the account's own name or address.
     pub fn is_easy_to_guess(&self, username: &str, email: Option<&str>) -> bool {
-        let lower = Zeroizing::new(self.0.to_lowercase());
+        let lower = Zeroizing::new(self.normal.to_lowercase());
         COMMON.lines().any(|common| common == lower.as_str())
             || [Some(username), email]
                 .iter()
                 .flatten()
-                .any(|own| names::key(own) == names::key(&self.0))
+                .any(|own| names::key(own) == names::key(&self.normal))
     }
 }
 
-/// A salted PBKDF2-HMAC-SHA256 hash with its parameters.
+/// What proves a password: a hash of ours, or one that another program has made.
 ///
 /// No `Debug`: it is what a thief would want.
-#[derive(Clone, PartialEq)]
-pub struct PasswordHash {
+#[derive(Clone)]
+pub struct PasswordHash(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Ours(Own),
+    Foreign(Arc<Foreign>),
+}
+
+/// A salted PBKDF2-HMAC-SHA256 hash with its parameters.
+#[derive(Clone)]
+struct Own {
     rounds: u32,
     salt: Vec<u8>,
     hash: Vec<u8>,
@@ -93,27 +119,82 @@ impl PasswordHash {
 
     /// The hash whose key [`Work::hashing`] with this salt has given.
     pub fn of(salt: Salt, key: &Key) -> Self {
-        Self {
+        Self(Kind::Ours(Own {
             rounds: ROUNDS,
             salt: salt.to_vec(),
             hash: key.to_vec(),
-        }
+        }))
     }
 
     /// Whether [`Work::checking`] this hash has given this key, in constant time. Only the first 32
     /// bytes of a longer hash count: they are the same as in a hash of 32 (RFC 8018, section 5.2),
     /// and each further 32 would cost all rounds again.
     pub fn is_of(&self, key: &Key) -> bool {
-        let length = self.hash.len().min(LENGTH);
-        self.hash[..length].ct_eq(&key[..length]).into()
+        match &self.0 {
+            Kind::Ours(own) => {
+                let length = own.hash.len().min(LENGTH);
+                own.hash[..length].ct_eq(&key[..length]).into()
+            }
+            Kind::Foreign(foreign) => is_same(key, &foreign.key()),
+        }
     }
 
     /// An id that differs from that of any other hash, by the salt: it says under which password a
     /// session or a login began.
     pub fn id(&self) -> Digest {
-        Digest::of(&self.phc())
+        Digest::of(&self.text())
     }
 
+    /// As it stands in the file.
+    fn text(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Kind::Ours(own) => own.phc().into(),
+            Kind::Foreign(foreign) => foreign.text().into(),
+        }
+    }
+
+    /// Whether a new hash would be another program's no longer, or have more rounds, or another
+    /// length: a longer one costs a whole computation for each 32 bytes and protects no better.
+    pub fn is_weak(&self) -> bool {
+        match &self.0 {
+            Kind::Ours(own) => own.rounds < ROUNDS || own.hash.len() != LENGTH,
+            Kind::Foreign(_) => true,
+        }
+    }
+
+    /// Whether another program has made it.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.0, Kind::Foreign(_))
+    }
+
+    /// Reads a PHC string of ours, or a hash that another program has made.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator, if it is of a kind that is not taken, asks for more work than
+    /// anybody waits for, or is broken.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.starts_with("$pbkdf2-sha256$i=") || text.starts_with("$pbkdf2-sha256$l=") {
+            true => Own::parse(text).map(Kind::Ours),
+            false => Foreign::parse(text).map(|foreign| Kind::Foreign(Arc::new(foreign))),
+        }
+        .map(Self)
+    }
+}
+
+/// Two hashes are the same if they stand in the file as the same text.
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+/// Compares keys in constant time.
+fn is_same(one: &Key, other: &Key) -> bool {
+    one.ct_eq(&**other).into()
+}
+
+impl Own {
     fn phc(&self) -> String {
         let (rounds, length) = (self.rounds, self.hash.len());
         let mut text = format!("$pbkdf2-sha256$i={rounds},l={length}$");
@@ -123,12 +204,6 @@ impl PasswordHash {
         text
     }
 
-    /// Whether a new hash would have more rounds, or another length: a longer one costs a whole
-    /// computation for each 32 bytes and protects no better.
-    pub fn is_weak(&self) -> bool {
-        self.rounds < ROUNDS || self.hash.len() != LENGTH
-    }
-
     /// Reads a PHC string.
     ///
     /// # Errors
@@ -136,7 +211,7 @@ impl PasswordHash {
     /// A sentence for the operator, if the scheme is another one, the rounds are outside 1 to
     /// 10,000,000, the salt is not 1 to 64 bytes or the hash not 16 to 64 bytes in base64 without
     /// padding, or the stated length is not the hash's.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parts = text.split('$');
         let (Some(""), Some("pbkdf2-sha256"), Some(parameters), Some(salt), Some(hash), None) = (
             parts.next(),
@@ -193,53 +268,117 @@ pub const LANES: usize = pbkdf2_lanes::LANES;
 /// No `Debug`: it holds the password.
 pub struct Work {
     password: Password,
-    salt: Vec<u8>,
-    rounds: u32,
+    what: What,
+}
+
+enum What {
+    /// Ours, or what is computed for nobody.
+    Ours {
+        salt: Vec<u8>,
+        rounds: u32,
+    },
+    Foreign(Arc<Foreign>),
 }
 
 impl Work {
     /// Checks a password against a hash, or against none for an account that does not exist.
     ///
     /// Both take at least [`ROUNDS`] rounds: those that the hash does not need are done for
-    /// nothing, so that time tells a stranger neither who exists nor whose hash is old.
+    /// nothing, so that time tells a stranger neither who exists nor whose hash is old. What a hash
+    /// of another program lacks in time is for the caller to fill up, with [`spend`].
     pub fn checking(hash: Option<&PasswordHash>, password: &Password) -> Self {
-        let (salt, rounds) = match hash {
-            Some(known) => (known.salt.clone(), known.rounds),
-            None => (vec![0; 16], ROUNDS),
+        let what = match hash.map(|hash| &hash.0) {
+            Some(Kind::Ours(own)) => What::Ours {
+                salt: own.salt.clone(),
+                rounds: own.rounds,
+            },
+            Some(Kind::Foreign(foreign)) => What::Foreign(Arc::clone(foreign)),
+            None => What::Ours {
+                salt: vec![0; 16],
+                rounds: ROUNDS,
+            },
         };
-        Self {
-            password: password.clone(),
-            salt,
-            rounds,
-        }
+        let password = password.clone();
+        Self { password, what }
     }
 
     /// Makes a new hash.
     pub fn hashing(password: &Password, salt: Salt) -> Self {
-        Self {
-            password: password.clone(),
+        let what = What::Ours {
             salt: salt.to_vec(),
             rounds: ROUNDS,
+        };
+        let password = password.clone();
+        Self { password, what }
+    }
+
+    /// How many rounds it takes, from [`ROUNDS`] up: [`MAX_ROUNDS`] at most if it is ours. Another
+    /// program's is about as long as so many, of which a thread does [`LANES`] in the same time.
+    pub fn rounds(&self) -> u32 {
+        match &self.what {
+            What::Ours { rounds, .. } => (*rounds).max(ROUNDS),
+            What::Foreign(foreign) => {
+                let cost = foreign.cost(&self.password).max(ROUNDS.into());
+                u32::try_from(cost.saturating_mul(LANES as u64)).unwrap_or(u32::MAX)
+            }
         }
     }
 
-    /// How many rounds it takes, from [`ROUNDS`] to [`MAX_ROUNDS`].
-    pub fn rounds(&self) -> u32 {
-        self.rounds.max(ROUNDS)
+    /// Whether it is computed by itself: the kinds of other programs are not made for lanes.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.what, What::Foreign(_))
+    }
+
+    /// How much memory it takes, if that is worth a word, in bytes.
+    pub fn memory(&self) -> usize {
+        match &self.what {
+            What::Ours { .. } => 0,
+            What::Foreign(foreign) => foreign.memory(),
+        }
     }
 }
 
-/// Computes several keys at once, in the time of the one that takes longest; gives them in order.
+/// Computes several keys, those of ours at once, in the time of the one that takes longest; gives
+/// them in order.
 pub fn derive(works: &[Work]) -> Vec<Key> {
-    let computations: Vec<Computation> = works
-        .iter()
-        .map(|work| Computation {
-            password: work.password.as_str().as_bytes(),
-            salt: &work.salt,
-            rounds: work.rounds,
-        })
-        .collect();
+    let ours = |work: &Work| !work.is_alone();
+    if !works.iter().all(ours) {
+        return works.iter().map(derive_one).collect();
+    }
+    let computations: Vec<Computation> = works.iter().filter_map(computation).collect();
     pbkdf2_lanes::derive(&computations, ROUNDS)
+}
+
+fn derive_one(work: &Work) -> Key {
+    match &work.what {
+        What::Foreign(foreign) => foreign.try_password(&work.password),
+        What::Ours { .. } => {
+            let computation = computation(work);
+            let keys = pbkdf2_lanes::derive(computation.as_slice(), ROUNDS);
+            keys.into_iter().next().unwrap_or_default()
+        }
+    }
+}
+
+fn computation(work: &Work) -> Option<Computation<'_>> {
+    match &work.what {
+        What::Ours { salt, rounds } => Some(Computation {
+            password: work.password.as_str().as_bytes(),
+            salt,
+            rounds: *rounds,
+        }),
+        What::Foreign(_) => None,
+    }
+}
+
+/// Computes so many rounds of one hash for nothing.
+pub fn spend(rounds: u32) {
+    let computation = Computation {
+        password: b"",
+        salt: b"",
+        rounds,
+    };
+    std::hint::black_box(pbkdf2_lanes::derive(&[computation], rounds));
 }
 
 /// Computes for a millisecond or two, [`LANES`] at once, so that the caller can measure the speed
@@ -265,7 +404,7 @@ pub fn verify(hash: Option<&PasswordHash>, password: &Password) -> bool {
 
 impl Serialize for PasswordHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.phc())
+        serializer.serialize_str(&self.text())
     }
 }
 

@@ -40,7 +40,7 @@ impl Failure {
 }
 
 /// Prints a document on one line. If nobody reads it, the exit status counts.
-fn print_json(document: &Value) {
+pub(super) fn print_json(document: &Value) {
     let text = terminal::printable_json(&document.to_string());
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
@@ -123,7 +123,7 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
 }
 
 /// What a mail with a link needs to know of the server. What was not told is assumed, and said.
-fn posting(server: &OfServer) -> Result<Posting, Failure> {
+pub(super) fn posting(server: &OfServer) -> Result<Posting, Failure> {
     let (site, from) = (server.public_url()?, server.mail_from()?);
     let warn = |what: &str| complain(&format!("warning: {what}"), None);
     let site = match site {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
-use crate::accounts::groups::{self, Odd};
+use crate::accounts::groups;
 use crate::accounts::{invitations, names};
 use crate::as_typed;
 use crate::config::told::proxy_config_example;
@@ -17,6 +17,7 @@ use crate::config::{address, domain, duration, origin};
 use crate::deployment::Proxy;
 use crate::deployment::doctor::Patient;
 use crate::deployment::proxy_config::{self, Application, Wanted};
+use crate::operator::import::Format;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -33,13 +34,15 @@ pub enum Command {
     User(User),
     /// Show what happened to accounts, oldest first
     Events(EventsAsked),
+    /// Take over accounts with their passwords from the file of another program
+    Import(Import),
 }
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
     /// words.
     pub(super) fn is_of_operators(name: &str) -> bool {
-        matches!(name, "user" | "events")
+        matches!(name, "user" | "events" | "import")
     }
 }
 
@@ -176,10 +179,45 @@ fn email(text: &str) -> Result<String, String> {
 fn groups(text: &str) -> Result<Groups, String> {
     groups::of_new_account(text)
         .map(Groups)
-        .map_err(|odd| match odd {
-            Odd::Name => "a group is 1 to 64 ASCII letters, digits and . _ -".to_owned(),
-            Odd::Many => format!("an account has at most {} groups", groups::MAX),
-        })
+        .map_err(|odd| odd.to_string())
+}
+
+/// Takes over accounts, all of a file or none. An account that exists is never changed.
+#[derive(Args)]
+pub struct Import {
+    /// Whose file it is
+    pub format: Format,
+
+    /// The file, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    // No doc comment: rustdoc would take the address for a tag.
+    #[arg(
+        long,
+        help = "Those without an address get NAME@DOMAIN, not proven",
+        value_name = "DOMAIN",
+        value_parser = mail_domain
+    )]
+    pub email_domain: Option<String>,
+
+    /// A name that is an address becomes its local part
+    #[arg(long)]
+    pub local_names: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn mail_domain(text: &str) -> Result<String, String> {
+    let address = names::parse_email(&format!("a@{text}"));
+    let domain = address.and_then(|address| Some(address.strip_prefix("a@")?.to_owned()));
+    domain.ok_or_else(|| "not a domain of e-mail addresses".to_owned())
 }
 
 /// Sends a few harmless requests to the host named and to nobody else. The exit status is 0 if

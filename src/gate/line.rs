@@ -28,9 +28,13 @@ pub struct Line<T> {
     threads: u64,
     /// Rounds that are being computed.
     at_work: u64,
+    /// Those of them that take much memory.
+    large_at_work: u64,
     /// What a round costs a thread that computes as many at once as it can, in picoseconds. A mean
     /// in which the latest measurements count most.
     round: u64,
+    /// The same of a thread that computes one alone.
+    round_alone: u64,
     /// The latest turn anybody has had.
     turn: usize,
 }
@@ -38,10 +42,30 @@ pub struct Line<T> {
 struct Waiting<T> {
     claim: Claim,
     network: Network,
-    rounds: u32,
+    size: Size,
     /// The latest time at which it begins, even if others overtake it.
     until: Duration,
     what: T,
+}
+
+/// How much work a computation is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub rounds: u32,
+    /// It cannot be computed beside others by the same thread.
+    pub is_alone: bool,
+    /// It takes so much memory that one at a time must do, however many threads there are.
+    pub is_large: bool,
+}
+
+impl From<u32> for Size {
+    fn from(rounds: u32) -> Self {
+        Self {
+            rounds,
+            is_alone: false,
+            is_large: false,
+        }
+    }
 }
 
 /// A claim to be served; the smaller one goes first.
@@ -62,12 +86,14 @@ impl<T> Line<T> {
             most,
             threads: u64::try_from(threads).unwrap_or(u64::MAX).max(1),
             at_work: 0,
+            large_at_work: 0,
             round: cost(rounds, took),
+            round_alone: cost(rounds, took),
             turn: 0,
         }
     }
 
-    /// Puts `what`, a computation of `rounds` rounds, in the line.
+    /// Puts `what`, a computation of this size, in the line.
     ///
     /// # Errors
     ///
@@ -77,9 +103,11 @@ impl<T> Line<T> {
         &mut self,
         now: Duration,
         (network, standing): (Network, Standing),
-        rounds: u32,
+        size: impl Into<Size>,
         what: T,
     ) -> Result<(), Busy> {
+        let size = size.into();
+        let rounds = size.rounds;
         let (longest, places) = match standing {
             Standing::Known => (LONGEST, self.most),
             Standing::Stranger { .. } => (LONGEST_OF_OTHERS, self.most - self.most.div_ceil(KEPT)),
@@ -88,6 +116,10 @@ impl<T> Line<T> {
         let turn = self.turn + 1 + turns_taken;
         let claim = Claim { standing, turn };
         let (place, wait) = self.place(now, claim, rounds);
+        let wait = match size.is_large {
+            true => wait.max(self.wait_of_large()),
+            false => wait,
+        };
         if wait > longest {
             return Err(Busy::until(wait - longest));
         }
@@ -99,7 +131,7 @@ impl<T> Line<T> {
         let waiting = Waiting {
             claim,
             network,
-            rounds,
+            size,
             until: now.saturating_add(LONGEST),
             what,
         };
@@ -110,11 +142,11 @@ impl<T> Line<T> {
     /// The first place whose owner has no better claim and may still be overtaken once more, and
     /// how long the wait is from there.
     fn place(&self, now: Duration, claim: Claim, rounds: u32) -> (usize, Duration) {
-        let waiting: u64 = self.waiting.iter().map(|one| u64::from(one.rounds)).sum();
+        let waiting: u64 = self.rounds_of(|_| true);
         let mut ahead = self.at_work + waiting;
         let mut place = self.waiting.len();
         for (index, one) in self.waiting.iter().enumerate().rev() {
-            let before = ahead - u64::from(one.rounds);
+            let before = ahead - u64::from(one.size.rounds);
             let begins = now.saturating_add(self.time(before + u64::from(rounds)));
             if claim >= one.claim || begins > one.until {
                 break;
@@ -122,6 +154,20 @@ impl<T> Line<T> {
             (place, ahead) = (index, before);
         }
         (place, self.time(ahead))
+    }
+
+    fn rounds_of(&self, which: impl Fn(&Size) -> bool) -> u64 {
+        let sizes = self.waiting.iter().map(|one| &one.size);
+        sizes
+            .filter(|size| which(size))
+            .map(|size| u64::from(size.rounds))
+            .sum()
+    }
+
+    /// How long the last of those waits that take much memory, one after the other.
+    fn wait_of_large(&self) -> Duration {
+        let rounds = self.large_at_work + self.rounds_of(|size| size.is_large);
+        self.time(rounds.saturating_mul(self.threads))
     }
 
     /// How long all threads together take for this many rounds.
@@ -140,27 +186,50 @@ impl<T> Line<T> {
     }
 
     /// Takes the next computation and those behind it that have the same number of rounds, up to
-    /// `most` in all.
+    /// `most` in all. One that takes much memory is passed over while another one is at work.
     pub fn take(&mut self, most: usize) -> Vec<T> {
-        let rounds = self.waiting.first().map(|first| first.rounds);
-        let alike = self.waiting.iter().take(most);
-        let alike = alike.take_while(|one| Some(one.rounds) == rounds).count();
-        let taken = self.waiting.drain(..alike).map(|one| {
+        let is_free = self.large_at_work == 0;
+        let may_begin = |one: &Waiting<T>| is_free || !one.size.is_large;
+        let Some(first) = self.waiting.iter().position(may_begin) else {
+            return Vec::new();
+        };
+        let size = self.waiting[first].size;
+        let most = if size.is_alone { most.min(1) } else { most };
+        let alike = self.waiting[first..].iter().take(most);
+        let alike = alike.take_while(|one| one.size == size).count();
+        let taken = self.waiting.drain(first..first + alike).map(|one| {
             self.turn = self.turn.max(one.claim.turn);
-            self.at_work += u64::from(one.rounds);
+            self.at_work += u64::from(size.rounds);
+            if size.is_large {
+                self.large_at_work += u64::from(size.rounds);
+            }
             one.what
         });
         taken.collect()
     }
 
     /// Notes that this many rounds, taken together, have been computed or have failed.
-    pub fn done(&mut self, rounds: u64) {
+    pub fn done(&mut self, rounds: u64, is_large: bool) {
         self.at_work = self.at_work.saturating_sub(rounds);
+        if is_large {
+            self.large_at_work = self.large_at_work.saturating_sub(rounds);
+        }
     }
 
     /// Notes how long a thread took for rounds, when it had as many at once as it can compute.
     pub fn measured(&mut self, rounds: u64, took: Duration) {
         self.round = self.round / 4 * 3 + cost(rounds, took) / 4;
+    }
+
+    /// Notes how long a thread took for the rounds of one computation alone.
+    pub fn measured_alone(&mut self, rounds: u64, took: Duration) {
+        self.round_alone = self.round_alone / 4 * 3 + cost(rounds, took) / 4;
+    }
+
+    /// How many rounds are left after so long, to one who seems to compute `rounds` alone.
+    pub fn left(&self, rounds: u32, after: Duration) -> u32 {
+        let done = after.as_nanos() * 1000 / u128::from(self.round_alone.max(1));
+        rounds.saturating_sub(u32::try_from(done).unwrap_or(u32::MAX))
     }
 
     /// How many computations wait.
@@ -303,7 +372,7 @@ mod tests {
         assert_eq!(waited, 267 * COST - LONGEST_OF_OTHERS);
         let served = waited.as_millis().div_ceil(COST.as_millis());
         line.take(usize::try_from(served).unwrap());
-        line.done(u64::from(ROUNDS) * 67);
+        line.done(u64::from(ROUNDS) * 67, false);
         assert!(push(&mut line, 1, stranger(0)).is_ok());
     }
 
@@ -325,7 +394,7 @@ mod tests {
                 longest = now - START;
             }
             now += COST;
-            line.done(u64::from(ROUNDS));
+            line.done(u64::from(ROUNDS), false);
             assert!(now - START < 2 * LONGEST, "{left} of them still wait");
         }
         assert!(longest > LONGEST_OF_OTHERS, "{longest:?}");
@@ -382,5 +451,54 @@ mod tests {
         }
         let seen = line.time(u64::from(16 * ROUNDS));
         assert!(seen.abs_diff(2 * COST) < COST / 10, "{seen:?}");
+    }
+
+    #[test]
+    fn what_takes_much_memory_waits_for_another_such_and_is_passed_over() {
+        let mut line = Line::new(2, 64, MEASURED);
+        let large = Size {
+            rounds: 10 * ROUNDS,
+            is_alone: true,
+            is_large: true,
+        };
+        let mut push = |n, size: Size| {
+            let who = (network(n), stranger(0));
+            line.push(START, who, size, n)
+        };
+        push(1, large).unwrap();
+        push(2, large).unwrap();
+        push(3, ROUNDS.into()).unwrap();
+        push(4, ROUNDS.into()).unwrap();
+        assert_eq!(line.take(4), [1]);
+        assert_eq!(line.take(4), [3, 4]);
+        assert!(line.take(4).is_empty());
+        line.done(u64::from(10 * ROUNDS), true);
+        assert_eq!(line.take(4), [2]);
+    }
+
+    #[test]
+    fn a_line_of_what_takes_much_memory_is_as_long_as_one_thread_needs_for_it() {
+        let mut line = Line::new(64, 512, MEASURED);
+        let large = Size {
+            rounds: 20 * ROUNDS,
+            is_alone: true,
+            is_large: true,
+        };
+        // A second and a half each: eleven wait no longer than fifteen seconds.
+        for n in 0..11 {
+            let who = (network(1000 * n), stranger(0));
+            line.push(START, who, large, n).unwrap();
+        }
+        let who = (network(99_000), stranger(0));
+        assert!(line.push(START, who, large, 99).is_err());
+        assert!(line.push(START, who, ROUNDS, 99).is_ok());
+    }
+
+    #[test]
+    fn what_is_done_early_has_the_rest_of_one_of_ours_left() {
+        let line: Line<u32> = Line::new(2, 64, MEASURED);
+        assert_eq!(line.left(ROUNDS, Duration::ZERO), ROUNDS);
+        assert_eq!(line.left(ROUNDS, COST / 2), ROUNDS / 2);
+        assert_eq!(line.left(ROUNDS, 2 * COST), 0);
     }
 }

@@ -14,13 +14,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::accounts::password::{self, Key, LANES, Work};
+use crate::accounts::password::{self, Key, LANES, ROUNDS, Work};
 use crate::accounts::throttle::Standing;
+use crate::memory;
 use crate::network::Network;
 
 mod line;
 
-use line::Line;
+use line::{Line, Size};
 
 /// There is no room to wait.
 #[derive(Debug)]
@@ -48,11 +49,18 @@ pub const MOST_WAITING: usize = 512;
 /// login would take longer than anybody waits.
 const NICENESS: i32 = 5;
 
+/// How much memory a computation may take, in bytes, before only one such is at work at a time.
+/// Hashes of other programs may ask for a hundred times as much.
+const LARGE: usize = 1 << 20;
+
 /// A fixed number of hashing threads, which live as long as the process, and the line in front of
 /// them.
 pub struct Gate {
     shared: Arc<Shared>,
 }
+
+/// Rounds of one computation that take a millisecond or two.
+const TRIED_OUT: u32 = 6_000;
 
 /// Computes several at once; gives the keys in the same order.
 type Derive = fn(&[Work]) -> Vec<Key>;
@@ -86,7 +94,10 @@ impl Gate {
     fn open_with(threads: usize, most: usize, derive: Derive) -> io::Result<Self> {
         let opened = Instant::now();
         let rounds = password::try_out();
-        let line = Line::new(threads, most, (rounds, opened.elapsed()));
+        let mut line = Line::new(threads, most, (rounds, opened.elapsed()));
+        let started = Instant::now();
+        password::spend(TRIED_OUT);
+        line.measured_alone(TRIED_OUT.into(), started.elapsed());
         let shared = Arc::new(Shared {
             state: Mutex::new(State { line, idle: 0 }),
             wake: Condvar::new(),
@@ -109,21 +120,29 @@ impl Gate {
     /// [`Busy`] at once, if it would wait too long.
     pub fn derive(&self, network: Network, standing: Standing, work: Work) -> Result<Key, Busy> {
         let (sender, receiver) = sync_channel(1);
-        let (shared, rounds) = (&self.shared, work.rounds());
+        let (shared, size) = (&self.shared, size(&work));
         let now = shared.opened.elapsed();
         let mut state = shared.state();
         state
             .line
-            .push(now, (network, standing), rounds, (work, sender))?;
+            .push(now, (network, standing), size, (work, sender))?;
         drop(state);
         shared.wake.notify_one();
-        // A panic drops the senders of all that were computed together.
+        // A panic drops the senders of all that were computed together, as does want of memory.
         receiver.recv().map_err(|_| Busy::until(Duration::ZERO))
     }
 
     /// Whether nobody waits, which is the time for work that is not urgent.
     pub fn is_quiet(&self) -> bool {
         self.shared.state().line.len() == 0
+    }
+}
+
+fn size(work: &Work) -> Size {
+    Size {
+        rounds: work.rounds(),
+        is_alone: work.is_alone(),
+        is_large: work.memory() > LARGE,
     }
 }
 
@@ -139,20 +158,35 @@ impl Shared {
         let _ = rustix::process::setpriority_process(None, NICENESS);
         loop {
             let (works, waiting): (Vec<_>, Vec<_>) = self.next().into_iter().unzip();
-            let rounds = works.iter().map(|work| u64::from(work.rounds())).sum();
+            let sizes = || works.iter().map(size);
+            let rounds = sizes().map(|size| u64::from(size.rounds)).sum();
+            let is_alone = sizes().any(|size| size.is_alone);
+            let is_large = sizes().any(|size| size.is_large);
             let started = Instant::now();
-            let keys = catch_unwind(AssertUnwindSafe(|| (self.derive)(&works)));
+            let keys = catch_unwind(AssertUnwindSafe(|| match works.as_slice() {
+                [work] if is_alone => self.derive_alone(work),
+                _ => (self.derive)(&works),
+            }));
             let mut state = self.state();
-            state.line.done(rounds);
-            // Only full batches are measured: fewer at once cost more each, and then nobody waits.
-            if keys.is_ok() && works.len() == LANES {
-                state.line.measured(rounds, started.elapsed());
+            state.line.done(rounds, is_large);
+            if keys.is_ok() && !is_alone {
+                match works.len() {
+                    // Only full batches say what the wait is: fewer at once cost more each, and
+                    // then nobody waits.
+                    LANES => state.line.measured(rounds, started.elapsed()),
+                    1 => state.line.measured_alone(rounds, started.elapsed()),
+                    _ => {}
+                }
             }
             drop(state);
             let Ok(keys) = keys else {
                 tracing::error!(event = "panic", "a hashing thread panicked and goes on");
                 continue;
             };
+            if is_large {
+                // The next one may begin, and all other threads may be asleep.
+                self.wake.notify_one();
+            }
             for (key, sender) in keys.into_iter().zip(waiting) {
                 // This fails only if the request's thread is gone.
                 let _ = sender.send(key);
@@ -160,20 +194,44 @@ impl Shared {
         }
     }
 
+    /// Computes what cannot be computed beside others, and goes on until one of ours would be done:
+    /// so what is done sooner looks like ours, and like a name that nobody has. No key if there is
+    /// no memory for it.
+    fn derive_alone(&self, work: &Work) -> Vec<Key> {
+        if work.memory() > LARGE && memory::allow(work.memory()).is_err() {
+            tracing::warn!(
+                event = "no_memory",
+                bytes = work.memory(),
+                "there is no memory to check a password that another program has hashed"
+            );
+            return Vec::new();
+        }
+        let started = Instant::now();
+        let keys = (self.derive)(std::slice::from_ref(work));
+        let left = self.state().line.left(ROUNDS, started.elapsed());
+        if left > 0 {
+            password::spend(left);
+        }
+        keys
+    }
+
     /// Waits for jobs, and leaves idle threads their share: two threads finish two jobs sooner than
     /// one does.
     fn next(&self) -> Vec<Job> {
         let mut state = self.state();
         state.idle += 1;
-        while state.line.len() == 0 {
+        loop {
+            let share = state.line.len().div_ceil(state.idle);
+            let taken = state.line.take(share.min(LANES));
+            if !taken.is_empty() {
+                state.idle -= 1;
+                return taken;
+            }
             state = self
                 .wake
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let share = state.line.len().div_ceil(state.idle);
-        state.idle -= 1;
-        state.line.take(share.min(LANES))
     }
 }
 

@@ -110,3 +110,58 @@ fn threads_that_are_free_share_what_waits() {
     }
     assert_eq!(*TAKEN.lock().unwrap(), [2, 2]);
 }
+
+/// Checks a password against a hash of another program.
+fn foreign(hash: &str) -> Work {
+    let hash = PasswordHash::parse(hash).ok().unwrap();
+    Work::checking(Some(&hash), &Password::new("long enough"))
+}
+
+const LARGE_HASH: &str =
+    "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$GwFEbmO3lexLwC3Do4UKZS5gtBiPEblwI53sjMG+xSA";
+
+#[test]
+fn what_takes_much_memory_is_computed_one_after_the_other() {
+    static AT_WORK: Mutex<(usize, usize)> = Mutex::new((0, 0));
+    let gate = Gate::open_with(4, 64, |works| {
+        let mut at_work = AT_WORK.lock().unwrap();
+        at_work.0 += 1;
+        at_work.1 = at_work.1.max(at_work.0);
+        drop(at_work);
+        thread::sleep(Duration::from_millis(50));
+        AT_WORK.lock().unwrap().0 -= 1;
+        vec![Key::default(); works.len()]
+    });
+    let gate = gate.unwrap();
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let gate = &gate;
+            let derive = move || gate.derive(network(n), Standing::Known, foreign(LARGE_HASH));
+            scope.spawn(move || assert!(derive().is_ok()));
+        }
+    });
+    assert_eq!(*AT_WORK.lock().unwrap(), (0, 1));
+}
+
+#[test]
+fn a_cheap_hash_of_another_program_takes_as_long_as_one_of_ours() {
+    let gate = Gate::open(1, 64).unwrap();
+    let timed = |work: fn() -> Work| {
+        let mut took: Vec<Duration> = (0..5)
+            .map(|n| {
+                let started = Instant::now();
+                gate.derive(network(n), Standing::Known, work()).unwrap();
+                started.elapsed()
+            })
+            .collect();
+        took.sort_unstable();
+        took[2]
+    };
+    // Other programs may be at work meanwhile: one quiet moment in ten will do.
+    let is_alike = (0..10).any(|_| {
+        let ours = timed(work);
+        let cheap = timed(|| foreign("{SHA}Ms2EQc2lmw7rHrFPnnn/TCu5TQs="));
+        cheap * 2 > ours && ours * 2 > cheap
+    });
+    assert!(is_alike);
+}

@@ -224,9 +224,10 @@ pub(super) fn note_password(
             _ => Err(Outcome::WrongCredentials.into()),
         };
     }
-    // Nobody waits for a stronger hash or is refused for want of one: a later login makes it.
+    // Nobody waits for a stronger hash or is refused for want of one: a later login makes it. One of
+    // another program goes as soon as it can.
     if proof.is_weak
-        && app.gate.is_quiet()
+        && (proof.is_foreign || app.gate.is_quiet())
         && let Ok(hash) = hash(app, request, Standing::Known, &password)
     {
         let stronger = hash.id();

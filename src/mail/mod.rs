@@ -248,6 +248,19 @@ fn remove_drafts(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// How many more mails the outbox at `dir` takes, besides new passwords.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn room(dir: &Path) -> io::Result<usize> {
+    match waiting(dir) {
+        Ok(waiting) => Ok(MAX_OTHERS.saturating_sub(waiting)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(MAX_OTHERS),
+        Err(error) => Err(error),
+    }
+}
+
 fn waiting(dir: &Path) -> io::Result<usize> {
     let mut count = 0;
     for entry in fs::read_dir(dir)? {

@@ -19,11 +19,12 @@ use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::durable::directory_of;
 use crate::events::{self as happened, Event, Kind, OPERATOR};
-use crate::mail::{Mail, Outbox, Sender, StartupProblem};
+use crate::mail::{self, Mail, Outbox, Sender, StartupProblem};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
 pub mod events;
+pub mod import;
 
 /// How long the end of the store may take: everything has been saved before.
 const END: Duration = Duration::from_secs(10);
@@ -208,16 +209,26 @@ impl NewAccount<'_> {
     }
 }
 
+/// A link for an account without a password, and the mail with it, before any of it counts.
+struct Prepared {
+    link: Zeroizing<String>,
+    expires: Timestamp,
+    invitation: (Digest, Invitation),
+    draft: mail::Draft,
+}
+
 impl Posting {
-    /// Makes an account together with a link to choose its password, and mails that. The mail is
-    /// drafted first: if that cannot be done, nothing is.
-    fn invite(
+    fn outbox(&self, users: &Path) -> Result<Outbox, Refused> {
+        Outbox::open(outbox_of(users), self.from.clone(), None).map_err(Refused::NoOutbox)
+    }
+
+    /// Makes a link to choose the password of an account, and drafts the mail with it.
+    fn prepare(
         &self,
-        users: &Path,
-        store: impl FnOnce() -> Result<Store, Refused>,
-        (account, valid): (Account, Duration),
+        outbox: &Outbox,
+        (account, valid): (&Account, Duration),
         now: Moment,
-    ) -> Result<Invited, Refused> {
+    ) -> Result<Prepared, Refused> {
         let token = token::link();
         let link = Zeroizing::new(format!("{}/invitation?token={}", self.site, token.as_str()));
         let expires = now.timestamp().plus(valid);
@@ -237,13 +248,33 @@ impl Posting {
             (now, expires),
             &self.site,
         );
-
-        let store = store()?;
-        let outbox = directory_of(users).join("outbox");
-        let outbox = Outbox::open(outbox, self.from.clone(), None).map_err(Refused::NoOutbox)?;
         let draft = outbox.draft(&mail).map_err(Refused::NoMail)?;
-        let digest = Digest::of(&token);
-        let added = store.add_invited(account, (digest, invitation), now.timestamp());
+        Ok(Prepared {
+            link,
+            expires,
+            invitation: (Digest::of(&token), invitation),
+            draft,
+        })
+    }
+
+    /// Makes an account together with a link to choose its password, and mails that. The mail is
+    /// drafted first: if that cannot be done, nothing is.
+    fn invite(
+        &self,
+        users: &Path,
+        store: impl FnOnce() -> Result<Store, Refused>,
+        (account, valid): (Account, Duration),
+        now: Moment,
+    ) -> Result<Invited, Refused> {
+        let store = store()?;
+        let outbox = self.outbox(users)?;
+        let Prepared {
+            link,
+            expires,
+            invitation,
+            draft,
+        } = self.prepare(&outbox, (&account, valid), now)?;
+        let added = store.add_invited(account, invitation, now.timestamp());
         store.close(END);
         added.map_err(Refused::NotSaved)?.map_err(Refused::Taken)?;
         let mail = outbox.send(draft).ok().map(|mail| store::full_path(&mail));
@@ -253,4 +284,9 @@ impl Posting {
             mail,
         })
     }
+}
+
+/// Where mails wait that are sent for the accounts at `users`.
+fn outbox_of(users: &Path) -> PathBuf {
+    directory_of(users).join("outbox")
 }

@@ -11,6 +11,9 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Timestamp;
 
+/// A new account, and the invitation by which its owner chooses a password, if there is one.
+pub type New = (Account, Option<(Digest, Invitation)>);
+
 /// Accounts and sessions as the changes so far leave them.
 pub(super) struct Draft {
     pub(super) base: Base,
@@ -62,6 +65,25 @@ impl Draft {
             Some(taken) => Err(taken),
             None => Arc::make_mut(&mut self.accounts).add(account),
         }
+    }
+
+    /// Adds accounts at the end with their invitations, all or none.
+    ///
+    /// # Errors
+    ///
+    /// Which of them has a name or e-mail that belongs to another.
+    pub(super) fn add_all(&mut self, new: &[New], now: Timestamp) -> Result<(), (usize, Taken)> {
+        let mut accounts = Arc::clone(&self.accounts);
+        for (at, (account, invitation)) in new.iter().enumerate() {
+            let accounts = Arc::make_mut(&mut accounts);
+            let added = accounts.add(account.clone());
+            added.map_err(|taken| (at, taken))?;
+            if let Some((token, invitation)) = invitation {
+                accounts.invite(*token, invitation.clone(), now);
+            }
+        }
+        self.accounts = accounts;
+        Ok(())
     }
 
     /// As [`Draft::add`], by the rules for strangers.

@@ -91,6 +91,7 @@ fn every_outside_thing_has_one_owner() {
                 "mail",
                 "front",
                 "memory",
+                "operator/import/source",
                 "owner",
                 "rights",
                 "site/logo",

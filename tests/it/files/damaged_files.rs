@@ -388,7 +388,7 @@ fn a_damaged_users_file_is_named_and_left_as_it_is() {
         ),
         (
             ann("ann@example.com", "hunter22"),
-            "line 4, column 59: password is not of the form $pbkdf2-sha256$i=…,l=32$salt$hash",
+            "line 4, column 59: password is in clear text, which is not taken: only hashes are",
         ),
     ];
     let setup = impatient();

@@ -15,6 +15,8 @@ mod authenticator;
 #[cfg(feature = "browser")]
 mod browser;
 pub(crate) mod directory;
+#[cfg(feature = "makers")]
+pub(crate) mod makers;
 mod server;
 mod setup;
 pub(crate) mod smtp_sink;

@@ -1,6 +1,8 @@
 //! The program as its operator meets it: how it starts, what it says, and how it ends.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use crate::harness::Setup;
 
@@ -10,6 +12,7 @@ mod events;
 mod flags;
 #[cfg(feature = "faults")]
 mod hanging_end;
+mod import;
 mod log;
 mod log_unread;
 mod logo;
@@ -22,6 +25,28 @@ mod user;
 mod wrong_clock;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+/// Exit status, standard output, standard error.
+type Said = (i32, String, String);
+
+/// Runs a command in the setup's folder, with this on its standard input.
+fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
+    let mut child = setup
+        .clone()
+        .with(arguments)
+        .command()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses its flags reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(output.stdout), text(output.stderr))
+}
 
 /// Starts a server that must refuse what it was told: exit 2, a line that names it, a hint, nothing
 /// made.

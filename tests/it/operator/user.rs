@@ -1,36 +1,13 @@
 //! `auth_user user`: accounts listed and made, whether a server runs or not.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
 use crate::harness::{PASSWORD, Setup, Visitor, from_now, wait_for};
-
-/// Exit status, standard output, standard error.
-type Said = (i32, String, String);
-
-/// Runs a command in the setup's folder, with this on its standard input.
-fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
-    let mut child = setup
-        .clone()
-        .with(arguments)
-        .command()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that refuses its flags reads nothing.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let status = output.status.code().unwrap();
-    (status, text(output.stdout), text(output.stderr))
-}
+use crate::operator::{Said, run};
 
 /// `user add NAME` with an address of that name and a password that is sent.
 fn add(setup: &Setup, name: &str, more: &[&str]) -> Said {

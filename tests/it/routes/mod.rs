@@ -13,6 +13,7 @@ mod cookies;
 mod cross_site;
 mod enumeration;
 mod fields;
+mod foreign_hashes;
 mod forgot_password;
 mod guessing;
 mod headers;

@@ -1,0 +1,142 @@
+//! `auth_user import`: what it prints of accounts that were taken over, or of lines that cannot be.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::user::{posting, print_json};
+use crate::config::{Import, OfServer};
+use crate::log::complain;
+use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
+use crate::terminal::printable;
+
+/// `import`.
+pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
+    let wanted = Wanted {
+        format: asked.format,
+        file: &asked.file,
+        email_domain: asked.email_domain.as_deref(),
+        local_names: asked.local_names,
+    };
+    let judged = import::judge(&server.users, &wanted).map_err(|why| refused(why, asked))?;
+    let imported = if asked.dry_run {
+        judged.imported
+    } else {
+        save(judged, asked, server)?
+    };
+    let admins = imported.iter().filter(|one| one.is_admin);
+    let admins: Vec<&str> = admins.map(|one| one.username.as_str()).collect();
+    if !admins.is_empty() {
+        complain(&format!("in the group admins: {}", admins.join(", ")), None);
+    }
+    let verb = if asked.dry_run {
+        "would be imported"
+    } else {
+        "imported"
+    };
+    let message = format!("{} accounts {verb}.", imported.len());
+    if asked.json {
+        print_json(&document("imported", &message, asked, &imported, &[]));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for Imported { line, username, .. } in &imported {
+        text.push_str(&format!("line {line}: {username}\n"));
+    }
+    text.push_str(&message);
+    text.push('\n');
+    // If nobody reads it, the exit status counts.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(())
+}
+
+/// Saves what was judged, and says what else the operator should know.
+fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
+    let posting = match judged.invited() {
+        0 => None,
+        _ => Some(posting(server)?),
+    };
+    let done = judged
+        .save(posting.as_ref())
+        .map_err(|why| refused(why, asked))?;
+    if let Some(made) = done.made {
+        complain(&format!("made {}", made.display()), None);
+    }
+    let invited = done
+        .imported
+        .iter()
+        .filter(|one| one.link.is_some())
+        .count();
+    if invited > 0 && !server.sends_mail() {
+        let outbox = import::outbox(&server.users);
+        let what = format!("{invited} mails wait in {}", outbox.display());
+        complain(&what, None);
+    }
+    if done.unmailed > 0 {
+        let what = format!("{} mails with links cannot be written", done.unmailed);
+        complain(
+            &what,
+            Some("invite these people again, or pass their links on"),
+        );
+    }
+    Ok(done.imported)
+}
+
+fn refused(why: NotImported, asked: &Import) -> Failure {
+    let failed = |what: String, hint: &str, bad: &[Bad]| {
+        if asked.json {
+            print_json(&document("import_refused", &what, asked, &[], bad));
+        }
+        let hint = Some(hint.to_owned());
+        Failure::Failed { what, hint }
+    };
+    match why {
+        NotImported::Refused(why) => Failure::of(&why, "import", asked.json),
+        NotImported::Unread { what, hint } => failed(what, &hint, &[]),
+        NotImported::Bad { bad, total, hint } => {
+            let mut err = io::stderr().lock();
+            for Bad {
+                line,
+                username,
+                why,
+            } in &bad
+            {
+                let (username, why) = (printable(username), printable(why));
+                // If standard error is closed, nobody can be told.
+                let _ = writeln!(err, "line {line}: {username}: {why}");
+            }
+            drop(err);
+            let count = bad.len();
+            let what = format!("nothing was imported: {count} of {total} entries cannot be taken");
+            failed(what, hint, &bad)
+        }
+    }
+}
+
+fn document(
+    code: &str,
+    message: &str,
+    asked: &Import,
+    imported: &[Imported],
+    refused: &[Bad],
+) -> Value {
+    let imported = imported.iter();
+    let imported = imported.map(|one| {
+        let mut said = json!({ "line": one.line, "username": one.username });
+        if let Some(link) = &one.link {
+            said["link"] = json!(link.as_str());
+        }
+        said
+    });
+    let refused = refused
+        .iter()
+        .map(|bad| json!({ "line": bad.line, "username": bad.username, "message": bad.why }));
+    json!({
+        "code": code,
+        "message": message,
+        "dry_run": asked.dry_run,
+        "imported": imported.collect::<Vec<Value>>(),
+        "refused": refused.collect::<Vec<Value>>(),
+    })
+}

@@ -1,0 +1,305 @@
+//! Accounts from the files of other programs, with their passwords: all of a file, or none of it.
+//!
+//! A file a format reads what stands there; this one judges it and saves it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use zeroize::Zeroizing;
+
+use crate::accounts::Account;
+use crate::accounts::invitations;
+use crate::accounts::names;
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::mail::{self, Outbox};
+use crate::operator::{END, NO_LIMITS, Posting, Prepared, Refused, outbox_of};
+use crate::store::{self, Store};
+
+mod authelia;
+mod csv;
+mod django;
+mod htpasswd;
+mod rules;
+mod source;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use rules::{is_taken, judge_all};
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Format {
+    /// A table with a heading: username, email, groups, password_hash, disabled
+    Csv,
+    /// Apache's and nginx's passwords, NAME:HASH
+    Htpasswd,
+    /// Authelia's users_database.yml
+    Authelia,
+    /// What Django's manage.py dumpdata auth prints
+    Django,
+}
+
+/// What is asked for.
+pub struct Wanted<'a> {
+    pub format: Format,
+    /// The file, or `-` for standard input.
+    pub file: &'a Path,
+    /// Those without an address get NAME@DOMAIN.
+    pub email_domain: Option<&'a str>,
+    /// A name that is an address becomes its local part.
+    pub local_names: bool,
+}
+
+/// An account as a file has it, not judged yet.
+#[derive(Default)]
+struct Entry {
+    /// Where it begins in the file, from 1.
+    line: u64,
+    username: String,
+    email: Option<String>,
+    /// Whether the address counts as proven, because an operator wrote it.
+    is_vouched_for: bool,
+    groups: Vec<String>,
+    hash: Option<String>,
+    disabled: bool,
+    created: Option<Timestamp>,
+}
+
+/// An entry that was or would be imported.
+pub struct Imported {
+    pub line: u64,
+    pub username: String,
+    pub is_admin: bool,
+    /// The link by which its owner chooses a password, if none came along.
+    pub link: Option<Zeroizing<String>>,
+}
+
+/// An entry that cannot be taken.
+pub struct Bad {
+    pub line: u64,
+    pub username: String,
+    pub why: String,
+}
+
+impl Bad {
+    fn new(line: u64, username: &str, why: impl Into<String>) -> Self {
+        let (username, why) = (username.to_owned(), why.into());
+        Self {
+            line,
+            username,
+            why,
+        }
+    }
+}
+
+/// What the reader of a format finds: each entry, or why it is none.
+type Found = Vec<Result<Entry, Bad>>;
+
+/// A file that is not of the format at all.
+struct NotOfFormat {
+    what: String,
+    hint: String,
+}
+
+impl NotOfFormat {
+    fn new(what: impl Into<String>, hint: &str) -> Self {
+        let (what, hint) = (what.into(), hint.to_owned());
+        Self { what, hint }
+    }
+}
+
+/// Why nothing was imported.
+pub enum NotImported {
+    /// The accounts that are there cannot be read or saved.
+    Refused(Refused),
+    /// The file cannot be read, or is not of the format.
+    Unread { what: String, hint: String },
+    /// Some of so many entries cannot be taken.
+    Bad {
+        bad: Vec<Bad>,
+        total: usize,
+        hint: &'static str,
+    },
+}
+
+/// What was done.
+pub struct Done {
+    pub imported: Vec<Imported>,
+    /// The file that was made, if there was none.
+    pub made: Option<PathBuf>,
+    /// How many mails with links could not be written in the end.
+    pub unmailed: usize,
+}
+
+/// A file that can be taken whole.
+pub struct Judged<'a> {
+    users: &'a Path,
+    wanted: &'a Wanted<'a>,
+    accounts: Vec<Account>,
+    pub imported: Vec<Imported>,
+    is_new: bool,
+    clock: Arc<Clock>,
+}
+
+/// Where the mails with links wait.
+pub fn outbox(users: &Path) -> PathBuf {
+    store::full_path(&outbox_of(users))
+}
+
+/// Reads a file and judges all of it; changes nothing.
+///
+/// # Errors
+///
+/// [`NotImported`].
+pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, NotImported> {
+    let known = store::read_accounts(users);
+    let known = known.map_err(|error| NotImported::Refused(Refused::NoFile(error)))?;
+    let is_new = known.is_none();
+    let text = source::read(wanted.file).map_err(|(what, hint)| NotImported::Unread {
+        what,
+        hint: hint.to_owned(),
+    })?;
+    let read = match wanted.format {
+        Format::Csv => csv::read(&text),
+        Format::Htpasswd => Ok(htpasswd::read(&text)),
+        Format::Authelia => authelia::read(&text),
+        Format::Django => django::read(&text),
+    };
+    let found = read.map_err(|NotOfFormat { what, hint }| {
+        let what = format!("cannot import {}: {what}", wanted.file.display());
+        NotImported::Unread { what, hint }
+    })?;
+
+    let clock = Arc::new(Clock::start());
+    let total = found.len();
+    let now = clock.now().timestamp();
+    let (accounts, imported) = judge_all(found, &known.unwrap_or_default(), wanted, now)
+        .map_err(|bad| refusal(bad, total, wanted))?;
+    let judged = Judged {
+        users,
+        wanted,
+        accounts,
+        imported,
+        is_new,
+        clock,
+    };
+    judged.check_room()?;
+    Ok(judged)
+}
+
+impl Judged<'_> {
+    /// How many get a link to choose a password by.
+    pub fn invited(&self) -> usize {
+        let accounts = self.accounts.iter();
+        accounts
+            .filter(|account| account.password.is_none())
+            .count()
+    }
+
+    fn check_room(&self) -> Result<(), NotImported> {
+        let invited = self.invited();
+        if invited == 0 {
+            return Ok(());
+        }
+        let room = mail::room(&outbox_of(self.users))
+            .map_err(|error| NotImported::Refused(Refused::NoMail(error)))?;
+        if invited <= room {
+            return Ok(());
+        }
+        let file = self.wanted.file.display();
+        Err(NotImported::Unread {
+            what: format!("cannot import {file}: {invited} entries have no hash and are invited"),
+            hint: format!("the outbox takes {room} mails now: import it in parts"),
+        })
+    }
+
+    /// Imports all of it in one save, and mails the links; `posting` if there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`NotImported`]; nothing is changed then.
+    pub fn save(mut self, posting: Option<&Posting>) -> Result<Done, NotImported> {
+        if self.accounts.is_empty() {
+            return Ok(Done {
+                imported: self.imported,
+                made: None,
+                unmailed: 0,
+            });
+        }
+        let now = self.clock.now();
+        let store = Store::open(self.users, NO_LIMITS, Arc::clone(&self.clock))
+            .map_err(|error| NotImported::Refused(Refused::Unfit(error)))?;
+        let outbox = posting.map(|posting| posting.outbox(self.users));
+        let outbox = outbox.transpose().map_err(NotImported::Refused)?;
+        let total = self.accounts.len();
+        let (mut new, mut drafts) = (Vec::with_capacity(total), Vec::new());
+        for (account, imported) in self.accounts.into_iter().zip(&mut self.imported) {
+            let prepared = match posting.zip(outbox.as_ref()) {
+                Some((posting, outbox)) => prepare(posting, outbox, &account, now)?,
+                None => None,
+            };
+            let invitation = prepared.map(|prepared| {
+                imported.link = Some(prepared.link);
+                drafts.push(prepared.draft);
+                prepared.invitation
+            });
+            new.push((account, invitation));
+        }
+        let added = store.add_all(new, now.timestamp());
+        store.close(END);
+        let added = added.map_err(|error| NotImported::Refused(Refused::NotSaved(error)))?;
+        // Somebody may have taken a name since the file was judged.
+        added.map_err(|(at, taken)| {
+            let Imported { line, username, .. } = &self.imported[at];
+            let bad = vec![Bad::new(*line, username, is_taken(taken))];
+            refusal(bad, total, self.wanted)
+        })?;
+        let send = |draft| outbox.as_ref().map(|outbox| outbox.send(draft));
+        let sent = drafts.into_iter().filter_map(send);
+        let unmailed = sent.filter(Result::is_err).count();
+        Ok(Done {
+            imported: self.imported,
+            made: self.is_new.then(|| store::full_path(self.users)),
+            unmailed,
+        })
+    }
+}
+
+/// The link of an account that has no password, and its mail.
+fn prepare(
+    posting: &Posting,
+    outbox: &Outbox,
+    account: &Account,
+    now: Moment,
+) -> Result<Option<Prepared>, NotImported> {
+    if account.password.is_some() {
+        return Ok(None);
+    }
+    let of = (account, invitations::USUAL_LIFETIME);
+    let prepared = posting.prepare(outbox, of, now);
+    prepared.map(Some).map_err(NotImported::Refused)
+}
+
+fn refusal(bad: Vec<Bad>, total: usize, wanted: &Wanted<'_>) -> NotImported {
+    let is_address = |bad: &Bad| names::parse_email(&bad.username).is_some();
+    let hint = match bad.iter().any(is_address) && !wanted.local_names {
+        true => {
+            "with --local-names, a name that is an address becomes its local part, and people can \
+             still log in by their address"
+        }
+        false => "mend these lines and try again; nothing was changed",
+    };
+    NotImported::Bad { bad, total, hint }
+}
+
+/// The line of what stands at this place in a text, from 1.
+fn line_at(text: &str, at: usize) -> u64 {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before
+        .iter()
+        .map(|byte| u64::from(*byte == b'\n'))
+        .sum::<u64>()
+        + 1
+}
