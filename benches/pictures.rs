@@ -11,7 +11,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor};
+use serde_json::json;
+
+use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor, wait_for};
 
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/it/harness/mod.rs"]
@@ -88,6 +90,23 @@ fn pictures_for_the_readme() {
         .expect("login_complete");
     browser.follow("I have kept them: continue");
     take("account");
+    people(&server, &browser);
+    take("people");
+}
+
+/// Makes alice an administrator with some people about her, and shows her the list.
+fn people(server: &Server, browser: &Browser) {
+    for (name, groups) in [("bob", "family"), ("carol", "family"), ("dave", "staff")] {
+        Visitor::program(server).register(name);
+        server.edit_account(name, |account| account["groups"] = json!(["users", groups]));
+    }
+    server.edit_account("alice", |alice| {
+        alice["groups"] = json!(["users", "admins"])
+    });
+    wait_for("the list", || {
+        browser.open("/people");
+        browser.text().contains("dave").then_some(())
+    });
 }
 
 fn pictures_of_every_page(folder: &Path) {

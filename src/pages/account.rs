@@ -74,6 +74,10 @@ pub enum AccountForm {
     Sessions,
 }
 
+/// Stands above what happened.
+const HAPPENED: &str = "The last that was done to your account, or tried. If something here was not \
+    you, change your password, and end whatever sessions you do not recognise.";
+
 impl AccountView {
     /// The page with what is wrong, beside the form that was refused.
     #[must_use]
@@ -136,7 +140,7 @@ impl Page for AccountView {
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
             .html("others", elsewhere.then(|| fixed(others)))
-            .html("events", events::list(&self.events, self.now));
+            .html("events", events::list(&self.events, HAPPENED, self.now));
         fill(include_str!("../../static/account.html"), &values)
     }
 }

@@ -28,8 +28,8 @@ pub enum By {
     Operator,
 }
 
-/// The folded list, if anything has happened.
-pub(super) fn list(events: &[EventView], now: u64) -> Option<Html> {
+/// The folded list, if anything has happened, with some words above it.
+pub(super) fn list(events: &[EventView], lead: &str, now: u64) -> Option<Html> {
     let one = |event: &EventView| {
         let from = [event.agent.as_deref(), event.address.as_deref()];
         let from: Vec<&str> = from.into_iter().flatten().collect();
@@ -51,7 +51,9 @@ pub(super) fn list(events: &[EventView], now: u64) -> Option<Html> {
             .text("exact", exact(event.at));
         fill(include_str!("../../static/parts/event.html"), &values)
     };
-    let values = Values::new().html("events", events.iter().map(one));
+    let values = Values::new()
+        .text("lead", lead)
+        .html("events", events.iter().map(one));
     let list = fill(include_str!("../../static/parts/events.html"), &values);
     (!events.is_empty()).then_some(list)
 }
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn nothing_is_shown_where_nothing_happened() {
-        assert!(list(&[], 0).is_none());
-        assert!(list(&[view("logged_in", None)], 0).is_some());
+        assert!(list(&[], "", 0).is_none());
+        assert!(list(&[view("logged_in", None)], "", 0).is_some());
     }
 }

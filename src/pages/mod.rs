@@ -3,6 +3,7 @@
 //! Every text reaches a page through `fill`, which escapes it. No page has a script, an inline
 //! style or anything to fetch; the one stylesheet is part of the page and is allowed by its hash.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -53,7 +54,17 @@ pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
 /// for the original script know it.
 pub const COMPAT_CODE: &str = include_str!("../../static/compat/secret_key.html");
 
-const STYLE: &str = include_str!("../../static/style.css");
+/// The stylesheet, as short as it is without what stands there for readers alone: it is part of
+/// every page, and proxies take only so much of an answer that turns a visitor away.
+static STYLE: LazyLock<&'static str> =
+    LazyLock::new(|| compact(include_str!("../../static/style.css")).leak());
+
+/// Leaves out comments that have lines of their own, indentation and line breaks.
+fn compact(css: &str) -> String {
+    let lines = css.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.starts_with("/*"));
+    lines.collect::<Vec<_>>().join("")
+}
 
 /// What the pages say about the site as a whole.
 #[derive(Clone)]
@@ -196,7 +207,7 @@ impl Renderer {
             fill(include_str!("../../static/parts/logo.html"), &values)
         });
         let values = Values::new()
-            .html("style", [fill(STYLE, &Values::new())])
+            .html("style", [fill(*STYLE, &Values::new())])
             .html("logo", logo)
             .text("issuer", site.issuer.as_str());
         let layout = Begun::with(include_str!("../../static/layout.html"), &values);
@@ -224,7 +235,7 @@ impl Renderer {
 
 /// The stylesheet's hash as a `style-src` source expression, `sha256-…` without quotes.
 pub fn style_hash() -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE)))
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(*STYLE)))
 }
 
 /// Fills and escapes `{username}`, the only hole of `template`, which is [`COMPAT_CODE`].

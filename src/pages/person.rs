@@ -44,6 +44,9 @@ pub struct PersonView {
     pub now: u64,
 }
 
+/// Stands above what happened.
+const HAPPENED: &str = "The last that was done to this account, or tried.";
+
 impl PersonView {
     /// The page with what is wrong.
     #[must_use]
@@ -107,7 +110,7 @@ impl Page for PersonView {
             .html("created", self.created.map(created))
             .html("last_login", [told(self.last_login, self.now)])
             .html("sessions", [self.sessions()])
-            .html("events", events::list(&self.events, self.now))
+            .html("events", events::list(&self.events, HAPPENED, self.now))
             .html("new_password", self.new_password())
             .html("access", self.access());
         fill(include_str!("../../static/person.html"), &values)

@@ -74,6 +74,7 @@ impl Walk<'_> {
         (self.shown)("people");
         self.open("/people?q=nobody", "people-nobody");
         self.open("/people?page=0", "people-refused");
+        self.invitations();
         self.open("/people/alice", "person-own");
         self.browser.open("/people");
         self.browser.follow(&long);
@@ -100,6 +101,37 @@ impl Walk<'_> {
         self.browser
             .fill("Code from your authenticator, or a recovery code", "000000");
         self.press("Confirm and go on", "confirm_act-refused");
+    }
+
+    /// Made, and looked at as the invited see it.
+    fn invitations(&self) {
+        let invite = |fields: &[(&str, &str)], page: &str| {
+            self.browser.open("/people");
+            self.browser.unfold("Invite somebody");
+            for (field, value) in fields {
+                self.browser.fill(field, value);
+            }
+            self.press("Invite", page);
+        };
+        let link = || {
+            let link = self.browser.text_of("//code[@class = 'key']");
+            let path = link.trim().strip_prefix(&self.browser.base);
+            path.unwrap_or_else(|| panic!("{link}")).to_owned()
+        };
+        invite(&[("E-mail", "carol")], "people-invite_refused");
+        let fields = [("E-mail", "carol@example.com"), ("Groups", "family")];
+        invite(&fields, "invited-mailed");
+        let mailed = link();
+        invite(&[("Days", "30")], "invited");
+        let open = link();
+        self.open("/people", "people-invitations");
+        self.open(&mailed, "invitation-mailed");
+        self.open(&open, "invitation");
+        self.browser.fill("Username", "carol");
+        self.browser.fill("E-mail", "c@example.com");
+        self.browser.fill("Password", "password");
+        self.press("Create account", "invitation-refused");
+        self.open("/invitation?token=unknown", "invitation-unknown");
     }
 
     /// As if an hour had gone by since the login.

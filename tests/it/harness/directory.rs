@@ -8,18 +8,15 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// Names, modes and contents of all that lies in a directory.
+/// Names, modes and contents of all that lies in a directory, but for drafts that have just gone.
 pub(crate) fn contents(dir: &Path) -> Vec<(String, u32, Vec<u8>)> {
     let mut all: Vec<_> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap())
-        .map(|entry| {
+        .filter_map(|entry| {
             let name = entry.file_name().into_string().unwrap();
-            (
-                name,
-                mode(&entry.path()),
-                fs::read(entry.path()).unwrap_or_default(),
-            )
+            let mode = fs::metadata(entry.path()).ok()?.permissions().mode() & 0o7777;
+            Some((name, mode, fs::read(entry.path()).unwrap_or_default()))
         })
         .collect();
     all.sort();

@@ -1,6 +1,6 @@
 //! One person.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::three_forms::{page, refused, text};
 use crate::harness::{Accept, Server, Visitor};
@@ -30,9 +30,12 @@ fn one_person_is_told_of_with_their_sessions() {
                 "last_seen": session["last_seen"], "address": "127.0.0.1",
                 "agent": "<i>Firefox/128.0 Linux", "remembered": false,
             }],
-            "events": [],
+            "events": told["events"],
         })
     );
+    let events = told["events"].as_array().unwrap().iter();
+    let events: Vec<&Value> = events.map(|event| &event["event"]).collect();
+    assert_eq!(events, ["logged_in", "registered"]);
     assert!(session["id"].as_str().unwrap().len() < 30, "no secret");
     for cookie in bob.cookies.borrow().values() {
         assert!(!answer.body.contains(cookie.as_str()));
