@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::accounts::ids::AccountId;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Timestamp;
 
@@ -98,6 +99,9 @@ pub struct ListedInvitation<'a> {
     pub groups: &'a [String],
     pub by: &'a str,
     pub expires: Timestamp,
+    /// The account that it is for, if that was made already.
+    #[serde(skip)]
+    pub account: Option<&'a AccountId>,
 }
 
 /// Most accounts on one page of the list.
@@ -165,6 +169,7 @@ impl Accounts {
             groups: &invitation.groups,
             by: &invitation.by,
             expires: invitation.expires,
+            account: invitation.account.as_ref(),
         })
         .collect()
     }

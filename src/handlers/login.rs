@@ -85,6 +85,12 @@ fn sent_here(rd: &str) -> Option<String> {
     ))
 }
 
+/// Whether this is what the query has the page say.
+fn says(query: &Form<'_>, notice: &str) -> bool {
+    let said = query.optional("notice", names::MAX_USERNAME).ok().flatten();
+    said.is_some_and(|said| said.as_str() == notice)
+}
+
 /// Visitors who are logged in are not redirected: a proxy that does not see their session would
 /// send them back at once, in a loop. They are told so, and follow a link to go on.
 fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> Answer {
@@ -98,6 +104,10 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
             "{host} asked you to log in, and you are. If Continue leads back to this page, your \
              session does not reach {host}: tell whoever runs it."
         )),
+        // Of somebody else's account: the link was opened in this browser.
+        None if says(query, "email_confirmed") => {
+            Some(Outcome::EmailConfirmed.message().into_owned())
+        }
         None if is_rd_too_long(query) => Some(
             "The address you came from is too long to come back to. Open it once more.".to_owned(),
         ),

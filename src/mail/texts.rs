@@ -36,15 +36,19 @@ impl Mail {
             Some(_) => (
                 "You will be asked for a code of your authenticator, and then to choose a\n\
                  password of your own.",
-                "your account has not\n\
+                "there is nothing to do: your account has not\n\
                  changed, and this password is of no use without a code or a recovery code.",
             ),
             None => (
                 "You will be asked to set up an authenticator, and then to choose a password\n\
                  of your own.",
-                "but to delete this\n\
-                 mail: your account has not changed, and nobody else was sent this password.",
+                "delete this mail: your account has not\n\
+                 changed, and nobody else was sent this password.",
             ),
+        };
+        let until = match account.password {
+            Some(_) => " Until you do, your old password keeps working.",
+            None => "",
         };
         let text = format!(
             "Somebody, probably you, asked for a new password for your account\n\
@@ -56,9 +60,9 @@ impl Mail {
              \n\
              {site}/login\n\
              \n\
-             {then} Until you do, your old password keeps working.\n\
+             {then}{until}\n\
              \n\
-             If you did not ask for this, there is nothing to do: {no_harm}\n",
+             If you did not ask for this, {no_harm}\n",
             when = written(asked_at),
             password = one_line(password),
             site = one_line(site),

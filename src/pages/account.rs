@@ -75,7 +75,7 @@ pub enum AccountForm {
 }
 
 /// Stands above what happened.
-const HAPPENED: &str = "The last that was done to your account, or tried. If something here was not \
+const HAPPENED: &str = "What was last done to your account, or tried. If something here was not \
     you, change your password, and end whatever sessions you do not recognise.";
 
 impl AccountView {

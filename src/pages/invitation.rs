@@ -83,8 +83,11 @@ impl Page for Invitation {
         let mut fields = vec!["password"];
         fields.extend(self.made.is_none().then_some("username"));
         fields.extend(self.asks_for_email().then_some("email"));
-        let start = self.problem().map(|_| "password");
-        let states = States::of(&fields, self.problem(), start);
+        let start = match (&self.made, self.problem()) {
+            (None, None) => "username",
+            _ => "password",
+        };
+        let states = States::of(&fields, self.problem(), Some(start));
         let username = || username_field(&self.username, &states);
         let email = || email_field(&self.email, &states);
         let values = Values::new()

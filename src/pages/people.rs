@@ -133,21 +133,7 @@ impl PeopleView {
     }
 
     fn open_invitations(&self) -> Option<Html> {
-        let each = |one: &InvitationInList| {
-            let values = Values::new()
-                .text("id", one.id.as_str())
-                .once(&self.form)
-                .text("email", one.email.as_deref().unwrap_or("By a link"))
-                .text("groups", some_of(&one.groups))
-                .text("by", one.by.as_str())
-                .text("day", day(one.expires))
-                .text("exact", exact(one.expires));
-            let template = include_str!("../../static/parts/invitation_in_list.html");
-            fill(template, &values)
-        };
-        let invitations = Values::new().html("invitations", self.invitations.iter().map(each));
-        let template = include_str!("../../static/parts/invitations.html");
-        (!self.invitations.is_empty()).then(|| fill(template, &invitations))
+        invitations("Open invitations", &self.invitations, &self.form)
     }
 
     fn count(&self) -> String {
@@ -187,10 +173,35 @@ impl PeopleView {
         let list = with_target("/people", "q", &self.sought);
         let values = Values::new()
             .text("rel", rel)
-            .text("href", with_target(&list, "page", &page.to_string()))
+            .text(
+                "href",
+                format!("{}#found", with_target(&list, "page", &page.to_string())),
+            )
             .text("label", label);
         fill(include_str!("../../static/parts/page_link.html"), &values)
     }
+}
+
+/// The section with these invitations, if there are any. `form` is the value of the hidden field
+/// that differs in every page.
+pub(super) fn invitations(heading: &str, open: &[InvitationInList], form: &str) -> Option<Html> {
+    let each = |one: &InvitationInList| {
+        let values = Values::new()
+            .text("id", one.id.as_str())
+            .once(form)
+            .text("email", one.email.as_deref().unwrap_or("By a link"))
+            .text("groups", some_of(&one.groups))
+            .text("by", one.by.as_str())
+            .text("day", day(one.expires))
+            .text("exact", exact(one.expires));
+        let template = include_str!("../../static/parts/invitation_in_list.html");
+        fill(template, &values)
+    };
+    let values = Values::new()
+        .text("heading", heading)
+        .html("invitations", open.iter().map(each));
+    let template = include_str!("../../static/parts/invitations.html");
+    (!open.is_empty()).then(|| fill(template, &values))
 }
 
 fn person(one: &PersonInList, now: u64) -> Html {

@@ -4,7 +4,7 @@ use super::account::{SessionView, ago, day, exact, stays};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{States, fixed, notice};
-use super::people::{NO_ADDRESS, told};
+use super::people::{InvitationInList, NO_ADDRESS, invitations, told};
 use super::{Page, Problem, Ring, Site};
 use crate::accounts::listed::State;
 
@@ -31,6 +31,8 @@ pub struct PersonView {
     pub last_login: Option<u64>,
     /// In the order to be shown.
     pub sessions: Vec<SessionView>,
+    /// By which they can choose their first password.
+    pub invitations: Vec<InvitationInList>,
     /// What happened, the newest first.
     pub events: Vec<EventView>,
     /// Whether it is the account of the one who looks at it.
@@ -45,7 +47,8 @@ pub struct PersonView {
 }
 
 /// Stands above what happened.
-const HAPPENED: &str = "The last that was done to this account, or tried.";
+const HAPPENED: &str = "What was last done to this account, or tried. If its owner does not recognise \
+    something, end all sessions and mail them a new password.";
 
 impl PersonView {
     /// The page with what is wrong.
@@ -110,6 +113,10 @@ impl Page for PersonView {
             .html("created", self.created.map(created))
             .html("last_login", [told(self.last_login, self.now)])
             .html("sessions", [self.sessions()])
+            .html(
+                "invitations",
+                invitations("Invitation", &self.invitations, &self.form),
+            )
             .html("events", events::list(&self.events, HAPPENED, self.now))
             .html("new_password", self.new_password())
             .html("access", self.access());

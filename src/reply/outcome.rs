@@ -283,6 +283,9 @@ impl Outcome {
     /// The heading of the page that shows nothing but the message.
     pub(super) fn title(&self) -> &'static str {
         match self.status() {
+            _ if matches!(self, Self::NoConfirmation | Self::NoInvitation) => {
+                "This link does not work"
+            }
             200 | 201 => "Done",
             401 => "Log in first",
             403 => "Not allowed",

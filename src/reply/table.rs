@@ -114,7 +114,7 @@ impl Outcome {
             ),
             Self::ConfirmFirst => {
                 row(403, "confirm_first", "Enter your password and a code first.")
-                    .advising("It is more than ten minutes since you last did.")
+                    .advising("This is asked again after ten minutes.")
             }
             Self::CrossSite => row(403, "cross_site", "This request came from another site.")
                 .advising(
@@ -204,7 +204,7 @@ impl Outcome {
                 .after(SOON),
             Self::NotYourself => {
                 row(409, "not_yourself", "You cannot do this to your own account.").advising(
-                    "Ask another administrator: then nobody locks themselves out by a slip.",
+                    "Another administrator can: so nobody locks themselves out by a slip.",
                 )
             }
             Self::PasswordChanged => row(200, "password_changed", "Password changed."),

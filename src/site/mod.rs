@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::front::tls::Tls;
 use crate::front::{Refuse, Room};
 use crate::handlers::{self, App};
-use crate::log::Lines;
+use crate::log::{self, Lines};
 use crate::mail::Outbox;
 use crate::reply::Outcome;
 use crate::server::Service;
@@ -61,7 +61,9 @@ impl Site {
             tracing::info!(
                 target: PROGRAM,
                 "there is no account yet: make the first administrator by auth_user user add NAME \
-                 --email ADDRESS --groups admins"
+                 --email ADDRESS --groups admins --users {} --public-url {}",
+                log::path(&given.config.users),
+                public_url.origin().ascii_serialization()
             );
         }
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());

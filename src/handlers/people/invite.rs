@@ -23,6 +23,7 @@ use crate::handlers::sent_twice::check_form_field;
 use crate::handlers::{Answer, App, happened};
 use crate::http::Request;
 use crate::mail::Mail;
+use crate::pages::Problem;
 use crate::pages::confirm_act::ConfirmAct;
 use crate::pages::invited::Invited as InvitedPage;
 use crate::reply::{Invited, Outcome, Refusal, Reply};
@@ -212,7 +213,16 @@ fn again(app: &App, request: &Request, me: &Administrator, refusal: Refusal) -> 
         groups: field("groups"),
         days: field("days"),
     };
-    refusal.beside(|problem| list::first_page(app, request, &everybody, typed).refused(problem))
+    let is_there = matches!(refusal.outcome(), Outcome::EmailExists);
+    refusal.beside(|problem| {
+        let advice = match is_there {
+            // The usual advice is for whoever wants the account.
+            true => "They have an account already: find them below.".to_owned(),
+            false => problem.advice.clone(),
+        };
+        let problem = Problem { advice, ..problem };
+        list::first_page(app, request, &everybody, typed).refused(problem)
+    })
 }
 
 fn confirm_page(request: &Request, me: &Administrator) -> ConfirmAct {

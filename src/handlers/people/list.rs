@@ -13,6 +13,9 @@ use crate::http::Request;
 use crate::pages::people::{InvitationInList, PeopleView, PersonInList};
 use crate::reply::{Outcome, Reply};
 
+/// Stands in the form that invites: as many days as if nothing is said.
+const USUAL_DAYS: &str = "7";
+
 /// What is looked for.
 struct Sought {
     /// Part of a name or address, or a group; everybody if empty.
@@ -112,10 +115,10 @@ fn view(
         pages: found.pages(),
         sought: sought.text.clone(),
         can_invite: app.registration != Registration::Closed,
-        invitations: invitations.iter().map(invitation).collect(),
+        invitations: shown_with(sought, invitations),
         typed_email: String::new(),
         typed_groups: String::new(),
-        typed_days: String::new(),
+        typed_days: USUAL_DAYS.to_owned(),
         form: token::cookie(),
         notice: None,
         problem: None,
@@ -123,7 +126,20 @@ fn view(
     }
 }
 
-fn invitation(listed: &ListedInvitation<'_>) -> InvitationInList {
+/// The invitations that are shown with these people: on the first page, and of those looked for.
+/// Those of accounts that were made are on the pages of these.
+fn shown_with(sought: &Sought, invitations: &[ListedInvitation<'_>]) -> Vec<InvitationInList> {
+    let text = names::key(&sought.text);
+    let is_sought = |one: &&ListedInvitation<'_>| {
+        let email = names::key(one.email.unwrap_or_default());
+        sought.page == 1 && one.account.is_none() && email.contains(text.as_ref())
+    };
+    let shown = invitations.iter().filter(is_sought);
+    shown.map(invitation).collect()
+}
+
+/// An invitation as a page shows it.
+pub(super) fn invitation(listed: &ListedInvitation<'_>) -> InvitationInList {
     InvitationInList {
         id: listed.id.clone(),
         email: listed.email.map(str::to_owned),

@@ -13,12 +13,13 @@ use crate::as_typed;
 use crate::events::Seen;
 use crate::form::Form;
 use crate::handlers::events::{self, Eyes};
-use crate::handlers::people::list::on_one_line;
+use crate::handlers::people::list::{self, on_one_line};
 use crate::handlers::people::{Administrator, decoded, nowhere, path_of};
 use crate::handlers::{Answer, App};
 use crate::http::Request;
 use crate::pages::account::SessionView;
 use crate::pages::agent_label;
+use crate::pages::people::InvitationInList;
 use crate::pages::person::PersonView;
 use crate::reply::{Outcome, Refusal, Reply};
 use crate::store::Unavailable;
@@ -105,6 +106,17 @@ fn as_json(
     Ok(told)
 }
 
+/// The open invitations to choose the first password of this account.
+fn invitations(app: &App, request: &Request, account: &Account) -> Vec<InvitationInList> {
+    let Ok(everybody) = app.store.everybody() else {
+        return Vec::new();
+    };
+    let open = everybody.listed_invitations(request.received.timestamp());
+    let own = open.iter();
+    let own = own.filter(|one| one.account.is_some() && one.account == account.id.as_ref());
+    own.map(list::invitation).collect()
+}
+
 /// A line for each field of the list.
 fn as_text(account: &Account) -> String {
     let fields = Listed::from(account).fields();
@@ -158,6 +170,7 @@ fn view(
         created: listed.created.map(|moment| moment.0),
         last_login: listed.last_login.map(|moment| moment.0),
         sessions: sessions.iter().map(session).collect(),
+        invitations: invitations(app, request, account),
         events: events::views(happened, Eyes::Administrator),
         is_own: account.id == me.account.id,
         form: token::cookie(),

@@ -139,6 +139,10 @@ fn person(text: &str, state: State) -> PersonView {
         created: Some(1_795_000_000),
         last_login: (state == State::Active).then_some(1_795_300_000),
         sessions: vec![session("a1", true), session(text, false)],
+        invitations: match state {
+            State::Invited => list(text, 1, 1).invitations,
+            State::Active | State::Disabled => Vec::new(),
+        },
         events: vec![event("groups_changed", By::Named(text.to_owned()), text)],
         is_own: false,
         form: text.to_owned(),
@@ -167,16 +171,16 @@ fn the_pages_of_a_list_lead_to_each_other_and_keep_what_was_looked_for() {
         sought: sought.to_owned(),
         ..list("a", 151, page)
     };
-    assert_eq!(links(&view(1, "")), [link("next", "/people?page=2")]);
+    assert_eq!(links(&view(1, "")), [link("next", "/people?page=2#found")]);
     assert_eq!(
         links(&view(2, "a&b c")),
         [
-            link("prev", "/people?q=a%26b+c&page=1"),
-            link("next", "/people?q=a%26b+c&page=3")
+            link("prev", "/people?q=a%26b+c&page=1#found"),
+            link("next", "/people?q=a%26b+c&page=3#found")
         ]
     );
-    assert_eq!(links(&view(4, "")), [link("prev", "/people?page=3")]);
-    assert_eq!(links(&view(9, "")), [link("prev", "/people?page=4")]);
+    assert_eq!(links(&view(4, "")), [link("prev", "/people?page=3#found")]);
+    assert_eq!(links(&view(9, "")), [link("prev", "/people?page=4#found")]);
     assert_eq!(links(&list("a", 50, 1)), []);
 }
 

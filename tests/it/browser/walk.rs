@@ -114,15 +114,15 @@ impl Walk<'_> {
             self.press("Invite", page);
         };
         let link = || {
-            let link = self.browser.text_of("//code[@class = 'key']");
-            let path = link.trim().strip_prefix(&self.browser.base);
+            let link = self.browser.filled("Link");
+            let path = link.strip_prefix(&self.browser.base);
             path.unwrap_or_else(|| panic!("{link}")).to_owned()
         };
         invite(&[("E-mail", "carol")], "people-invite_refused");
         let fields = [("E-mail", "carol@example.com"), ("Groups", "family")];
         invite(&fields, "invited-mailed");
         let mailed = link();
-        invite(&[("Days", "30")], "invited");
+        invite(&[("Days the link works", "30")], "invited");
         let open = link();
         self.open("/people", "people-invitations");
         self.open(&mailed, "invitation-mailed");
