@@ -9,6 +9,7 @@ use crate::config::{self, Command, Doctor, OfServer, ProxyConfig, Refused, User}
 use crate::deployment::doctor::{self, NotExamined, Question, Verdict};
 use crate::deployment::proxy_config::{self, output};
 use crate::log::complain;
+use crate::owner;
 use crate::terminal::{self, Echo};
 
 mod events;
@@ -18,6 +19,7 @@ mod user;
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
 /// that cannot be read, and 1 otherwise.
 pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
+    owner::begin_command();
     let done = match command {
         Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),

@@ -1,10 +1,12 @@
 //! Files that are there whole or not at all, whatever is killed or unplugged: written beside their
 //! place, synced, renamed into it, and the new name synced too.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::folder::Folder;
 
 /// A file that is not in its place yet. If it is dropped before, it is removed.
 ///
@@ -16,14 +18,20 @@ pub struct Draft {
     pub sync: fn(&File) -> io::Result<()>,
 }
 
-/// The path of a draft. The file there is removed when this is dropped.
-struct Scrap(PathBuf);
+/// The place of a draft. The file there is removed when this is dropped, unless it was left.
+struct Scrap {
+    folder: Folder,
+    name: OsString,
+    is_left: bool,
+}
 
 impl Drop for Scrap {
     fn drop(&mut self) {
         // Nothing is there once the draft is in its place. One that cannot be removed is not in the
         // way for long: the next draft or the next start takes care of it.
-        let _ = fs::remove_file(&self.0);
+        if !self.is_left {
+            let _ = self.folder.remove(&self.name);
+        }
     }
 }
 
@@ -43,20 +51,24 @@ impl Draft {
     ///
     /// Whatever the disk says.
     pub fn create(path: PathBuf, mode: u32) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&path)?;
-        let draft = Self {
-            file,
-            scrap: Scrap(path),
+        Self::create_in(&Folder::open(directory_of(&path))?, name_of(&path)?, mode)
+    }
+
+    /// As [`Draft::create`], in a folder that is open.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub fn create_in(folder: &Folder, name: &OsStr, mode: u32) -> io::Result<Self> {
+        Ok(Self {
+            file: folder.create(name, mode)?,
+            scrap: Scrap {
+                folder: folder.clone(),
+                name: name.to_owned(),
+                is_left: false,
+            },
             sync: File::sync_all,
-        };
-        // The umask may have taken away some of these rights.
-        let permissions = Permissions::from_mode(mode);
-        draft.file.set_permissions(permissions)?;
-        Ok(draft)
+        })
     }
 
     /// As [`Draft::create`], but replaces what a killed process left, or somebody else's link.
@@ -87,16 +99,18 @@ impl Draft {
     /// Leaves the draft where it is, to be renamed later, perhaps by another process; gives its
     /// path.
     pub fn leave(mut self) -> PathBuf {
-        std::mem::take(&mut self.scrap.0)
+        self.scrap.is_left = true;
+        self.scrap.folder.path().join(&self.scrap.name)
     }
 
-    /// Puts what was synced in place of whatever is at `target`.
+    /// Puts what was synced in place of whatever is at `target`, in the same folder.
     ///
     /// # Errors
     ///
     /// The [`Failure`] says whether the new file is in place all the same.
     pub fn put(self, target: &Path) -> Result<File, Failure> {
-        put(&self.scrap.0, target, self.sync)?;
+        let Scrap { folder, name, .. } = &self.scrap;
+        put(folder, (name, target), self.sync)?;
         Ok(self.file)
     }
 }
@@ -107,14 +121,25 @@ impl Draft {
 ///
 /// The [`Failure`] says whether the file has its new name all the same.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
-    put(from, to, File::sync_all)
+    // Opened first, since this must not fail for want of a descriptor once the file is renamed.
+    let folder = Folder::open(directory_of(to)).map_err(Failure::Before)?;
+    let name = name_of(from).map_err(Failure::Before)?;
+    put(&folder, (name, to), File::sync_all)
 }
 
-fn put(from: &Path, to: &Path, sync: fn(&File) -> io::Result<()>) -> Result<(), Failure> {
-    // Opened first, since this must not fail for want of a descriptor once the file is renamed.
-    let directory = File::open(directory_of(to)).map_err(Failure::Before)?;
-    fs::rename(from, to).map_err(Failure::Before)?;
-    sync(&directory).map_err(Failure::After)
+fn put(
+    folder: &Folder,
+    (from, to): (&OsStr, &Path),
+    sync: fn(&File) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let to = name_of(to).map_err(Failure::Before)?;
+    folder.rename(from, to).map_err(Failure::Before)?;
+    sync(folder.handle()).map_err(Failure::After)
+}
+
+fn name_of(path: &Path) -> io::Result<&OsStr> {
+    path.file_name()
+        .ok_or_else(|| io::ErrorKind::IsADirectory.into())
 }
 
 /// Makes a new or a removed name in the directory of `path` survive a power cut.

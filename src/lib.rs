@@ -98,6 +98,8 @@ pub mod owner;
 
 pub mod durable;
 
+pub mod folder;
+
 pub mod rights;
 
 pub mod log;

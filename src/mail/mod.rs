@@ -5,10 +5,10 @@
 //! mail server has accepted it; one that cannot be sent is renamed to `.failed`. Operators may add
 //! and delete files at any time. No log line holds a body, a password or the SMTP credentials.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
-use std::fs::{self, Permissions};
 use std::io::{self, Error, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use rand::rngs::SysRng;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::durable::{self, Failure, sync_directory_of};
+use crate::durable::{self, Failure, directory_of};
+use crate::folder::Folder;
 use crate::log;
 use crate::owner;
 use crate::rights;
@@ -44,6 +45,9 @@ pub struct Outbox {
     dir: PathBuf,
     from: Sender,
     courier: Option<Courier>,
+    /// Whether this process looks after the directory: takes rights away and clears drafts up. A
+    /// command only adds to it.
+    is_keeper: bool,
 }
 
 impl Outbox {
@@ -65,15 +69,36 @@ impl Outbox {
         delivery: Option<(SmtpUrl, Schedule)>,
     ) -> Result<Self, StartupProblem> {
         let problem = |cause| StartupProblem::new(&dir, cause);
-        make_directory(&dir).map_err(problem)?;
-        close_to_others(&dir).map_err(problem)?;
-        remove_drafts(&dir).map_err(problem)?;
+        let folder = open_or_make(&dir).map_err(problem)?;
+        close_to_others(&folder).map_err(problem)?;
+        remove_drafts(&folder).map_err(problem)?;
 
         let courier = delivery
             .map(|(url, schedule)| Courier::start(dir.clone(), url, schedule))
             .transpose()
             .map_err(problem)?;
-        Ok(Self { dir, from, courier })
+        Ok(Self {
+            dir,
+            from,
+            courier,
+            is_keeper: true,
+        })
+    }
+
+    /// The outbox of a server that runs elsewhere, if any, for a command to add mails to. Makes the
+    /// directory if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::open`]; also if the directory is a link and root runs the command.
+    pub fn of_server(dir: PathBuf, from: Sender) -> Result<Self, StartupProblem> {
+        open_or_make(&dir).map_err(|cause| StartupProblem::new(&dir, cause))?;
+        Ok(Self {
+            dir,
+            from,
+            courier: None,
+            is_keeper: false,
+        })
     }
 
     /// Puts a mail on disk and returns its path. This waits for the disk, never for a mail server.
@@ -95,24 +120,27 @@ impl Outbox {
     /// of the disk.
     pub fn draft(&self, mail: &Mail) -> io::Result<Draft> {
         // An operator may have removed the directory with everything in it.
-        make_directory(&self.dir)?;
+        let folder = open_or_make(&self.dir)?;
         // Or they may have let others look into it since the last mail.
-        close_to_others(&self.dir)?;
+        if self.is_keeper {
+            close_to_others(&folder)?;
+        }
         let room = if mail.reserved {
             MAX_WAITING
         } else {
             MAX_OTHERS
         };
-        if waiting(&self.dir)? >= room {
+        if waiting(&folder)? >= room {
             return Err(Error::new(ErrorKind::QuotaExceeded, "the outbox is full"));
         }
 
         let id = random_id()?;
         let text = letter::compose(&self.from, mail, &id)?;
-        let draft = durable::Draft::create(self.dir.join(format!(".{id}{DRAFT}")), 0o600)?;
+        let name = format!(".{id}{DRAFT}");
+        let draft = durable::Draft::create_in(&folder, name.as_ref(), 0o600)?;
         // In a sorted listing the oldest comes first.
         let path = self.dir.join(format!("{:010}-{id}.eml", mail.at.wall));
-        owner::hand_over(draft.file(), &path)?;
+        owner::give(draft.file(), &folder.metadata()?)?;
         Ok(Draft { draft, path, text })
     }
 
@@ -193,56 +221,58 @@ impl Display for StartupProblem {
     }
 }
 
-/// Makes the directory, for the owner alone, whatever the umask. An existing one is left as it is.
-fn make_directory(dir: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {
-            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-            owner::hand_over(&fs::File::open(dir)?, dir)?;
-            sync_directory_of(dir)
+/// Opens the directory, and makes it if there is none, for the owner alone. An existing one is left
+/// as it is.
+fn open_or_make(dir: &Path) -> io::Result<Folder> {
+    let parent = Folder::open(directory_of(dir))?;
+    let name = dir.file_name().unwrap_or_default();
+    match parent.make(name) {
+        Ok(made) => {
+            owner::give(made.handle(), &parent.metadata()?)?;
+            parent.handle().sync_all()?;
+            Ok(made)
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => match dir.is_dir() {
-            true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::NotADirectory,
-                "it is not a directory",
-            )),
-        },
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            parent.enter(name, owner::links())
+        }
         Err(error) => Err(error),
     }
 }
 
 /// Mails hold passwords, so the directory and the files in it are for the owner alone.
-fn close_to_others(dir: &Path) -> io::Result<()> {
-    rights::close(&fs::File::open(dir)?, dir);
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+fn close_to_others(folder: &Folder) -> io::Result<()> {
+    rights::close(folder.handle(), folder.path());
+    for name in folder.names()? {
         // Skips links, which could lead elsewhere, and pipes, which could keep us waiting. A file
         // that is gone, or that cannot be looked at, is skipped too.
-        let open = fs::symlink_metadata(&path)
-            .is_ok_and(|metadata| metadata.is_file() && rights::are_open(&metadata));
-        if open && let Ok(file) = fs::File::open(&path) {
-            rights::close(&file, &path);
+        let is_open = folder
+            .look(&name)
+            .is_ok_and(|found| found.st_mode & 0o077 != 0);
+        if is_open
+            && let Ok(file) = folder.read(&name)
+            // One that has another name too may not be a mail.
+            && file.metadata().is_ok_and(|found| found.nlink() == 1)
+        {
+            rights::close(&file, &folder.path().join(&name));
         }
     }
     Ok(())
 }
 
 /// Removes drafts that a killed process left behind.
-fn remove_drafts(dir: &Path) -> io::Result<()> {
+fn remove_drafts(folder: &Folder) -> io::Result<()> {
     let now = Clock::start().now().wall;
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if !has_ending(&path, DRAFT) {
+    for name in folder.names()? {
+        if !has_ending(&name, DRAFT) {
             continue;
         }
-        let Ok(made) = fs::symlink_metadata(&path) else {
+        let Ok(made) = folder.look(&name) else {
             continue;
         };
-        let made = u64::try_from(made.mtime()).unwrap_or(0);
+        let made = u64::try_from(made.st_mtime).unwrap_or(0);
         if now.saturating_sub(made) >= DRAFT_AGE.as_secs() {
             // Another process may have removed it first; a draft that stays does no harm.
-            let _ = fs::remove_file(&path);
+            let _ = folder.remove(&name);
         }
     }
     Ok(())
@@ -252,26 +282,28 @@ fn remove_drafts(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// If it cannot be read.
-pub fn room(dir: &Path) -> io::Result<usize> {
-    match waiting(dir) {
-        Ok(waiting) => Ok(MAX_OTHERS.saturating_sub(waiting)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(MAX_OTHERS),
-        Err(error) => Err(error),
-    }
+/// If it cannot be read, or is a link and root runs a command.
+pub fn room(dir: &Path) -> Result<usize, StartupProblem> {
+    let count = || -> io::Result<usize> {
+        let parent = Folder::open(directory_of(dir))?;
+        match parent.enter(dir.file_name().unwrap_or_default(), owner::links()) {
+            Ok(folder) => waiting(&folder),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    };
+    let waiting = count().map_err(|cause| StartupProblem::new(dir, cause))?;
+    Ok(MAX_OTHERS.saturating_sub(waiting))
 }
 
-fn waiting(dir: &Path) -> io::Result<usize> {
-    let mut count = 0;
-    for entry in fs::read_dir(dir)? {
-        count += usize::from(has_ending(&entry?.path(), ".eml"));
-    }
-    Ok(count)
+fn waiting(folder: &Folder) -> io::Result<usize> {
+    let names = folder.names()?;
+    Ok(names.iter().filter(|name| has_ending(name, ".eml")).count())
 }
 
-fn has_ending(path: &Path, ending: &str) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.as_encoded_bytes().ends_with(ending.as_bytes()))
+fn has_ending(file: impl AsRef<OsStr>, ending: &str) -> bool {
+    let name = file.as_ref().as_encoded_bytes();
+    name.ends_with(ending.as_bytes())
 }
 
 fn random_id() -> io::Result<String> {

@@ -167,6 +167,10 @@ pub fn add(
     if let Some(taken) = known.taken(new.username, Some(new.email)) {
         return Err(Refused::Taken(taken));
     }
+    if posting.is_some() {
+        // Likewise: an outbox that cannot be used is found out before anything is made.
+        mail::room(&outbox_of(users)).map_err(Refused::NoOutbox)?;
+    }
     let clock = Arc::new(Clock::start());
     let now = clock.now();
     let account = new.account(now.timestamp())?;
@@ -219,7 +223,7 @@ struct Prepared {
 
 impl Posting {
     fn outbox(&self, users: &Path) -> Result<Outbox, Refused> {
-        Outbox::open(outbox_of(users), self.from.clone(), None).map_err(Refused::NoOutbox)
+        Outbox::of_server(outbox_of(users), self.from.clone()).map_err(Refused::NoOutbox)
     }
 
     /// Makes a link to choose the password of an account, and drafts the mail with it.

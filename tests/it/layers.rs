@@ -87,6 +87,7 @@ fn every_outside_thing_has_one_owner() {
                 "deployment/proxy_config/output",
                 "durable",
                 "events",
+                "folder",
                 "store",
                 "mail",
                 "front",

@@ -1,9 +1,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{again, finish, mail_to, names, quiet, sender, sending};
@@ -114,4 +117,45 @@ fn a_file_in_the_place_of_the_outbox_is_a_start_up_problem() {
 
     assert!(problem.to_string().starts_with("cannot open the outbox \""));
     assert_eq!(fs::read_to_string(path).unwrap(), "mine");
+}
+
+/// Root makes the outbox in a folder of somebody who keeps putting a link in its place.
+#[test]
+fn whoever_races_to_put_a_link_in_its_place_is_given_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [data, victim] = ["data", "victim"].map(|name| dir.path().join(name));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&victim).unwrap();
+    chown(&data, Some(65534), Some(65534)).unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
+    let (outbox, link) = (data.join("outbox"), data.join("link"));
+    let (over, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let exchange = RenameFlags::EXCHANGE;
+            while !over.load(Ordering::Relaxed) {
+                let swapped = renameat_with(CWD, &link, CWD, &outbox, exchange);
+                swaps.fetch_add(usize::from(swapped.is_ok()), Ordering::Relaxed);
+            }
+        });
+        for _ in 0..400 {
+            let _ = symlink(&victim, &link);
+            let _ = crate::mail::open_or_make(&outbox);
+            // One of them is the link and the other the folder, and which one changes.
+            for _ in 0..2 {
+                for path in [&outbox, &link] {
+                    let _ = fs::remove_dir(path).or_else(|_| fs::remove_file(path));
+                }
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+
+    let found = fs::metadata(&victim).unwrap();
+    assert!(swaps.load(Ordering::Relaxed) > 20, "there was no race");
+    assert_eq!((found.uid(), found.mode() & 0o777), (0, 0o755));
 }

@@ -204,7 +204,7 @@ impl Judged<'_> {
             return Ok(());
         }
         let room = mail::room(&outbox_of(self.users))
-            .map_err(|error| NotImported::Refused(Refused::NoMail(error)))?;
+            .map_err(|error| NotImported::Refused(Refused::NoOutbox(error)))?;
         if invited <= room {
             return Ok(());
         }

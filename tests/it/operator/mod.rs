@@ -17,6 +17,7 @@ mod log;
 mod log_unread;
 mod logo;
 mod proxy_config;
+mod root;
 mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
