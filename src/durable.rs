@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::folder::Folder;
 
 /// A file that is not in its place yet. If it is dropped before, it is removed.
@@ -61,7 +63,7 @@ impl Draft {
     /// Whatever the disk says.
     pub fn create_in(folder: &Folder, name: &OsStr, mode: u32) -> io::Result<Self> {
         Ok(Self {
-            file: folder.create(name, mode)?,
+            file: folder.create(name, OFlags::WRONLY, mode)?,
             scrap: Scrap {
                 folder: folder.clone(),
                 name: name.to_owned(),
@@ -85,6 +87,11 @@ impl Draft {
     /// The file, to be written to.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Folder {
+        &self.scrap.folder
     }
 
     /// Makes what was written survive a power cut, so that its name cannot end up on an empty file.
@@ -137,7 +144,12 @@ fn put(
     sync(folder.handle()).map_err(Failure::After)
 }
 
-fn name_of(path: &Path) -> io::Result<&OsStr> {
+/// The last part of a path.
+///
+/// # Errors
+///
+/// If it has none, and so is that of a folder.
+pub fn name_of(path: &Path) -> io::Result<&OsStr> {
     path.file_name()
         .ok_or_else(|| io::ErrorKind::IsADirectory.into())
 }

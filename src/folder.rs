@@ -2,7 +2,7 @@
 //! meanwhile: names are looked up in the open folder, and nowhere else.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Error, ErrorKind};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -56,13 +56,6 @@ impl Folder {
         &self.path
     }
 
-    /// # Errors
-    ///
-    /// Whatever the disk says.
-    pub fn metadata(&self) -> io::Result<Metadata> {
-        self.handle.metadata()
-    }
-
     /// Opens a folder in this one.
     ///
     /// # Errors
@@ -95,7 +88,7 @@ impl Folder {
         let made = self.enter(name, Links::Refused)?;
         // Whoever may rename here could have put another folder of ours there. One that is empty is
         // as good as new.
-        if made.metadata()?.uid() != rustix::process::geteuid().as_raw()
+        if made.handle.metadata()?.uid() != rustix::process::geteuid().as_raw()
             || !made.names()?.is_empty()
         {
             return Err(Error::other("another folder took its place"));
@@ -135,27 +128,43 @@ impl Folder {
         found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
     }
 
-    /// Opens a file to be read, and waits for nobody.
+    /// Opens a regular file to be read, and waits for nobody.
     ///
     /// # Errors
     ///
-    /// Whatever the disk says, and if it is a link or no regular file.
+    /// As [`Folder::open_file`]; also if it is a link.
     pub fn read(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(openat(&*self.handle, name, flags, Mode::empty())?);
+        self.open_file(name, OFlags::RDONLY, Links::Refused)
+    }
+
+    /// Opens a regular file with this access, and waits for nobody: opening a pipe would.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says, and if it is no regular file, or a link that is not to be followed.
+    pub fn open_file(&self, name: &OsStr, access: OFlags, links: Links) -> io::Result<File> {
+        let mut flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        flags.set(OFlags::NOFOLLOW, links == Links::Refused);
+        let file = match openat(&*self.handle, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(rustix::io::Errno::LOOP) if self.is_link(name) => {
+                return Err(Error::other(IS_A_LINK));
+            }
+            Err(error) => return Err(error.into()),
+        };
         match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(Error::other("it is not a regular file")),
         }
     }
 
-    /// Makes a file to be written, with exactly this mode, where nothing may be yet.
+    /// Makes a file, with this access and exactly this mode, where nothing may be yet.
     ///
     /// # Errors
     ///
     /// Whatever the disk says.
-    pub fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    pub fn create(&self, name: &OsStr, access: OFlags, mode: u32) -> io::Result<File> {
+        let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&*self.handle, name, flags, Mode::from_raw_mode(mode))?;
         let file = File::from(file);
         // The umask may have taken away some of these rights.
@@ -205,7 +214,7 @@ mod tests {
         fs::rename(&folder, directory.path().join("moved")).unwrap();
         symlink(&elsewhere, &folder).unwrap();
 
-        open.create("one".as_ref(), 0o640).unwrap();
+        open.create("one".as_ref(), OFlags::WRONLY, 0o640).unwrap();
         open.make("two".as_ref()).unwrap();
         open.rename("one".as_ref(), "three".as_ref()).unwrap();
 

@@ -1,28 +1,35 @@
 //! Whose a new file is: root works on files that a server reads which runs as another user.
 
-use std::fs::{self, File, Metadata};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{self as unix, MetadataExt as _};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::durable::directory_of;
-use crate::folder::Links;
+use rustix::fs::FileType;
 
-/// Whether this process is a command that root runs.
-static IS_ROOTS_COMMAND: AtomicBool = AtomicBool::new(false);
+use crate::folder::{Folder, Links};
 
-/// Says that this process is a command, and no server. It may be root's, in a folder of somebody
-/// who would like it to read or write elsewhere. The whole process is one or the other, so this is
-/// said once, at its start, and holds for all commands, whatever they will do.
+/// Whether this process is a command, and no server.
+static IS_COMMAND: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process is a command. The whole process is one or not, so this is said once, at
+/// its start, and holds for all commands, whatever they will do.
 pub fn begin_command() {
-    IS_ROOTS_COMMAND.store(is_root(), Ordering::Relaxed);
+    IS_COMMAND.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process is a command: it has an operator who waits for it, and another process may
+/// be the server.
+pub fn is_command() -> bool {
+    IS_COMMAND.load(Ordering::Relaxed)
 }
 
 /// Whether links in the folder of the accounts are followed: a server, or whoever works on files of
-/// their own, goes where its operator has it go.
+/// their own, goes where its operator has it go. A command that root runs may be in a folder of
+/// somebody who would like it to read or write elsewhere.
 pub fn links() -> Links {
-    match IS_ROOTS_COMMAND.load(Ordering::Relaxed) {
+    match is_command() && is_root() {
         true => Links::Refused,
         false => Links::Followed,
     }
@@ -32,38 +39,51 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Gives a file that root has just made, with all rights still its own, to the owner and group of
-/// the file that it is to replace at `target`, or of the folder if none is there. Does nothing for
-/// anybody else, whose files are their own.
+/// Gives a file that root has just made in a folder, with all rights still its own, to the owner and
+/// group of the file that it is to replace as `target` there, or of the folder if none is. Does
+/// nothing for anybody else, whose files are their own.
 ///
 /// # Errors
 ///
 /// If the owner cannot be found out or made the owner.
-pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
+pub fn hand_over(file: &File, folder: &Folder, target: &OsStr) -> io::Result<()> {
     if !is_root() {
         return Ok(());
     }
     let made = file.metadata()?;
-    let is_same = |found: &Metadata| (found.dev(), found.ino()) == (made.dev(), made.ino());
     // A link is not followed: its target may be anybody's.
-    let replaced = fs::symlink_metadata(target).ok();
-    let model = match replaced.filter(|found| found.is_file() && !is_same(found)) {
-        Some(replaced) => replaced,
-        None => fs::metadata(directory_of(target))?,
+    let replaced = folder.look(target).ok().filter(|found| {
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        is_file && (found.st_dev, found.st_ino) != (made.dev(), made.ino())
+    });
+    let to = match replaced {
+        Some(replaced) => (replaced.st_uid, replaced.st_gid),
+        None => of_folder(folder)?,
     };
-    give(file, &model)
+    give(file, to)
 }
 
-/// Gives a file or folder that root has just made to the owner and group of another, most often
-/// the folder that it is in.
+/// As [`hand_over`], for what replaces nothing.
 ///
 /// # Errors
 ///
 /// As [`hand_over`].
-pub fn give(file: &File, model: &Metadata) -> io::Result<()> {
+pub fn hand_to_owner_of(folder: &Folder, file: &File) -> io::Result<()> {
+    match is_root() {
+        true => give(file, of_folder(folder)?),
+        false => Ok(()),
+    }
+}
+
+fn of_folder(folder: &Folder) -> io::Result<(u32, u32)> {
+    let folder = folder.handle().metadata()?;
+    Ok((folder.uid(), folder.gid()))
+}
+
+fn give(file: &File, (user, group): (u32, u32)) -> io::Result<()> {
     let made = file.metadata()?;
-    if !is_root() || (model.uid(), model.gid()) == (made.uid(), made.gid()) {
+    if (user, group) == (made.uid(), made.gid()) {
         return Ok(());
     }
-    unix::fchown(file, Some(model.uid()), Some(model.gid()))
+    unix::fchown(file, Some(user), Some(group))
 }

@@ -1,16 +1,24 @@
 //! The file: opened with care, appended to under a lock, and found again when it was replaced.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use crate::owner::hand_over;
+use crate::durable::{directory_of, name_of};
+use crate::folder::{Folder, Links};
+use crate::owner::{self, hand_over};
 
 /// How often a file is opened anew because it was replaced meanwhile, before that is an error.
 const MOST_REPLACED: usize = 100;
+
+/// How long a command waits for others that hold the file, and how long between two tries.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A file of lines, to append to.
 pub(super) struct Log {
@@ -81,7 +89,7 @@ impl Log {
                 Some(file) => file,
                 None => open_or_make(&self.path)?,
             };
-            file.lock()?;
+            lock(&file)?;
             if is_at(&file, &self.path) {
                 return Ok(Held(self.file.insert(file)));
             }
@@ -96,7 +104,7 @@ impl Log {
 ///
 /// Whatever the disk says, and if it is a link or no regular file.
 pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
-    match careful(OpenOptions::new().read(true), path) {
+    match careful(path, OFlags::RDONLY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some),
     }
@@ -112,7 +120,7 @@ pub(super) fn open_locked(path: &Path) -> io::Result<Option<File>> {
         let Some(file) = open(path)? else {
             return Ok(None);
         };
-        file.lock()?;
+        lock(&file)?;
         if is_at(&file, path) {
             return Ok(Some(file));
         }
@@ -120,37 +128,48 @@ pub(super) fn open_locked(path: &Path) -> io::Result<Option<File>> {
     Err(io::Error::other("the file is replaced again and again"))
 }
 
+/// Waits until nobody else has the file locked. A command does not wait for ever: somebody may hold
+/// the lock to keep it waiting.
+fn lock(file: &File) -> io::Result<()> {
+    if !owner::is_command() {
+        return file.lock();
+    }
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                return Err(io::Error::other(
+                    "another process has held its lock for 10 seconds",
+                ));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+        }
+    }
+}
+
 fn open_or_make(path: &Path) -> io::Result<File> {
-    let made = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
+    let (folder, name) = (Folder::open(directory_of(path))?, name_of(path)?);
+    let access = OFlags::RDWR | OFlags::APPEND;
+    // Exactly this mode: else the umask might leave a file that nobody could open again.
+    match folder.create(name, access, 0o600) {
         Ok(file) => {
-            // The umask may have taken away some of these rights, and nobody could open it again.
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            hand_over(&file, path)?;
+            hand_over(&file, &folder, name)?;
             Ok(file)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            careful(OpenOptions::new().read(true).append(true), path)
-        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => careful(path, access),
         Err(error) => Err(error),
     }
 }
 
 /// Opens a file that is there and regular. Root may be asked to, in a folder of somebody who would
-/// like it to write elsewhere: a link is not followed.
-fn careful(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Opening a pipe would wait for somebody at its other end.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = options
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+/// like it to write elsewhere: a link is not followed, and a file with a second name is not taken.
+fn careful(path: &Path, access: OFlags) -> io::Result<File> {
+    let folder = Folder::open(directory_of(path))?;
+    let file = folder.open_file(name_of(path)?, access, Links::Refused)?;
+    if owner::links() == Links::Refused && file.metadata()?.nlink() > 1 {
+        return Err(io::Error::other("it has another name too"));
     }
     Ok(file)
 }

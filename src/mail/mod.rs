@@ -140,7 +140,7 @@ impl Outbox {
         let draft = durable::Draft::create_in(&folder, name.as_ref(), 0o600)?;
         // In a sorted listing the oldest comes first.
         let path = self.dir.join(format!("{:010}-{id}.eml", mail.at.wall));
-        owner::give(draft.file(), &folder.metadata()?)?;
+        owner::hand_to_owner_of(&folder, draft.file())?;
         Ok(Draft { draft, path, text })
     }
 
@@ -228,7 +228,7 @@ fn open_or_make(dir: &Path) -> io::Result<Folder> {
     let name = dir.file_name().unwrap_or_default();
     match parent.make(name) {
         Ok(made) => {
-            owner::give(made.handle(), &parent.metadata()?)?;
+            owner::hand_to_owner_of(&parent, made.handle())?;
             parent.handle().sync_all()?;
             Ok(made)
         }

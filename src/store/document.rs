@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Timestamp};
 use crate::durable::Failure;
 use crate::log;
+use crate::owner;
 use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{FlatFile, Found, Stamp};
 use crate::store::lock::Lock;
@@ -17,7 +18,18 @@ use crate::store::lock::Lock;
 /// How long a save waits for another process to finish its own before the change is refused. A
 /// save takes a tenth of a second at most; a lock held this long belongs to a stopped process, or
 /// to an operator's script.
-pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a command: an operator waits for it, and no visitor.
+const LOCK_PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(10);
+
+/// How long a change of this process waits.
+pub(super) fn lock_patience() -> Duration {
+    match owner::is_command() {
+        true => LOCK_PATIENCE_OF_COMMANDS,
+        false => LOCK_PATIENCE,
+    }
+}
 
 fn held() -> io::Error {
     io::Error::other("another process holds its lock")
@@ -171,7 +183,7 @@ impl<T: Content> Document<T> {
         };
         match document.load() {
             Err(_) if T::REPLACED_WHEN_DAMAGED => {
-                let lock = document.file.lock(LOCK_PATIENCE)?.ok_or_else(held)?;
+                let lock = document.file.lock(lock_patience())?.ok_or_else(held)?;
                 // Another process may have replaced the file since.
                 if let Err(damage) = document.load() {
                     document.make_room(&damage, &lock)?;
@@ -254,7 +266,7 @@ impl<T: Content> Document<T> {
         self.file.give_up();
     }
 
-    /// The answer to changes whose turn has not come within [`LOCK_PATIENCE`].
+    /// The answer to changes whose turn has not come within [`lock_patience`].
     pub(super) fn held(&mut self) -> NotSaved {
         self.fail(&held())
     }

@@ -28,6 +28,8 @@ pub(super) struct Unfit {
 const FOLDER: &str = "each save puts a new file in place of the old: mount or hand over the whole \
                       folder, not the file alone, and let the user it runs as write there";
 
+const LINK: &str = "put the file itself there, or name the file that the link leads to";
+
 const LOCK: &str = "let the user it runs as write to that file, or remove it";
 
 const NO_LOCKS: &str = "put the folder on a file system that has locks, such as a local disk; if \
@@ -46,7 +48,10 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
     // If this is a link, a save replaces the file that it leads to.
     let target = match real_path(path) {
         Ok(target) => target,
-        Err(error) => return Err(unfit("find", path, error.to_string(), FOLDER)),
+        Err(error) => {
+            let hint = if path.is_symlink() { LINK } else { FOLDER };
+            return Err(unfit("find", path, error.to_string(), hint));
+        }
     };
     if is_mounted(&target) {
         let reason =
@@ -59,7 +64,7 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
         return Err(unfit("write", &draft, reason, IN_THE_WAY));
     }
     let lock = sibling(&target, ".lock");
-    if lock.exists()
+    if fs::symlink_metadata(&lock).is_ok()
         && let Err(error) = lock::open(&lock)
     {
         return Err(unfit("lock", &lock, error.to_string(), LOCK));

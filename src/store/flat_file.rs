@@ -13,13 +13,18 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::durable::{Draft, Failure, directory_of};
+use crate::durable::{Draft, Failure, directory_of, name_of};
+use crate::folder::{IS_A_LINK, Links};
 use crate::owner;
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
 /// Bytes handed to the system at a time; larger buffers measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;
+
+/// More than a million accounts take, by far. Whoever owns the folder may have put anything there, which a
+/// command does not take into memory just to find that out.
+const MOST_FOR_COMMANDS: u64 = 2 << 30;
 
 /// The file, and the version of it that memory agrees with.
 pub(super) struct FlatFile {
@@ -77,8 +82,9 @@ impl FlatFile {
     ///
     /// # Errors
     ///
-    /// If the system does not say, or the path is a link to nothing.
+    /// If the system does not say, or the path is a link to nothing, or one that is not followed.
     pub(super) fn look(&self) -> io::Result<Option<Stamp>> {
+        refuse_link(&self.path)?;
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -98,14 +104,19 @@ impl FlatFile {
     ///
     /// If it cannot be read, is not a regular file, or is being written to meanwhile.
     pub(super) fn read(&self) -> io::Result<Found> {
+        // Opening a pipe would wait for somebody to write to it.
+        let mut flags = OFlags::NONBLOCK;
+        flags.set(OFlags::NOFOLLOW, owner::links() == Links::Refused);
         let mut file = OpenOptions::new()
             .read(true)
-            // Opening a pipe would wait for somebody to write to it.
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .custom_flags(flags.bits().cast_signed())
             .open(&self.path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("is not a file"));
+        }
+        if owner::is_command() && metadata.len() > MOST_FOR_COMMANDS {
+            return Err(io::Error::other("is larger than 2 GiB"));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -118,7 +129,11 @@ impl FlatFile {
     }
 
     /// Takes away the rights of others, if they have any: an editor or a copy may have given them.
+    /// Root's commands leave that to the server, since the file may be another's under this name.
     pub(super) fn close(&self, mut found: Found) -> Found {
+        if owner::links() == Links::Refused {
+            return found;
+        }
         rights::close(&found.version.file, &self.path);
         // That changes the file's stamp, but nothing of what was read.
         if let Ok(metadata) = found.version.file.metadata() {
@@ -177,7 +192,7 @@ impl FlatFile {
     ) -> io::Result<Draft> {
         let mut draft = Draft::create_anew(sibling(target, ".new"), 0o600)?;
         draft.sync = self.sync;
-        owner::hand_over(draft.file(), target)?;
+        owner::hand_over(draft.file(), draft.folder(), name_of(target)?)?;
         let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, draft.file());
         write(&mut buffer)?;
         buffer.into_inner()?;
@@ -215,9 +230,27 @@ impl FlatFile {
     }
 }
 
+/// Refuses a link at the very path, where none is followed.
+fn refuse_link(path: &Path) -> io::Result<()> {
+    match owner::links() == Links::Refused && path.is_symlink() {
+        true => Err(io::Error::other(IS_A_LINK)),
+        false => Ok(()),
+    }
+}
+
 /// The path with every link in it followed; the file may be missing.
+///
+/// # Errors
+///
+/// Whatever the disk says, and if the file is a link that is not followed.
 pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(path) {
+    refuse_link(path)?;
+    let found = match owner::links() {
+        Links::Followed => fs::canonicalize(path),
+        // Only its folder: it may have become a link meanwhile.
+        Links::Refused => Err(io::ErrorKind::NotFound.into()),
+    };
+    match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let name = path.file_name().ok_or(error)?;
             Ok(fs::canonicalize(directory_of(path))?.join(name))

@@ -4,9 +4,8 @@
 //! save, and on NFS a directory cannot be locked. The lock's file is never removed, since a process
 //! might be waiting for it.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,6 +13,8 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use crate::durable::{directory_of, name_of};
+use crate::folder::Folder;
 use crate::owner;
 
 /// Keeps other processes from saving until it is dropped.
@@ -139,24 +140,15 @@ impl Waiting {
 
 /// Opens the lock's file, making it if it is not there.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
+    let (folder, name) = (Folder::open(directory_of(path))?, name_of(path)?);
+    // Exactly this mode: else the umask might leave a file that nobody could open again.
+    match folder.create(name, OFlags::WRONLY, 0o600) {
         Ok(file) => {
-            // The umask may have taken away some of these rights, and nobody could open it again.
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            owner::hand_over(&file, path)?;
+            owner::hand_over(&file, &folder, name)?;
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new()
-                .write(true)
-                // Opening a pipe would wait for somebody to read from it.
-                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-                .open(path)
+            folder.open_file(name, OFlags::WRONLY, owner::links())
         }
         Err(error) => Err(error),
     }

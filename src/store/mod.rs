@@ -21,7 +21,9 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, Timestamp};
 use crate::durable::directory_of;
+use crate::folder::Links;
 use crate::network::Network;
+use crate::owner;
 
 mod access_toml;
 mod asked;
@@ -572,6 +574,9 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
     let hint = match users.is_dir() {
+        _ if owner::links() == Links::Refused && users.is_symlink() => {
+            "name the file that it leads to, or run this as the user that the server runs as"
+        }
         true => "that is a folder: name the file in it, which need not be there yet",
         false => "mend the file, or put back a copy",
     };

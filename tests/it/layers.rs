@@ -106,6 +106,7 @@ fn every_outside_thing_has_one_owner() {
             &[
                 "clock",
                 "deployment/doctor",
+                "events/file",
                 "front",
                 "gate",
                 "results",

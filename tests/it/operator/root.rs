@@ -4,7 +4,7 @@
 use std::fs::{self, FileTimes};
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
@@ -143,4 +143,136 @@ fn a_command_leaves_files_of_others_in_the_outbox_alone() {
 
     assert_eq!(before.0.len(), 2);
     assert_eq!(others(), before);
+}
+
+#[test]
+fn accounts_that_are_a_link_are_neither_shown_nor_written() {
+    let Some(place) = Place::new() else { return };
+    let users = place.file("users.json", "{\"version\": 1, \"users\": {}}\n");
+    place.link("users.json", &users);
+    let before = place.all();
+
+    assert_refused(&run(&place.setup, &["user", "list"], b""), "users.json");
+    assert_refused(&place.add("alice"), "users.json");
+    assert_refused(&place.invite("bob"), "users.json");
+
+    assert_eq!(place.all(), before);
+}
+
+#[test]
+fn sessions_that_are_a_link_have_no_lock_made_beside_what_it_leads_to() {
+    let Some(place) = Place::new() else { return };
+    let passwd = place.file("passwd", "root:x");
+    place.link("sessions.json", &passwd);
+    let before = place.all();
+
+    assert_refused(&place.add("alice"), "sessions.json");
+
+    assert_eq!(place.all(), before);
+    let link = fs::read_link(place.setup.dir().join("sessions.json"));
+    assert_eq!(link.unwrap(), passwd);
+}
+
+#[test]
+fn a_lock_that_is_a_link_is_not_opened() {
+    let Some(place) = Place::new() else { return };
+    let shadow = place.file("shadow", "root:*");
+    place.link("users.json.lock", &shadow);
+    let before = place.all();
+
+    assert_refused(&place.add("alice"), "users.json.lock");
+    fs::remove_file(shadow).unwrap();
+    assert_refused(&place.add("alice"), "users.json.lock");
+
+    assert_eq!(place.all().len(), before.len() - 1);
+}
+
+#[test]
+fn events_with_another_name_elsewhere_are_not_appended_to() {
+    let Some(place) = Place::new() else { return };
+    // On the same file system, as the two folders need not be.
+    let precious = place.setup.dir().join("precious");
+    fs::write(&precious, "precious\n").unwrap();
+    fs::hard_link(&precious, place.setup.dir().join("events.jsonl")).unwrap();
+
+    let added = place.add("alice");
+
+    assert_eq!((added.0, added.1.as_str()), (0, "Account added.\n"));
+    assert!(
+        added.2.contains("this is not in events.jsonl: "),
+        "{added:?}"
+    );
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious\n");
+}
+
+/// Not only root's commands: whoever may read the file can lock it.
+#[test]
+fn events_that_somebody_keeps_locked_keep_no_command_for_ever() {
+    let setup = Setup::bare();
+    let words = [
+        "user",
+        "add",
+        "alice",
+        "--email",
+        "a@example.com",
+        "--password-stdin",
+    ];
+    let events = fs::File::create(setup.dir().join("events.jsonl")).unwrap();
+    events.lock().unwrap();
+
+    let added = run(&setup, &words, format!("{PASSWORD}\n").as_bytes());
+
+    assert_eq!((added.0, added.1.as_str()), (0, "Account added.\n"));
+    assert!(
+        added
+            .2
+            .contains("this is not in events.jsonl: another process"),
+        "{added:?}"
+    );
+}
+
+#[test]
+fn a_command_waits_ten_seconds_for_the_lock_of_the_accounts() {
+    let setup = Setup::bare();
+    let add = |name: &str| {
+        let email = format!("{name}@example.com");
+        let words = [
+            "user",
+            "add",
+            name,
+            "--email",
+            &email,
+            "--password-stdin",
+            "--json",
+        ];
+        run(&setup, &words, format!("{PASSWORD}\n").as_bytes())
+    };
+    let lock = fs::File::create(setup.dir().join("users.json.lock")).unwrap();
+    lock.lock().unwrap();
+
+    let late = std::thread::scope(|scope| {
+        let late = scope.spawn(|| add("alice"));
+        std::thread::sleep(Duration::from_secs(7));
+        lock.unlock().unwrap();
+        late.join().unwrap()
+    });
+    assert_eq!(late.0, 0, "{late:?}");
+
+    lock.lock().unwrap();
+    let begun = Instant::now();
+    let refused = add("bob");
+    assert_eq!(refused.0, 1, "{refused:?}");
+    assert!(refused.1.contains("\"not_saved\""), "{refused:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(9), "{refused:?}");
+}
+
+#[test]
+fn an_endless_file_of_accounts_is_not_taken_into_memory() {
+    let setup = Setup::bare();
+    let users = fs::File::create(setup.dir().join("users.json")).unwrap();
+    users.set_len(1 << 40).unwrap();
+
+    let said = run(&setup, &["user", "list"], b"");
+
+    assert_refused(&said, "larger than");
 }
