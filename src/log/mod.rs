@@ -27,6 +27,9 @@ pub enum Format {
     Json,
 }
 
+/// The longest complaint, in bytes.
+const MOST_SAID: usize = 16 * 1024;
+
 /// The running log.
 pub struct Log {
     lines: Lines,
@@ -68,9 +71,10 @@ impl Log {
 ///
 /// If standard error is closed, or its reader is stuck, nobody can be told.
 pub fn complain(what: &str, hint: Option<&str>) {
-    let mut text = format!("auth_user: {}\n", printable(what));
+    let mut text = format!("auth_user: {}\n", shortened(printable(what).into()));
     if let Some(hint) = hint {
-        text.push_str(&format!("auth_user: hint: {}\n", printable(hint)));
+        let hint = shortened(printable(hint).into());
+        text.push_str(&format!("auth_user: hint: {hint}\n"));
     }
     match Lines::start(io::stderr(), None) {
         Ok(lines) => {
@@ -79,6 +83,17 @@ pub fn complain(what: &str, hint: Option<&str>) {
         }
         Err(_) => drop(io::stderr().write_all(text.as_bytes())),
     }
+}
+
+/// Cuts out the middle of what is too long for anybody to read, and for [`Lines`] to take: it may
+/// quote a file. What is wrong stands before that, and often goes on after it.
+fn shortened(mut text: String) -> String {
+    if text.len() > MOST_SAID {
+        let begin = text.floor_char_boundary(MOST_SAID / 2);
+        let end = text.ceil_char_boundary(text.len() - MOST_SAID / 2);
+        text.replace_range(begin..end, " … ");
+    }
+    text
 }
 
 /// Whatever takes a whole line.
@@ -207,5 +222,16 @@ mod tests {
         let json = line_about(Format::Json, 7);
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!((&json["level"], &json["lost"]), (&"WARN".into(), &7.into()));
+    }
+
+    #[test]
+    fn a_complaint_that_quotes_too_much_keeps_its_begin_and_its_end() {
+        let long = format!("begin{}end", "\u{e9}".repeat(300 * 1024));
+
+        let said = shortened(long);
+
+        assert!(said.len() < MOST_SAID + 16, "{}", said.len());
+        assert!(said.starts_with("begin\u{e9}") && said.ends_with("\u{e9}end"));
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }
