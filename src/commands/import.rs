@@ -21,6 +21,7 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
     };
     let judged = import::judge(&server.users, &wanted).map_err(|why| refused(why, asked))?;
     let imported = if asked.dry_run {
+        foretell_mails(&judged, server)?;
         judged.imported
     } else {
         save(judged, asked, server)?
@@ -51,6 +52,21 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says how many would be mailed a link, and what it would begin with: once they are on their way it
+/// is too late to find `--public-url` forgotten.
+fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure> {
+    let invited = judged.invited();
+    if invited > 0 {
+        let site = posting(server)?.site;
+        let what = match invited {
+            1 => "1 invitation would be mailed; its link begins with".to_owned(),
+            _ => format!("{invited} invitations would be mailed; their links begin with"),
+        };
+        complain(&format!("{what} {site}"), None);
+    }
+    Ok(())
+}
+
 /// Saves what was judged, and says what else the operator should know.
 fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
     let posting = match judged.invited() {
@@ -70,8 +86,11 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
         .count();
     if invited > 0 && !server.sends_mail() {
         let outbox = import::outbox(&server.users);
-        let what = format!("{invited} mails wait in {}", outbox.display());
-        complain(&what, None);
+        let waiting = match invited {
+            1 => "1 mail waits".to_owned(),
+            _ => format!("{invited} mails wait"),
+        };
+        complain(&format!("{waiting} in {}", outbox.display()), None);
     }
     if done.unmailed > 0 {
         let what = format!("{} mails with links cannot be written", done.unmailed);

@@ -11,8 +11,9 @@ const COLUMNS: [&str; 5] = ["username", "email", "groups", "password_hash", "dis
 type Columns = [Option<usize>; 5];
 
 pub(super) fn read(text: &str) -> Result<Found, NotOfFormat> {
+    let delimiter = delimiter(text);
     let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(text))
+        .delimiter(delimiter)
         .has_headers(false)
         .flexible(true)
         .from_reader(text.as_bytes());
@@ -30,15 +31,47 @@ pub(super) fn read(text: &str) -> Result<Found, NotOfFormat> {
             break;
         }
         let line = lines.at(text, begins);
-        match columns {
-            None => columns = Some((heading(&record)?, record.len())),
-            Some((columns, count)) => found.push(entry(line, &record, columns, count)),
+        let ends = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        let odd = odd(text.get(begins..ends).unwrap_or_default(), delimiter);
+        match (columns, odd) {
+            (None, Some(why)) => return Err(NotOfFormat::new(format!("line {line}: {why}"), HINT)),
+            (None, None) => columns = Some((heading(&record)?, record.len())),
+            (Some((columns, _)), Some(why)) => {
+                let username = columns[0].and_then(|at| record.get(at));
+                found.push(Err(Bad::new(line, username.unwrap_or_default(), why)));
+            }
+            (Some((columns, count)), None) => found.push(entry(line, &record, columns, count)),
         }
     }
     match columns {
         Some(_) => Ok(found),
         None => Err(NotOfFormat::new("it is empty", HINT)),
     }
+}
+
+/// What the reader lets pass in a record and no spreadsheet writes: it has guessed what is meant.
+fn odd(raw: &str, delimiter: u8) -> Option<&'static str> {
+    if raw.contains('\r') {
+        return Some("it has a carriage return that ends no line");
+    }
+    let mut is_quoted = false;
+    let mut before = delimiter;
+    let mut letters = raw.trim_matches('\n').bytes().peekable();
+    while let Some(letter) = letters.next() {
+        if is_quoted && letter == b'"' {
+            match letters.peek() {
+                Some(b'"') => drop(letters.next()),
+                Some(after) if *after != delimiter && *after != b'\n' => {
+                    return Some("it has text after a closing quote");
+                }
+                _ => is_quoted = false,
+            }
+        } else if !is_quoted {
+            is_quoted = letter == b'"' && (before == delimiter || before == b'\n');
+        }
+        before = letter;
+    }
+    None
 }
 
 const HINT: &str = "the first line names the columns: username, email, and as you like groups, \

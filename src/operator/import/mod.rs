@@ -193,9 +193,7 @@ impl Judged<'_> {
     /// How many get a link to choose a password by.
     pub fn invited(&self) -> usize {
         let accounts = self.accounts.iter();
-        accounts
-            .filter(|account| account.password.is_none())
-            .count()
+        accounts.filter(|account| is_invited(account)).count()
     }
 
     fn check_room(&self) -> Result<(), NotImported> {
@@ -267,6 +265,11 @@ impl Judged<'_> {
     }
 }
 
+/// Whether somebody is to choose a password. Who may not log in is not asked to.
+fn is_invited(account: &Account) -> bool {
+    account.password.is_none() && !account.disabled
+}
+
 /// The link of an account that has no password, and its mail.
 fn prepare(
     posting: &Posting,
@@ -274,7 +277,7 @@ fn prepare(
     account: &Account,
     now: Moment,
 ) -> Result<Option<Prepared>, NotImported> {
-    if account.password.is_some() {
+    if !is_invited(account) {
         return Ok(None);
     }
     let of = (account, invitations::USUAL_LIFETIME);

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Bad, Entry, Found, Imported, Wanted};
 use crate::accounts::kept::Created;
 use crate::accounts::password::PasswordHash;
+use crate::accounts::registration::is_reserved;
 use crate::accounts::{Account, Accounts, Taken, groups, names};
 use crate::as_typed;
 use crate::clock::Timestamp;
@@ -125,7 +126,7 @@ fn account(entry: Entry, wanted: &Wanted<'_>, now: Timestamp) -> Result<Account,
     let hash = match (&hash, &email) {
         (Some(hash), _) => Some(PasswordHash::parse(hash)?),
         (None, None) => return Err("it has neither a password hash nor an address".to_owned()),
-        // A link is mailed.
+        // A link is mailed, but to who is disabled.
         (None, Some(_)) => None,
     };
     let mut account = Account::made_by_operator(&username, "", groups, hash, now);
@@ -143,6 +144,12 @@ fn username(written: &str, local_names: bool) -> Result<String, String> {
     } else {
         &name
     };
+    if name != as_typed::name(written).as_str() && is_reserved(name) {
+        // Whoever registered as root@elsewhere did not ask anybody for the name root.
+        return Err(format!(
+            "--local-names makes this {name}, a name that is only given on purpose"
+        ));
+    }
     if names::is_username(name) {
         return Ok(name.to_owned());
     }

@@ -366,3 +366,61 @@ fn an_account_that_exists_makes_its_line_a_bad_one() {
     assert_eq!(bad[0].why, "The user already exists.");
     assert_eq!(bad[1].why, "User with this email already exists");
 }
+
+#[test]
+fn a_reserved_name_is_not_given_by_shortening_an_address() {
+    let mut local = wanted(Format::Django);
+    local.local_names = true;
+    let user = |name: &str| {
+        format!(
+            r#"[{{"model": "auth.user", "fields": {{"username": "{name}", "password": "md5$a$b"}}}}]"#
+        )
+        .replace("md5$a$b", "pbkdf2_sha256$1000$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+    };
+
+    for name in ["root@evil.example", "Admin@evil.example"] {
+        let bad = refused(&local, &user(name));
+        assert_eq!(bad.len(), 1);
+        assert!(bad[0].2.contains("only given on purpose"), "{bad:?}");
+    }
+    // What an operator wrote is what they want.
+    assert_eq!(taken(&local, &user("root"))[0].1.username, "root");
+    assert_eq!(taken(&local, &user("rooter@evil.example")).len(), 1);
+}
+
+#[test]
+fn what_a_table_has_beside_its_quotes_is_not_guessed_at() {
+    let csv = wanted(Format::Csv);
+    let bad = refused(
+        &csv,
+        "username,email\n\"alice\"x,alice@example.com\nbob\r,bob@example.com\n\"a\rb\",c@d.example\n",
+    );
+    let said = |line, what: &str| {
+        bad.iter()
+            .any(|(at, _, why)| *at == line && why.contains(what))
+    };
+    assert!(said(2, "text after a closing quote"), "{bad:?}");
+    assert!(said(3, "carriage return"), "{bad:?}");
+    assert!(said(4, "carriage return"), "{bad:?}");
+    let why = not_of_format(Format::Csv, "username,email\ralice,alice@example.com\n").what;
+    assert!(why.contains("carriage return"), "{why}");
+
+    let good = "username,email,groups\n\"alice\",\"alice@example.com\",\"a,b\"\nbob,bob@example.com,\"\"\n";
+    assert_eq!(taken(&csv, good).len(), 2);
+    assert!(
+        csv::read("\"user\"\"name\",email\n").is_err_and(|why| why.what.contains("user\\\"name"))
+    );
+}
+
+#[test]
+fn a_second_document_is_not_left_out_in_silence() {
+    let one = format!("users:\n  alice:\n    password: '{HASH}'\n    email: alice@example.com\n");
+    let two = format!("{one}---\nusers:\n  bob:\n    email: bob@example.com\n");
+
+    assert_eq!(
+        taken(&wanted(Format::Authelia), &format!("---\n{one}...\n")).len(),
+        1
+    );
+    let why = not_of_format(Format::Authelia, &two).what;
+    assert!(why.contains("a second document begins"), "{why}");
+}

@@ -69,17 +69,21 @@ impl Open {
     }
 }
 
-/// Reads the first document.
+/// Reads the one document of a text.
 ///
 /// # Errors
 ///
 /// Why it is not taken.
 pub(super) fn read(text: &str) -> Result<Node, String> {
     let mut open: Vec<Open> = Vec::new();
+    let mut whole = None;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| error.to_string())?;
         let line = u64::try_from(span.start.line()).unwrap_or(u64::MAX);
         let node = match event {
+            Event::DocumentStart(..) if whole.is_some() => {
+                return Err(format!("line {line}: a second document begins"));
+            }
             Event::Alias(_) => return Err(format!("line {line}: aliases (*) are not taken")),
             Event::Scalar(text, style, ..) => Node {
                 line,
@@ -104,10 +108,10 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
         };
         match open.last_mut() {
             Some(around) => around.inside.push(node),
-            None => return Ok(node),
+            None => whole = Some(node),
         }
     }
-    Err("it is empty".to_owned())
+    whole.ok_or_else(|| "it is empty".to_owned())
 }
 
 fn scalar(text: String, style: ScalarStyle) -> What {

@@ -211,6 +211,8 @@ fn who_has_no_hash_is_mailed_a_link_to_choose_a_password_by() {
     let tried = [&words[..], &["--dry-run"]].concat();
     let tried = run(&setup, &tried, table.as_bytes());
     assert_eq!((tried.0, listing(setup.dir())), (0, before), "{tried:?}");
+    let foretold = "1 invitation would be mailed; its link begins with https://auth.example.com";
+    assert!(tried.2.contains(foretold), "{tried:?}");
     let done = run(
         &setup,
         &[&words[..], &["--json"]].concat(),
@@ -218,7 +220,7 @@ fn who_has_no_hash_is_mailed_a_link_to_choose_a_password_by() {
     );
 
     assert_eq!(done.0, 0, "{done:?}");
-    assert!(done.2.contains("1 mails wait in "), "{}", done.2);
+    assert!(done.2.contains("1 mail waits in "), "{}", done.2);
     let said: Value = serde_json::from_str(&done.1).unwrap();
     let link = said["imported"][0]["link"].as_str().unwrap();
     let path = link.strip_prefix("https://auth.example.com").unwrap();
@@ -229,6 +231,37 @@ fn who_has_no_hash_is_mailed_a_link_to_choose_a_password_by() {
     let mail = server.next_mail("Your invitation");
     assert!(mail.contains("To: alice@example.com\r\n"), "{mail}");
     assert_eq!(Visitor::program(&server).get(path).status, 200);
+}
+
+#[test]
+fn who_is_disabled_and_has_no_hash_is_mailed_nothing() {
+    let setup = Setup::bare();
+    let table = b"username,email,disabled\nalice,alice@example.com,yes\n";
+
+    let tried = run(&setup, &["import", "csv", "-", "--dry-run"], table);
+    let done = run(&setup, &["import", "csv", "-", "--json"], table);
+
+    assert!(!tried.2.contains("mail"), "{tried:?}");
+    assert_eq!(done.0, 0, "{done:?}");
+    let said: Value = serde_json::from_str(&done.1).unwrap();
+    assert_eq!(said["imported"][0].get("link"), None);
+    assert!(!setup.dir().join("outbox").exists());
+}
+
+#[test]
+fn a_refusal_that_quotes_a_huge_heading_is_said_all_the_same() {
+    let setup = Setup::bare();
+    let table = format!("username,email,{}\n", "x".repeat(300 * 1024));
+
+    let (status, _, err) = run(&setup, &["import", "csv", "-"], table.as_bytes());
+
+    assert_eq!(status, 1);
+    assert!(
+        err.starts_with("auth_user: cannot import -: it has a column"),
+        "{}",
+        err.len()
+    );
+    assert!(err.contains("auth_user: hint: "), "{}", err.len());
 }
 
 #[test]
