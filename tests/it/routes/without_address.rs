@@ -49,7 +49,7 @@ fn the_account_is_told_without_one_and_its_page_offers_to_set_one() {
 
 #[test]
 fn applications_are_told_a_dash_and_recovery_answers_as_ever_and_mails_nothing() {
-    let server = Server::start();
+    let server = Server::start_with(&["--trusted-proxy", "127.0.0.1"]);
     let alice = alice(&server);
     let asking = alice
         .sending("x-forwarded-method", "GET")
