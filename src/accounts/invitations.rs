@@ -11,7 +11,7 @@ use crate::accounts::ids::AccountId;
 use crate::accounts::kept::Unknown;
 use crate::accounts::password::PasswordHash;
 use crate::accounts::token::Digest;
-use crate::accounts::{Account, Accounts, Taken, names};
+use crate::accounts::{Account, Accounts, Taken, groups, names};
 use crate::clock::{DRIFT, Timestamp};
 
 /// How long an invitation works unless somebody says otherwise.
@@ -117,18 +117,34 @@ impl Accounts {
     }
 
     fn opened<'a>(&'a self, invitation: &'a Invitation, now: Timestamp) -> Option<Open<'a>> {
-        if !invitation.is_live(now) {
+        if !invitation.is_live(now) || self.is_disowned(invitation) {
             return None;
         }
         let Some(id) = &invitation.account else {
             return Some((invitation, None));
         };
         // Whoever has chosen a password, by recovery perhaps, has come in already.
-        let waits = |account: &Account| account.password.is_none() && !account.disabled;
+        // Nor does a link open an account that has another address since it was mailed.
+        let waits = |account: &Account| {
+            let is_same = match &invitation.email {
+                Some(email) => account.has_address(email),
+                None => account.email.is_none(),
+            };
+            is_same && account.password.is_none() && !account.disabled
+        };
         let owner = self
             .iter()
             .find(|account| account.id.as_ref() == Some(id))?;
         waits(owner).then_some((invitation, Some(owner)))
+    }
+
+    /// Whether it would make an administrator although the one who made it is none any more: such
+    /// a link must not outlive them.
+    fn is_disowned(&self, invitation: &Invitation) -> bool {
+        let mut named = invitation.groups.iter();
+        let makes_one = named.any(|group| group == groups::ADMINISTRATORS);
+        let may = |by: &Arc<Account>| by.is_administrator();
+        makes_one && invitation.by != OPERATOR && !self.find(&invitation.by).is_some_and(may)
     }
 
     /// Ends the invitation with this id, and gives it back; `None` if none that works has it.

@@ -60,14 +60,28 @@ impl Limits {
         self.count(whose.account, now) < PER_ACCOUNT && self.count(whose.address, now) < PER_ADDRESS
     }
 
+    /// As [`Limits::has_room`], of the account alone.
+    pub(super) fn has_room_for_account(&self, whose: Counted, now: Duration) -> bool {
+        self.count(whose.account, now) < PER_ACCOUNT
+    }
+
     /// Counts one that was mailed.
     pub(super) fn add(&mut self, whose: Counted, now: Duration) {
-        for key in [whose.account, whose.address] {
-            self.make_room(key, now);
-            let times = self.mailed.entry(key).or_default();
-            times.retain(|time| is_of_late(*time, now));
-            times.push(now);
-        }
+        self.add_to(whose.account, now);
+        self.add_to(whose.address, now);
+    }
+
+    /// Counts one that was mailed for the account alone: what somebody else has mailed to an
+    /// address must not keep its owner from being told of their own account.
+    pub(super) fn add_for_account(&mut self, whose: Counted, now: Duration) {
+        self.add_to(whose.account, now);
+    }
+
+    fn add_to(&mut self, key: Digest, now: Duration) {
+        self.make_room(key, now);
+        let times = self.mailed.entry(key).or_default();
+        times.retain(|time| is_of_late(*time, now));
+        times.push(now);
     }
 
     fn count(&self, key: Digest, now: Duration) -> usize {

@@ -46,7 +46,9 @@ impl Runner {
             return not_written("-", &"the accounts cannot be read");
         };
         let (whose, now) = (Counted::new(&account.username, email), asked_at.steady);
-        if !self.unproven.has_room(asker, whose, now) || !self.limits.has_room(whose, now) {
+        if !self.unproven.has_room(asker, whose, now)
+            || !self.limits.has_room_for_account(whose, now)
+        {
             return log(account, "too_many");
         }
         let is_mailed = match owner {
@@ -57,7 +59,7 @@ impl Runner {
         };
         if is_mailed {
             self.unproven.add(asker, whose, now);
-            self.limits.add(whose, now);
+            self.limits.add_for_account(whose, now);
         }
     }
 

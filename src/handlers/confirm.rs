@@ -86,6 +86,10 @@ pub(super) fn send_again(app: &App, request: &Request) -> Answer {
             .about(&account.username));
     }
 
+    if account.email.is_none() {
+        return Err(Outcome::NoAddress.into());
+    }
+
     // Whoever has asked too often is not told so.
     let asker = Network::of(request.client);
     app.errands

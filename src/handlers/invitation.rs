@@ -7,6 +7,7 @@ use crate::accounts::token::{self, Digest};
 use crate::handlers::confirm::link_token;
 use crate::handlers::forms::{InvitedForm, Registration, Typed};
 use crate::handlers::new_password::refuse_easy;
+use crate::handlers::tries::begin;
 use crate::handlers::visitor::{is_taken, registered, taken};
 use crate::handlers::{Answer, App, hash, logged_in};
 use crate::http::Request;
@@ -70,17 +71,19 @@ pub(super) fn register(app: &App, request: &Request, form: &InvitedForm<'_>) -> 
 
     // Counted before it is known what is taken: asking has its price.
     let (token, now) = (Digest::of(&form.token), request.received.steady);
-    app.throttle
-        .invited(token, now)
-        .map_err(Outcome::Throttled)?;
-    let added = add(app, request, &wanted, (token, invitation));
+    let attempt = begin(app, || app.throttle.begin_invited(token, now))?;
+    // It may have been used while others were looked at.
+    let added = find(app, request, &form.token)
+        .and_then(|_| add(app, request, &wanted, (token, invitation)));
     match &added {
         Ok(Err(NotRegistered::Taken(_))) => {
+            drop(attempt);
             // Counts like a stranger's, and is not refused for that.
             let _ = app.throttle.registration(request.client, now);
         }
-        _ => app.throttle.forgive_invited(token, now),
+        _ => attempt.forgive(),
     }
+    app.results.arrived();
     added?.map_err(|why| match why {
         NotRegistered::NoInvitation => Outcome::NoInvitation.into(),
         NotRegistered::Taken(taken) => is_taken(taken),

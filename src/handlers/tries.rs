@@ -16,10 +16,7 @@ use crate::mail::Notice;
 use crate::reply::{Outcome, Refusal};
 
 /// Begins an attempt, once it is known whether it comes too early.
-pub(super) fn begin<'a>(
-    app: &App,
-    begin: impl Fn() -> Result<Attempt<'a>, TooEarly>,
-) -> Result<Attempt<'a>, Refusal> {
+pub(super) fn begin<T>(app: &App, begin: impl Fn() -> Result<T, TooEarly>) -> Result<T, Refusal> {
     let begun = app.results.wait_for(|| match begin() {
         Ok(attempt) => Some(Ok(attempt)),
         Err(TooEarly::Wait(wait)) => Some(Err(Outcome::Throttled(wait))),

@@ -86,6 +86,15 @@ impl AccountView {
         Self { problem, ..self }
     }
 
+    /// What an address that is missing, or not proven, means for its owner.
+    fn unproven(&self) -> Option<Html> {
+        match self.email {
+            None => Some(fixed(include_str!("../../static/parts/no_address.html"))),
+            Some(_) if self.email_proven => None,
+            Some(_) => Some(fixed(include_str!("../../static/parts/unproven.html"))),
+        }
+    }
+
     fn problem_of(&self, form: AccountForm) -> Option<&Problem> {
         let (at, problem) = self.problem.as_ref()?;
         (*at == form).then_some(problem)
@@ -113,7 +122,6 @@ impl Page for AccountView {
         let elsewhere = self.sessions.iter().any(|session| !session.current)
             || self.browsers.iter().any(|browser| !browser.current);
         let others = include_str!("../../static/parts/end_others.html");
-        let unproven = include_str!("../../static/parts/unproven.html");
         let people = include_str!("../../static/parts/to_people.html");
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
@@ -125,10 +133,7 @@ impl Page for AccountView {
             .form(&[], self.problem_of(AccountForm::Sessions), None)
             .text("username", self.username.as_str())
             .text("email", self.email.as_deref().unwrap_or("none"))
-            .html(
-                "unproven",
-                (self.email.is_some() && !self.email_proven).then(|| fixed(unproven)),
-            )
+            .html("unproven", self.unproven())
             .text("groups", groups)
             .html("created", self.created.map(created))
             .html("people", self.is_administrator.then(|| fixed(people)))

@@ -173,10 +173,7 @@ impl PeopleView {
         let list = with_target("/people", "q", &self.sought);
         let values = Values::new()
             .text("rel", rel)
-            .text(
-                "href",
-                format!("{}#found", with_target(&list, "page", &page.to_string())),
-            )
+            .text("href", with_target(&list, "page", &page.to_string()))
             .text("label", label);
         fill(include_str!("../../static/parts/page_link.html"), &values)
     }

@@ -154,6 +154,15 @@ fn the_invitation_of_an_account_ends_with_what_it_is_for() {
     chosen.change("carol", |carol| carol.password = Some(hash()));
     let mut disabled = made_for_carol();
     disabled.change("carol", |carol| carol.disabled = true);
+    // As when an operator mends a slip in the address: the link was mailed to the wrong one.
+    let mut moved = made_for_carol();
+    let carol = moved.remove("carol").unwrap();
+    moved
+        .add(Account {
+            email: Some("right@example.com".to_owned()),
+            ..Account::clone(&carol)
+        })
+        .unwrap();
     let mut gone = made_for_carol();
     gone.remove("carol");
     gone.add(Account {
@@ -161,9 +170,29 @@ fn the_invitation_of_an_account_ends_with_what_it_is_for() {
         ..account("carol")
     })
     .unwrap();
-    for mut accounts in [chosen, disabled, gone] {
+    for mut accounts in [chosen, disabled, moved, gone] {
         assert!(!is_open(&accounts, "1"));
         assert!(accounts.open_invitations(START).is_empty());
         assert!(accounts.claim(token("1"), hash(), START).is_none());
     }
+}
+
+#[test]
+fn who_is_no_administrator_any_more_leaves_no_link_to_become_one() {
+    let mut accounts = Accounts::default();
+    let mut root = account("root");
+    root.groups.push("admins".to_owned());
+    accounts.add(root).unwrap();
+    let to_admins = |by: &str| Invitation {
+        groups: vec!["users".to_owned(), "admins".to_owned()],
+        by: by.to_owned(),
+        ..invitation(None)
+    };
+    accounts.invite(token("1"), to_admins("root"), START);
+    accounts.invite(token("2"), to_admins(OPERATOR), START);
+    accounts.invite(token("3"), invitation(None), START);
+    assert!(is_open(&accounts, "1"));
+    accounts.change("root", |root| root.groups.clear());
+    assert!(!is_open(&accounts, "1"));
+    assert!(is_open(&accounts, "2") && is_open(&accounts, "3"));
 }

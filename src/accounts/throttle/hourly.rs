@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::accounts::token::Digest;
 use crate::network::{Block, Network};
 
-use super::Throttle;
 use super::counts::Hourly;
 use super::limits::{BLOCK, INVITED, RECOVERIES};
-use super::table::Table;
+use super::table::{Table, Weight};
+use super::{Throttle, TooEarly};
 
 impl Throttle {
     /// Counts a request for a new password.
@@ -49,26 +49,75 @@ impl Throttle {
         }
     }
 
-    /// Counts a registration by this invitation as refused for its name or address, until it turns
-    /// out otherwise: whoever is invited may not ask without end who is there.
+    /// Begins a registration by this invitation, which counts as refused for its name or address
+    /// until it turns out otherwise: whoever is invited may not ask without end who is there.
     ///
     /// # Errors
     ///
-    /// How long to wait, if enough were refused within this hour.
-    pub fn invited(&self, invitation: Digest, now: Duration) -> Result<(), Duration> {
+    /// How long to wait, if enough were refused within this hour, or are being looked at.
+    pub fn begin_invited(
+        &self,
+        invitation: Digest,
+        now: Duration,
+    ) -> Result<InvitedAttempt<'_>, TooEarly> {
         let mut state = self.state();
         let row = state.invited.row_made(invitation);
-        if let Some(wait) = row.wait(INVITED, now) {
-            return Err(wait);
+        match row.refused.wait(INVITED, now) {
+            Some(_) if row.undecided > 0 => Err(TooEarly::Undecided),
+            Some(wait) => Err(TooEarly::Wait(wait)),
+            None => {
+                row.refused.add(now);
+                row.undecided += 1;
+                Ok(InvitedAttempt {
+                    throttle: self,
+                    invitation,
+                    at: now,
+                    forgiven: false,
+                })
+            }
         }
-        row.add(now);
-        Ok(())
     }
+}
 
-    /// Takes back a registration by this invitation that was not refused for its name or address.
-    pub fn forgive_invited(&self, invitation: Digest, at: Duration) {
-        if let Some(row) = self.state().invited.row_if_there(invitation) {
-            row.take_back(at);
+/// The registrations by one invitation within the hour.
+#[derive(Default)]
+pub(super) struct Invited {
+    /// Those refused for their name or address, with those that are being looked at.
+    refused: Hourly,
+    undecided: u32,
+}
+
+impl Weight for Invited {
+    fn weight(&self) -> (bool, Duration) {
+        let (_, last) = self.refused.weight();
+        (self.undecided > 0, last)
+    }
+}
+
+/// A registration by an invitation, which stays counted as refused unless it is forgiven.
+#[must_use]
+pub struct InvitedAttempt<'a> {
+    throttle: &'a Throttle,
+    invitation: Digest,
+    at: Duration,
+    forgiven: bool,
+}
+
+impl InvitedAttempt<'_> {
+    /// Takes it back: it was not refused for its name or address.
+    pub fn forgive(mut self) {
+        self.forgiven = true;
+    }
+}
+
+impl Drop for InvitedAttempt<'_> {
+    fn drop(&mut self) {
+        let mut state = self.throttle.state();
+        if let Some(row) = state.invited.row_if_there(self.invitation) {
+            row.undecided = row.undecided.saturating_sub(1);
+            if self.forgiven {
+                row.refused.take_back(self.at);
+            }
         }
     }
 }

@@ -264,7 +264,7 @@ struct State {
     registrations: Table<Network, Hourly>,
     block_registrations: Table<Block, Hourly>,
     /// Registrations by an invitation that were refused.
-    invited: Table<Digest, Hourly>,
+    invited: Table<Digest, hourly::Invited>,
 }
 
 /// A network as the count over all of them knows it.

@@ -70,7 +70,11 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
         &["email", "current_password"],
     ),
     ("/account/email/confirmation", Browser::Session, &[]),
-    ("/login", Browser::Page, &["username", "password", "rd"]),
+    (
+        "/login",
+        Browser::Page,
+        &["username", "password", "rd", "remember"],
+    ),
     ("/forgot_password", Browser::Page, &["username"]),
     ("/secret_key", Browser::Login, &["secret"]),
     (
@@ -243,7 +247,8 @@ fn value(
     if field == "rd" {
         return rd_of(app, request, form).ok().map(Zeroizing::new);
     }
-    if people::Rest::is_for(&request.path) {
+    let may_lack = field == "remember" || people::Rest::is_for(&request.path);
+    if may_lack {
         let value = form.optional_as(field, as_meant(field), usize::MAX);
         return value.ok().map(Option::unwrap_or_default);
     }
@@ -295,6 +300,8 @@ enum RestsOn {
     Session(Digest),
     /// A session, and an address of its account that is not proven, by its digest.
     Unproven(Digest, Digest),
+    /// A session, and the address of its account, by its digest.
+    Address(Digest, Digest),
 }
 
 impl RestsOn {
@@ -324,6 +331,7 @@ impl RestsOn {
         let id = me.session.id;
         match outcome {
             Outcome::ConfirmationSent => Self::Unproven(id, address(&me.account)),
+            Outcome::ChangeMailed => Self::Address(id, address(&me.account)),
             _ => Self::Session(id),
         }
     }
@@ -365,6 +373,10 @@ impl Kept {
             RestsOn::Session(id) => {
                 let me = lasting(app, id, now).ok().flatten();
                 me.is_some_and(|me| self.still_opens(app, (id, &me.account), now))
+            }
+            RestsOn::Address(id, email) => {
+                let me = lasting(app, id, now).ok().flatten();
+                me.is_some_and(|me| address(&me.account) == email)
             }
             RestsOn::Unproven(id, email) => {
                 let me = lasting(app, id, now).ok().flatten();

@@ -298,8 +298,13 @@ fn accounts(text: &str) -> Vec<Sample> {
         Box::new(account(text, problem))
     };
     let password = Some("current_password");
+    let mute = AccountView {
+        email: None,
+        ..account(text, None)
+    };
     vec![
         ("account", Box::new(account(text, None))),
+        ("account_mute", Box::new(mute)),
         (
             "account_codes",
             refused(AccountForm::RecoveryCodes, password),

@@ -29,6 +29,7 @@ mod register;
 mod sent_twice;
 mod stay_logged_in;
 mod way_back;
+mod without_address;
 
 /// Both steps of a login, the second with a recovery code.
 #[track_caller]
