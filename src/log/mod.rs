@@ -71,9 +71,9 @@ impl Log {
 ///
 /// If standard error is closed, or its reader is stuck, nobody can be told.
 pub fn complain(what: &str, hint: Option<&str>) {
-    let mut text = format!("auth_user: {}\n", shortened(printable(what).into()));
+    let mut text = format!("auth_user: {}\n", shortened(printable(what)));
     if let Some(hint) = hint {
-        let hint = shortened(printable(hint).into());
+        let hint = shortened(printable(hint));
         text.push_str(&format!("auth_user: hint: {hint}\n"));
     }
     match Lines::start(io::stderr(), None) {
