@@ -7,6 +7,11 @@ use std::path::Path;
 
 use crate::durable::directory_of;
 
+/// Whether this is root, who may write anywhere and must not be led astray.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Gives a file that root has just made, with all rights still its own, to the owner and group of
 /// the file that it is to replace at `target`, or of the folder if none is there. Does nothing for
 /// anybody else, whose files are their own.
@@ -15,7 +20,7 @@ use crate::durable::directory_of;
 ///
 /// If the owner cannot be found out or made the owner.
 pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return Ok(());
     }
     let made = file.metadata()?;

@@ -48,6 +48,9 @@ pub enum Act {
     /// All the groups it is to be in.
     Groups(Vec<String>),
     NewPassword,
+    /// As [`Act::NewPassword`], of this digest, whose mail is written already and counts for no
+    /// limit.
+    NewPasswordOf(Digest),
     Remove,
     ResetSecondFactor,
 }
@@ -78,7 +81,11 @@ impl Act {
         match self {
             Self::Disable | Self::Remove => true,
             Self::Groups(groups) => !groups.iter().any(|name| name == groups::ADMINISTRATORS),
-            Self::Enable | Self::EndSessions | Self::NewPassword | Self::ResetSecondFactor => false,
+            Self::Enable
+            | Self::EndSessions
+            | Self::NewPassword
+            | Self::NewPasswordOf(_)
+            | Self::ResetSecondFactor => false,
         }
     }
 
@@ -86,7 +93,7 @@ impl Act {
     pub fn ends_logins(&self) -> bool {
         match self {
             Self::Disable | Self::EndSessions | Self::Remove | Self::ResetSecondFactor => true,
-            Self::Enable | Self::Groups(_) | Self::NewPassword => false,
+            Self::Enable | Self::Groups(_) | Self::NewPassword | Self::NewPasswordOf(_) => false,
         }
     }
 
@@ -115,9 +122,14 @@ impl Act {
                 return Ok(Done::default());
             }
             Self::Groups(groups) => person.account_mut().groups.clone_from(groups),
-            Self::NewPassword if person.account().disabled => return Err(Undone::Disabled),
-            Self::NewPassword if person.account().email.is_none() => {
+            Self::NewPassword | Self::NewPasswordOf(_) if person.account().disabled => {
+                return Err(Undone::Disabled);
+            }
+            Self::NewPassword | Self::NewPasswordOf(_) if person.account().email.is_none() => {
                 return Err(Undone::NoAddress);
+            }
+            Self::NewPasswordOf(digest) => {
+                person.account_mut().mail_password(*digest, None, now);
             }
             Self::NewPassword => {
                 let counted = person.account_mut().count_mail_for_owner(now);

@@ -115,6 +115,13 @@ impl Accounts {
         }
     }
 
+    /// Holds the name that an operator took from this account, however young it is: what was done on
+    /// purpose is not undone by the next who comes along.
+    pub(super) fn hold_name_of(&mut self, account: &Account, now: Timestamp) {
+        Arc::make_mut(&mut self.former).hold(&account.username, now);
+        self.revision += 1;
+    }
+
     /// Holds the names of accounts that an operator took out of the file, or renamed there.
     pub fn hold_left(&mut self, before: &Self, now: Timestamp) {
         let gone: Vec<Arc<Account>> = before

@@ -34,6 +34,7 @@ mod flat_file;
 mod json;
 mod lock;
 mod near_misses;
+mod once;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,6 @@ mod users_json;
 mod worker;
 
 use document::{Document, News};
-use draft::Draft;
 use error::Damage;
 use files::Files;
 use flat_file::FlatFile;
@@ -52,8 +52,9 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
-pub use draft::New;
+pub use draft::{Draft, New};
 pub use error::{NotSaved, OpenError, Unavailable};
+pub use once::{Made, Unmade, once, read_sessions};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
@@ -540,7 +541,7 @@ impl Store {
 /// If they cannot be used just as they are.
 pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
     check_directory(users)?;
-    let file = FlatFile::new(users);
+    let file = FlatFile::of_command(users);
     let read = || -> Result<Option<Accounts>, Damage> {
         if file.look()?.is_none() {
             return Ok(None);
