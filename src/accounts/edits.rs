@@ -40,7 +40,10 @@ impl Seal {
             totp: totp.map(|totp| Digest::of(&totp.secret.base32()).short()),
             disabled: account.disabled,
             // No group has a comma; what somebody wrote by hand may, and is no worse off.
-            groups: Some(Digest::of(&account.groups.join(",")).short()),
+            groups: Some(match account.groups.as_slice() {
+                [] => NONE.to_owned(),
+                groups => Digest::of(&groups.join(",")).short(),
+            }),
         }
     }
 
@@ -253,6 +256,11 @@ impl Edited {
             },
             name_before: name_before.filter(|_| !is_copy),
         }
+    }
+
+    /// The news that an account has left the file.
+    pub fn removed(account: &Arc<Account>) -> Self {
+        Self::remark(account, "removed")
     }
 
     /// A change that ends nothing and is only for the log.

@@ -52,8 +52,8 @@ pub enum Refused {
     Password(UnfitPassword),
     /// The events cannot be read.
     NoEvents(io::Error),
-    /// An address was given where a name is wanted; of this account.
-    IsAddress(String),
+    /// This address was given where a name is wanted; and whose it is.
+    IsAddress(String, String),
     /// No account has this name.
     NoSuchUser(String),
     /// Nothing is mailed to an account that is disabled.
@@ -75,11 +75,7 @@ impl Refused {
             // No page has this one.
             Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
             Self::NoEvents(_) => return ("no_file", "The events cannot be read.".into()),
-            Self::IsAddress(_) => {
-                let message = "An address is no name.";
-                return ("no_such_user", message.into());
-            }
-            Self::NoSuchUser(name) => {
+            Self::NoSuchUser(name) | Self::IsAddress(name, _) => {
                 let message = format!("There is no account \"{name}\".");
                 return ("no_such_user", message.into());
             }
@@ -105,7 +101,7 @@ impl Refused {
         Some(match self {
             Self::NoFile(error) => error.hint(),
             Self::NoEvents(_) => "see to events.jsonl in that folder: it must be a file of its own",
-            Self::IsAddress(owner) => owner,
+            Self::IsAddress(_, owner) => owner,
             Self::NoOutbox(problem) => problem.hint(),
             Self::NoMail(_) => "see to the outbox beside the accounts file, and try again",
             Self::NotSaved(_) => "see to the disk and the rights of that folder, and try again",
@@ -158,10 +154,11 @@ fn check_is_name(accounts: &Accounts, name: &str) -> Result<(), Refused> {
     if !name.contains('@') {
         return Ok(());
     }
-    Err(Refused::IsAddress(match accounts.resolve(name) {
+    let owner = match accounts.resolve(name) {
         Some(owner) => format!("{} has that address", owner.username),
         None => "no account has that address; auth_user user list shows who has which".into(),
-    }))
+    };
+    Err(Refused::IsAddress(name.to_owned(), owner))
 }
 
 /// What mails need to know of the server.
@@ -172,8 +169,9 @@ pub struct Posting {
 }
 
 impl Posting {
-    fn outbox(&self, users: &Path) -> Result<Outbox, Refused> {
-        Outbox::open(outbox_of(users), self.from.clone(), None).map_err(Refused::NoOutbox)
+    /// The outbox, and whether it was made just now.
+    fn outbox(&self, users: &Path) -> Result<(Outbox, bool), Refused> {
+        Outbox::of_command(outbox_of(users), self.from.clone()).map_err(Refused::NoOutbox)
     }
 
     /// The link that works by this token.

@@ -1,7 +1,6 @@
 //! A change by a command: of the accounts, with its mails and its events. All of it happens, or
 //! nothing.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::events::{self, Event};
 use crate::mail::{self, Mail, Outbox};
-use crate::operator::{Posting, Refused, outbox_of};
+use crate::operator::{Posting, Refused};
 use crate::store::{self, Draft, Made, Unmade};
 
 /// Where a command works.
@@ -99,7 +98,7 @@ impl Place<'_> {
 pub(super) struct Post<'a> {
     place: &'a Place<'a>,
     outbox: Option<Outbox>,
-    /// Whether there was no outbox before.
+    /// Whether the outbox was made for these mails.
     is_new: bool,
     drafts: Vec<mail::Draft>,
 }
@@ -126,8 +125,9 @@ impl<'a> Post<'a> {
         let outbox = match self.outbox.take() {
             Some(outbox) => outbox,
             None => {
-                self.is_new = fs::symlink_metadata(outbox_of(self.place.users)).is_err();
-                posting.outbox(self.place.users)?
+                let (outbox, is_new) = posting.outbox(self.place.users)?;
+                self.is_new = is_new;
+                outbox
             }
         };
         let draft = self.outbox.insert(outbox).draft(&mail);
@@ -147,9 +147,8 @@ impl<'a> Post<'a> {
 impl Drop for Post<'_> {
     fn drop(&mut self) {
         self.drafts.clear();
-        if self.is_new {
-            // Only an empty one goes, and whoever found it first has put something in.
-            let _ = fs::remove_dir(outbox_of(self.place.users));
+        if let Some(outbox) = self.outbox.take().filter(|_| self.is_new) {
+            outbox.unmake();
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::durable::{Draft, Failure, directory_of};
-use crate::owner;
+use crate::owner::{self, Folder};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
@@ -30,6 +30,8 @@ pub(super) struct FlatFile {
     /// Whether a link at the path is refused. Who owns the folder may have put it there, for root to
     /// follow.
     is_wary: bool,
+    /// What the path leads through, if that is held.
+    _folder: Option<Folder>,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -64,16 +66,28 @@ impl FlatFile {
             known: None,
             turn: Turn::default(),
             is_wary: false,
+            _folder: None,
             sync: File::sync_all,
         }
     }
 
     /// For a command, which root may run in a folder of somebody else: root follows no link there.
-    pub(super) fn of_command(path: &Path) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// If there is no such folder.
+    pub(super) fn of_command(path: &Path) -> io::Result<Self> {
+        let folder = Folder::named(directory_of(path))?;
+        let name = path.file_name().unwrap_or_default();
+        Ok(Self {
             is_wary: owner::is_root(),
+            path: match owner::is_root() {
+                true => folder.path().join(name),
+                false => path.to_owned(),
+            },
+            _folder: Some(folder),
             ..Self::new(path)
-        }
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -230,11 +244,9 @@ impl FlatFile {
     }
 
     fn real_path(&self) -> io::Result<PathBuf> {
-        match self.path.file_name() {
-            Some(name) if self.is_wary => {
-                Ok(fs::canonicalize(directory_of(&self.path))?.join(name))
-            }
-            _ => real_path(&self.path),
+        match self.is_wary {
+            true => Ok(self.path.clone()),
+            false => real_path(&self.path),
         }
     }
 }

@@ -541,8 +541,8 @@ impl Store {
 /// If they cannot be used just as they are.
 pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
     check_directory(users)?;
-    let file = FlatFile::of_command(users);
     let read = || -> Result<Option<Accounts>, Damage> {
+        let file = FlatFile::of_command(users)?;
         if file.look()?.is_none() {
             return Ok(None);
         }

@@ -47,8 +47,8 @@ pub fn once<R, E>(
     change: impl FnOnce(&mut Draft) -> Result<R, E>,
 ) -> Result<Result<Made<R>, E>, Unmade> {
     check_directory(users).map_err(Unmade::Unreadable)?;
-    let mut file = FlatFile::of_command(users);
     let not_saved = |error: &io::Error| Unmade::NotSaved(NotSaved::new(users, error));
+    let mut file = FlatFile::of_command(users).map_err(|error| not_saved(&error))?;
     let lock = file.lock(PATIENCE).map_err(|error| not_saved(&error))?;
     let held = || not_saved(&io::Error::other("another process holds its lock"));
     let _lock = lock.ok_or_else(held)?;
@@ -116,7 +116,7 @@ fn same<'a>(was: &Account, after: &'a Accounts) -> Option<&'a Arc<Account>> {
 /// read: everybody has to log in again then.
 pub fn read_sessions(users: &Path) -> Sessions {
     let file = FlatFile::of_command(&users.with_file_name("sessions.json"));
-    let found = file.read().ok();
+    let found = file.and_then(|file| file.read()).ok();
     let read = found.and_then(|found| sessions_json::parse(&found.bytes).ok());
     read.map_or_else(Sessions::default, |(sessions, _)| sessions)
 }

@@ -188,9 +188,10 @@ impl Content for Accounts {
         let unsealed = format.take_unsealed();
         // The next save seals the accounts that are not sealed yet.
         let owes = !unsealed.is_empty();
-        let edited = Self::settle(self, unsealed, before);
+        let mut edited = Self::settle(self, unsealed, before);
         if let Some((before, at)) = before {
-            self.hold_left(before, at);
+            let removed = self.hold_left(before, at);
+            edited.extend(removed.iter().map(Edited::removed));
         }
         for user in self.give_ids(before.map(|(before, _)| before)) {
             tracing::warn!(
