@@ -303,24 +303,25 @@ impl Accounts {
             .into_iter()
             .map(|unsealed| (unsealed.username, unsealed.seal))
             .collect();
-        if let Some((before, _)) = before {
+        let left = before.map_or_else(HashMap::new, |(before, _)| before.left(self));
+        let known = |account: &Account| {
+            let by_name = before?.0.find(&account.username);
+            by_name.or_else(|| left.get(account.id.as_ref()?).copied())
+        };
+        if before.is_some() {
             let others = self.iter().filter(|account| {
-                let known = before.find(&account.username);
                 !seals.contains_key(&account.username)
-                    && known.is_none_or(|known| known.generation > account.generation)
+                    && known(account).is_none_or(|known| known.generation > account.generation)
             });
             names.extend(others.map(|account| account.username.clone()));
         }
         let mut edited = Vec::new();
         if !names.is_empty() {
-            let read = self.clone();
-            let left = before.map_or_else(HashMap::new, |(before, _)| before.left(self));
-            let known = |name: &str| known_of(&read, name, before.map(|(before, _)| before), &left);
-            let at = before.map(|(_, at)| at);
-            let settled = names
-                .iter()
-                .filter_map(|name| self.settle_one((&read, known(name), at), name, &seals));
-            edited.extend(settled);
+            let (read, at) = (self.clone(), before.map(|(_, at)| at));
+            for name in names {
+                let known = read.find(&name).and_then(|account| known(account));
+                edited.extend(self.settle_one((&read, known, at), &name, &seals));
+            }
         }
         if let Some((before, _)) = before {
             self.remark_new(before, &seals, &mut edited);
@@ -401,17 +402,6 @@ impl Accounts {
         let account = self.find(name)?;
         Some(Edited::of(account, name, news, seal, (read, seals)))
     }
-}
-
-/// What was known of an account that is called `name` now, by another name perhaps.
-fn known_of<'a>(
-    read: &Accounts,
-    name: &str,
-    before: Option<&'a Accounts>,
-    left: &HashMap<&AccountId, &'a Arc<Account>>,
-) -> Option<&'a Arc<Account>> {
-    let by_id = || left.get(read.find(name)?.id.as_ref()?).copied();
-    before?.find(name).or_else(by_id)
 }
 
 /// Whether an account came back to the file, or went back to an earlier state.

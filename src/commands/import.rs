@@ -10,7 +10,7 @@ use crate::config::{Import, OfServer};
 use crate::log::complain;
 use crate::operator::Place;
 use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
-use crate::terminal::printable;
+use crate::terminal::{Progress, printable};
 
 /// `import`.
 pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
@@ -58,12 +58,16 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
         0 => None,
         _ => Some(posting(server)?.assuming()),
     };
+    let progress = Progress::begin("mails written", judged.invited());
     let place = Place {
         users: &server.users,
         events_kept: server.events_kept()?,
         posting: posting.as_ref(),
+        progress: Some(progress.done()),
     };
-    let mut done = judged.save(&place).map_err(|why| refused(why, asked))?;
+    let done = judged.save(&place);
+    drop(progress);
+    let mut done = done.map_err(|why| refused(why, asked))?;
     let mails = std::mem::take(&mut done.mails);
     let imported = tell_besides(done, server);
     let written = mails.iter().filter(|mail| mail.is_ok()).count();

@@ -23,6 +23,7 @@ pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
         users: &server.users,
         events_kept,
         posting: Some(&assumed.posting),
+        progress: None,
     };
     let new = NewInvitation {
         email: asked.email.as_deref(),
@@ -42,6 +43,7 @@ fn end(id: &str, asked: &Invite, server: &OfServer) -> Result<(), Failure> {
         users: &server.users,
         events_kept: server.events_kept()?,
         posting: None,
+        progress: None,
     };
     let done = operator::end(&place, &as_typed::name(id));
     let done = done.map_err(|why| Failure::of(&why, "end that invitation", asked.json))?;

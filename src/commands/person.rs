@@ -57,6 +57,7 @@ pub(super) fn set(asked: &Set, server: &OfServer) -> Result<(), Failure> {
         users: &server.users,
         events_kept: server.events_kept()?,
         posting: posting.as_ref().map(|assumed| &assumed.posting),
+        progress: None,
     };
     let done = operator::set(&place, &name, &asked.setting())
         .map_err(|why| Failure::of(&why, &format!("change {}", *name), asked.json))?;
@@ -85,6 +86,7 @@ pub(super) fn act(word: &str, act: Asked, asked: &Named, server: &OfServer) -> R
         users: &server.users,
         events_kept: server.events_kept()?,
         posting: posting.as_ref().map(|assumed| &assumed.posting),
+        progress: None,
     };
     let refused = |why: Refused| Failure::of(&why, &format!("{word} {}", *name), asked.json);
     let done = operator::act(&place, &name, act).map_err(refused)?;

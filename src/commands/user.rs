@@ -57,6 +57,7 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         users: &server.users,
         events_kept: server.events_kept()?,
         posting: posting.as_ref(),
+        progress: None,
     };
     let done = operator::add(&place, &new).map_err(|why| Failure::of(&why, &act, asked.json))?;
     let invited = tell_besides(done, server);

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
@@ -20,6 +21,8 @@ pub struct Place<'a> {
     pub events_kept: Duration,
     /// What mails need to know, if any are written.
     pub posting: Option<&'a Posting>,
+    /// Counts the mails that are written.
+    pub progress: Option<&'a AtomicUsize>,
 }
 
 /// What was done.
@@ -138,7 +141,13 @@ impl<'a> Post<'a> {
     fn send(mut self) -> Vec<io::Result<PathBuf>> {
         self.is_new = false;
         let drafts = std::mem::take(&mut self.drafts).into_iter();
-        let sent = drafts.filter_map(|draft| Some(self.outbox.as_ref()?.send(draft)));
+        let sent = drafts.filter_map(|draft| {
+            let sent = self.outbox.as_ref()?.send(draft);
+            if let Some(progress) = self.place.progress {
+                progress.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(sent)
+        });
         sent.map(|mail| mail.map(|path| store::full_path(&path)))
             .collect()
     }

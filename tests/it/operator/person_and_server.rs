@@ -114,7 +114,7 @@ fn what_is_shown_is_what_administrators_are_told() {
     let setup = Setup::new();
     let server = setup.start();
     let (alice, _) = Visitor::with_account(&server, "alice");
-    let agent = alice.sending("user-agent", "a\u{7f}gent");
+    let agent = alice.sending("user-agent", "agent/1");
     assert!(agent.is_logged_in());
     done(&setup, &["set", "alice", "--add-group", "admins"]);
     let told = wait_for("the list", || {
