@@ -86,8 +86,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins; `what` is what so many are, as in "mails written".
-    pub fn begin(what: &'static str, total: usize) -> Self {
+    /// Begins; `what` is done, in so many steps, or in none that are counted if `total` is zero.
+    pub fn begin(what: String, total: usize) -> Self {
         let done = Arc::new(AtomicUsize::new(0));
         let (end, ended) = mpsc::channel::<()>();
         let shown = Arc::clone(&done);
@@ -97,7 +97,11 @@ impl Progress {
                 while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SECOND) {
                     let done = shown.load(Ordering::Relaxed);
                     is_shown = true;
-                    let _ = write!(io::stderr(), "\r{done} of {total} {what}");
+                    let steps = match total {
+                        0 => "...".to_owned(),
+                        total => format!("{done} of {total}"),
+                    };
+                    let _ = write!(io::stderr(), "\r{what}: {steps}");
                 }
                 if is_shown {
                     // The line is cleared for what is said at the end.

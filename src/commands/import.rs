@@ -20,7 +20,10 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
         email_domain: asked.email_domain.as_deref(),
         local_names: asked.local_names,
     };
-    let judged = import::judge(&server.users, &wanted).map_err(|why| refused(why, asked))?;
+    let reading = Progress::begin("reading".to_owned(), 0);
+    let judged = import::judge(&server.users, &wanted);
+    drop(reading);
+    let judged = judged.map_err(|why| refused(why, asked))?;
     let imported = if asked.dry_run {
         judged.imported
     } else {
@@ -58,7 +61,12 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
         0 => None,
         _ => Some(posting(server)?.assuming()),
     };
-    let progress = Progress::begin("mails written", judged.invited());
+    let (total, mails) = (judged.imported.len(), judged.invited());
+    let what = match mails {
+        0 => format!("importing {total} accounts"),
+        _ => format!("importing {total} accounts, mails written"),
+    };
+    let progress = Progress::begin(what, mails);
     let place = Place {
         users: &server.users,
         events_kept: server.events_kept()?,

@@ -572,9 +572,14 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 }
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
-    let hint = match users.is_dir() {
-        true => "that is a folder: name the file in it, which need not be there yet",
-        false => "mend the file, or put back a copy",
+    let hint = match () {
+        () if users.is_dir() => {
+            "that is a folder: name the file in it, which need not be there yet"
+        }
+        () if users.is_symlink() => {
+            "mend the file, or put back a copy; or name the file itself, not a link to it"
+        }
+        () => "mend the file, or put back a copy",
     };
     OpenError::new(users, damage, hint)
 }

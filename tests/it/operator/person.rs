@@ -551,6 +551,46 @@ fn a_lock_that_does_not_come_within_ten_seconds_is_not_waited_for() {
     assert_eq!(snapshot(setup.dir()), before);
 }
 
+/// `user remove` at a terminal where somebody types this: exit status, and what is on the screen.
+fn removed_at_a_terminal(setup: &Setup, typed: &str) -> (i32, String) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let command = format!("{} user remove bob", env!("CARGO_BIN_EXE_auth_user"));
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(setup.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script, of util-linux, gives a terminal");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(typed.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().unwrap(), screen)
+}
+
+#[test]
+fn at_a_terminal_only_a_yes_removes() {
+    let setup = two();
+    let before = users(&setup);
+    for typed in ["n\n", "\n", "yeah\n"] {
+        let (status, screen) = removed_at_a_terminal(&setup, typed);
+        assert_eq!(status, 1, "{screen}");
+        assert!(screen.contains("Remove the account bob? [y/N]"), "{screen}");
+        assert!(screen.contains("the answer was not yes"), "{screen}");
+        assert_eq!(users(&setup), before);
+    }
+    let (status, screen) = removed_at_a_terminal(&setup, "Yes\n");
+    assert_eq!(status, 0, "{screen}");
+    assert!(screen.contains("Done."), "{screen}");
+    assert_eq!(users(&setup)["users"].get("bob"), None);
+}
+
 #[test]
 fn where_a_mail_cannot_be_written_nothing_is_done() {
     let setup = two();
