@@ -329,6 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_a_command_mails_counts_for_no_limit() {
+        let (mut alice, sessions) = alice();
+        for n in 0..5 {
+            let counted = alice.count_mail_for_owner(Timestamp(NOW.0 - 600 + n));
+            assert_eq!(counted, Ok(()));
+        }
+        let act = Act::NewPasswordOf(Digest::of("mailed"));
+        let (told, fate, ended) = done(alice.clone(), &sessions, &act);
+        assert!(told.is_ok_and(|done| done.is_change) && ended == 0);
+        let Fate::Changes(account) = fate else {
+            panic!("not changed");
+        };
+        assert_eq!(account.mails.len(), 5);
+        assert!(account.mailed("mailed", NOW).is_some());
+        alice.disable();
+        assert_eq!(done(alice, &sessions, &act).0, Err(Undone::Disabled));
+    }
+
+    #[test]
     fn only_what_shuts_out_cannot_be_done_to_oneself() {
         let groups =
             |names: &[&str]| Act::Groups(names.iter().map(|it| (*it).to_owned()).collect());

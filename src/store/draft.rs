@@ -13,7 +13,7 @@ use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Timestamp;
 
 /// A new account, and the invitation by which its owner chooses a password, if there is one.
-pub type New = (Account, Option<(Digest, Invitation)>);
+pub(super) type New = (Account, Option<(Digest, Invitation)>);
 
 /// Accounts and sessions as the changes so far leave them.
 pub struct Draft {

@@ -52,7 +52,7 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
-pub use draft::{Draft, New};
+pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use once::{Made, Unmade, once, read_sessions};
 pub use told::Told;
@@ -215,20 +215,6 @@ impl Store {
     /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
         self.update(move |draft| draft.add(account.clone()))
-    }
-
-    /// Adds accounts with their invitations, all or none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`]; the inner error, which of them has a name or e-mail that belongs to
-    /// another.
-    pub fn add_all(
-        &self,
-        new: Vec<New>,
-        now: Timestamp,
-    ) -> Result<Result<(), (usize, Taken)>, NotSaved> {
-        self.update(move |draft| draft.add_all(&new, now))
     }
 
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
