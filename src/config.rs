@@ -20,7 +20,8 @@ mod operators;
 mod told;
 
 pub use self::commands::{
-    Add, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Since, User,
+    Add, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove, Set,
+    Since, User,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
@@ -126,7 +127,7 @@ struct Flags {
         long,
         env = "AUTH_SESSION_IDLE",
         value_name = "DURATION",
-        default_value = "1h",
+        default_value = SESSION_IDLE,
         value_parser = duration
     )]
     session_idle: Duration,
@@ -136,7 +137,7 @@ struct Flags {
         long,
         env = "AUTH_SESSION_MAX",
         value_name = "DURATION",
-        default_value = "24h",
+        default_value = SESSION_MAX,
         value_parser = duration
     )]
     session_max: Duration,
@@ -146,7 +147,7 @@ struct Flags {
         long,
         env = "AUTH_REMEMBER",
         value_name = "DURATION",
-        default_value = "30d",
+        default_value = REMEMBER,
         value_parser = remember
     )]
     remember: Duration,
@@ -483,6 +484,11 @@ fn remember(text: &str) -> Result<Duration, String> {
     }
     Ok(duration)
 }
+
+/// How long sessions last, if nobody says.
+const SESSION_IDLE: &str = "1h";
+const SESSION_MAX: &str = "24h";
+const REMEMBER: &str = "30d";
 
 /// How long events are kept, if nobody says.
 const EVENTS_KEPT: &str = "90d";

@@ -1,11 +1,19 @@
 //! Whose a new file is: root works on files that a server reads which runs as another user.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{self as unix, MetadataExt as _};
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{self as unix, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::durable::directory_of;
+
+/// Whether this is root, who may write anywhere and must not be led astray.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// Gives a file that root has just made, with all rights still its own, to the owner and group of
 /// the file that it is to replace at `target`, or of the folder if none is there. Does nothing for
@@ -15,7 +23,7 @@ use crate::durable::directory_of;
 ///
 /// If the owner cannot be found out or made the owner.
 pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return Ok(());
     }
     let made = file.metadata()?;
@@ -30,4 +38,61 @@ pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
         return Ok(());
     }
     unix::fchown(file, Some(model.uid()), Some(model.gid()))
+}
+
+/// A folder of somebody else that root works in: it stays the same one, whatever its owner puts in
+/// its place meanwhile. For anybody else it is just its path.
+pub struct Folder {
+    path: PathBuf,
+    /// Held open, so that the path leads to it.
+    _held: Option<File>,
+}
+
+impl Folder {
+    /// Holds the folder at this path, which may be led to by links: whoever named it has chosen it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn named(path: &Path) -> io::Result<Self> {
+        Self::open(path, OFlags::empty())
+    }
+
+    /// Holds a folder that lies in another one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is a link.
+    pub fn within(path: &Path) -> io::Result<Self> {
+        Self::open(path, OFlags::NOFOLLOW)
+    }
+
+    fn open(path: &Path, flags: OFlags) -> io::Result<Self> {
+        let as_named = |held| Self {
+            path: path.to_owned(),
+            _held: held,
+        };
+        if !is_root() {
+            return Ok(as_named(None));
+        }
+        let flags = OFlags::DIRECTORY | flags;
+        let held = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)?;
+        // The way to the very folder that is open; where there is no /proc, its name must do.
+        let fixed = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        if !fixed.is_dir() {
+            return Ok(as_named(Some(held)));
+        }
+        Ok(Self {
+            path: fixed,
+            _held: Some(held),
+        })
+    }
+
+    /// The way to it, as long as this lives.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }

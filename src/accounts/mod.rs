@@ -35,6 +35,7 @@ pub mod person;
 pub mod registration;
 pub mod regulars;
 pub mod session;
+pub mod setting;
 pub mod throttle;
 pub mod token;
 pub mod totp;

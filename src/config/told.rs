@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 30] = [
+pub(super) const EXAMPLES: [(&str, &str); 33] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -42,9 +42,12 @@ pub(super) const EXAMPLES: [(&str, &str); 30] = [
     ("--connect", "203.0.113.7:443"),
     ("--ca", "/etc/ssl/house.pem"),
     ("--cookie-file", "session.txt"),
+    ("--add-group", "staff"),
     ("--email", "alice@example.com"),
     ("--group", "admins"),
     ("--groups", "admins,staff"),
+    ("--remove-group", "staff"),
+    ("--rename", "alice-smith"),
     ("--user", "alice"),
     ("--since", "7d"),
     ("--valid", "7d"),
@@ -61,6 +64,12 @@ pub const DOCTOR_EXAMPLE: &str = "for instance auth_user doctor https://app.exam
 /// The hint for a wrong call of `user add`.
 const USER_ADD_EXAMPLE: &str =
     "for instance auth_user user add alice --email alice@example.com --groups staff";
+
+/// The hint for a wrong call of `user set`.
+const USER_SET_EXAMPLE: &str = "for instance auth_user user set alice --add-group staff";
+
+/// The hint for a wrong call of `invite`.
+const INVITE_EXAMPLE: &str = "for instance auth_user invite --email alice@example.com";
 
 /// The hint for a wrong call of another command about accounts.
 const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user --help";
@@ -367,6 +376,10 @@ fn whole_call(arguments: &[OsString]) -> String {
         DOCTOR_EXAMPLE.to_owned()
     } else if named("user") && named("add") {
         USER_ADD_EXAMPLE.to_owned()
+    } else if named("user") && named("set") {
+        USER_SET_EXAMPLE.to_owned()
+    } else if named("invite") {
+        INVITE_EXAMPLE.to_owned()
     } else if named("user") {
         USER_EXAMPLE.to_owned()
     } else if named("events") {

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::durable::{self, Failure, sync_directory_of};
 use crate::log;
-use crate::owner;
+use crate::owner::{self, Folder};
 use crate::rights;
 
 mod courier;
@@ -44,6 +44,8 @@ pub struct Outbox {
     dir: PathBuf,
     from: Sender,
     courier: Option<Courier>,
+    /// The folder, if root holds it for a command: it is not led elsewhere.
+    held: Option<Folder>,
 }
 
 impl Outbox {
@@ -57,6 +59,34 @@ impl Outbox {
         delivery: Option<SmtpUrl>,
     ) -> Result<Self, StartupProblem> {
         Self::open_with(dir, from, delivery.map(|url| (url, Schedule::patient())))
+    }
+
+    /// As [`Outbox::open`], for a command, which sends nothing itself and which root may run in a
+    /// folder of somebody else. Also gives whether the outbox was made for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::open`], and if it is a link and this is root.
+    pub fn of_command(dir: PathBuf, from: Sender) -> Result<(Self, bool), StartupProblem> {
+        let problem = |cause| StartupProblem::new(&dir, cause);
+        let is_new = fs::symlink_metadata(&dir).is_err();
+        if is_new {
+            make_directory(&dir).map_err(problem)?;
+        }
+        let held = Folder::within(&dir).map_err(problem)?;
+        let outbox = Self::open_with(held.path().to_owned(), from, None)?;
+        let held = Some(held);
+        Ok((Self { held, ..outbox }, is_new))
+    }
+
+    /// Removes an outbox that was made for mails which are not sent after all.
+    pub fn unmake(self) {
+        // Only an empty one goes: somebody else may have found a use for it.
+        let dir = match &self.held {
+            Some(held) => fs::canonicalize(held.path()).ok(),
+            None => None,
+        };
+        let _ = fs::remove_dir(dir.as_deref().unwrap_or(&self.dir));
     }
 
     fn open_with(
@@ -73,7 +103,12 @@ impl Outbox {
             .map(|(url, schedule)| Courier::start(dir.clone(), url, schedule))
             .transpose()
             .map_err(problem)?;
-        Ok(Self { dir, from, courier })
+        Ok(Self {
+            dir,
+            from,
+            courier,
+            held: None,
+        })
     }
 
     /// Puts a mail on disk and returns its path. This waits for the disk, never for a mail server.

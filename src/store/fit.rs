@@ -60,7 +60,7 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
     }
     let lock = sibling(&target, ".lock");
     if lock.exists()
-        && let Err(error) = lock::open(&lock)
+        && let Err(error) = lock::open(&lock, false)
     {
         return Err(unfit("lock", &lock, error.to_string(), LOCK));
     }

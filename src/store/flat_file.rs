@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::durable::{Draft, Failure, directory_of};
-use crate::owner;
+use crate::owner::{self, Folder};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
@@ -27,6 +27,11 @@ pub(super) struct FlatFile {
     /// `None` while there is no file.
     known: Option<Version>,
     turn: Turn,
+    /// Whether a link at the path is refused. Who owns the folder may have put it there, for root to
+    /// follow.
+    is_wary: bool,
+    /// What the path leads through, if that is held.
+    _folder: Option<Folder>,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -60,8 +65,29 @@ impl FlatFile {
             path: path.to_owned(),
             known: None,
             turn: Turn::default(),
+            is_wary: false,
+            _folder: None,
             sync: File::sync_all,
         }
+    }
+
+    /// For a command, which root may run in a folder of somebody else: root follows no link there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such folder.
+    pub(super) fn of_command(path: &Path) -> io::Result<Self> {
+        let folder = Folder::named(directory_of(path))?;
+        let name = path.file_name().unwrap_or_default();
+        Ok(Self {
+            is_wary: owner::is_root(),
+            path: match owner::is_root() {
+                true => folder.path().join(name),
+                false => path.to_owned(),
+            },
+            _folder: Some(folder),
+            ..Self::new(path)
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -79,6 +105,9 @@ impl FlatFile {
     ///
     /// If the system does not say, or the path is a link to nothing.
     pub(super) fn look(&self) -> io::Result<Option<Stamp>> {
+        if self.is_wary && self.path.is_symlink() {
+            return Err(io::Error::other("is a link, which root does not follow"));
+        }
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -98,10 +127,14 @@ impl FlatFile {
     ///
     /// If it cannot be read, is not a regular file, or is being written to meanwhile.
     pub(super) fn read(&self) -> io::Result<Found> {
+        let follow = match self.is_wary {
+            true => OFlags::NOFOLLOW,
+            false => OFlags::empty(),
+        };
         let mut file = OpenOptions::new()
             .read(true)
             // Opening a pipe would wait for somebody to write to it.
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .custom_flags((OFlags::NONBLOCK | follow).bits().cast_signed())
             .open(&self.path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -140,7 +173,7 @@ impl FlatFile {
     /// If the system refuses.
     pub(super) fn lock(&mut self, patience: Duration) -> io::Result<Option<Lock>> {
         let path = sibling(&self.real_path()?, ".lock");
-        self.turn.take(&path, patience)
+        self.turn.take(&path, patience, self.is_wary)
     }
 
     /// Gives up the place in the line.
@@ -211,7 +244,10 @@ impl FlatFile {
     }
 
     fn real_path(&self) -> io::Result<PathBuf> {
-        real_path(&self.path)
+        match self.is_wary {
+            true => Ok(self.path.clone()),
+            false => real_path(&self.path),
+        }
     }
 }
 

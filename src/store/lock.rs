@@ -38,16 +38,21 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for the lock on the file at this path, which is made if it is not there. `None` if the
     /// lock has not come after `patience`; the wait then goes on, so that whoever asks again keeps
-    /// their place in the line.
+    /// their place in the line. If `is_wary`, a link at the path is refused.
     ///
     /// # Errors
     ///
     /// If the system refuses.
-    pub(super) fn take(&mut self, path: &Path, patience: Duration) -> io::Result<Option<Lock>> {
+    pub(super) fn take(
+        &mut self,
+        path: &Path,
+        patience: Duration,
+        is_wary: bool,
+    ) -> io::Result<Option<Lock>> {
         let waiting = match self.waiting.take().filter(|waiting| waiting.is_joined()) {
             Some(waiting) => waiting,
             None => {
-                let file = open(path)?;
+                let file = open(path, is_wary)?;
                 if file.try_lock().is_ok() {
                     return Ok(Some(Lock { file }));
                 }
@@ -137,8 +142,8 @@ impl Waiting {
     }
 }
 
-/// Opens the lock's file, making it if it is not there.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+/// Opens the lock's file, making it if it is not there. If `is_wary`, it is refused if it is a link.
+pub(super) fn open(path: &Path, is_wary: bool) -> io::Result<File> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -152,10 +157,14 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let follow = match is_wary {
+                true => OFlags::NOFOLLOW,
+                false => OFlags::empty(),
+            };
             OpenOptions::new()
                 .write(true)
                 // Opening a pipe would wait for somebody to read from it.
-                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .custom_flags((OFlags::NONBLOCK | follow).bits().cast_signed())
                 .open(path)
         }
         Err(error) => Err(error),
@@ -179,7 +188,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn take(turn: &mut Turn, path: &Path, patience: Duration) -> Option<Lock> {
-        turn.take(path, patience).unwrap()
+        turn.take(path, patience, false).unwrap()
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod flat_file;
 mod json;
 mod lock;
 mod near_misses;
+mod once;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,6 @@ mod users_json;
 mod worker;
 
 use document::{Document, News};
-use draft::Draft;
 use error::Damage;
 use files::Files;
 use flat_file::FlatFile;
@@ -52,8 +52,9 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
-pub use draft::New;
+pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
+pub use once::{Made, Unmade, once, read_sessions};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
@@ -214,20 +215,6 @@ impl Store {
     /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
         self.update(move |draft| draft.add(account.clone()))
-    }
-
-    /// Adds accounts with their invitations, all or none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`]; the inner error, which of them has a name or e-mail that belongs to
-    /// another.
-    pub fn add_all(
-        &self,
-        new: Vec<New>,
-        now: Timestamp,
-    ) -> Result<Result<(), (usize, Taken)>, NotSaved> {
-        self.update(move |draft| draft.add_all(&new, now))
     }
 
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
@@ -540,8 +527,8 @@ impl Store {
 /// If they cannot be used just as they are.
 pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
     check_directory(users)?;
-    let file = FlatFile::new(users);
     let read = || -> Result<Option<Accounts>, Damage> {
+        let file = FlatFile::of_command(users)?;
         if file.look()?.is_none() {
             return Ok(None);
         }
@@ -571,9 +558,14 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 }
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
-    let hint = match users.is_dir() {
-        true => "that is a folder: name the file in it, which need not be there yet",
-        false => "mend the file, or put back a copy",
+    let hint = match () {
+        () if users.is_dir() => {
+            "that is a folder: name the file in it, which need not be there yet"
+        }
+        () if users.is_symlink() => {
+            "mend the file, or put back a copy; or name the file itself, not a link to it"
+        }
+        () => "mend the file, or put back a copy",
     };
     OpenError::new(users, damage, hint)
 }

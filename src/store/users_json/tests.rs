@@ -191,7 +191,7 @@ fn unknown_fields_and_the_order_of_everything_survive() {
       "groups": [],
       "recovery_codes": [],
       "disabled": false,
-      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
+      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled -",
       "z": {{}},
       "a": 1.50,
       "n": [
@@ -206,7 +206,7 @@ fn unknown_fields_and_the_order_of_everything_survive() {
       "groups": [],
       "recovery_codes": [],
       "disabled": true,
-      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
+      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled -"
     }}
   }},
   "version": 1,

@@ -13,10 +13,14 @@ mod flags;
 #[cfg(feature = "faults")]
 mod hanging_end;
 mod import;
+mod invite;
 mod log;
 mod log_unread;
 mod logo;
+mod person;
+mod person_and_server;
 mod proxy_config;
+mod root;
 mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
