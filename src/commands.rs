@@ -11,8 +11,10 @@ use crate::deployment::proxy_config::{self, output};
 use crate::log::complain;
 use crate::terminal::{self, Echo};
 
+mod backup;
 mod events;
 mod import;
+mod progress;
 mod user;
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
@@ -25,6 +27,8 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::User(User::Add(asked)) => user::add(asked, server),
         Command::Events(asked) => events::show(asked, server),
         Command::Import(asked) => import::import(asked, server),
+        Command::Backup(asked) => backup::backup(asked, server),
+        Command::Restore(asked) => backup::restore(asked, server),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,7 +20,7 @@ mod operators;
 mod told;
 
 pub use self::commands::{
-    Add, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Since, User,
+    Add, Backup, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Restore, Since, User,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};

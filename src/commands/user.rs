@@ -14,7 +14,13 @@ use crate::terminal::{self, Echo, NotALine};
 
 impl Failure {
     /// A refusal in words, and with `json` as a document on standard output too.
-    fn refused(code: &str, message: &str, what: String, hint: Option<&str>, json: bool) -> Self {
+    pub(super) fn refused(
+        code: &str,
+        message: &str,
+        what: String,
+        hint: Option<&str>,
+        json: bool,
+    ) -> Self {
         if json {
             print_json(&json!({ "code": code, "message": message }));
         }

@@ -1,7 +1,7 @@
 //! The commands of operators: they work on the files of a server and read a few of its flags.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::Resettable;
@@ -17,8 +17,8 @@ const USERS: &str = "users";
 /// Those that some commands read, and judge only then.
 const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
 
-/// Those of which a command sees whether they were told.
-const SEEN: [&str; 2] = ["smtp", "smtp_file"];
+/// Those of which a command sees whether they were told, and what.
+const SEEN: [&str; 4] = ["smtp", "smtp_file", "cert", "key"];
 
 /// What a command knows of the server whose files it works on.
 pub struct OfServer {
@@ -87,6 +87,12 @@ impl OfServer {
         ["smtp", "smtp_file"]
             .iter()
             .any(|id| given.get_one::<OsString>(id).is_some())
+    }
+
+    /// The certificate and its key, if somebody told where they are.
+    pub fn pair(&self) -> [Option<&Path>; 2] {
+        let given = told::innermost(&self.told.matches);
+        ["cert", "key"].map(|id| given.get_one::<OsString>(id).map(Path::new))
     }
 
     fn told<T, E: std::fmt::Display>(

@@ -68,6 +68,10 @@ const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user 
 /// The hint for a wrong call of `events`.
 const EVENTS_EXAMPLE: &str = "for instance auth_user events --user alice --since 7d";
 
+/// The hint for a wrong call of `backup` or `restore`.
+const BACKUP_EXAMPLE: &str = "for instance auth_user backup monday.tar, or auth_user --users \
+                              new/users.json restore monday.tar";
+
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum Refused {
@@ -371,6 +375,8 @@ fn whole_call(arguments: &[OsString]) -> String {
         USER_EXAMPLE.to_owned()
     } else if named("events") {
         EVENTS_EXAMPLE.to_owned()
+    } else if named("backup") || named("restore") {
+        BACKUP_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

@@ -23,6 +23,7 @@ use crate::mail::{self, Mail, Outbox, Sender, StartupProblem};
 use crate::reply::Outcome;
 use crate::store::{self, NotSaved, OpenError, Store};
 
+pub mod backup;
 pub mod events;
 pub mod import;
 

@@ -19,7 +19,8 @@ use crate::store::lock::Lock;
 /// to an operator's script.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-fn held() -> io::Error {
+/// What is said of a lock that did not come.
+pub(super) fn held() -> io::Error {
     io::Error::other("another process holds its lock")
 }
 

@@ -31,6 +31,7 @@ mod error;
 mod files;
 mod fit;
 mod flat_file;
+mod hold;
 mod json;
 mod lock;
 mod near_misses;
@@ -54,6 +55,7 @@ use worker::{Chores, Hear};
 pub use access_toml::Rules;
 pub use draft::New;
 pub use error::{NotSaved, OpenError, Unavailable};
+pub use hold::{Hold, hold};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
@@ -549,6 +551,16 @@ pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
         Ok(Some(accounts))
     };
     read().map_err(|damage| unreadable(users, damage))
+}
+
+/// The accounts in these bytes, which are those of the file at `users`, or are to be.
+///
+/// # Errors
+///
+/// If a server could not start on them.
+pub fn judge_accounts(users: &Path, bytes: &[u8]) -> Result<Accounts, OpenError> {
+    let parsed = users_json::parse(bytes).map_err(|damage| unreadable(users, damage))?;
+    Ok(parsed.0)
 }
 
 /// The path as seen from anywhere, every link in it followed.
