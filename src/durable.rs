@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, Mode, OFlags, RenameFlags, access, openat, renameat_with};
 use rustix::io::Errno;
 
 /// A file that is not in its place yet. If it is dropped before, it is removed.
@@ -159,6 +159,25 @@ fn put(
 /// Whatever the disk says.
 pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
+}
+
+/// Finds out whether files can be made in this directory and locked there, and leaves no trace: the
+/// one that is made has no name. The second error is that of the lock.
+///
+/// # Errors
+///
+/// Whatever the system says.
+pub fn probe(directory: &Path) -> io::Result<io::Result<()>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::from(0o600)) {
+        Ok(file) => Ok(File::from(file).lock()),
+        // Not every file system has such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+            Ok(Ok(()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The directory a file is in; the current one for a bare name.

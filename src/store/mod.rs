@@ -34,6 +34,7 @@ mod flat_file;
 mod hold;
 mod json;
 mod lock;
+mod look;
 mod near_misses;
 mod sessions_json;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub use access_toml::Rules;
 pub use draft::New;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use hold::{Hold, hold};
+pub use look::{Looked, look};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
