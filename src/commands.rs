@@ -12,6 +12,7 @@ use crate::log::complain;
 use crate::terminal::{self, Echo};
 
 mod backup;
+mod check;
 mod events;
 mod import;
 mod progress;
@@ -27,6 +28,8 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::User(User::Add(asked)) => user::add(asked, server),
         Command::Events(asked) => events::show(asked, server),
         Command::Import(asked) => import::import(asked, server),
+        // That one comes with its flags judged.
+        Command::Check(_) => Ok(()),
         Command::Backup(asked) => backup::backup(asked, server),
         Command::Restore(asked) => backup::restore(asked, server),
     };
@@ -43,6 +46,8 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         }
     }
 }
+
+pub use check::check;
 
 /// Why all is not well.
 enum Failure {

@@ -15,10 +15,12 @@ use crate::log::Format;
 use crate::mail::{Sender, SmtpUrl};
 
 mod advice;
+mod checked;
 mod commands;
 mod operators;
 mod told;
 
+pub use self::checked::Checked;
 pub use self::commands::{
     Add, Backup, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Restore, Since, User,
 };
@@ -247,6 +249,8 @@ pub enum Told {
     Serve(Box<Config>),
     /// Something besides serving; some commands work on the files of a server.
     Do(Box<Command>, OfServer),
+    /// Looking at what serving would look at.
+    Check(Checked),
 }
 
 impl Told {
@@ -260,6 +264,9 @@ impl Told {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if checked::is_meant(&arguments) {
+            return checked::read(arguments, &variable);
+        }
         if operators::are_meant(&arguments) {
             return operators::read(arguments, variable);
         }

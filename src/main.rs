@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     match Told::read(env::args_os(), |name| env::var_os(name)) {
         Ok(Told::Serve(config)) => serve(&config),
         Ok(Told::Do(command, server)) => commands::carry_out(&command, &server),
+        Ok(Told::Check(checked)) => commands::check(checked),
         Err(Refused::Asked(text)) => {
             // If the pipe is closed, nobody reads the help.
             let _ = io::stdout().write_all(text.as_bytes());

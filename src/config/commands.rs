@@ -36,6 +36,8 @@ pub enum Command {
     Events(EventsAsked),
     /// Take over accounts with their passwords from the file of another program
     Import(Import),
+    /// Say what a start with these flags would say, all of it, and change nothing
+    Check(Check),
     /// Copy accounts, sessions, waiting mail, events and settings, of one moment, into one tar
     Backup(Backup),
     /// Make the folder of a server of such a tar
@@ -213,6 +215,15 @@ pub struct Import {
     #[arg(long)]
     pub local_names: bool,
 
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Takes all flags and variables of the server, which may be running. The exit status is that with
+/// which a start would end, 0 if it would serve.
+#[derive(Args)]
+pub struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,

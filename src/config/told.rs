@@ -171,7 +171,7 @@ pub fn clean(raw: &str) -> &str {
     text
 }
 
-fn without_variables(command: Command) -> Command {
+pub(super) fn without_variables(command: Command) -> Command {
     command
         .mut_args(|arg| arg.env(Resettable::Reset))
         .mut_subcommands(without_variables)
@@ -268,7 +268,7 @@ fn neither_yes_nor_no(name: &str, value: &OsStr) -> Refused {
 
 /// The library's refusal in two lines. `variable` is where the value came from, if not a flag.
 /// `call` is an example of a right call.
-fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
+pub(super) fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -358,7 +358,7 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
 }
 
 /// An example of a right call: of the command, and for the proxy, that were named.
-fn whole_call(arguments: &[OsString]) -> String {
+pub(super) fn whole_call(arguments: &[OsString]) -> String {
     let named = |name: &str| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
         words.any(|word| word.eq_ignore_ascii_case(name))

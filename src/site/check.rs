@@ -52,12 +52,15 @@ impl Finding {
 }
 
 /// Looks at everything that a start looks at, except whether the port is free, and changes nothing.
-pub fn check(config: &Config) -> Vec<Finding> {
+/// `is_misused` says whether wrong flags and variables were left out.
+pub fn check(config: &Config, is_misused: bool) -> Vec<Finding> {
     let mut found = Findings::default();
-    found.look(|| {
-        warn(config);
-        Ok::<_, Problem>(Finding::ok("flags and variables are understood"))
-    });
+    found.hear(|| warn(config));
+    if !is_misused {
+        found
+            .0
+            .push(Finding::ok("flags and variables are understood"));
+    }
     found.look(|| Room::claim().map(|room| Finding::ok(has_room(room))));
     if let Some(url) = &config.smtp {
         found.look(|| smtp::url(url).map(|_| Finding::ok("the mail server's URL is one")));
@@ -72,7 +75,10 @@ pub fn check(config: &Config) -> Vec<Finding> {
         found.look(|| look_at_pair(config, clock.now().wall));
     }
     if directory.is_dir() {
-        found.look(|| mail::look(&directory.join("outbox")).map(|()| Finding::ok("the outbox")));
+        found.look(|| {
+            mail::look(&directory.join("outbox"))
+                .map(|()| Finding::ok("outbox/ can be opened, or made"))
+        });
         found.look(|| {
             let logo = logo::read(directory);
             let shown = logo.map_or("no logo is shown", |_| "a logo is shown");

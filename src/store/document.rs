@@ -176,7 +176,7 @@ impl<T: Content> Document<T> {
     }
 
     /// Reads the file as [`Document::open`] does, says the same in the log, and changes nothing;
-    /// `None` if there is no file.
+    /// `None` if there is no file, or one that would be written anew.
     ///
     /// # Errors
     ///
@@ -188,10 +188,12 @@ impl<T: Content> Document<T> {
             return Ok(None);
         }
         match document.load() {
-            Err(damage) if T::REPLACED_WHEN_DAMAGED => written_anew::<T>(path, "", &damage),
-            loaded => loaded?,
+            Err(damage) if T::REPLACED_WHEN_DAMAGED => {
+                written_anew::<T>(path, "", &damage);
+                Ok(None)
+            }
+            loaded => loaded.map(|()| Some(document.published.get())),
         }
-        Ok(Some(document.published.get()))
     }
 
     fn unread(path: &Path, clock: &Arc<Clock>) -> Self {

@@ -14,7 +14,7 @@ use crate::store::{check_directory, fit, unreadable};
 pub struct Looked {
     /// How many accounts; `None` without a file, or with one that cannot be used.
     pub accounts: Option<usize>,
-    /// How many sessions; `None` without a file.
+    /// How many sessions; `None` without a file, or with one that will be written anew.
     pub sessions: Option<usize>,
     /// For what a server could not start.
     pub wrong: Vec<OpenError>,
