@@ -275,7 +275,9 @@ fn whatever_keeps_it_from_starting_is_named_with_reason_and_remedy() {
         (obstacle.make)(setup.dir());
         let named = obstacle.named;
 
-        let (status, out, err) = setup.with(obstacle.flags).run();
+        let setup = setup.with(obstacle.flags);
+        let (status, out, err) = setup.run();
+        assert_check_says(&setup, 1, &err);
 
         assert_eq!(
             (status.code(), out.as_str()),

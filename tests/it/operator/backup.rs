@@ -1,0 +1,1 @@
+//! `auth_user backup` and `restore`.
