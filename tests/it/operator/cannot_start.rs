@@ -11,7 +11,7 @@ use rcgen::{CertifiedKey, KeyPair};
 
 use crate::harness::directory::open;
 use crate::harness::{Setup, Visitor, wait_for, write_pair};
-use crate::operator::assert_cannot;
+use crate::operator::{assert_cannot, assert_check_says};
 
 /// Makes every file system read-only but for one folder, tries whether that worked, and becomes
 /// the program.

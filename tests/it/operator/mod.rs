@@ -28,6 +28,8 @@ mod wrong_clock;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 
+#[cfg(feature = "long")]
+pub(crate) use backup::backups_while_writers_write;
 pub(crate) use check::assert_check_says;
 
 /// Exit status, standard output, standard error.
