@@ -12,10 +12,13 @@ use crate::log::complain;
 use crate::operator::Asked;
 use crate::terminal::{self, Echo};
 
+mod backup;
+mod check;
 mod events;
 mod import;
 mod invite;
 mod person;
+mod progress;
 mod said;
 mod user;
 
@@ -47,6 +50,10 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::Invite(asked) => invite::invite(asked, server),
         Command::Events(asked) => events::show(asked, server),
         Command::Import(asked) => import::import(asked, server),
+        // That one comes with its flags judged.
+        Command::Check(_) => Ok(()),
+        Command::Backup(asked) => backup::backup(asked, server),
+        Command::Restore(asked) => backup::restore(asked, server),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,6 +68,8 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         }
     }
 }
+
+pub use check::check;
 
 /// Why all is not well.
 enum Failure {

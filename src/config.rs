@@ -15,13 +15,15 @@ use crate::log::Format;
 use crate::mail::{Sender, SmtpUrl};
 
 mod advice;
+mod checked;
 mod commands;
 mod operators;
 mod told;
 
+pub use self::checked::Checked;
 pub use self::commands::{
-    Add, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove, Set,
-    Since, User,
+    Add, Backup, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove,
+    Restore, Set, Since, User,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
@@ -248,6 +250,8 @@ pub enum Told {
     Serve(Box<Config>),
     /// Something besides serving; some commands work on the files of a server.
     Do(Box<Command>, OfServer),
+    /// Looking at what serving would look at.
+    Check(Checked),
 }
 
 impl Told {
@@ -261,6 +265,9 @@ impl Told {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if checked::is_meant(&arguments) {
+            return checked::read(arguments, &variable);
+        }
         if operators::are_meant(&arguments) {
             return operators::read(arguments, variable);
         }

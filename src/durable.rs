@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, CWD, Mode, OFlags, RenameFlags, access, openat, renameat_with};
+use rustix::io::Errno;
+
 /// A file that is not in its place yet. If it is dropped before, it is removed.
 ///
 /// No `Debug`: keys and passwords are written to it.
@@ -96,8 +99,35 @@ impl Draft {
     ///
     /// The [`Failure`] says whether the new file is in place all the same.
     pub fn put(self, target: &Path) -> Result<File, Failure> {
-        put(&self.scrap.0, target, self.sync)?;
+        put(rename_over, &self.scrap.0, target, self.sync)?;
         Ok(self.file)
+    }
+
+    /// As [`Draft::put`], but replaces nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::put`]; `AlreadyExists`, if there is a file of that name.
+    pub fn put_anew(self, target: &Path) -> Result<File, Failure> {
+        put(rename_anew, &self.scrap.0, target, self.sync)?;
+        Ok(self.file)
+    }
+}
+
+/// Renames `from` in place of whatever is at `to`.
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Renames `from` where nothing may be yet.
+fn rename_anew(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can; the moment between is the price.
+        Err(Errno::INVAL | Errno::NOSYS) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        renamed => Ok(renamed?),
     }
 }
 
@@ -107,13 +137,18 @@ impl Draft {
 ///
 /// The [`Failure`] says whether the file has its new name all the same.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
-    put(from, to, File::sync_all)
+    put(rename_over, from, to, File::sync_all)
 }
 
-fn put(from: &Path, to: &Path, sync: fn(&File) -> io::Result<()>) -> Result<(), Failure> {
+fn put(
+    rename: fn(&Path, &Path) -> io::Result<()>,
+    from: &Path,
+    to: &Path,
+    sync: fn(&File) -> io::Result<()>,
+) -> Result<(), Failure> {
     // Opened first, since this must not fail for want of a descriptor once the file is renamed.
     let directory = File::open(directory_of(to)).map_err(Failure::Before)?;
-    fs::rename(from, to).map_err(Failure::Before)?;
+    rename(from, to).map_err(Failure::Before)?;
     sync(&directory).map_err(Failure::After)
 }
 
@@ -124,6 +159,25 @@ fn put(from: &Path, to: &Path, sync: fn(&File) -> io::Result<()>) -> Result<(), 
 /// Whatever the disk says.
 pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
+}
+
+/// Finds out whether files can be made in this directory and locked there, and leaves no trace: the
+/// one that is made has no name. The second error is that of the lock.
+///
+/// # Errors
+///
+/// Whatever the system says.
+pub fn probe(directory: &Path) -> io::Result<io::Result<()>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::from(0o600)) {
+        Ok(file) => Ok(File::from(file).lock()),
+        // Not every file system has such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+            Ok(Ok(()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The directory a file is in; the current one for a bare name.
@@ -180,6 +234,26 @@ mod tests {
 
         let file = directory.path().join("file");
         assert_eq!(fs::read_to_string(file).unwrap(), "one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_replaces_nothing_is_refused_by_a_file_and_by_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let put = || {
+            let draft = Draft::create(directory.path().join("draft"), 0o600).unwrap();
+            draft.put_anew(&file).map_err(io::Error::from)
+        };
+        assert!(put().is_ok());
+
+        fs::write(&file, "one").unwrap();
+        assert_eq!(put().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+
+        fs::remove_file(&file).unwrap();
+        symlink("nowhere", &file).unwrap();
+        assert_eq!(put().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

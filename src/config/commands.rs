@@ -38,13 +38,22 @@ pub enum Command {
     Invite(Invite),
     /// Take over accounts with their passwords from the file of another program
     Import(Import),
+    /// Say what a start with these flags would say, all of it, and change nothing
+    Check(Check),
+    /// Copy accounts, sessions, waiting mail, events and settings, of one moment, into one tar
+    Backup(Backup),
+    /// Make the folder of a server of such a tar
+    Restore(Restore),
 }
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
     /// words.
     pub(super) fn is_of_operators(name: &str) -> bool {
-        matches!(name, "user" | "events" | "import" | "invite")
+        matches!(
+            name,
+            "user" | "events" | "import" | "invite" | "backup" | "restore"
+        )
     }
 }
 
@@ -360,6 +369,40 @@ pub struct Import {
     /// A name that is an address becomes its local part
     #[arg(long)]
     pub local_names: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Takes all flags and variables of the server, which may be running. The exit status is that with
+/// which a start would end, 0 if it would serve.
+#[derive(Args)]
+pub struct Check {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Copies what lies in the folder of --users, whether a server is running or not. Certificate and
+/// key go with it if they lie there.
+#[derive(Args)]
+pub struct Backup {
+    /// The tar to make, where none is yet, or - for standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fills the folder of --users, which must be empty, or missing and is made then.
+#[derive(Args)]
+pub struct Restore {
+    /// The tar that a backup has made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 
     /// Print JSON
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The commands of operators: they work on the files of a server and read a few of its flags.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::Resettable;
@@ -23,7 +23,9 @@ const USERS: &str = "users";
 const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
 
 /// Those that few commands read, or of which they see only whether they were told.
-const SEEN: [&str; 6] = [
+const SEEN: [&str; 8] = [
+    "cert",
+    "key",
     "registration",
     "remember",
     "session_idle",
@@ -128,6 +130,12 @@ impl OfServer {
         ["smtp", "smtp_file"]
             .iter()
             .any(|id| given.get_one::<OsString>(id).is_some())
+    }
+
+    /// The certificate and its key, if somebody told where they are.
+    pub fn pair(&self) -> [Option<&Path>; 2] {
+        let given = told::innermost(&self.told.matches);
+        ["cert", "key"].map(|id| given.get_one::<OsString>(id).map(Path::new))
     }
 
     fn told<T, E: std::fmt::Display>(

@@ -77,6 +77,10 @@ const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user 
 /// The hint for a wrong call of `events`.
 const EVENTS_EXAMPLE: &str = "for instance auth_user events --user alice --since 7d";
 
+/// The hint for a wrong call of `backup` or `restore`.
+const BACKUP_EXAMPLE: &str = "for instance auth_user backup monday.tar, or auth_user --users \
+                              new/users.json restore monday.tar";
+
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum Refused {
@@ -176,7 +180,7 @@ pub fn clean(raw: &str) -> &str {
     text
 }
 
-fn without_variables(command: Command) -> Command {
+pub(super) fn without_variables(command: Command) -> Command {
     command
         .mut_args(|arg| arg.env(Resettable::Reset))
         .mut_subcommands(without_variables)
@@ -273,7 +277,7 @@ fn neither_yes_nor_no(name: &str, value: &OsStr) -> Refused {
 
 /// The library's refusal in two lines. `variable` is where the value came from, if not a flag.
 /// `call` is an example of a right call.
-fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
+pub(super) fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -363,7 +367,7 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
 }
 
 /// An example of a right call: of the command, and for the proxy, that were named.
-fn whole_call(arguments: &[OsString]) -> String {
+pub(super) fn whole_call(arguments: &[OsString]) -> String {
     let named = |name: &str| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
         words.any(|word| word.eq_ignore_ascii_case(name))
@@ -384,6 +388,8 @@ fn whole_call(arguments: &[OsString]) -> String {
         USER_EXAMPLE.to_owned()
     } else if named("events") {
         EVENTS_EXAMPLE.to_owned()
+    } else if named("backup") || named("restore") {
+        BACKUP_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

@@ -201,6 +201,29 @@ pub struct Draft {
     text: Vec<u8>,
 }
 
+/// Looks whether the outbox at `dir` could be opened, and says in the log if others can get at it.
+/// One that is not there yet is made at start. Changes nothing.
+///
+/// # Errors
+///
+/// As [`Outbox::open`].
+pub fn look(dir: &Path) -> Result<(), StartupProblem> {
+    let problem = |cause| StartupProblem::new(dir, cause);
+    match fs::metadata(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !dir.is_symlink() => Ok(()),
+        Err(error) => Err(problem(error)),
+        Ok(found) if !found.is_dir() => Err(problem(no_directory())),
+        Ok(_) => {
+            rights::tell(&fs::File::open(dir).map_err(problem)?, dir);
+            fs::read_dir(dir).map(drop).map_err(problem)
+        }
+    }
+}
+
+fn no_directory() -> Error {
+    Error::new(ErrorKind::NotADirectory, "it is not a directory")
+}
+
 /// Why the outbox could not be opened, for the operator.
 #[derive(Debug)]
 pub struct StartupProblem {
@@ -238,10 +261,7 @@ fn make_directory(dir: &Path) -> io::Result<()> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match dir.is_dir() {
             true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::NotADirectory,
-                "it is not a directory",
-            )),
+            false => Err(no_directory()),
         },
         Err(error) => Err(error),
     }

@@ -20,6 +20,7 @@ use crate::store::{self, NotSaved, OpenError};
 
 mod acts;
 mod add;
+pub mod backup;
 pub mod events;
 pub mod import;
 mod invite;

@@ -160,6 +160,12 @@ impl FlatFile {
         found
     }
 
+    /// Says in the log if others have rights.
+    pub(super) fn tell_rights(&self, found: Found) -> Found {
+        rights::tell(&found.version.file, &self.path);
+        found
+    }
+
     /// Notes that memory agrees with this version.
     pub(super) fn know(&mut self, found: Found) {
         self.known = Some(found.version);

@@ -31,8 +31,10 @@ mod error;
 mod files;
 mod fit;
 mod flat_file;
+mod hold;
 mod json;
 mod lock;
+mod look;
 mod near_misses;
 mod once;
 mod sessions_json;
@@ -54,6 +56,8 @@ use worker::{Chores, Hear};
 pub use access_toml::Rules;
 pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
+pub use hold::{Hold, hold};
+pub use look::{Looked, look};
 pub use once::{Made, Unmade, once, read_sessions};
 pub use told::Told;
 
@@ -536,6 +540,16 @@ pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
         Ok(Some(accounts))
     };
     read().map_err(|damage| unreadable(users, damage))
+}
+
+/// The accounts in these bytes, which are those of the file at `users`, or are to be.
+///
+/// # Errors
+///
+/// If a server could not start on them.
+pub fn judge_accounts(users: &Path, bytes: &[u8]) -> Result<Accounts, OpenError> {
+    let parsed = users_json::parse(bytes).map_err(|damage| unreadable(users, damage))?;
+    Ok(parsed.0)
 }
 
 /// The path as seen from anywhere, every link in it followed.
