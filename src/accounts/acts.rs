@@ -169,7 +169,8 @@ impl Account {
         // Without recovery codes, these counts might keep the owner out for good.
         self.wrong_codes.clear();
         self.end_all_but(None);
-        self.totp.take().is_some()
+        let had_passkeys = !std::mem::take(&mut self.passkeys).is_empty();
+        self.totp.take().is_some() || had_passkeys
     }
 
     /// An account as an operator makes it, who vouches for its address.
