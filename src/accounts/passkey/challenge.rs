@@ -79,7 +79,8 @@ impl Challenges {
         let mut answered = self.answered();
         answered.forget(oldest(now));
         let is_new = challenge.asked() >= answered.since && answered.challenges.insert(challenge);
-        is_new.then_some(Held {
+        // Not made in vain: dropped, it would give back what another holds.
+        is_new.then(|| Held {
             challenges: self,
             challenge,
             is_used_up: false,
@@ -100,6 +101,12 @@ impl Challenges {
         challenge[8..16].copy_from_slice(&random);
         challenge[16..].copy_from_slice(code);
         Challenge(challenge)
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.answered().challenges.len()
     }
 
     fn answered(&self) -> MutexGuard<'_, Answered> {

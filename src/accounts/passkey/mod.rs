@@ -18,8 +18,6 @@ mod kept;
 mod key;
 mod making;
 pub mod options;
-#[cfg(test)]
-mod tests;
 mod using;
 
 pub use account::NotAdded;
@@ -123,3 +121,6 @@ impl RelyingParty {
         &self.id
     }
 }
+
+#[cfg(test)]
+mod tests;
