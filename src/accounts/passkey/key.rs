@@ -69,8 +69,7 @@ impl PublicKey {
                 Some(Item::Bytes(y)),
             ) => Numbers::Es256(point(x, y).ok_or(Refused::Key)?),
             (RS256, Some(Item::Int(3)), Some(Item::Bytes(n)), Some(Item::Bytes(e)), None) => {
-                let fits = RSA_BYTES.contains(&n.len()) && n.first() != Some(&0);
-                ensure(fits && e == EXPONENT, Refused::Key)?;
+                ensure(is_modulus(n) && e == EXPONENT, Refused::Key)?;
                 Numbers::Rs256(n.into())
             }
             _ => return Err(Refused::Key),
@@ -135,6 +134,12 @@ fn parameters(cose: &[u8]) -> Option<[Option<Item<'_>>; 5]> {
         }
     }
     reader.is_at_end().then_some(found)
+}
+
+/// Whether this may be the product of two large primes: without a zero before it, and odd.
+fn is_modulus(n: &[u8]) -> bool {
+    let is_odd = n.last().is_some_and(|last| last & 1 == 1);
+    RSA_BYTES.contains(&n.len()) && n.first() != Some(&0) && is_odd
 }
 
 fn rsa(n: &[u8]) -> RsaPublicKeyComponents<&[u8]> {
