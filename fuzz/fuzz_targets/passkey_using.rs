@@ -17,7 +17,7 @@ type Vector = [Vec<u8>; 4];
 fuzz_target!(|bytes: &[u8]| {
     static KNOWN: OnceLock<(Account, Vec<Vector>)> = OnceLock::new();
     let (account, vectors) = KNOWN.get_or_init(known);
-    let Some((vector, client, data, signature)) = parts(bytes) else {
+    let Some((vector, [client, data, signature])) = parts(bytes) else {
         return;
     };
     let vector = &vectors[usize::from(vector) % vectors.len()];
@@ -36,12 +36,12 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Which vector in one byte, client data, a line break, one byte of length, authenticator data, and
 /// the signature.
-fn parts(bytes: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+fn parts(bytes: &[u8]) -> Option<(u8, [&[u8]; 3])> {
     let (vector, rest) = bytes.split_first()?;
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let (length, rest_of_all) = rest[end + 1..].split_first()?;
     let (data, signature) = rest_of_all.split_at_checked(usize::from(*length))?;
-    Some((*vector, &rest[..end], data, signature))
+    Some((*vector, [&rest[..end], data, signature]))
 }
 
 fn site() -> RelyingParty {
