@@ -28,10 +28,8 @@ impl<'a> Reader<'a> {
 
     /// Begins a map: how many pairs of values follow.
     pub(super) fn map(&mut self) -> Option<u64> {
-        match self.head()? {
-            (5, pairs, _) => Some(pairs),
-            _ => None,
-        }
+        let (kind, pairs, _) = self.head()?;
+        (kind == 5).then_some(pairs)
     }
 
     pub(super) fn item(&mut self) -> Option<Item<'a>> {
@@ -56,9 +54,7 @@ impl<'a> Reader<'a> {
         // A list of any length ends with the bytes: each of its values takes one at least.
         match self.head()? {
             (0 | 1, ..) => {}
-            (2 | 3, n, _) => {
-                self.take(n)?;
-            }
+            (2 | 3, n, _) => self.take(n).map(|_| ())?,
             (4, n, _) => (0..n).try_for_each(|_| self.skip_within(deeper))?,
             (5, n, _) => (0..n).try_for_each(|_| {
                 self.skip_within(deeper)?;

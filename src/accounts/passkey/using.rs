@@ -99,9 +99,10 @@ impl RelyingParty {
     }
 }
 
-/// Whether the authenticator said that it is this account's. After a password it need not.
+/// Whether the authenticator said that it is this account's. After a password it need not. No
+/// handle is empty: that says nothing (Level 3, 5.4.3).
 fn is_user(account: &Account, step: Step, said: Option<&[u8]>) -> bool {
-    match (said, &account.handle) {
+    match (said.filter(|said| !said.is_empty()), &account.handle) {
         (Some(said), Some(handle)) => handle.is(said),
         (Some(_), None) => false,
         (None, _) => step == Step::AfterPassword,

@@ -161,7 +161,7 @@ fn whose_it_is_must_be_said_alone_and_be_right_always() {
         (None, Some(Refused::User), None),
         (Some(&others[..]), Some(Refused::User), Some(Refused::User)),
         (Some(&own[1..]), Some(Refused::User), Some(Refused::User)),
-        (Some(&[][..]), Some(Refused::User), Some(Refused::User)),
+        (Some(&[][..]), Some(Refused::User), None),
     ] {
         for (step, refused) in STEPS.into_iter().zip([alone, after_password]) {
             let used = use_of(Some(&alice), &device, step, said);
