@@ -181,7 +181,8 @@ impl Account {
         // Without recovery codes, these counts might keep the owner out for good.
         self.wrong_codes.clear();
         self.end_all_but(None);
-        self.totp.take().is_some()
+        let had_passkeys = !std::mem::take(&mut self.passkeys).is_empty();
+        self.totp.take().is_some() || had_passkeys
     }
 
     /// An account as an operator makes it, who vouches for its address.
@@ -291,12 +292,25 @@ mod tests {
 
     #[test]
     fn a_reset_leaves_nothing_that_stands_in_for_the_second_factor() {
-        let (alice, sessions) = alice();
+        let (mut alice, sessions) = alice();
+        let passkey = serde_json::json!({
+            "id": "AA", "key": format!("pAEBAycgBiFYI{}", "A".repeat(43)), "name": "Key",
+            "created": "2026-11-22T12:00:00Z", "count": 0, "verified": true, "synced": true,
+            "rp": "auth.example.com",
+        });
+        alice
+            .passkeys
+            .push(serde_json::from_value(passkey).unwrap());
         let (_, fate, _) = done(alice.clone(), &sessions, &Act::ResetSecondFactor);
         let Fate::Changes(account) = fate else {
             panic!("not changed");
         };
         assert!(account.totp.is_none() && account.recovery_codes.is_empty());
+        assert!(account.passkeys.is_empty());
+        // A passkey is a second factor too.
+        alice.totp = None;
+        let (told, ..) = done(alice, &sessions, &Act::ResetSecondFactor);
+        assert!(told.is_ok_and(|done| done.is_told));
         assert!(account.devices.is_empty() && account.wrong_codes.is_none());
         let once_more = Act::ResetSecondFactor;
         let (told, ..) = done(Account::clone(&account), &sessions, &once_more);

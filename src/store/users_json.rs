@@ -378,6 +378,12 @@ fn add(
             .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
     }
     username.clone_into(&mut account.username);
+    if let Some(passkey) = accounts.taken_passkey(&account) {
+        let id = passkey.text();
+        return Err(format!(
+            "the passkey {id:?} of {username:?} is there twice, or another account's too"
+        ));
+    }
     account.take_up_mailed_password();
     let seal = account.seal.take();
     let is_sealed = seal.as_ref() == Some(&Seal::of(&account).text());
