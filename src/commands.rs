@@ -9,11 +9,18 @@ use crate::config::{self, Command, Doctor, OfServer, ProxyConfig, Refused, User}
 use crate::deployment::doctor::{self, NotExamined, Question, Verdict};
 use crate::deployment::proxy_config::{self, output};
 use crate::log::complain;
+use crate::operator::Asked;
 use crate::owner;
 use crate::terminal::{self, Echo};
 
+mod backup;
+mod check;
 mod events;
 mod import;
+mod invite;
+mod person;
+mod progress;
+mod said;
 mod user;
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
@@ -25,8 +32,30 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => user::list(asked, server),
         Command::User(User::Add(asked)) => user::add(asked, server),
+        Command::User(User::Show(asked)) => person::show(asked, server),
+        Command::User(User::Set(asked)) => person::set(asked, server),
+        Command::User(User::Disable(asked)) => {
+            person::act("disable", Asked::Disable, asked, server)
+        }
+        Command::User(User::Enable(asked)) => person::act("enable", Asked::Enable, asked, server),
+        Command::User(User::ResetSecondFactor(asked)) => {
+            let words = "reset the second factor of";
+            person::act(words, Asked::ResetSecondFactor, asked, server)
+        }
+        Command::User(User::NewPassword(asked)) => {
+            person::act("mail a new password to", Asked::NewPassword, asked, server)
+        }
+        Command::User(User::EndSessions(asked)) => {
+            person::act("end the sessions of", Asked::EndSessions, asked, server)
+        }
+        Command::User(User::Remove(asked)) => person::remove(asked, server),
+        Command::Invite(asked) => invite::invite(asked, server),
         Command::Events(asked) => events::show(asked, server),
         Command::Import(asked) => import::import(asked, server),
+        // That one comes with its flags judged.
+        Command::Check(_) => Ok(()),
+        Command::Backup(asked) => backup::backup(asked, server),
+        Command::Restore(asked) => backup::restore(asked, server),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,6 +70,8 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         }
     }
 }
+
+pub use check::check;
 
 /// Why all is not well.
 enum Failure {

@@ -15,12 +15,15 @@ use crate::log::Format;
 use crate::mail::{Sender, SmtpUrl};
 
 mod advice;
+mod checked;
 mod commands;
 mod operators;
 mod told;
 
+pub use self::checked::Checked;
 pub use self::commands::{
-    Add, Command, Doctor, EventsAsked, Import, List, ProxyConfig, Since, User,
+    Add, Backup, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove,
+    Restore, Set, Since, User,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
@@ -126,7 +129,7 @@ struct Flags {
         long,
         env = "AUTH_SESSION_IDLE",
         value_name = "DURATION",
-        default_value = "1h",
+        default_value = SESSION_IDLE,
         value_parser = duration
     )]
     session_idle: Duration,
@@ -136,7 +139,7 @@ struct Flags {
         long,
         env = "AUTH_SESSION_MAX",
         value_name = "DURATION",
-        default_value = "24h",
+        default_value = SESSION_MAX,
         value_parser = duration
     )]
     session_max: Duration,
@@ -146,7 +149,7 @@ struct Flags {
         long,
         env = "AUTH_REMEMBER",
         value_name = "DURATION",
-        default_value = "30d",
+        default_value = REMEMBER,
         value_parser = remember
     )]
     remember: Duration,
@@ -247,6 +250,8 @@ pub enum Told {
     Serve(Box<Config>),
     /// Something besides serving; some commands work on the files of a server.
     Do(Box<Command>, OfServer),
+    /// Looking at what serving would look at.
+    Check(Checked),
 }
 
 impl Told {
@@ -260,6 +265,9 @@ impl Told {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Refused> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if checked::is_meant(&arguments) {
+            return checked::read(arguments, &variable);
+        }
         if operators::are_meant(&arguments) {
             return operators::read(arguments, variable);
         }
@@ -483,6 +491,11 @@ fn remember(text: &str) -> Result<Duration, String> {
     }
     Ok(duration)
 }
+
+/// How long sessions last, if nobody says.
+const SESSION_IDLE: &str = "1h";
+const SESSION_MAX: &str = "24h";
+const REMEMBER: &str = "30d";
 
 /// How long events are kept, if nobody says.
 const EVENTS_KEPT: &str = "90d";

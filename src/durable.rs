@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
+use rustix::io::Errno;
 
 use crate::folder::Folder;
 
@@ -117,7 +118,18 @@ impl Draft {
     /// The [`Failure`] says whether the new file is in place all the same.
     pub fn put(self, target: &Path) -> Result<File, Failure> {
         let Scrap { folder, name, .. } = &self.scrap;
-        put(folder, (name, target), self.sync)?;
+        put(Folder::rename, folder, (name, target), self.sync)?;
+        Ok(self.file)
+    }
+
+    /// As [`Draft::put`], but replaces nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::put`]; `AlreadyExists`, if there is a file of that name.
+    pub fn put_anew(self, target: &Path) -> Result<File, Failure> {
+        let Scrap { folder, name, .. } = &self.scrap;
+        put(Folder::rename_anew, folder, (name, target), self.sync)?;
         Ok(self.file)
     }
 }
@@ -131,16 +143,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
     // Opened first, since this must not fail for want of a descriptor once the file is renamed.
     let folder = Folder::open(directory_of(to)).map_err(Failure::Before)?;
     let name = name_of(from).map_err(Failure::Before)?;
-    put(&folder, (name, to), File::sync_all)
+    put(Folder::rename, &folder, (name, to), File::sync_all)
 }
 
 fn put(
+    rename: fn(&Folder, &OsStr, &OsStr) -> io::Result<()>,
     folder: &Folder,
     (from, to): (&OsStr, &Path),
     sync: fn(&File) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let to = name_of(to).map_err(Failure::Before)?;
-    folder.rename(from, to).map_err(Failure::Before)?;
+    rename(folder, from, to).map_err(Failure::Before)?;
     sync(folder.handle()).map_err(Failure::After)
 }
 
@@ -161,6 +174,25 @@ pub fn name_of(path: &Path) -> io::Result<&OsStr> {
 /// Whatever the disk says.
 pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
+}
+
+/// Finds out whether files can be made in this directory and locked there, and leaves no trace: the
+/// one that is made has no name. The second error is that of the lock.
+///
+/// # Errors
+///
+/// Whatever the system says.
+pub fn probe(directory: &Path) -> io::Result<io::Result<()>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::from(0o600)) {
+        Ok(file) => Ok(File::from(file).lock()),
+        // Not every file system has such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+            Ok(Ok(()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The directory a file is in; the current one for a bare name.
@@ -217,6 +249,26 @@ mod tests {
 
         let file = directory.path().join("file");
         assert_eq!(fs::read_to_string(file).unwrap(), "one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_replaces_nothing_is_refused_by_a_file_and_by_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let put = || {
+            let draft = Draft::create(directory.path().join("draft"), 0o600).unwrap();
+            draft.put_anew(&file).map_err(io::Error::from)
+        };
+        assert!(put().is_ok());
+
+        fs::write(&file, "one").unwrap();
+        assert_eq!(put().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+
+        fs::remove_file(&file).unwrap();
+        symlink("nowhere", &file).unwrap();
+        assert_eq!(put().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

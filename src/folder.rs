@@ -9,8 +9,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
-use rustix::fs::{mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{mkdirat, openat, renameat, renameat_with, statat, unlinkat};
+use rustix::io::Errno;
 
 /// Whether a name that is a link may lead elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +70,7 @@ impl Folder {
             Err(_) if links == Links::Refused && self.is_link(name) => {
                 Err(Error::new(ErrorKind::NotADirectory, IS_A_LINK))
             }
-            Err(rustix::io::Errno::NOTDIR) => Err(Error::new(
+            Err(Errno::NOTDIR) => Err(Error::new(
                 ErrorKind::NotADirectory,
                 "it is not a directory",
             )),
@@ -147,7 +148,7 @@ impl Folder {
         flags.set(OFlags::NOFOLLOW, links == Links::Refused);
         let file = match openat(&*self.handle, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
-            Err(rustix::io::Errno::LOOP) if self.is_link(name) => {
+            Err(Errno::LOOP) if self.is_link(name) => {
                 return Err(Error::other(IS_A_LINK));
             }
             Err(error) => return Err(error.into()),
@@ -185,6 +186,32 @@ impl Folder {
     /// Whatever the disk says.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(renameat(&*self.handle, from, &*self.handle, to)?)
+    }
+
+    /// As [`Folder::rename`], but replaces nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::rename`]; `AlreadyExists`, if there is anything of that name.
+    pub fn rename_anew(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let handle = &*self.handle;
+        match renameat_with(handle, from, handle, to, RenameFlags::NOREPLACE) {
+            // Not every file system can; the moment between is the price.
+            Err(Errno::INVAL | Errno::NOSYS) => match self.look(to) {
+                Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+                Err(_) => self.rename(from, to),
+            },
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// Removes a folder that is empty.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says.
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&*self.handle, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Removes a file, or a link itself.

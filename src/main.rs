@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use auth_user::clock::Clock;
 use auth_user::commands;
-use auth_user::config::{self, Config, Refused, Told};
+use auth_user::config::{Config, Refused, Told};
 use auth_user::front::{self, Front, Options, Parts, Room};
 use auth_user::log::{self, Lines, Log};
 use auth_user::memory;
-use auth_user::site::{Given, Problem, Site};
+use auth_user::site::{self, Given, Problem, Site};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     match Told::read(env::args_os(), |name| env::var_os(name)) {
         Ok(Told::Serve(config)) => serve(&config),
         Ok(Told::Do(command, server)) => commands::carry_out(&command, &server),
+        Ok(Told::Check(checked)) => commands::check(checked),
         Err(Refused::Asked(text)) => {
             // If the pipe is closed, nobody reads the help.
             let _ = io::stdout().write_all(text.as_bytes());
@@ -68,7 +69,7 @@ fn serve(config: &Config) -> ExitCode {
 /// Opens everything, serves until told to stop, closes everything. False if something could not be
 /// saved at the end.
 fn run(config: &Config) -> Result<bool, Problem> {
-    warn(config);
+    site::warn(config);
     let clock = Arc::new(Clock::start());
     let room = Room::claim()?;
     let (listener, address) = front::listen(config.listen)?;
@@ -97,24 +98,6 @@ fn run(config: &Config) -> Result<bool, Problem> {
     front.serve();
     let left = || END.saturating_sub(front.since_stop()).max(LAST_MOMENT);
     Ok(site.close(left))
-}
-
-fn warn(config: &Config) {
-    for name in config::unknown_variables(env::vars_os()) {
-        tracing::warn!(name, "this environment variable means nothing to auth_user");
-    }
-    if config.compat {
-        tracing::warn!(
-            "compatibility mode prints keys and shows new passwords to whoever asks: \
-             use it only for tests and programs on this machine"
-        );
-    }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    for notice in &config.notices {
-        tracing::info!("{notice}");
-    }
 }
 
 /// SIGTERM and SIGINT stop the front, SIGHUP reloads the certificate. The thread waits for nothing

@@ -1,14 +1,16 @@
 //! Whose a new file is: root works on files that a server reads which runs as another user.
 
-use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{self as unix, MetadataExt as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{self as unix, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::FileType;
+use rustix::fs::OFlags;
 
-use crate::folder::{Folder, Links};
+use crate::durable::directory_of;
+use crate::folder::{self, Links};
 
 /// Whether this process is a command, and no server.
 static IS_COMMAND: AtomicBool = AtomicBool::new(false);
@@ -35,55 +37,102 @@ pub fn links() -> Links {
     }
 }
 
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Gives a file that root has just made in a folder, with all rights still its own, to the owner and
-/// group of the file that it is to replace as `target` there, or of the folder if none is. Does
-/// nothing for anybody else, whose files are their own.
-///
-/// # Errors
-///
-/// If the owner cannot be found out or made the owner.
-pub fn hand_over(file: &File, folder: &Folder, target: &OsStr) -> io::Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
-    let made = file.metadata()?;
-    // A link is not followed: its target may be anybody's.
-    let replaced = folder.look(target).ok().filter(|found| {
-        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-        is_file && (found.st_dev, found.st_ino) != (made.dev(), made.ino())
-    });
-    let to = match replaced {
-        Some(replaced) => (replaced.st_uid, replaced.st_gid),
-        None => of_folder(folder)?,
-    };
-    give(file, to)
-}
-
-/// As [`hand_over`], for what replaces nothing.
+/// Gives what root has just made in a folder to the owner and group of that.
 ///
 /// # Errors
 ///
 /// As [`hand_over`].
-pub fn hand_to_owner_of(folder: &Folder, file: &File) -> io::Result<()> {
-    match is_root() {
-        true => give(file, of_folder(folder)?),
-        false => Ok(()),
-    }
-}
-
-fn of_folder(folder: &Folder) -> io::Result<(u32, u32)> {
-    let folder = folder.handle().metadata()?;
-    Ok((folder.uid(), folder.gid()))
-}
-
-fn give(file: &File, (user, group): (u32, u32)) -> io::Result<()> {
-    let made = file.metadata()?;
-    if (user, group) == (made.uid(), made.gid()) {
+pub fn hand_to_owner_of(folder: &folder::Folder, made: &File) -> io::Result<()> {
+    if !is_root() {
         return Ok(());
     }
-    unix::fchown(file, Some(user), Some(group))
+    let model = folder.handle().metadata()?;
+    unix::fchown(made, Some(model.uid()), Some(model.gid()))
+}
+
+/// Whether this is root, who may write anywhere and must not be led astray.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Gives a file that root has just made, with all rights still its own, to the owner and group of
+/// the file that it is to replace at `target`, or of the folder if none is there. Does nothing for
+/// anybody else, whose files are their own.
+///
+/// # Errors
+///
+/// If the owner cannot be found out or made the owner.
+pub fn hand_over(file: &File, target: &Path) -> io::Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let made = file.metadata()?;
+    let is_same = |found: &fs::Metadata| (found.dev(), found.ino()) == (made.dev(), made.ino());
+    // A link is not followed: its target may be anybody's.
+    let replaced = fs::symlink_metadata(target).ok();
+    let model = match replaced.filter(|found| found.is_file() && !is_same(found)) {
+        Some(replaced) => replaced,
+        None => fs::metadata(directory_of(target))?,
+    };
+    if (model.uid(), model.gid()) == (made.uid(), made.gid()) {
+        return Ok(());
+    }
+    unix::fchown(file, Some(model.uid()), Some(model.gid()))
+}
+
+/// A folder of somebody else that root works in: it stays the same one, whatever its owner puts in
+/// its place meanwhile. For anybody else it is just its path.
+pub struct Folder {
+    path: PathBuf,
+    /// Held open, so that the path leads to it.
+    _held: Option<File>,
+}
+
+impl Folder {
+    /// Holds the folder at this path, which may be led to by links: whoever named it has chosen it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn named(path: &Path) -> io::Result<Self> {
+        Self::open(path, OFlags::empty())
+    }
+
+    /// Holds a folder that lies in another one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened, or is a link.
+    pub fn within(path: &Path) -> io::Result<Self> {
+        Self::open(path, OFlags::NOFOLLOW)
+    }
+
+    fn open(path: &Path, flags: OFlags) -> io::Result<Self> {
+        let as_named = |held| Self {
+            path: path.to_owned(),
+            _held: held,
+        };
+        if !is_root() {
+            return Ok(as_named(None));
+        }
+        let flags = OFlags::DIRECTORY | flags;
+        let held = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)?;
+        // The way to the very folder that is open; where there is no /proc, its name must do.
+        let fixed = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        if !fixed.is_dir() {
+            return Ok(as_named(Some(held)));
+        }
+        Ok(Self {
+            path: fixed,
+            _held: Some(held),
+        })
+    }
+
+    /// The way to it, as long as this lives.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }

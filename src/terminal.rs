@@ -1,6 +1,11 @@
 //! The operator's terminal: what is written to it, and what is asked there.
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use zeroize::Zeroizing;
@@ -70,6 +75,61 @@ pub fn ask(question: &str, echo: Echo) -> io::Result<String> {
     let typed = line.strip_suffix('\n').unwrap_or(&line);
     Ok(typed.strip_suffix('\r').unwrap_or(typed).to_owned())
 }
+
+/// How far some work is, shown on standard error once it has taken longer than a second, if that is
+/// a terminal.
+pub struct Progress {
+    done: Arc<AtomicUsize>,
+    /// Dropped to end the thread.
+    end: Option<Sender<()>>,
+    shows: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Begins; `what` is done, in so many steps, or in none that are counted if `total` is zero.
+    pub fn begin(what: String, total: usize) -> Self {
+        let done = Arc::new(AtomicUsize::new(0));
+        let (end, ended) = mpsc::channel::<()>();
+        let shown = Arc::clone(&done);
+        let shows = io::stderr().is_terminal().then(|| {
+            thread::spawn(move || {
+                let mut is_shown = false;
+                while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SECOND) {
+                    let done = shown.load(Ordering::Relaxed);
+                    is_shown = true;
+                    let steps = match total {
+                        0 => "...".to_owned(),
+                        total => format!("{done} of {total}"),
+                    };
+                    let _ = write!(io::stderr(), "\r{what}: {steps}");
+                }
+                if is_shown {
+                    // The line is cleared for what is said at the end.
+                    let _ = write!(io::stderr(), "\r\u{1b}[K");
+                }
+            })
+        });
+        let end = Some(end);
+        Self { done, end, shows }
+    }
+
+    /// Where whoever does the work counts.
+    pub fn done(&self) -> &AtomicUsize {
+        &self.done
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(shows) = self.shows.take() {
+            // If it panicked, nobody misses it.
+            let _ = shows.join();
+        }
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Why standard input holds no line to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,9 @@ pub enum Act {
     /// All the groups it is to be in.
     Groups(Vec<String>),
     NewPassword,
+    /// As [`Act::NewPassword`], of this digest, whose mail is written already and counts for no
+    /// limit.
+    NewPasswordOf(Digest),
     Remove,
     ResetSecondFactor,
 }
@@ -78,7 +81,11 @@ impl Act {
         match self {
             Self::Disable | Self::Remove => true,
             Self::Groups(groups) => !groups.iter().any(|name| name == groups::ADMINISTRATORS),
-            Self::Enable | Self::EndSessions | Self::NewPassword | Self::ResetSecondFactor => false,
+            Self::Enable
+            | Self::EndSessions
+            | Self::NewPassword
+            | Self::NewPasswordOf(_)
+            | Self::ResetSecondFactor => false,
         }
     }
 
@@ -86,7 +93,7 @@ impl Act {
     pub fn ends_logins(&self) -> bool {
         match self {
             Self::Disable | Self::EndSessions | Self::Remove | Self::ResetSecondFactor => true,
-            Self::Enable | Self::Groups(_) | Self::NewPassword => false,
+            Self::Enable | Self::Groups(_) | Self::NewPassword | Self::NewPasswordOf(_) => false,
         }
     }
 
@@ -115,9 +122,14 @@ impl Act {
                 return Ok(Done::default());
             }
             Self::Groups(groups) => person.account_mut().groups.clone_from(groups),
-            Self::NewPassword if person.account().disabled => return Err(Undone::Disabled),
-            Self::NewPassword if person.account().email.is_none() => {
+            Self::NewPassword | Self::NewPasswordOf(_) if person.account().disabled => {
+                return Err(Undone::Disabled);
+            }
+            Self::NewPassword | Self::NewPasswordOf(_) if person.account().email.is_none() => {
                 return Err(Undone::NoAddress);
+            }
+            Self::NewPasswordOf(digest) => {
+                person.account_mut().mail_password(*digest, None, now);
             }
             Self::NewPassword => {
                 let counted = person.account_mut().count_mail_for_owner(now);
@@ -169,7 +181,8 @@ impl Account {
         // Without recovery codes, these counts might keep the owner out for good.
         self.wrong_codes.clear();
         self.end_all_but(None);
-        self.totp.take().is_some()
+        let had_passkeys = !std::mem::take(&mut self.passkeys).is_empty();
+        self.totp.take().is_some() || had_passkeys
     }
 
     /// An account as an operator makes it, who vouches for its address.
@@ -279,12 +292,25 @@ mod tests {
 
     #[test]
     fn a_reset_leaves_nothing_that_stands_in_for_the_second_factor() {
-        let (alice, sessions) = alice();
+        let (mut alice, sessions) = alice();
+        let passkey = serde_json::json!({
+            "id": "AA", "key": format!("pAEBAycgBiFYI{}", "A".repeat(43)), "name": "Key",
+            "created": "2026-11-22T12:00:00Z", "count": 0, "verified": true, "synced": true,
+            "rp": "auth.example.com",
+        });
+        alice
+            .passkeys
+            .push(serde_json::from_value(passkey).unwrap());
         let (_, fate, _) = done(alice.clone(), &sessions, &Act::ResetSecondFactor);
         let Fate::Changes(account) = fate else {
             panic!("not changed");
         };
         assert!(account.totp.is_none() && account.recovery_codes.is_empty());
+        assert!(account.passkeys.is_empty());
+        // A passkey is a second factor too.
+        alice.totp = None;
+        let (told, ..) = done(alice, &sessions, &Act::ResetSecondFactor);
+        assert!(told.is_ok_and(|done| done.is_told));
         assert!(account.devices.is_empty() && account.wrong_codes.is_none());
         let once_more = Act::ResetSecondFactor;
         let (told, ..) = done(Account::clone(&account), &sessions, &once_more);
@@ -314,6 +340,25 @@ mod tests {
         }
         let wait = Duration::from_secs(3_000);
         assert_eq!(refused(busy), Err(Undone::TooManyMails(wait)));
+    }
+
+    #[test]
+    fn a_password_that_a_command_mails_counts_for_no_limit() {
+        let (mut alice, sessions) = alice();
+        for n in 0..5 {
+            let counted = alice.count_mail_for_owner(Timestamp(NOW.0 - 600 + n));
+            assert_eq!(counted, Ok(()));
+        }
+        let act = Act::NewPasswordOf(Digest::of("mailed"));
+        let (told, fate, ended) = done(alice.clone(), &sessions, &act);
+        assert!(told.is_ok_and(|done| done.is_change) && ended == 0);
+        let Fate::Changes(account) = fate else {
+            panic!("not changed");
+        };
+        assert_eq!(account.mails.len(), 5);
+        assert!(account.mailed("mailed", NOW).is_some());
+        alice.disable();
+        assert_eq!(done(alice, &sessions, &act).0, Err(Undone::Disabled));
     }
 
     #[test]

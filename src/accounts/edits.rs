@@ -4,19 +4,20 @@
 //! was changed by hand, even while no server ran. What another server on the same files changes,
 //! that server seals.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::accounts::confirmations::Links;
+use crate::accounts::ids::AccountId;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::{DRIFT, Timestamp};
 
 /// What an account was when it was last written.
 ///
-/// In the file it is `NAME E-MAIL PASSWORD TOTP enabled` (or `disabled`), password and key as parts
-/// of digests, `-` where there is none. The e-mail is there in full: if it changes, a notice goes
-/// to the old address.
+/// In the file it is `NAME E-MAIL PASSWORD TOTP enabled GROUPS` (or `disabled`), password, key and
+/// groups as parts of digests, `-` where there is none. The e-mail is there in full: if it changes,
+/// a notice goes to the old address. Earlier versions wrote no groups.
 #[derive(Clone)]
 pub struct Seal {
     username: String,
@@ -24,6 +25,8 @@ pub struct Seal {
     password: String,
     totp: Option<String>,
     disabled: bool,
+    /// `None` if the seal does not say.
+    groups: Option<String>,
 }
 
 impl Seal {
@@ -36,13 +39,39 @@ impl Seal {
             password: account.password_id().short(),
             totp: totp.map(|totp| Digest::of(&totp.secret.base32()).short()),
             disabled: account.disabled,
+            // No group has a comma; what somebody wrote by hand may, and is no worse off.
+            groups: Some(match account.groups.as_slice() {
+                [] => NONE.to_owned(),
+                groups => Digest::of(&groups.join(",")).short(),
+            }),
+        }
+    }
+
+    /// The seal after a change of what it seals that was not made by hand: what the change left
+    /// alone is as it was.
+    pub fn carried(self, before: &Account, after: &Account) -> Self {
+        fn carried<T: PartialEq>(sealed: T, before: T, after: T) -> T {
+            if before == after { sealed } else { after }
+        }
+        let (before, after) = (Self::of(before), Self::of(after));
+        Self {
+            username: carried(self.username, before.username, after.username),
+            email: carried(self.email, before.email, after.email),
+            password: carried(self.password, before.password, after.password),
+            totp: carried(self.totp, before.totp, after.totp),
+            disabled: carried(self.disabled, before.disabled, after.disabled),
+            groups: carried(self.groups, before.groups, after.groups),
         }
     }
 
     /// Reads what [`Seal::text`] writes; `None` if this is something else.
     pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split(' ').collect();
-        let [username, email, password, totp, state] = parts[..] else {
+        let (parts, groups) = match parts[..] {
+            [ref parts @ .., groups] if parts.len() == 5 => (parts, Some(groups)),
+            _ => (&parts[..], None),
+        };
+        let [username, email, password, totp, state] = *parts else {
             return None;
         };
         let disabled = match state {
@@ -56,6 +85,7 @@ impl Seal {
             password: password.to_owned(),
             totp: (totp != NONE).then(|| totp.to_owned()),
             disabled,
+            groups: groups.map(str::to_owned),
         })
     }
 
@@ -65,7 +95,9 @@ impl Seal {
         let totp = self.totp.as_deref().unwrap_or(NONE);
         let email = self.email.as_deref().unwrap_or(NONE);
         let (username, password) = (&self.username, &self.password);
-        format!("{username} {email} {password} {totp} {state}")
+        let groups = self.groups.as_ref();
+        let groups = groups.map_or_else(String::new, |groups| format!(" {groups}"));
+        format!("{username} {email} {password} {totp} {state}{groups}")
     }
 
     /// What has been changed since the seal was written.
@@ -78,6 +110,8 @@ impl Seal {
             // A second factor given to an account without one takes nothing from anybody.
             totp: self.totp.is_some() && self.totp != now.totp,
             disabled: now.disabled && !self.disabled,
+            enabled: self.disabled && !now.disabled,
+            groups: self.groups.is_some() && self.groups != now.groups,
             returned: false,
         }
     }
@@ -101,6 +135,10 @@ pub struct Edit {
     totp: bool,
     /// Set, not taken back.
     disabled: bool,
+    /// Taken back, which ends nothing.
+    enabled: bool,
+    /// Changed, which ends nothing.
+    groups: bool,
     /// The account had left the file and came back, or was put back to an earlier state.
     returned: bool,
 }
@@ -117,6 +155,8 @@ impl Edit {
             password: self.password && other.password,
             totp: self.totp && other.totp,
             disabled: self.disabled && other.disabled,
+            enabled: self.enabled && other.enabled,
+            groups: self.groups && other.groups,
             returned: self.returned && other.returned,
         }
     }
@@ -144,6 +184,8 @@ impl Edit {
             (self.disabled, "disabled"),
             // Under another name the account is new to us, but has not been away.
             (self.returned && !self.name, "returned"),
+            (self.groups, "groups"),
+            (self.enabled, "enabled"),
         ];
         let changed = names.iter().filter(|(changed, _)| *changed);
         changed.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
@@ -216,6 +258,11 @@ impl Edited {
         }
     }
 
+    /// The news that an account has left the file.
+    pub fn removed(account: &Arc<Account>) -> Self {
+        Self::remark(account, "removed")
+    }
+
     /// A change that ends nothing and is only for the log.
     fn remark(account: &Arc<Account>, what: &str) -> Self {
         Self {
@@ -256,83 +303,75 @@ impl Accounts {
             .into_iter()
             .map(|unsealed| (unsealed.username, unsealed.seal))
             .collect();
-        if let Some((before, _)) = before {
+        let left = before.map_or_else(HashMap::new, |(before, _)| before.left(self));
+        let known = |account: &Account| {
+            let by_name = before?.0.find(&account.username);
+            by_name.or_else(|| left.get(account.id.as_ref()?).copied())
+        };
+        if before.is_some() {
             let others = self.iter().filter(|account| {
-                let known = before.find(&account.username);
                 !seals.contains_key(&account.username)
-                    && known.is_none_or(|known| known.generation > account.generation)
+                    && known(account).is_none_or(|known| known.generation > account.generation)
             });
             names.extend(others.map(|account| account.username.clone()));
         }
         let mut edited = Vec::new();
         if !names.is_empty() {
-            let read = self.clone();
-            let settled = names
-                .iter()
-                .filter_map(|name| self.settle_one(&read, name, &seals, before));
-            edited.extend(settled);
+            let (read, at) = (self.clone(), before.map(|(_, at)| at));
+            for name in names {
+                let known = read.find(&name).and_then(|account| known(account));
+                edited.extend(self.settle_one((&read, known, at), &name, &seals));
+            }
         }
         if let Some((before, _)) = before {
-            self.remark(before, &seals, &mut edited);
+            self.remark_new(before, &seals, &mut edited);
         }
         edited
     }
 
-    /// Adds the edits that end nothing: new accounts, other groups, and accounts enabled again.
-    fn remark(
+    /// Adds the accounts that are new and end nothing. One made by this program, in this process or
+    /// another, has its seal.
+    fn remark_new(
         &self,
         before: &Self,
         seals: &HashMap<String, Option<Seal>>,
         edited: &mut Vec<Edited>,
     ) {
-        let known: HashMap<String, usize> = edited
+        let known: HashSet<String> = edited
             .iter()
-            .enumerate()
-            .map(|(at, edited)| (edited.account.username.clone(), at))
+            .map(|edited| edited.account.username.clone())
             .collect();
-        for account in self.iter() {
+        let new = self.iter().filter(|account| {
             let name = &account.username;
-            let before = before.find(name);
-            // An account made by this program, in this process or another, has its seal.
-            let added = before.is_none() && seals.contains_key(name);
-            let what = [
-                (added && !known.contains_key(name), "added"),
-                (
-                    before.is_some_and(|it| it.groups != account.groups),
-                    "groups",
-                ),
-                (
-                    before.is_some_and(|it| it.disabled && !account.disabled),
-                    "enabled",
-                ),
-            ];
-            let what = what.iter().filter(|(is, _)| *is).map(|(_, what)| *what);
-            let what = what.collect::<Vec<_>>().join(" ");
-            match known.get(name).and_then(|at| edited.get_mut(*at)) {
-                _ if what.is_empty() => {}
-                Some(edited) => edited.what = format!("{} {what}", edited.what),
-                None => edited.push(Edited::remark(account, &what)),
-            }
-        }
+            seals.contains_key(name) && before.find(name).is_none() && !known.contains(name)
+        });
+        edited.extend(new.map(|account| Edited::remark(account, "added")));
     }
 
-    /// What was changed of this account, if any of that is new.
+    /// The accounts that are not in `now` by their name, by their id.
+    fn left(&self, now: &Self) -> HashMap<&AccountId, &Arc<Account>> {
+        let left = self.iter();
+        left.filter(|account| now.find(&account.username).is_none())
+            .filter_map(|account| Some((account.id.as_ref()?, account)))
+            .collect()
+    }
+
+    /// What was changed of this account, if any of that is new. What was read comes with what was
+    /// known of the account, and when.
     fn settle_one(
         &mut self,
-        read: &Self,
+        (read, known, at): (&Self, Option<&Arc<Account>>, Option<Timestamp>),
         name: &str,
         seals: &HashMap<String, Option<Seal>>,
-        before: Option<(&Self, Timestamp)>,
     ) -> Option<Edited> {
         let account = read.find(name)?;
-        let known = before.and_then(|(before, _)| before.find(name));
         let sealed = seals.get(name).and_then(Option::as_ref);
         let is_sealed = sealed.is_some() || !seals.contains_key(name);
         let of_known = known.map(|known| Seal::of(known));
         // Without a seal, the account is compared to what is known of it, if anything is.
         let seal = sealed.or(of_known.as_ref());
         let mut edit = seal.map(|seal| seal.edit(account)).unwrap_or_default();
-        edit.returned = has_returned(account, known, before.map(|(_, at)| at), is_sealed);
+        edit.returned = has_returned(account, known, at, is_sealed);
         let news = match of_known.as_ref().map(|known| known.edit(account)) {
             Some(news) => edit.and(Edit {
                 returned: !news.is_none(),

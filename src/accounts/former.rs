@@ -115,8 +115,17 @@ impl Accounts {
         }
     }
 
-    /// Holds the names of accounts that an operator took out of the file, or renamed there.
-    pub fn hold_left(&mut self, before: &Self, now: Timestamp) {
+    /// Holds the name that an operator took from this account, however young it is: what was done on
+    /// purpose is not undone by the next who comes along.
+    pub(super) fn hold_name_of(&mut self, account: &Account, now: Timestamp) {
+        Arc::make_mut(&mut self.former).hold(&account.username, now);
+        self.revision += 1;
+    }
+
+    /// Holds the names of accounts that an operator took out of the file, or renamed there, and
+    /// gives those that are gone. Whatever else removes an account has held its name already;
+    /// of one so young that its name is not held, nobody can tell.
+    pub fn hold_left(&mut self, before: &Self, now: Timestamp) -> Vec<Arc<Account>> {
         let gone: Vec<Arc<Account>> = before
             .iter()
             .filter(|account| self.find(&account.username).is_none())
@@ -124,11 +133,18 @@ impl Accounts {
             .filter(|account| !account.is_unclaimed())
             .cloned()
             .collect();
+        let mut removed = Vec::new();
         for account in gone {
-            if !self.former.holds(&account.username, now) {
-                self.hold_name(&account, now);
+            if self.former.holds(&account.username, now) {
+                continue;
+            }
+            self.hold_name(&account, now);
+            let is_renamed = || self.iter().any(|other| other.id == account.id);
+            if self.former.holds(&account.username, now) && !is_renamed() {
+                removed.push(account);
             }
         }
+        removed
     }
 }
 
@@ -214,8 +230,33 @@ mod tests {
         assert!(after.former().holds("alice", days(2)));
         assert!(!after.former().holds("never-enrolled", days(2)));
         let once = after.revision();
-        after.hold_left(&before, days(3));
+        assert!(after.hold_left(&before, days(3)).is_empty());
         assert_eq!(after.revision(), once);
+    }
+
+    #[test]
+    fn one_that_was_renamed_or_removed_by_the_program_was_not_removed_by_hand() {
+        let mut before = Accounts::default();
+        for name in ["alice", "bob"] {
+            let used = Account {
+                registered: false,
+                ..account(name)
+            };
+            before.add(used).unwrap();
+        }
+        let mut after = Accounts::default();
+        let alice = before.find("alice").unwrap();
+        let renamed = Account {
+            username: "alicia".to_owned(),
+            ..Account::clone(alice)
+        };
+        after.add(renamed).unwrap();
+        let mut former = Accounts::clone(&before);
+        former.end("bob", days(2));
+        after.set_former(Former::clone(former.former()));
+
+        assert!(after.hold_left(&before, days(2)).is_empty());
+        assert!(after.former().holds("alice", days(2)));
     }
 
     #[test]

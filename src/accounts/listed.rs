@@ -1,8 +1,13 @@
 //! What those who answer for all accounts are told of each of them: never a hash, key or token.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::accounts::ids::AccountId;
+use crate::accounts::session::{Limits, Session};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Timestamp;
 
@@ -88,6 +93,39 @@ impl Listed<'_> {
             or_dash(last_login.unwrap_or_default()),
         ]
     }
+}
+
+/// All that is told of one account, but what happened to it: to programs.
+pub fn in_full(account: &Account, sessions: &[Arc<Session>], limits: Limits) -> Value {
+    // Nothing in it can fail to be written as JSON.
+    let mut told = serde_json::to_value(Listed::from(account)).unwrap_or_default();
+    told["id"] = json!(account.id);
+    told["recovery_codes_left"] = json!(account.recovery_codes.len());
+    let session = |session: &Arc<Session>| {
+        json!({
+            "id": session.id.short(),
+            "created": session.created,
+            "last_seen": session.last_seen(),
+            "address": session.address,
+            "agent": session.agent,
+            "remembered": session.stays_until(limits).is_some(),
+        })
+    };
+    told["sessions"] = sessions.iter().map(session).collect();
+    told
+}
+
+/// Those of these sessions of an account that are not over, the most recent first.
+pub fn open_sessions(
+    mut sessions: Vec<Arc<Session>>,
+    account: &Account,
+    limits: Limits,
+    now: Timestamp,
+) -> Vec<Arc<Session>> {
+    sessions.retain(|session| session.is_of(account) && !account.disabled);
+    sessions.retain(|session| !session.is_over(limits, now));
+    sessions.sort_by_key(|session| Reverse(session.last_seen()));
+    sessions
 }
 
 /// An invitation in a list.
@@ -198,8 +236,6 @@ fn holds(text: &str, part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::accounts::password::PasswordHash;
 

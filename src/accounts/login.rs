@@ -139,6 +139,8 @@ impl Account {
             last_login: None,
             groups: vec!["users".to_owned()],
             totp: None,
+            handle: None,
+            passkeys: Vec::new(),
             recovery_codes: Vec::new(),
             disabled: false,
             mailed_passwords: Vec::new(),

@@ -29,12 +29,14 @@ pub mod login;
 pub mod mailed;
 pub mod names;
 pub mod networks;
+pub mod passkey;
 pub mod password;
 pub mod pending;
 pub mod person;
 pub mod registration;
 pub mod regulars;
 pub mod session;
+pub mod setting;
 pub mod throttle;
 pub mod token;
 pub mod totp;
@@ -48,6 +50,7 @@ use invitations::Invitations;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
+use passkey::{Handle, Passkey};
 use password::PasswordHash;
 use token::Digest;
 
@@ -87,6 +90,12 @@ pub struct Account {
     /// The second factor; `None` until the first login has enrolled one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totp: Option<Totp>,
+    /// By what its passkeys know whose they are; `None` until the first is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Handle>,
+    /// Its passkeys, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passkeys: Vec<Passkey>,
     /// Digests of the recovery codes not used yet.
     #[serde(default)]
     pub recovery_codes: Vec<Digest>,
@@ -198,6 +207,8 @@ pub struct Accounts {
     /// [`names::key`] of the e-mail to that of the username. Shared between copies: most changes
     /// touch no e-mail.
     by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
+    /// The ids of passkeys to the names as in `by_name`.
+    by_passkey: passkey::Index,
     /// The names that somebody had before.
     former: Arc<Former>,
     /// The links by which people prove their addresses.
@@ -262,6 +273,7 @@ impl Accounts {
             let owner = Arc::clone(&name);
             Arc::make_mut(&mut self.by_email).insert(names::key(email).into(), owner);
         }
+        self.by_passkey.follow(&name, &[], &account.passkeys);
         self.by_name.insert(name, Arc::new(account));
         self.revision += 1;
         Ok(())
@@ -283,7 +295,10 @@ impl Accounts {
     /// Puts an account in place of the one with the same name, which must have the same e-mail.
     /// Nothing happens if there is none.
     pub fn replace(&mut self, account: Arc<Account>) {
-        if let Some(place) = self.by_name.get_mut(names::key(&account.username).as_ref()) {
+        let name = names::key(&account.username);
+        if let Some((_, name, place)) = self.by_name.get_full_mut(name.as_ref()) {
+            self.by_passkey
+                .follow(name, &place.passkeys, &account.passkeys);
             *place = account;
             self.revision += 1;
         }
@@ -291,7 +306,9 @@ impl Accounts {
 
     /// Removes an account and gives it back; the others keep their order.
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
-        let account = self.by_name.shift_remove(names::key(username).as_ref())?;
+        let name = names::key(username);
+        let (name, account) = self.by_name.shift_remove_entry(name.as_ref())?;
+        self.by_passkey.follow(&name, &account.passkeys, &[]);
         if let Some(email) = &account.email {
             Arc::make_mut(&mut self.by_email).remove(names::key(email).as_ref());
         }

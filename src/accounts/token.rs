@@ -96,6 +96,11 @@ impl Digest {
         self.0.ct_eq(&Self::of(secret).0).into()
     }
 
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The first 12 characters: enough to name it in a list, useless to forge it.
     pub fn short(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0[..9])
@@ -132,12 +137,13 @@ impl DigestKey {
     /// HMAC-SHA-256 (RFC 2104) of several texts, each with its length: moving a letter from one
     /// text to the next changes it.
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    pub fn digest<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Digest {
+    pub fn digest<T: AsRef<[u8]>>(&self, texts: impl IntoIterator<Item = T>) -> Digest {
         let mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice());
         let mut mac = mac.expect("HMAC takes a key of any length");
         for text in texts {
+            let text = text.as_ref();
             mac.update(&text.len().to_be_bytes());
-            mac.update(text.as_bytes());
+            mac.update(text);
         }
         Digest(mac.finalize().into_bytes().into())
     }

@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::user::{posting, print_json};
+use super::said::{posting, print_json, tell_besides};
 use crate::config::{Import, OfServer};
 use crate::log::complain;
+use crate::operator::Place;
 use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
-use crate::terminal::printable;
+use crate::terminal::{Progress, printable};
 
 /// `import`.
 pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
@@ -19,7 +20,10 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
         email_domain: asked.email_domain.as_deref(),
         local_names: asked.local_names,
     };
-    let judged = import::judge(&server.users, &wanted).map_err(|why| refused(why, asked))?;
+    let reading = Progress::begin("reading".to_owned(), 0);
+    let judged = import::judge(&server.users, &wanted);
+    drop(reading);
+    let judged = judged.map_err(|why| refused(why, asked))?;
     let imported = if asked.dry_run {
         foretell_mails(&judged, server)?;
         judged.imported
@@ -57,7 +61,7 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
 fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure> {
     let invited = judged.invited();
     if invited > 0 {
-        let site = posting(server)?.site;
+        let site = posting(server)?.assuming().site.clone();
         let what = match invited {
             1 => "1 invitation would be mailed; its link begins with".to_owned(),
             _ => format!("{invited} invitations would be mailed; their links begin with"),
@@ -71,35 +75,45 @@ fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure>
 fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
     let posting = match judged.invited() {
         0 => None,
-        _ => Some(posting(server)?),
+        _ => Some(posting(server)?.assuming()),
     };
-    let done = judged
-        .save(posting.as_ref())
-        .map_err(|why| refused(why, asked))?;
-    if let Some(made) = done.made {
-        complain(&format!("made {}", made.display()), None);
-    }
-    let invited = done
-        .imported
-        .iter()
-        .filter(|one| one.link.is_some())
-        .count();
-    if invited > 0 && !server.sends_mail() {
+    let (total, mails) = (judged.imported.len(), judged.invited());
+    let what = match mails {
+        0 => format!("importing {total} accounts"),
+        _ => format!("importing {total} accounts, mails written"),
+    };
+    let progress = Progress::begin(what, mails);
+    let place = Place {
+        users: &server.users,
+        events_kept: server.events_kept()?,
+        posting: posting.as_ref(),
+        progress: Some(progress.done()),
+    };
+    let done = judged.save(&place);
+    drop(progress);
+    let mut done = done.map_err(|why| refused(why, asked))?;
+    let mails = std::mem::take(&mut done.mails);
+    let imported = tell_besides(done, server);
+    let written = mails.iter().filter(|mail| mail.is_ok()).count();
+    if written > 0 && !server.sends_mail() {
         let outbox = import::outbox(&server.users);
-        let waiting = match invited {
+        let waiting = match written {
             1 => "1 mail waits".to_owned(),
-            _ => format!("{invited} mails wait"),
+            _ => format!("{written} mails wait"),
         };
         complain(&format!("{waiting} in {}", outbox.display()), None);
     }
-    if done.unmailed > 0 {
-        let what = format!("{} mails with links cannot be written", done.unmailed);
+    if written < mails.len() {
+        let what = format!(
+            "{} mails with links cannot be written",
+            mails.len() - written
+        );
         complain(
             &what,
             Some("invite these people again, or pass their links on"),
         );
     }
-    Ok(done.imported)
+    Ok(imported)
 }
 
 fn refused(why: NotImported, asked: &Import) -> Failure {

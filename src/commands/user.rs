@@ -1,49 +1,16 @@
-//! `auth_user user`: accounts listed and made.
+//! `auth_user user list` and `user add`.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::commands::Failure;
-use crate::config::{Add, Flag, List, OfServer};
-use crate::log::complain;
-use crate::operator::{self, NewAccount, Posting, Refused};
+use crate::commands::said::{posting, print, print_json, tell_besides};
+use crate::config::{Add, List, OfServer};
+use crate::operator::{self, NewAccount, Place};
 use crate::terminal::{self, Echo, NotALine};
-
-impl Failure {
-    /// A refusal in words, and with `json` as a document on standard output too.
-    fn refused(code: &str, message: &str, what: String, hint: Option<&str>, json: bool) -> Self {
-        if json {
-            print_json(&json!({ "code": code, "message": message }));
-        }
-        let hint = hint.map(str::to_owned);
-        Self::Failed { what, hint }
-    }
-
-    /// `act` is what cannot be done, as in "add alice".
-    pub(super) fn of(why: &Refused, act: &str, json: bool) -> Self {
-        let (code, message) = why.said();
-        let what = match why {
-            Refused::NoFile(error) | Refused::Unfit(error) => error.to_string(),
-            Refused::NotSaved(error) => error.to_string(),
-            Refused::NoOutbox(problem) => problem.to_string(),
-            Refused::NoMail(error) => format!("cannot {act}: the mail cannot be written: {error}"),
-            Refused::NoEvents(cause) => format!("cannot {act}: {cause}"),
-            Refused::Taken(_) | Refused::Password(_) | Refused::IsAddress(_) => {
-                format!("cannot {act}: {message}")
-            }
-        };
-        Self::refused(code, &message, what, why.hint(), json)
-    }
-}
-
-/// Prints a document on one line. If nobody reads it, the exit status counts.
-pub(super) fn print_json(document: &Value) {
-    let text = terminal::printable_json(&document.to_string());
-    let _ = writeln!(io::stdout().lock(), "{text}");
-}
 
 /// `user list`.
 pub(super) fn list(asked: &List, server: &OfServer) -> Result<(), Failure> {
@@ -76,7 +43,7 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
     };
     let posting = match password {
         Some(_) => None,
-        None => Some(posting(server)?),
+        None => Some(posting(server)?.assuming()),
     };
     let groups = &asked.groups.0;
     let new = NewAccount {
@@ -86,20 +53,14 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         password: password.as_deref().map(String::as_str),
         valid: asked.valid.0,
     };
-    let done = operator::add(&server.users, server.events_kept()?, &new, posting.as_ref())
-        .map_err(|why| Failure::of(&why, &act, asked.json))?;
-    if let Some(cause) = &done.untold {
-        complain(&format!("this is not in events.jsonl: {cause}"), None);
-    }
-    if let Some(made) = &done.made {
-        complain(&format!("made {}", made.display()), None);
-    }
-    let invited = done.invited.as_ref();
-    if let Some(mail) = invited.and_then(|invited| invited.mail.as_ref())
-        && !server.sends_mail()
-    {
-        complain(&format!("the mail waits in {}", mail.display()), None);
-    }
+    let place = Place {
+        users: &server.users,
+        events_kept: server.events_kept()?,
+        posting: posting.as_ref(),
+        progress: None,
+    };
+    let done = operator::add(&place, &new).map_err(|why| Failure::of(&why, &act, asked.json))?;
+    let invited = tell_besides(done, server);
     let message = "Account added.";
     let mut document = json!({
         "code": "account_added",
@@ -114,35 +75,8 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         document["expires"] = json!(invited.expires);
         text.push_str(&format!("{}\n", invited.link.as_str()));
     }
-    if asked.json {
-        print_json(&document);
-    } else {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
-    }
+    print(&text, &document, asked.json);
     Ok(())
-}
-
-/// What a mail with a link needs to know of the server. What was not told is assumed, and said.
-pub(super) fn posting(server: &OfServer) -> Result<Posting, Failure> {
-    let (site, from) = (server.public_url()?, server.mail_from()?);
-    let warn = |what: &str| complain(&format!("warning: {what}"), None);
-    let site = match site {
-        Flag::Told(site) => site,
-        Flag::Assumed(site) => {
-            warn(&format!(
-                "no --public-url was given, so the link begins with {site}"
-            ));
-            site
-        }
-    };
-    let from = match from {
-        Flag::Told(from) => from,
-        Flag::Assumed(from) => {
-            warn("no --mail-from was given, so the mail comes from auth_user@localhost");
-            from
-        }
-    };
-    Ok(Posting { site, from })
 }
 
 /// The password for a new account: typed twice at a terminal, or the first line of what was sent.

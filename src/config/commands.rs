@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
-use crate::accounts::groups;
-use crate::accounts::{invitations, names};
+use crate::accounts::setting::{Grouping, Setting};
+use crate::accounts::{groups, invitations, names};
 use crate::as_typed;
 use crate::config::told::proxy_config_example;
 use crate::config::{address, domain, duration, origin};
@@ -25,7 +25,7 @@ pub enum Command {
     ProxyConfig(ProxyConfig),
     /// Attack your own deployment through its proxy, and say what to change
     Doctor(Doctor),
-    /// List accounts and make them, whether a server is running or not
+    /// List, make, change and remove accounts, whether a server is running or not
     #[command(
         subcommand,
         arg_required_else_help = false,
@@ -34,15 +34,26 @@ pub enum Command {
     User(User),
     /// Show what happened to accounts, oldest first
     Events(EventsAsked),
+    /// Make a link by which somebody makes an account, or end one
+    Invite(Invite),
     /// Take over accounts with their passwords from the file of another program
     Import(Import),
+    /// Say what a start with these flags would say, all of it, and change nothing
+    Check(Check),
+    /// Copy accounts, sessions, waiting mail, events and settings, of one moment, into one tar
+    Backup(Backup),
+    /// Make the folder of a server of such a tar
+    Restore(Restore),
 }
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
     /// words.
     pub(super) fn is_of_operators(name: &str) -> bool {
-        matches!(name, "user" | "events" | "import")
+        matches!(
+            name,
+            "user" | "events" | "import" | "invite" | "backup" | "restore"
+        )
     }
 }
 
@@ -53,6 +64,156 @@ pub enum User {
     List(List),
     /// Make an account, which enrols its second factor at the first login
     Add(Add),
+    /// Show an account, where it is logged in, and what happened to it
+    Show(Named),
+    /// Change address, name or groups
+    Set(Set),
+    /// Keep an account from logging in, and log it out everywhere
+    Disable(Named),
+    /// Let it log in again
+    Enable(Named),
+    /// Take away the second factor and the recovery codes, and mail that; the next login enrols anew
+    #[command(name = "reset-2fa")]
+    ResetSecondFactor(Named),
+    /// Mail a new password, which works once within 30 minutes
+    NewPassword(Named),
+    /// Log an account out everywhere
+    EndSessions(Named),
+    /// Remove an account for good; asks first, at a terminal
+    Remove(Remove),
+}
+
+/// Works on one account.
+#[derive(Args)]
+pub struct Named {
+    /// The username, in either case
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Its name is not given to strangers for 180 days.
+#[derive(Args)]
+pub struct Remove {
+    #[command(flatten)]
+    pub named: Named,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// All of it is one change.
+#[derive(Args)]
+#[command(group(
+    ArgGroup::new("setting")
+        .args(["email", "rename", "groups", "add_group", "remove_group"])
+        .required(true)
+        .multiple(true)
+))]
+pub struct Set {
+    /// The username, in either case
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    // No doc comment: rustdoc would take the address for a tag.
+    #[arg(
+        long,
+        help = "Another e-mail address, which you vouch for; the one it has is proven by that",
+        value_name = "ADDRESS",
+        value_parser = email
+    )]
+    pub email: Option<String>,
+
+    /// Another username; logs the account out everywhere
+    #[arg(long, value_name = "NEW", value_parser = username)]
+    pub rename: Option<String>,
+
+    /// All its groups, with commas between; "" is none
+    #[arg(long, value_name = "GROUPS", value_parser = all_groups)]
+    pub groups: Option<Groups>,
+
+    /// Put it into these groups too; may be repeated
+    #[arg(
+        long,
+        value_name = "GROUPS",
+        value_parser = some_groups,
+        conflicts_with_all = ["groups", "remove_group"]
+    )]
+    pub add_group: Vec<Groups>,
+
+    /// Take it out of these groups; may be repeated
+    #[arg(long, value_name = "GROUPS", value_parser = some_groups, conflicts_with = "groups")]
+    pub remove_group: Vec<Groups>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Set {
+    /// What is to be set.
+    pub fn setting(&self) -> Setting {
+        let all = |groups: &[Groups]| groups.iter().flat_map(|some| some.0.clone()).collect();
+        let groups = match &self.groups {
+            Some(groups) => Some(Grouping::All(groups.0.clone())),
+            None if !self.add_group.is_empty() => Some(Grouping::Add(all(&self.add_group))),
+            None if !self.remove_group.is_empty() => {
+                Some(Grouping::Remove(all(&self.remove_group)))
+            }
+            None => None,
+        };
+        Setting {
+            email: self.email.clone(),
+            name: self.rename.clone(),
+            groups,
+        }
+    }
+}
+
+fn all_groups(text: &str) -> Result<Groups, String> {
+    let groups = groups::parse(text);
+    groups.map(Groups).map_err(|odd| odd.to_string())
+}
+
+fn some_groups(text: &str) -> Result<Groups, String> {
+    let groups = all_groups(text)?;
+    match groups.0.is_empty() {
+        true => Err("no group is named".to_owned()),
+        false => Ok(groups),
+    }
+}
+
+/// The link is printed, this once, and mailed if there is an address.
+#[derive(Args)]
+pub struct Invite {
+    // No doc comment: rustdoc would take the address for a tag.
+    #[arg(
+        long,
+        help = "Whom it is for; the account gets this address, proven",
+        value_name = "ADDRESS",
+        value_parser = email
+    )]
+    pub email: Option<String>,
+
+    /// Groups besides users, with commas between
+    #[arg(long, value_name = "GROUPS", default_value = "", hide_default_value = true, value_parser = groups)]
+    pub groups: Groups,
+
+    /// How long the link works, from 1h to 90d
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = valid)]
+    pub valid: Valid,
+
+    /// End the invitation with this id instead, as user list --json shows it
+    #[arg(long, value_name = "ID", conflicts_with_all = ["email", "groups", "valid"])]
+    pub end: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Prints a person a line, with tabs between.
@@ -208,6 +369,40 @@ pub struct Import {
     /// A name that is an address becomes its local part
     #[arg(long)]
     pub local_names: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Takes all flags and variables of the server, which may be running. The exit status is that with
+/// which a start would end, 0 if it would serve.
+#[derive(Args)]
+pub struct Check {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Copies what lies in the folder of --users, whether a server is running or not. Certificate and
+/// key go with it if they lie there.
+#[derive(Args)]
+pub struct Backup {
+    /// The tar to make, where none is yet, or - for standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fills the folder of --users, which must be empty, or missing and is made then.
+#[derive(Args)]
+pub struct Restore {
+    /// The tar that a backup has made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 
     /// Print JSON
     #[arg(long)]

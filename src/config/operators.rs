@@ -1,14 +1,19 @@
 //! The commands of operators: they work on the files of a server and read a few of its flags.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::Resettable;
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
+use crate::accounts::registration::Registration;
+use crate::accounts::session::Limits;
 use crate::config::commands::Command;
-use crate::config::{EVENTS_KEPT, Flags, Refused, Told, events_kept, origin, told};
+use crate::config::{
+    EVENTS_KEPT, Flags, REMEMBER, Refused, SESSION_IDLE, SESSION_MAX, Told, Who, duration,
+    events_kept, origin, remember, told,
+};
 use crate::mail::Sender;
 
 /// The flag of the server that every command reads.
@@ -17,8 +22,17 @@ const USERS: &str = "users";
 /// Those that some commands read, and judge only then.
 const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
 
-/// Those of which a command sees whether they were told.
-const SEEN: [&str; 2] = ["smtp", "smtp_file"];
+/// Those that few commands read, or of which they see only whether they were told.
+const SEEN: [&str; 8] = [
+    "cert",
+    "key",
+    "registration",
+    "remember",
+    "session_idle",
+    "session_max",
+    "smtp",
+    "smtp_file",
+];
 
 /// What a command knows of the server whose files it works on.
 pub struct OfServer {
@@ -81,12 +95,47 @@ impl OfServer {
             .map_err(|why| self.told.refuse("--events-kept", &why))
     }
 
+    /// Who may make accounts, if that was told.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is none of the words.
+    pub fn registration(&self) -> Result<Option<Registration>, Refused> {
+        let who = |text: &str| Who::from_str(text, true);
+        let who = self.told("registration", "--registration", who)?;
+        Ok(who.map(Into::into))
+    }
+
+    /// How long sessions last.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is no such time.
+    pub fn session_limits(&self) -> Result<Limits, Refused> {
+        let limit = |id, flag, parse: fn(&str) -> Result<Duration, String>, assumed| {
+            let told = self.told(id, flag, parse)?;
+            let told = told.map_or_else(|| parse(assumed), Ok);
+            told.map_err(|why| self.told.refuse(flag, &why))
+        };
+        Ok(Limits {
+            idle: limit("session_idle", "--session-idle", duration, SESSION_IDLE)?,
+            max: limit("session_max", "--session-max", duration, SESSION_MAX)?,
+            remember: limit("remember", "--remember", remember, REMEMBER)?,
+        })
+    }
+
     /// Whether a mail server was told, to which a running server sends what is in the outbox.
     pub fn sends_mail(&self) -> bool {
         let given = told::innermost(&self.told.matches);
         ["smtp", "smtp_file"]
             .iter()
             .any(|id| given.get_one::<OsString>(id).is_some())
+    }
+
+    /// The certificate and its key, if somebody told where they are.
+    pub fn pair(&self) -> [Option<&Path>; 2] {
+        let given = told::innermost(&self.told.matches);
+        ["cert", "key"].map(|id| given.get_one::<OsString>(id).map(Path::new))
     }
 
     fn told<T, E: std::fmt::Display>(

@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 30] = [
+pub(super) const EXAMPLES: [(&str, &str); 33] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -42,9 +42,12 @@ pub(super) const EXAMPLES: [(&str, &str); 30] = [
     ("--connect", "203.0.113.7:443"),
     ("--ca", "/etc/ssl/house.pem"),
     ("--cookie-file", "session.txt"),
+    ("--add-group", "staff"),
     ("--email", "alice@example.com"),
     ("--group", "admins"),
     ("--groups", "admins,staff"),
+    ("--remove-group", "staff"),
+    ("--rename", "alice-smith"),
     ("--user", "alice"),
     ("--since", "7d"),
     ("--valid", "7d"),
@@ -62,11 +65,21 @@ pub const DOCTOR_EXAMPLE: &str = "for instance auth_user doctor https://app.exam
 const USER_ADD_EXAMPLE: &str =
     "for instance auth_user user add alice --email alice@example.com --groups staff";
 
+/// The hint for a wrong call of `user set`.
+const USER_SET_EXAMPLE: &str = "for instance auth_user user set alice --add-group staff";
+
+/// The hint for a wrong call of `invite`.
+const INVITE_EXAMPLE: &str = "for instance auth_user invite --email alice@example.com";
+
 /// The hint for a wrong call of another command about accounts.
 const USER_EXAMPLE: &str = "for instance auth_user user list, or auth_user user --help";
 
 /// The hint for a wrong call of `events`.
 const EVENTS_EXAMPLE: &str = "for instance auth_user events --user alice --since 7d";
+
+/// The hint for a wrong call of `backup` or `restore`.
+const BACKUP_EXAMPLE: &str = "for instance auth_user backup monday.tar, or auth_user --users \
+                              new/users.json restore monday.tar";
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -167,7 +180,7 @@ pub fn clean(raw: &str) -> &str {
     text
 }
 
-fn without_variables(command: Command) -> Command {
+pub(super) fn without_variables(command: Command) -> Command {
     command
         .mut_args(|arg| arg.env(Resettable::Reset))
         .mut_subcommands(without_variables)
@@ -264,7 +277,7 @@ fn neither_yes_nor_no(name: &str, value: &OsStr) -> Refused {
 
 /// The library's refusal in two lines. `variable` is where the value came from, if not a flag.
 /// `call` is an example of a right call.
-fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
+pub(super) fn wrong(error: &clap::Error, variable: Option<&str>, call: &str) -> Refused {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -354,7 +367,7 @@ fn hint(flag: &str, variable: Option<&str>) -> Option<String> {
 }
 
 /// An example of a right call: of the command, and for the proxy, that were named.
-fn whole_call(arguments: &[OsString]) -> String {
+pub(super) fn whole_call(arguments: &[OsString]) -> String {
     let named = |name: &str| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
         words.any(|word| word.eq_ignore_ascii_case(name))
@@ -367,10 +380,16 @@ fn whole_call(arguments: &[OsString]) -> String {
         DOCTOR_EXAMPLE.to_owned()
     } else if named("user") && named("add") {
         USER_ADD_EXAMPLE.to_owned()
+    } else if named("user") && named("set") {
+        USER_SET_EXAMPLE.to_owned()
+    } else if named("invite") {
+        INVITE_EXAMPLE.to_owned()
     } else if named("user") {
         USER_EXAMPLE.to_owned()
     } else if named("events") {
         EVENTS_EXAMPLE.to_owned()
+    } else if named("backup") || named("restore") {
+        BACKUP_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

@@ -76,6 +76,7 @@ fn note(events: &Events, edited: &Edited) {
             "groups" => Kind::GroupsChanged,
             "name" => Kind::AccountRenamed,
             "password" => Kind::PasswordChanged,
+            "removed" => Kind::AccountRemoved,
             "totp" if account.totp.is_none() => Kind::SecondFactorReset,
             "totp" => Kind::AuthenticatorChanged,
             // It came back as it was, which is no event of its own.

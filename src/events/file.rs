@@ -155,7 +155,7 @@ fn open_or_make(path: &Path) -> io::Result<File> {
     // Exactly this mode: else the umask might leave a file that nobody could open again.
     match folder.create(name, access, 0o600) {
         Ok(file) => {
-            hand_over(&file, &folder, name)?;
+            hand_over(&file, path)?;
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => careful(path, access),

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::durable::{Draft, name_of};
+use crate::durable::Draft;
 use crate::events::file;
 use crate::events::line::{Seen, written};
 use crate::owner::hand_over;
@@ -38,7 +38,7 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     }
     let mode = file.metadata()?.mode() & 0o777;
     let draft = Draft::create(draft, mode)?;
-    hand_over(draft.file(), draft.folder(), name_of(path)?)?;
+    hand_over(draft.file(), path)?;
     let mut out = BufWriter::new(draft.file());
     each_line(&file, |line| match is_kept(line, &oldest) {
         true => out.write_all(line),

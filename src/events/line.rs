@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::accounts::Account;
+use crate::accounts::acts::Act;
 use crate::accounts::login::SecondStep;
 use crate::clock;
 
@@ -53,6 +55,23 @@ pub enum Kind {
     SessionsEnded,
     TokenMade,
     TokenRemoved,
+}
+
+impl Kind {
+    /// What an act is that somebody did to another's account; `None` for one that only becomes an
+    /// event once its mail is written.
+    pub fn of_act(act: &Act) -> Option<Self> {
+        Some(match act {
+            Act::Disable => Self::AccountDisabled,
+            Act::Enable => Self::AccountEnabled,
+            Act::EndSessions => Self::SessionsEnded,
+            Act::Groups(_) => Self::GroupsChanged,
+            Act::NewPassword => return None,
+            Act::NewPasswordOf(_) => Self::PasswordMailed,
+            Act::Remove => Self::AccountRemoved,
+            Act::ResetSecondFactor => Self::SecondFactorReset,
+        })
+    }
 }
 
 /// Where a request came from.
@@ -259,6 +278,18 @@ impl Seen {
     /// Reads a line; `None` if it is none, as one that was cut off.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+
+    /// What administrators are told of an event of an account.
+    pub fn told(&self) -> Value {
+        json!({
+            "time": self.time,
+            "event": self.event,
+            "by": self.by,
+            "address": self.address,
+            "agent": self.agent,
+            "result": self.result,
+        })
     }
 
     /// When it was, in seconds since 1970.

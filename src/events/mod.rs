@@ -5,6 +5,7 @@
 //! cannot fill the file: what costs them nothing is counted and written once a minute, and an
 //! account has a share of lines an hour.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -140,6 +141,21 @@ impl Events {
         }
         receiver.recv_timeout(patience).is_ok()
     }
+}
+
+/// The file of events beside the accounts at `users`, and its length at a moment at which nobody
+/// was writing a line; `None` if there is none.
+///
+/// # Errors
+///
+/// Whatever the disk says, and if it is a link or no regular file.
+pub fn at_a_moment(users: &Path) -> io::Result<Option<(File, u64)>> {
+    let Some(file) = file::open_locked(&beside(users))? else {
+        return Ok(None);
+    };
+    let length = file.metadata()?.len();
+    file.unlock()?;
+    Ok(Some((file, length)))
 }
 
 /// As [`Events::recent`], for the file at `path`.

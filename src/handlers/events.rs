@@ -1,6 +1,6 @@
 //! What happened to an account, as its owner and administrators are shown it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::accounts::Account;
 use crate::events::{OPERATOR, Seen};
@@ -25,17 +25,7 @@ pub(super) fn recent(app: &App, account: &Account) -> Vec<Seen> {
 
 /// The events as programs are told them.
 pub(super) fn as_json(events: &[Seen], eyes: Eyes) -> Vec<Value> {
-    let one = |seen: &Seen| {
-        let seen = seen_by(seen, eyes);
-        json!({
-            "time": seen.time,
-            "event": seen.event,
-            "by": seen.by,
-            "address": seen.address,
-            "agent": seen.agent,
-            "result": seen.result,
-        })
-    };
+    let one = |seen| seen_by(seen, eyes).told();
     events.iter().map(one).collect()
 }
 
@@ -76,6 +66,8 @@ fn seen_by(seen: &Seen, eyes: Eyes) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn seen(by: &str) -> Seen {

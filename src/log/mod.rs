@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use tracing::Level;
+
 use tracing::Dispatch;
 use tracing_subscriber::fmt as events;
 
@@ -108,6 +110,34 @@ fn dispatch(format: Format, taker: Taker) -> Dispatch {
         Format::Text => events.with_ansi(false).with_target(false).finish().into(),
         Format::Json => events.json().flatten_event(true).finish().into(),
     }
+}
+
+/// Does some work, and gives what this thread would have logged meanwhile: an event each, as text
+/// without a time.
+pub fn heard<R>(work: impl FnOnce() -> R) -> (R, Vec<(Level, String)>) {
+    let mut heard = Vec::new();
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let taker: Taker = Arc::new(move |line: &[u8]| {
+        let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(String::from_utf8_lossy(line).trim().to_owned());
+    });
+    let events = events()
+        .log_internal_errors(false)
+        .with_writer(move || Escaped(Arc::clone(&taker)))
+        .without_time()
+        .with_ansi(false)
+        .with_target(false);
+    let done = tracing::dispatcher::with_default(&events.finish().into(), work);
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    for line in std::mem::take(&mut *kept) {
+        if let Some((level, text)) = line.split_once(' ')
+            && let Ok(level) = level.parse()
+        {
+            heard.push((level, text.trim_start().to_owned()));
+        }
+    }
+    (done, heard)
 }
 
 /// The line that says how many were lost, in the log's own format.
@@ -209,6 +239,19 @@ mod tests {
         assert_eq!(event["message"], "a thread panicked");
         assert!(event["place"].as_str().unwrap().contains("src/log/mod.rs:"));
         assert!(!line.contains("hunter2"), "{line}");
+    }
+
+    #[test]
+    fn what_a_work_would_have_logged_is_heard_and_not_logged() {
+        let (done, heard) = heard(|| {
+            tracing::info!("one");
+            tracing::warn!(file = "a\u{9b}b", "two");
+            7
+        });
+        tracing::warn!("three");
+        assert_eq!(done, 7);
+        let two = "two file=\"a\\u{9b}b\"".to_owned();
+        assert_eq!(heard, [(Level::INFO, "one".to_owned()), (Level::WARN, two)]);
     }
 
     #[test]

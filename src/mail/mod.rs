@@ -86,19 +86,31 @@ impl Outbox {
     }
 
     /// The outbox of a server that runs elsewhere, if any, for a command to add mails to. Makes the
-    /// directory if there is none.
+    /// directory if there is none, and gives whether it did.
     ///
     /// # Errors
     ///
     /// As [`Outbox::open`]; also if the directory is a link and root runs the command.
-    pub fn of_server(dir: PathBuf, from: Sender) -> Result<Self, StartupProblem> {
+    pub fn of_command(dir: PathBuf, from: Sender) -> Result<(Self, bool), StartupProblem> {
+        let is_new = dir.symlink_metadata().is_err();
         open_or_make(&dir).map_err(|cause| StartupProblem::new(&dir, cause))?;
-        Ok(Self {
+        let outbox = Self {
             dir,
             from,
             courier: None,
             is_keeper: false,
-        })
+        };
+        Ok((outbox, is_new))
+    }
+
+    /// Removes an outbox that was made for mails which are not sent after all.
+    pub fn unmake(self) {
+        // Only an empty one goes: somebody else may have found a use for it.
+        if let (Ok(parent), Some(name)) =
+            (Folder::open(directory_of(&self.dir)), self.dir.file_name())
+        {
+            let _ = parent.remove_folder(name);
+        }
     }
 
     /// Puts a mail on disk and returns its path. This waits for the disk, never for a mail server.
@@ -192,6 +204,30 @@ pub struct Draft {
     draft: durable::Draft,
     path: PathBuf,
     text: Vec<u8>,
+}
+
+/// Looks whether the outbox at `dir` could be opened, and says in the log if others can get at it.
+/// One that is not there yet is made at start. Changes nothing.
+///
+/// # Errors
+///
+/// As [`Outbox::open`].
+pub fn look(dir: &Path) -> Result<(), StartupProblem> {
+    let problem = |cause| StartupProblem::new(dir, cause);
+    match dir.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound && !dir.is_symlink() => Ok(()),
+        Err(error) => Err(problem(error)),
+        Ok(found) if !found.is_dir() => Err(problem(no_directory())),
+        Ok(_) => {
+            let folder = Folder::open(dir).map_err(problem)?;
+            rights::tell(folder.handle(), dir);
+            folder.names().map(drop).map_err(problem)
+        }
+    }
+}
+
+fn no_directory() -> Error {
+    Error::new(ErrorKind::NotADirectory, "it is not a directory")
 }
 
 /// Why the outbox could not be opened, for the operator.

@@ -41,6 +41,8 @@ pub enum Edit {
     AuthenticatorRemoved,
     /// The new address. The notice goes to the old one: it is for the account as it was before.
     Email(Option<String>),
+    /// The old name; the account has the new one.
+    Name(String),
     Password,
 }
 
@@ -64,6 +66,7 @@ impl Notice {
             }
             Self::Edited(Edit::AuthenticatorRemoved) => "authenticator_removed",
             Self::EmailChanged(_) | Self::Edited(Edit::Email(_)) => "email_changed",
+            Self::Edited(Edit::Name(_)) => "account_renamed",
             Self::NewLogin { .. } => "new_login",
             Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
             Self::PasswordKnown => "password_known",
@@ -84,7 +87,7 @@ impl Notice {
         match self {
             Self::AccountDeleted => account_deleted(when, site),
             Self::AuthenticatorChanged => authenticator_changed(when, site),
-            Self::Edited(edit) => edit.text(when, site),
+            Self::Edited(edit) => edit.text(account, when, site),
             Self::EmailChanged(new) => email_changed(new, when, site),
             Self::NewLogin { address, browser } => new_login(address, browser, when, site),
             Self::PasswordChanged => password_changed(when, site),
@@ -278,7 +281,7 @@ fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
 }
 
 impl Edit {
-    fn text(&self, when: &str, site: &str) -> (&'static str, String) {
+    fn text(&self, account: &Account, when: &str, site: &str) -> (&'static str, String) {
         let (subject, what, then) = match self {
             Self::AuthenticatorChanged => (
                 "Your authenticator was changed",
@@ -302,6 +305,17 @@ impl Edit {
                 "Your e-mail address was changed",
                 format!("changed the address of your account to\n{}", one_line(new)),
                 "Mails about your account go there from now on, new passwords too.",
+            ),
+            Self::Name(old) => (
+                "Your username was changed",
+                format!(
+                    "changed your username from {} to\n{}",
+                    one_line(old),
+                    one_line(&account.username)
+                ),
+                "You were logged out everywhere. Log in with the new one; your password and your\n\
+                 authenticator are the same as before. Applications may take you for somebody\n\
+                 new:",
             ),
             Self::Password => (
                 "Your password was changed",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::accounts::names;
 use crate::as_typed;
 use crate::events::{self, Reader, Seen, written};
-use crate::operator::{Refused, accounts};
+use crate::operator::{Refused, accounts, check_is_name};
 
 /// Which events are wanted.
 pub struct Wanted {
@@ -55,13 +55,7 @@ impl Wanted {
 
 fn whose(users: &Path, name: &str) -> Result<Whose, Refused> {
     let accounts = accounts(users)?;
-    if name.contains('@') {
-        let owner = match accounts.resolve(name) {
-            Some(owner) => format!("{} has that address", owner.username),
-            None => "no account has that address; auth_user user list shows who has which".into(),
-        };
-        return Err(Refused::IsAddress(owner));
-    }
+    check_is_name(&accounts, name)?;
     let id = accounts
         .find(name)
         .and_then(|account| account.id.as_ref())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::accounts::acts::Act;
 use crate::clock::Timestamp;
 use crate::events::Kind;
 use crate::rejection::Rejection;
@@ -155,6 +156,19 @@ pub struct Invited {
 }
 
 impl Outcome {
+    /// What comes of an act that somebody did to another's account.
+    pub fn of_act(act: Act) -> Self {
+        match act {
+            Act::Disable => Self::AccountDisabled,
+            Act::Enable => Self::AccountEnabled,
+            Act::EndSessions => Self::SessionsEnded,
+            Act::Groups(groups) => Self::GroupsChanged(groups),
+            Act::NewPassword | Act::NewPasswordOf(_) => Self::PasswordMailed,
+            Act::Remove => Self::AccountRemoved,
+            Act::ResetSecondFactor => Self::SecondFactorReset,
+        }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.row().status
@@ -207,7 +221,8 @@ impl Outcome {
         matches!(self, Self::LoggedOutByGet | Self::LoggedOutByPost)
     }
 
-    pub(super) fn json(&self) -> Value {
+    /// What programs are told.
+    pub fn json(&self) -> Value {
         if let Self::Account(told) | Self::People(told, _) = self {
             return told.clone();
         }

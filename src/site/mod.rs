@@ -3,12 +3,14 @@
 //! answers requests and one that refuses what is none.
 
 mod app;
+mod check;
 mod files;
 mod logo;
 mod problem;
 mod script_page;
 mod smtp;
 
+use std::env;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::front::tls::Tls;
 use crate::front::{Refuse, Room};
 use crate::handlers::{self, App};
@@ -24,6 +26,7 @@ use crate::log::{self, Lines};
 use crate::mail::Outbox;
 use crate::reply::Outcome;
 use crate::server::Service;
+pub use crate::site::check::{Finding, Standing, check};
 use crate::site::files::Files;
 pub use crate::site::problem::Problem;
 
@@ -57,15 +60,7 @@ impl Site {
     pub fn open(given: &Given<'_>) -> Result<Self, Problem> {
         let public_url = public_url(given)?;
         let files = Files::open(given, &public_url)?;
-        if !given.config.registration.is_open() && files.store.is_empty() {
-            tracing::info!(
-                target: PROGRAM,
-                "there is no account yet: make the first administrator by auth_user user add NAME \
-                 --email ADDRESS --groups admins --users {} --public-url {}",
-                log::path(&given.config.users),
-                public_url.origin().ascii_serialization()
-            );
-        }
+        tell_if_nobody_can_come(given.config, &public_url, files.store.is_empty());
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
         let app = Arc::new(app::open(given, &public_url, files)?);
         Ok(Self { app, outbox, tls })
@@ -122,12 +117,50 @@ impl Site {
     }
 }
 
+/// Says what is to be done before anybody can log in.
+fn tell_if_nobody_can_come(config: &Config, public_url: &Url, is_empty: bool) {
+    if !config.registration.is_open() && is_empty {
+        tracing::info!(
+            target: PROGRAM,
+            "there is no account yet: make the first administrator by auth_user user add NAME \
+             --email ADDRESS --groups admins --users {} --public-url {}",
+            log::path(&config.users),
+            public_url.origin().ascii_serialization()
+        );
+    }
+}
+
+/// Says in the log which settings will not do what they were given for.
+pub fn warn(config: &Config) {
+    for name in config::unknown_variables(env::vars_os()) {
+        tracing::warn!(target: PROGRAM, name, "this environment variable means nothing to auth_user");
+    }
+    if config.compat {
+        tracing::warn!(
+            target: PROGRAM,
+            "compatibility mode prints keys and shows new passwords to whoever asks: \
+             use it only for tests and programs on this machine"
+        );
+    }
+    for warning in &config.warnings {
+        tracing::warn!(target: PROGRAM, "{warning}");
+    }
+    for notice in &config.notices {
+        tracing::info!(target: PROGRAM, "{notice}");
+    }
+}
+
 /// Where the site is found: on this machine, if the operator does not say.
 fn public_url(given: &Given<'_>) -> Result<Url, Problem> {
     if let Some(url) = &given.config.public_url {
         return Ok(url.clone());
     }
-    let url = format!("https://localhost:{}", given.address.port());
+    local_url(given.address.port())
+}
+
+/// The address on this machine.
+fn local_url(port: u16) -> Result<Url, Problem> {
+    let url = format!("https://localhost:{port}");
     Url::parse(&url).map_err(|error| Problem::new(error, "give its address with --public-url"))
 }
 

@@ -27,6 +27,11 @@ impl Problem {
         StartError::no_threads(error).into()
     }
 
+    /// What is wrong, and what to do.
+    pub fn said(self) -> (String, String) {
+        (self.what, self.hint)
+    }
+
     /// Tells the operator.
     pub fn complain(&self) {
         log::complain(&self.what, Some(&self.hint));

@@ -22,6 +22,9 @@ pub struct Rules {
     _end: Sender<()>,
 }
 
+/// What to do about rules that cannot be used.
+const HINT: &str = "mend the rules; without the file everybody who is logged in may enter";
+
 impl Rules {
     /// Reads the rules in this folder; without a file, everybody who is logged in may enter.
     ///
@@ -30,9 +33,8 @@ impl Rules {
     /// If the file cannot be used just as it is, or the system has no thread left.
     pub fn open(directory: &Path, clock: &Arc<Clock>) -> Result<Self, OpenError> {
         let path = directory.join("access.toml");
-        let hint = "mend the rules; without the file everybody who is logged in may enter";
         let mut document = Document::<Access>::open(&path, clock)
-            .map_err(|damage| OpenError::new(&path, damage, hint))?;
+            .map_err(|damage| OpenError::new(&path, damage, HINT))?;
         let published = document.published();
         let (end, ended) = mpsc::channel();
         thread::Builder::new()
@@ -49,6 +51,18 @@ impl Rules {
             published,
             _end: end,
         })
+    }
+
+    /// Judges the rules in this folder as a start does; whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used just as it is.
+    pub fn look(directory: &Path, clock: &Arc<Clock>) -> Result<bool, OpenError> {
+        let path = directory.join("access.toml");
+        let looked = Document::<Access>::look_at(&path, clock);
+        let looked = looked.map_err(|damage| OpenError::new(&path, damage, HINT))?;
+        Ok(looked.is_some())
     }
 
     /// The rules as they were last good.

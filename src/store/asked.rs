@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Instant;
 
-use crate::store::document::lock_patience;
+use crate::store::document::LOCK_PATIENCE;
 use crate::store::draft::{Draft, Touched};
 use crate::store::error::NotSaved;
 
@@ -87,7 +87,7 @@ impl Asked {
         let asked = Self {
             change,
             of_sessions,
-            until: Instant::now() + lock_patience(),
+            until: Instant::now() + LOCK_PATIENCE,
         };
         (asked, answered)
     }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Timestamp};
 use crate::durable::Failure;
 use crate::log;
-use crate::owner;
 use crate::store::error::{Damage, NotSaved};
 use crate::store::flat_file::{FlatFile, Found, Stamp};
 use crate::store::lock::Lock;
@@ -18,20 +17,10 @@ use crate::store::lock::Lock;
 /// How long a save waits for another process to finish its own before the change is refused. A
 /// save takes a tenth of a second at most; a lock held this long belongs to a stopped process, or
 /// to an operator's script.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The same for a command: an operator waits for it, and no visitor.
-const LOCK_PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(10);
-
-/// How long a change of this process waits.
-pub(super) fn lock_patience() -> Duration {
-    match owner::is_command() {
-        true => LOCK_PATIENCE_OF_COMMANDS,
-        false => LOCK_PATIENCE,
-    }
-}
-
-fn held() -> io::Error {
+/// What is said of a lock that did not come.
+pub(super) fn held() -> io::Error {
     io::Error::other("another process holds its lock")
 }
 
@@ -128,6 +117,8 @@ pub(super) enum News<T: Content> {
 /// A file, its content, and what keeps them from agreeing.
 pub(super) struct Document<T: Content> {
     file: FlatFile,
+    /// Whether the rights of the file are left as they are.
+    only_looks: bool,
     format: T::Format,
     published: Published<T>,
     /// What memory and the file last agreed on, with nothing left to save; `None` before that.
@@ -166,24 +157,10 @@ impl<T: Content> Document<T> {
     ///
     /// What is wrong with the file. It is left alone, unless it is of the kind that is replaced.
     pub(super) fn open(path: &Path, clock: &Arc<Clock>) -> Result<Self, Damage> {
-        let mut document = Self {
-            file: FlatFile::new(path),
-            format: T::Format::default(),
-            published: Published::new(T::default()),
-            agreed: None,
-            agreed_at: clock.now().timestamp(),
-            owed: None,
-            news: VecDeque::new(),
-            unreadable: Arc::default(),
-            clock: Arc::clone(clock),
-            saved_touches: 0,
-            trouble: None,
-            failing: None,
-            patience: Duration::from_millis(300),
-        };
+        let mut document = Self::unread(path, clock);
         match document.load() {
             Err(_) if T::REPLACED_WHEN_DAMAGED => {
-                let lock = document.file.lock(lock_patience())?.ok_or_else(held)?;
+                let lock = document.file.lock(LOCK_PATIENCE)?.ok_or_else(held)?;
                 // Another process may have replaced the file since.
                 if let Err(damage) = document.load() {
                     document.make_room(&damage, &lock)?;
@@ -196,6 +173,46 @@ impl<T: Content> Document<T> {
             document.agreed = Some(document.published.get());
         }
         Ok(document)
+    }
+
+    /// Reads the file as [`Document::open`] does, says the same in the log, and changes nothing;
+    /// `None` if there is no file, or one that would be written anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::open`].
+    pub(super) fn look_at(path: &Path, clock: &Arc<Clock>) -> Result<Option<Arc<T>>, Damage> {
+        let mut document = Self::unread(path, clock);
+        document.only_looks = true;
+        if matches!(document.file.look(), Ok(None)) {
+            return Ok(None);
+        }
+        match document.load() {
+            Err(damage) if T::REPLACED_WHEN_DAMAGED => {
+                written_anew::<T>(path, "", &damage);
+                Ok(None)
+            }
+            loaded => loaded.map(|()| Some(document.published.get())),
+        }
+    }
+
+    fn unread(path: &Path, clock: &Arc<Clock>) -> Self {
+        Self {
+            file: FlatFile::new(path),
+            only_looks: false,
+            format: T::Format::default(),
+            published: Published::new(T::default()),
+            agreed: None,
+            agreed_at: clock.now().timestamp(),
+            owed: None,
+            news: VecDeque::new(),
+            unreadable: Arc::default(),
+            clock: Arc::clone(clock),
+            saved_touches: 0,
+            trouble: None,
+            failing: None,
+            patience: Duration::from_millis(300),
+        }
     }
 
     fn load(&mut self) -> Result<(), Damage> {
@@ -266,7 +283,7 @@ impl<T: Content> Document<T> {
         self.file.give_up();
     }
 
-    /// The answer to changes whose turn has not come within [`lock_patience`].
+    /// The answer to changes whose turn has not come within [`LOCK_PATIENCE`].
     pub(super) fn held(&mut self) -> NotSaved {
         self.fail(&held())
     }
@@ -368,10 +385,10 @@ impl<T: Content> Document<T> {
         let agreed = self.agreed.clone();
         let before = agreed.as_deref().map(|agreed| (agreed, self.agreed_at));
         let (edited, owes) = content.settle(&mut format, before);
-        let found = if T::PRIVATE {
-            self.file.close(found)
-        } else {
-            found
+        let found = match (T::PRIVATE, self.only_looks) {
+            (true, false) => self.file.close(found),
+            (true, true) => self.file.tell_rights(found),
+            (false, _) => found,
         };
         self.file.know(found);
         self.format = format;
@@ -438,13 +455,17 @@ impl<T: Content> Document<T> {
         self.file.forget();
         self.trouble = None;
         let aside = aside.map_or_else(String::new, |path| format!(", kept as {path:?}"));
-        tracing::warn!(
-            file = log::path(self.file.path()),
-            "the {} is damaged and is written anew{aside}: {damage}",
-            T::NAME,
-        );
+        written_anew::<T>(self.file.path(), &aside, damage);
         Ok(())
     }
+}
+
+fn written_anew<T: Content>(path: &Path, aside: &str, damage: &Damage) {
+    tracing::warn!(
+        file = log::path(path),
+        "the {} is damaged and is written anew{aside}: {damage}",
+        T::NAME,
+    );
 }
 
 #[cfg(test)]

@@ -7,15 +7,16 @@ use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::{Changed, Fate, Person};
 use crate::accounts::session::{Session, Sessions};
+use crate::accounts::setting::{Setting, Unset};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Timestamp;
 
 /// A new account, and the invitation by which its owner chooses a password, if there is one.
-pub type New = (Account, Option<(Digest, Invitation)>);
+pub(super) type New = (Account, Option<(Digest, Invitation)>);
 
 /// Accounts and sessions as the changes so far leave them.
-pub(super) struct Draft {
+pub struct Draft {
     pub(super) base: Base,
     pub(super) accounts: Arc<Accounts>,
     pub(super) sessions: Arc<Sessions>,
@@ -51,12 +52,31 @@ impl Draft {
         }
     }
 
+    /// The accounts as the changes so far leave them.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// As [`Accounts::set`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::set`].
+    pub fn set(
+        &mut self,
+        username: &str,
+        setting: &Setting,
+        now: Timestamp,
+    ) -> Option<Result<Arc<Account>, Unset>> {
+        Arc::make_mut(&mut self.accounts).set(username, setting, now)
+    }
+
     /// Adds an account at the end.
     ///
     /// # Errors
     ///
     /// If its name or e-mail belongs to another account; then nothing is changed.
-    pub(super) fn add(&mut self, account: Account) -> Result<(), Taken> {
+    pub fn add(&mut self, account: Account) -> Result<(), Taken> {
         // Checked first, since a change copies the whole set.
         match self
             .accounts
@@ -72,7 +92,7 @@ impl Draft {
     /// # Errors
     ///
     /// Which of them has a name or e-mail that belongs to another.
-    pub(super) fn add_all(&mut self, new: &[New], now: Timestamp) -> Result<(), (usize, Taken)> {
+    pub fn add_all(&mut self, new: &[New], now: Timestamp) -> Result<(), (usize, Taken)> {
         let mut accounts = Arc::clone(&self.accounts);
         for (at, (account, invitation)) in new.iter().enumerate() {
             let accounts = Arc::make_mut(&mut accounts);
@@ -134,8 +154,12 @@ impl Draft {
         Arc::make_mut(&mut self.accounts).confirm(token, now)
     }
 
-    /// Adds an invitation; refused if its address belongs to an account, unless it is for that one.
-    pub(super) fn invite(
+    /// Adds an invitation.
+    ///
+    /// # Errors
+    ///
+    /// If its address belongs to an account, unless it is for that one.
+    pub fn invite(
         &mut self,
         token: Digest,
         invitation: Invitation,
@@ -152,7 +176,7 @@ impl Draft {
     }
 
     /// Ends the invitation with this id, if it works.
-    pub(super) fn end_invitation(&mut self, id: &str, now: Timestamp) -> Option<Invitation> {
+    pub fn end_invitation(&mut self, id: &str, now: Timestamp) -> Option<Invitation> {
         Arc::make_mut(&mut self.accounts).end_invitation(id, now)
     }
 
@@ -178,7 +202,7 @@ impl Draft {
     }
 
     /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.
-    pub(super) fn change<R>(
+    pub fn change<R>(
         &mut self,
         username: &str,
         change: impl Fn(&mut Person<'_>) -> R,

@@ -112,6 +112,14 @@ impl NotSaved {
         }
     }
 
+    /// The refusal to copy a file, whose lock cannot be had.
+    pub(super) fn not_held(path: &Path, reason: &dyn fmt::Display) -> Self {
+        Self {
+            said: format!("cannot lock {path:?}: {reason}").into(),
+            kind: Kind::Refused,
+        }
+    }
+
     /// The refusal while the file cannot be read.
     pub(super) fn unreadable(path: &Path, reason: &dyn fmt::Display) -> Self {
         Self {

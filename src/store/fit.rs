@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::accounts::token;
-use crate::durable::directory_of;
+use crate::durable::{self, directory_of};
 use crate::store::flat_file::{real_path, sibling};
 use crate::store::lock;
 
@@ -28,8 +28,6 @@ pub(super) struct Unfit {
 const FOLDER: &str = "each save puts a new file in place of the old: mount or hand over the whole \
                       folder, not the file alone, and let the user it runs as write there";
 
-const LINK: &str = "put the file itself there, or name the file that the link leads to";
-
 const LOCK: &str = "let the user it runs as write to that file, or remove it";
 
 const NO_LOCKS: &str = "put the folder on a file system that has locks, such as a local disk; if \
@@ -37,21 +35,35 @@ const NO_LOCKS: &str = "put the folder on a file system that has locks, such as 
 
 const IN_THE_WAY: &str = "remove it: new versions are written there before they replace the file";
 
-/// Tries what a save of this file will do, whether it is there yet or not.
-pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
-    let unfit = |verb, path: &Path, reason: String, hint| Unfit {
+fn unfit(verb: &'static str, path: &Path, reason: String, hint: &'static str) -> Unfit {
+    Unfit {
         verb,
         path: path.to_owned(),
         reason,
         hint,
-    };
+    }
+}
+
+/// Tries what a save of this file will do, whether it is there yet or not.
+pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
+    judge(path, in_folder, replacing)
+}
+
+/// As [`try_out`], as far as that can be known without a file that has a name for a moment, or any
+/// other trace.
+pub(super) fn look(path: &Path) -> Result<(), Unfit> {
+    judge(path, in_folder_without_trace, replacing_without_trace)
+}
+
+fn judge(
+    path: &Path,
+    in_folder: fn(&Path) -> Result<(), Failed>,
+    replacing: fn(&Path) -> io::Result<()>,
+) -> Result<(), Unfit> {
     // If this is a link, a save replaces the file that it leads to.
     let target = match real_path(path) {
         Ok(target) => target,
-        Err(error) => {
-            let hint = if path.is_symlink() { LINK } else { FOLDER };
-            return Err(unfit("find", path, error.to_string(), hint));
-        }
+        Err(error) => return Err(unfit("find", path, error.to_string(), FOLDER)),
     };
     if is_mounted(&target) {
         let reason =
@@ -64,8 +76,8 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
         return Err(unfit("write", &draft, reason, IN_THE_WAY));
     }
     let lock = sibling(&target, ".lock");
-    if fs::symlink_metadata(&lock).is_ok()
-        && let Err(error) = lock::open(&lock)
+    if lock.exists()
+        && let Err(error) = lock::open(&lock, false)
     {
         return Err(unfit("lock", &lock, error.to_string(), LOCK));
     }
@@ -103,6 +115,13 @@ fn in_folder(target: &Path) -> Result<(), Failed> {
     }
 }
 
+fn in_folder_without_trace(target: &Path) -> Result<(), Failed> {
+    match durable::probe(directory_of(target)) {
+        Ok(locked) => locked.map_err(Failed::Locking),
+        Err(error) => unless_full(error).map_err(Failed::Writing),
+    }
+}
+
 /// Forgives a full disk: it may have room tomorrow, and visitors who are logged in can be served.
 fn unless_full(error: io::Error) -> io::Result<()> {
     match error.kind() {
@@ -129,6 +148,25 @@ fn replacing(target: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         // The file was removed at this very moment: nothing may take its place.
         Ok(()) => fs::remove_dir(target),
+    }
+}
+
+/// The two reasons known for which a file that is there cannot be replaced in a folder in which
+/// files can be made.
+fn replacing_without_trace(target: &Path) -> io::Result<()> {
+    let Ok(file) = fs::symlink_metadata(target) else {
+        return Ok(());
+    };
+    let folder = fs::metadata(directory_of(target))?;
+    let own = rustix::process::geteuid().as_raw();
+    let is_ours = own == 0 || file.uid() == own || folder.uid() == own;
+    let is_sticky = folder.mode() & 0o1000 != 0;
+    let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let is_fixed = statx(CWD, target, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
+        .is_ok_and(|found| found.stx_attributes.intersects(fixed));
+    match is_fixed || (is_sticky && !is_ours) {
+        true => Err(rustix::io::Errno::PERM.into()),
+        false => Ok(()),
     }
 }
 

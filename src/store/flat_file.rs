@@ -13,18 +13,17 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::durable::{Draft, Failure, directory_of, name_of};
-use crate::folder::{IS_A_LINK, Links};
-use crate::owner;
+use crate::durable::{Draft, Failure, directory_of};
+use crate::owner::{self, Folder};
 use crate::rights;
 use crate::store::lock::{Lock, Turn};
 
 /// Bytes handed to the system at a time; larger buffers measured no faster.
 const WRITE_BUFFER: usize = 1 << 16;
 
-/// More than a million accounts take, by far. Whoever owns the folder may have put anything there, which a
-/// command does not take into memory just to find that out.
-const MOST_FOR_COMMANDS: u64 = 2 << 30;
+/// More than a million accounts take, by far. Whoever owns the folder may have put anything there,
+/// which root does not take into memory just to find that out.
+const MOST_FOR_ROOT: u64 = 2 << 30;
 
 /// The file, and the version of it that memory agrees with.
 pub(super) struct FlatFile {
@@ -32,6 +31,11 @@ pub(super) struct FlatFile {
     /// `None` while there is no file.
     known: Option<Version>,
     turn: Turn,
+    /// Whether a link at the path is refused. Who owns the folder may have put it there, for root to
+    /// follow.
+    is_wary: bool,
+    /// What the path leads through, if that is held.
+    _folder: Option<Folder>,
     /// `File::sync_all`; tests put a failing disk in its place.
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
@@ -65,8 +69,29 @@ impl FlatFile {
             path: path.to_owned(),
             known: None,
             turn: Turn::default(),
+            is_wary: false,
+            _folder: None,
             sync: File::sync_all,
         }
+    }
+
+    /// For a command, which root may run in a folder of somebody else: root follows no link there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such folder.
+    pub(super) fn of_command(path: &Path) -> io::Result<Self> {
+        let folder = Folder::named(directory_of(path))?;
+        let name = path.file_name().unwrap_or_default();
+        Ok(Self {
+            is_wary: owner::is_root(),
+            path: match owner::is_root() {
+                true => folder.path().join(name),
+                false => path.to_owned(),
+            },
+            _folder: Some(folder),
+            ..Self::new(path)
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -82,9 +107,11 @@ impl FlatFile {
     ///
     /// # Errors
     ///
-    /// If the system does not say, or the path is a link to nothing, or one that is not followed.
+    /// If the system does not say, or the path is a link to nothing.
     pub(super) fn look(&self) -> io::Result<Option<Stamp>> {
-        refuse_link(&self.path)?;
+        if self.is_wary && self.path.is_symlink() {
+            return Err(io::Error::other("is a link, which root does not follow"));
+        }
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -104,18 +131,20 @@ impl FlatFile {
     ///
     /// If it cannot be read, is not a regular file, or is being written to meanwhile.
     pub(super) fn read(&self) -> io::Result<Found> {
-        // Opening a pipe would wait for somebody to write to it.
-        let mut flags = OFlags::NONBLOCK;
-        flags.set(OFlags::NOFOLLOW, owner::links() == Links::Refused);
+        let follow = match self.is_wary {
+            true => OFlags::NOFOLLOW,
+            false => OFlags::empty(),
+        };
         let mut file = OpenOptions::new()
             .read(true)
-            .custom_flags(flags.bits().cast_signed())
+            // Opening a pipe would wait for somebody to write to it.
+            .custom_flags((OFlags::NONBLOCK | follow).bits().cast_signed())
             .open(&self.path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("is not a file"));
         }
-        if owner::is_command() && metadata.len() > MOST_FOR_COMMANDS {
+        if self.is_wary && metadata.len() > MOST_FOR_ROOT {
             return Err(io::Error::other("is larger than 2 GiB"));
         }
         let mut bytes = Vec::new();
@@ -129,16 +158,18 @@ impl FlatFile {
     }
 
     /// Takes away the rights of others, if they have any: an editor or a copy may have given them.
-    /// Root's commands leave that to the server, since the file may be another's under this name.
     pub(super) fn close(&self, mut found: Found) -> Found {
-        if owner::links() == Links::Refused {
-            return found;
-        }
         rights::close(&found.version.file, &self.path);
         // That changes the file's stamp, but nothing of what was read.
         if let Ok(metadata) = found.version.file.metadata() {
             found.version.stamp = Stamp::of(&metadata);
         }
+        found
+    }
+
+    /// Says in the log if others have rights.
+    pub(super) fn tell_rights(&self, found: Found) -> Found {
+        rights::tell(&found.version.file, &self.path);
         found
     }
 
@@ -155,7 +186,7 @@ impl FlatFile {
     /// If the system refuses.
     pub(super) fn lock(&mut self, patience: Duration) -> io::Result<Option<Lock>> {
         let path = sibling(&self.real_path()?, ".lock");
-        self.turn.take(&path, patience)
+        self.turn.take(&path, patience, self.is_wary)
     }
 
     /// Gives up the place in the line.
@@ -192,7 +223,7 @@ impl FlatFile {
     ) -> io::Result<Draft> {
         let mut draft = Draft::create_anew(sibling(target, ".new"), 0o600)?;
         draft.sync = self.sync;
-        owner::hand_over(draft.file(), draft.folder(), name_of(target)?)?;
+        owner::hand_over(draft.file(), target)?;
         let mut buffer = BufWriter::with_capacity(WRITE_BUFFER, draft.file());
         write(&mut buffer)?;
         buffer.into_inner()?;
@@ -226,31 +257,16 @@ impl FlatFile {
     }
 
     fn real_path(&self) -> io::Result<PathBuf> {
-        real_path(&self.path)
-    }
-}
-
-/// Refuses a link at the very path, where none is followed.
-fn refuse_link(path: &Path) -> io::Result<()> {
-    match owner::links() == Links::Refused && path.is_symlink() {
-        true => Err(io::Error::other(IS_A_LINK)),
-        false => Ok(()),
+        match self.is_wary {
+            true => Ok(self.path.clone()),
+            false => real_path(&self.path),
+        }
     }
 }
 
 /// The path with every link in it followed; the file may be missing.
-///
-/// # Errors
-///
-/// Whatever the disk says, and if the file is a link that is not followed.
 pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
-    refuse_link(path)?;
-    let found = match owner::links() {
-        Links::Followed => fs::canonicalize(path),
-        // Only its folder: it may have become a link meanwhile.
-        Links::Refused => Err(io::ErrorKind::NotFound.into()),
-    };
-    match found {
+    match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let name = path.file_name().ok_or(error)?;
             Ok(fs::canonicalize(directory_of(path))?.join(name))

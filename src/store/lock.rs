@@ -4,8 +4,9 @@
 //! save, and on NFS a directory cannot be locked. The lock's file is never removed, since a process
 //! might be waiting for it.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::durable::{directory_of, name_of};
-use crate::folder::Folder;
 use crate::owner;
 
 /// Keeps other processes from saving until it is dropped.
@@ -39,16 +38,21 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for the lock on the file at this path, which is made if it is not there. `None` if the
     /// lock has not come after `patience`; the wait then goes on, so that whoever asks again keeps
-    /// their place in the line.
+    /// their place in the line. If `is_wary`, a link at the path is refused.
     ///
     /// # Errors
     ///
     /// If the system refuses.
-    pub(super) fn take(&mut self, path: &Path, patience: Duration) -> io::Result<Option<Lock>> {
+    pub(super) fn take(
+        &mut self,
+        path: &Path,
+        patience: Duration,
+        is_wary: bool,
+    ) -> io::Result<Option<Lock>> {
         let waiting = match self.waiting.take().filter(|waiting| waiting.is_joined()) {
             Some(waiting) => waiting,
             None => {
-                let file = open(path)?;
+                let file = open(path, is_wary)?;
                 if file.try_lock().is_ok() {
                     return Ok(Some(Lock { file }));
                 }
@@ -138,17 +142,39 @@ impl Waiting {
     }
 }
 
-/// Opens the lock's file, making it if it is not there.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let (folder, name) = (Folder::open(directory_of(path))?, name_of(path)?);
-    // Exactly this mode: else the umask might leave a file that nobody could open again.
-    match folder.create(name, OFlags::WRONLY, 0o600) {
+/// Opens the lock's file, making it if it is not there. If `is_wary`, it is refused if it is a link.
+pub(super) fn open(path: &Path, is_wary: bool) -> io::Result<File> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
         Ok(file) => {
-            owner::hand_over(&file, &folder, name)?;
+            // The umask may have taken away some of these rights, and nobody could open it again.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            owner::hand_over(&file, path)?;
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            folder.open_file(name, OFlags::WRONLY, owner::links())
+            let follow = match is_wary {
+                true => OFlags::NOFOLLOW,
+                false => OFlags::empty(),
+            };
+            let file = OpenOptions::new()
+                .write(true)
+                // Opening a pipe would wait for somebody to read from it.
+                .custom_flags((OFlags::NONBLOCK | follow).bits().cast_signed())
+                .open(path);
+            match file {
+                Ok(file) if is_wary && !file.metadata()?.is_file() => {
+                    Err(io::Error::other("its lock is not a regular file"))
+                }
+                Err(_) if is_wary && path.is_symlink() => Err(io::Error::other(
+                    "its lock is a link, which root does not follow",
+                )),
+                opened => opened,
+            }
         }
         Err(error) => Err(error),
     }
@@ -171,7 +197,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn take(turn: &mut Turn, path: &Path, patience: Duration) -> Option<Lock> {
-        turn.take(path, patience).unwrap()
+        turn.take(path, patience, false).unwrap()
     }
 
     #[test]

@@ -21,9 +21,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::{Clock, Timestamp};
 use crate::durable::directory_of;
-use crate::folder::Links;
 use crate::network::Network;
-use crate::owner;
 
 mod access_toml;
 mod asked;
@@ -33,9 +31,12 @@ mod error;
 mod files;
 mod fit;
 mod flat_file;
+mod hold;
 mod json;
 mod lock;
+mod look;
 mod near_misses;
+mod once;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,6 @@ mod users_json;
 mod worker;
 
 use document::{Document, News};
-use draft::Draft;
 use error::Damage;
 use files::Files;
 use flat_file::FlatFile;
@@ -54,8 +54,11 @@ use told::Listener;
 use worker::{Chores, Hear};
 
 pub use access_toml::Rules;
-pub use draft::New;
+pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
+pub use hold::{Hold, hold};
+pub use look::{Looked, look};
+pub use once::{Made, Unmade, once, read_sessions};
 pub use told::Told;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
@@ -216,20 +219,6 @@ impl Store {
     /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
         self.update(move |draft| draft.add(account.clone()))
-    }
-
-    /// Adds accounts with their invitations, all or none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`]; the inner error, which of them has a name or e-mail that belongs to
-    /// another.
-    pub fn add_all(
-        &self,
-        new: Vec<New>,
-        now: Timestamp,
-    ) -> Result<Result<(), (usize, Taken)>, NotSaved> {
-        self.update(move |draft| draft.add_all(&new, now))
     }
 
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
@@ -542,8 +531,8 @@ impl Store {
 /// If they cannot be used just as they are.
 pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
     check_directory(users)?;
-    let file = FlatFile::new(users);
     let read = || -> Result<Option<Accounts>, Damage> {
+        let file = FlatFile::of_command(users)?;
         if file.look()?.is_none() {
             return Ok(None);
         }
@@ -551,6 +540,16 @@ pub fn read_accounts(users: &Path) -> Result<Option<Accounts>, OpenError> {
         Ok(Some(accounts))
     };
     read().map_err(|damage| unreadable(users, damage))
+}
+
+/// The accounts in these bytes, which are those of the file at `users`, or are to be.
+///
+/// # Errors
+///
+/// If a server could not start on them.
+pub fn judge_accounts(users: &Path, bytes: &[u8]) -> Result<Accounts, OpenError> {
+    let parsed = users_json::parse(bytes).map_err(|damage| unreadable(users, damage))?;
+    Ok(parsed.0)
 }
 
 /// The path as seen from anywhere, every link in it followed.
@@ -573,12 +572,14 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 }
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
-    let hint = match users.is_dir() {
-        _ if owner::links() == Links::Refused && users.is_symlink() => {
-            "name the file that it leads to, or run this as the user that the server runs as"
+    let hint = match () {
+        () if users.is_dir() => {
+            "that is a folder: name the file in it, which need not be there yet"
         }
-        true => "that is a folder: name the file in it, which need not be there yet",
-        false => "mend the file, or put back a copy",
+        () if users.is_symlink() => {
+            "mend the file, or put back a copy; or name the file itself, not a link to it"
+        }
+        () => "mend the file, or put back a copy",
     };
     OpenError::new(users, damage, hint)
 }

@@ -4,6 +4,7 @@
 //! [`Account::other`]), and the order of accounts.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub(super) struct UsersJson {
     oddities: Vec<String>,
     /// The accounts that did not have their seal.
     unsealed: Vec<Unsealed>,
+    /// The seals to write of accounts whose edits are somebody else's to tell; of all others, that
+    /// of the account as it is.
+    kept_seals: HashMap<String, Option<String>>,
 }
 
 impl Default for UsersJson {
@@ -54,6 +58,7 @@ impl Default for UsersJson {
             invitations: Beside::default(),
             oddities: Vec::new(),
             unsealed: Vec::new(),
+            kept_seals: HashMap::new(),
         }
     }
 }
@@ -183,9 +188,10 @@ impl Content for Accounts {
         let unsealed = format.take_unsealed();
         // The next save seals the accounts that are not sealed yet.
         let owes = !unsealed.is_empty();
-        let edited = Self::settle(self, unsealed, before);
+        let mut edited = Self::settle(self, unsealed, before);
         if let Some((before, at)) = before {
-            self.hold_left(before, at);
+            let removed = self.hold_left(before, at);
+            edited.extend(removed.iter().map(Edited::removed));
         }
         for user in self.give_ids(before.map(|(before, _)| before)) {
             tracing::warn!(
@@ -210,6 +216,11 @@ impl UsersJson {
     /// Takes out the accounts that did not have their seal when the file was read.
     pub(super) fn take_unsealed(&mut self) -> Vec<Unsealed> {
         std::mem::take(&mut self.unsealed)
+    }
+
+    /// Has these accounts written with these seals.
+    pub(super) fn keep_seals(&mut self, seals: HashMap<String, Option<String>>) {
+        self.kept_seals = seals;
     }
 
     pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
@@ -267,7 +278,10 @@ impl UsersJson {
             {}
             let text = match before.next() {
                 Some((old, text)) if Arc::ptr_eq(&old, account) => text,
-                _ => render(account)?,
+                _ => {
+                    let kept = self.kept_seals.get(&account.username);
+                    render(account, kept.cloned())?
+                }
             };
             self.rendered.push((Arc::clone(account), text));
         }
@@ -286,11 +300,11 @@ fn write_users(rendered: &[(Arc<Account>, Box<[u8]>)], out: &mut dyn Write) -> i
     out.write_all(b"\n  }")
 }
 
-fn render(account: &Account) -> io::Result<Box<[u8]>> {
+fn render(account: &Account, seal: Option<Option<String>>) -> io::Result<Box<[u8]>> {
     let mut text = serde_json::to_vec(&account.username)?;
     text.extend_from_slice(b": ");
     let sealed = Account {
-        seal: Some(Seal::of(account).text()),
+        seal: seal.unwrap_or_else(|| Some(Seal::of(account).text())),
         ..account.clone()
     };
     text.append(&mut json::pretty(&sealed, "    ")?);
@@ -364,6 +378,12 @@ fn add(
             .ok_or_else(|| format!("the e-mail of {username:?} is not an address"))?;
     }
     username.clone_into(&mut account.username);
+    if let Some(passkey) = accounts.taken_passkey(&account) {
+        let id = passkey.text();
+        return Err(format!(
+            "the passkey {id:?} of {username:?} is there twice, or another account's too"
+        ));
+    }
     account.take_up_mailed_password();
     let seal = account.seal.take();
     let is_sealed = seal.as_ref() == Some(&Seal::of(&account).text());

@@ -15,7 +15,7 @@ use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
 use crate::log;
 use crate::store::asked::{Asked, Held, answer};
-use crate::store::document::{Document, News, lock_patience};
+use crate::store::document::{Document, LOCK_PATIENCE, News};
 use crate::store::draft::{Base, Draft, Touched};
 use crate::store::error::NotSaved;
 use crate::store::lock::Lock;
@@ -216,7 +216,7 @@ impl Worker {
     fn make_and_save(&mut self, mut batch: Vec<Asked>, prune: bool, closing: bool) -> bool {
         let owed = self.accounts.is_owed();
         let mut chore = Chore { owed, prune };
-        let until = Instant::now() + lock_patience();
+        let until = Instant::now() + LOCK_PATIENCE;
         let mut locks = Locks::default();
         let mut good = true;
         loop {

@@ -177,10 +177,70 @@ fn what_ends_nothing_is_told_of_for_the_log() {
     ] {
         let mut read = all(&[to]);
 
-        let edited = read.settle(Vec::new(), Some((&all(&[from]), START)));
+        // By hand: the seal is that of before.
+        let sealed = unsealed("alice", Some(Seal::of(from)));
+        let edited = read.settle(sealed, Some((&all(&[from]), START)));
 
         let told = edited.first().map(|edited| edited.what.as_str());
         assert_eq!(told, what);
         assert_eq!(read.find("alice").unwrap().generation, 3);
+
+        // By a command or another server: the seal is right.
+        let mut read = all(&[to]);
+        let edited = read.settle(Vec::new(), Some((&all(&[from]), START)));
+        assert!(edited.is_empty());
     }
+}
+
+#[test]
+fn a_seal_without_groups_is_read_and_says_nothing_of_them() {
+    let alice = account("alice", 0);
+    let text = Seal::of(&alice).text();
+    let (earlier, groups) = text.rsplit_once(' ').unwrap();
+    let seal = Seal::parse(earlier).unwrap();
+    assert_eq!(seal.text(), earlier);
+    assert_eq!(Seal::parse(&text).unwrap().text(), text);
+    assert!(Seal::parse(&format!("{text} {groups}")).is_none());
+
+    let mut grouped = alice.clone();
+    grouped.groups.push("staff".to_owned());
+    for (seal, edits) in [(seal, 0), (Seal::of(&alice), 1)] {
+        let edited = all(&[&grouped]).settle(unsealed("alice", Some(seal)), None);
+        assert_eq!(edited.len(), edits);
+    }
+}
+
+#[test]
+fn a_command_takes_no_edit_by_hand_for_its_own() {
+    let sealed = account("alice", 0);
+    // Somebody has changed the password by hand; then a command changes the groups.
+    let edited = Account {
+        password: None,
+        ..sealed.clone()
+    };
+    let mut after = edited.clone();
+    after.groups.push("staff".to_owned());
+
+    let seal = Seal::of(&sealed).carried(&edited, &after);
+
+    let news = all(&[&after]).settle(
+        unsealed("alice", Some(seal)),
+        Some((&all(&[&sealed]), START)),
+    );
+    assert_eq!(news.len(), 1);
+    assert_eq!(news[0].what, "password");
+}
+
+#[test]
+fn an_account_that_a_command_has_renamed_has_not_come_back() {
+    let before = account("alice", 0);
+    let mut read = all(&[&before]);
+    let later = START.plus(std::time::Duration::from_secs(86_400));
+    read.rename("alice", "alicia", later).unwrap();
+    let generation = read.find("alicia").unwrap().generation;
+
+    let edited = read.settle(Vec::new(), Some((&all(&[&before]), later)));
+
+    assert!(edited.is_empty());
+    assert_eq!(read.find("alicia").unwrap().generation, generation);
 }

@@ -17,6 +17,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::durable::{self, Draft, directory_of};
 use crate::front::StartError;
+use crate::front::tls::pair::Pair;
 use crate::front::tls::{Files, pair};
 use crate::host;
 use crate::log;
@@ -34,22 +35,58 @@ pub fn ensure(files: &Files, wall: u64) -> Result<(), StartError> {
     let _lock = lock(&files.key);
     match (exists(&files.certificate), exists(&files.key)) {
         (true, true) => Ok(()),
-        (false, false) => make(files, wall).map_err(|error| StartError {
-            what: format!(
-                "make the certificate {:?} and its key {:?}: {error}",
-                files.certificate, files.key
-            ),
-            hint: "start in a directory that can be written, or give --cert and --key".to_owned(),
-        }),
+        (false, false) => make(files, wall).map_err(cannot_make(files)),
         (false, true) if finish(&files.certificate) => Ok(()),
         (false, true) => Err(half(&files.key, &files.certificate)),
         (true, false) => Err(half(&files.certificate, &files.key)),
     }
 }
 
+/// What [`ensure`] would do, found out without a trace.
+pub fn foresee(files: &Files) -> Result<Foreseen, StartError> {
+    match (exists(&files.certificate), exists(&files.key)) {
+        (true, true) => Ok(Foreseen::Nothing),
+        (false, true) if exists(&draft_of(&files.certificate)) => Ok(Foreseen::Make),
+        (false, true) => Err(half(&files.key, &files.certificate)),
+        (true, false) => Err(half(&files.certificate, &files.key)),
+        (false, false) => {
+            let folders = [&files.certificate, &files.key].map(|path| directory_of(path));
+            for folder in folders {
+                durable::probe(folder)
+                    .map(drop)
+                    .map_err(cannot_make(files))?;
+            }
+            Ok(Foreseen::Make)
+        }
+    }
+}
+
+/// What a start does before it reads the pair.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Foreseen {
+    Nothing,
+    /// Makes it, or completes what was made.
+    Make,
+}
+
+fn cannot_make(files: &Files) -> impl Fn(io::Error) -> StartError {
+    |error| StartError {
+        what: format!(
+            "make the certificate {:?} and its key {:?}: {error}",
+            files.certificate, files.key
+        ),
+        hint: "start in a directory that can be written, or give --cert and --key".to_owned(),
+    }
+}
+
 /// Whether a certificate that ends at `not_after` should be renewed at `wall`.
 pub fn is_due(not_after: i64, wall: u64) -> bool {
     i64::try_from(wall).is_ok_and(|wall| wall >= not_after.saturating_sub(RENEWED.whole_seconds()))
+}
+
+/// Whether a pair that was made here ends soon, or is for another host.
+pub fn is_to_be_renewed(pair: &Pair, files: &Files, wall: u64) -> bool {
+    pair.made_here && (is_due(pair.not_after, wall) || !pair.covers(&files.host))
 }
 
 /// Makes a new certificate for the existing key.

@@ -71,7 +71,7 @@ impl Tls {
         // look.
         let mut stamp = Stamp::of(&files);
         let mut pair = pair::load(&files)?;
-        if pair.made_here && (made::is_due(pair.not_after, wall) || !pair.covers(&files.host)) {
+        if made::is_to_be_renewed(&pair, &files, wall) {
             match made::renew(&files, wall).map_err(made::cannot_renew(&files)) {
                 Ok(()) => {
                     stamp = Stamp::of(&files);
@@ -103,6 +103,24 @@ impl Tls {
             }),
             asked: AtomicBool::new(false),
         })
+    }
+
+    /// Judges the files as [`Tls::open`] does, says the same in the log, and changes nothing. Gives
+    /// what would become of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tls::open`].
+    pub fn look(files: &Files, wall: u64) -> Result<&'static str, StartError> {
+        if made::foresee(files)? == made::Foreseen::Make {
+            return Ok("a certificate will be made");
+        }
+        let pair = pair::load(files)?;
+        if made::is_to_be_renewed(&pair, files, wall) {
+            return Ok("the certificate will be renewed");
+        }
+        pair.warn(files, wall);
+        Ok("the certificate and its key belong together")
     }
 
     /// Whether the certificate in use is one that this program made.

@@ -159,7 +159,7 @@ fn carry_out(app: &App, request: &Request, me: &Administrator, name: &str, kind:
         Act::Remove => ROOT.to_owned(),
         _ => path_of(&account.username),
     };
-    let outcome = outcome_of(act);
+    let outcome = Outcome::of_act(act);
     let next = format!("{place}?notice={}", outcome.code());
     // The event is that of the account which it was done to.
     Ok(Reply::from(outcome).then_to(next).changing_nothing())
@@ -207,18 +207,10 @@ fn follow_up(
 ) {
     let (username, by) = (&account.username, &me.account.username);
     let (now, origin) = (request.received, happened::origin(request));
-    let kind = match act {
-        Act::Disable => EventKind::AccountDisabled,
-        Act::Enable => EventKind::AccountEnabled,
-        Act::EndSessions => EventKind::SessionsEnded,
-        Act::Groups(_) => EventKind::GroupsChanged,
+    let Some(kind) = EventKind::of_act(act) else {
         // That is an event once the mail is written.
-        Act::NewPassword => {
-            let errands = &app.errands;
-            return errands.mail_counted_password(username, by, now, origin);
-        }
-        Act::Remove => EventKind::AccountRemoved,
-        Act::ResetSecondFactor => EventKind::SecondFactorReset,
+        let errands = &app.errands;
+        return errands.mail_counted_password(username, by, now, origin);
     };
     if act.ends_logins() {
         app.pending.forget_account(username);
@@ -232,18 +224,6 @@ fn follow_up(
             Act::Groups(groups) => event.groups(groups),
             _ => event,
         });
-    }
-}
-
-fn outcome_of(act: Act) -> Outcome {
-    match act {
-        Act::Disable => Outcome::AccountDisabled,
-        Act::Enable => Outcome::AccountEnabled,
-        Act::EndSessions => Outcome::SessionsEnded,
-        Act::Groups(groups) => Outcome::GroupsChanged(groups),
-        Act::NewPassword => Outcome::PasswordMailed,
-        Act::Remove => Outcome::AccountRemoved,
-        Act::ResetSecondFactor => Outcome::SecondFactorReset,
     }
 }
 

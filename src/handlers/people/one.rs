@@ -1,12 +1,11 @@
 //! One account: who somebody is, and where they are logged in.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::accounts::Account;
-use crate::accounts::listed::{FIELDS, Listed};
+use crate::accounts::listed::{FIELDS, Listed, in_full, open_sessions};
 use crate::accounts::session::Session;
 use crate::accounts::token;
 use crate::as_typed;
@@ -39,7 +38,7 @@ pub(super) fn one(app: &App, request: &Request, me: &Administrator, name: &str) 
         notice: notice.map(str::to_owned),
         ..view(app, request, me, &account, (&sessions, &happened))
     };
-    let json = as_json(app, &account, &sessions, &happened)?;
+    let json = as_json(app, &account, &sessions, &happened);
     Ok(Reply::from(Outcome::People(json, as_text(&account))).showing(page))
 }
 
@@ -72,38 +71,14 @@ fn sessions(
     account: &Account,
 ) -> Result<Vec<Arc<Session>>, Unavailable> {
     let now = request.received.timestamp();
-    let mut sessions = app.store.sessions_of(&account.username)?;
-    sessions.retain(|session| session.is_of(account) && !account.disabled);
-    sessions.retain(|session| !session.is_over(app.session_limits, now));
-    sessions.sort_by_key(|session| Reverse(session.last_seen()));
-    Ok(sessions)
+    let all = app.store.sessions_of(&account.username)?;
+    Ok(open_sessions(all, account, app.session_limits, now))
 }
 
-fn as_json(
-    app: &App,
-    account: &Account,
-    sessions: &[Arc<Session>],
-    happened: &[Seen],
-) -> Result<Value, Refusal> {
-    let sessions: Vec<Value> = sessions
-        .iter()
-        .map(|session| {
-            json!({
-                "id": session.id.short(),
-                "created": session.created,
-                "last_seen": session.last_seen(),
-                "address": session.address,
-                "agent": session.agent,
-                "remembered": session.stays_until(app.session_limits).is_some(),
-            })
-        })
-        .collect();
-    let mut told = serde_json::to_value(Listed::from(account)).map_err(|_| Outcome::Internal)?;
-    told["id"] = json!(account.id);
-    told["recovery_codes_left"] = json!(account.recovery_codes.len());
-    told["sessions"] = json!(sessions);
+fn as_json(app: &App, account: &Account, sessions: &[Arc<Session>], happened: &[Seen]) -> Value {
+    let mut told = in_full(account, sessions, app.session_limits);
     told["events"] = json!(events::as_json(happened, Eyes::Administrator));
-    Ok(told)
+    told
 }
 
 /// The open invitations to choose the first password of this account.

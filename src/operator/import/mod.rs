@@ -3,7 +3,6 @@
 //! A file a format reads what stands there; this one judges it and saves it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -12,9 +11,12 @@ use crate::accounts::Account;
 use crate::accounts::invitations;
 use crate::accounts::names;
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::mail::{self, Outbox};
-use crate::operator::{END, NO_LIMITS, Posting, Prepared, Refused, outbox_of};
-use crate::store::{self, Store};
+use crate::events::{Event, Kind, OPERATOR};
+use crate::mail;
+use crate::operator::add::Prepared;
+use crate::operator::work::{self, Place};
+use crate::operator::{Refused, outbox_of};
+use crate::store;
 
 mod authelia;
 mod csv;
@@ -124,23 +126,12 @@ pub enum NotImported {
     },
 }
 
-/// What was done.
-pub struct Done {
-    pub imported: Vec<Imported>,
-    /// The file that was made, if there was none.
-    pub made: Option<PathBuf>,
-    /// How many mails with links could not be written in the end.
-    pub unmailed: usize,
-}
-
 /// A file that can be taken whole.
 pub struct Judged<'a> {
     users: &'a Path,
     wanted: &'a Wanted<'a>,
     accounts: Vec<Account>,
     pub imported: Vec<Imported>,
-    is_new: bool,
-    clock: Arc<Clock>,
 }
 
 /// Where the mails with links wait.
@@ -156,7 +147,6 @@ pub fn outbox(users: &Path) -> PathBuf {
 pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, NotImported> {
     let known = store::read_accounts(users);
     let known = known.map_err(|error| NotImported::Refused(Refused::NoFile(error)))?;
-    let is_new = known.is_none();
     let text = source::read(wanted.file).map_err(|(what, hint)| NotImported::Unread {
         what,
         hint: hint.to_owned(),
@@ -172,9 +162,8 @@ pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, 
         NotImported::Unread { what, hint }
     })?;
 
-    let clock = Arc::new(Clock::start());
     let total = found.len();
-    let now = clock.now().timestamp();
+    let now = Clock::start().now().timestamp();
     let (accounts, imported) = judge_all(found, &known.unwrap_or_default(), wanted, now)
         .map_err(|bad| refusal(bad, total, wanted))?;
     let judged = Judged {
@@ -182,8 +171,6 @@ pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, 
         wanted,
         accounts,
         imported,
-        is_new,
-        clock,
     };
     judged.check_room()?;
     Ok(judged)
@@ -213,55 +200,53 @@ impl Judged<'_> {
         })
     }
 
-    /// Imports all of it in one save, and mails the links; `posting` if there are any.
+    /// Imports all of it in one save, and mails the links; `place` has a posting if there are any.
     ///
     /// # Errors
     ///
     /// [`NotImported`]; nothing is changed then.
-    pub fn save(mut self, posting: Option<&Posting>) -> Result<Done, NotImported> {
+    pub fn save(self, place: &Place<'_>) -> Result<work::Done<Vec<Imported>>, NotImported> {
         if self.accounts.is_empty() {
-            return Ok(Done {
-                imported: self.imported,
-                made: None,
-                unmailed: 0,
-            });
+            return Ok(work::Done::nothing(self.imported));
         }
-        let now = self.clock.now();
-        let store = Store::open(self.users, NO_LIMITS, Arc::clone(&self.clock))
-            .map_err(|error| NotImported::Refused(Refused::Unfit(error)))?;
-        let outbox = posting.map(|posting| posting.outbox(self.users));
-        let outbox = outbox.transpose().map_err(NotImported::Refused)?;
         let total = self.accounts.len();
-        let (mut new, mut drafts) = (Vec::with_capacity(total), Vec::new());
-        for (account, imported) in self.accounts.into_iter().zip(&mut self.imported) {
-            let prepared = match posting.zip(outbox.as_ref()) {
-                Some((posting, outbox)) => prepare(posting, outbox, &account, now)?,
-                None => None,
-            };
-            let invitation = prepared.map(|prepared| {
-                imported.link = Some(prepared.link);
-                drafts.push(prepared.draft);
-                prepared.invitation
-            });
-            new.push((account, invitation));
+        let (mut imported, mut bad) = (self.imported, None);
+        let done = place.change(|draft, post, now| {
+            let (mut new, mut mails) = (Vec::with_capacity(total), Vec::new());
+            let mut events = Vec::with_capacity(total);
+            for (account, imported) in self.accounts.into_iter().zip(&mut imported) {
+                let event = Event::of(Kind::AccountImported)
+                    .about(&account)
+                    .by(OPERATOR);
+                events.push(event.groups(&account.groups));
+                let prepared = prepare(place, &account, now);
+                let invitation = prepared.map(|prepared| {
+                    imported.link = Some(prepared.link);
+                    mails.push(prepared.mail);
+                    prepared.invitation
+                });
+                new.push((account, invitation));
+            }
+            let added = draft.add_all(&new, now.timestamp());
+            added.map_err(|(at, taken)| {
+                // Somebody has taken a name since the file was judged.
+                bad = Some((at, taken));
+                Refused::Taken(taken)
+            })?;
+            for mail in mails {
+                post.draft(|_| Some(mail))?;
+            }
+            Ok(((), events))
+        });
+        match (done, bad) {
+            (Ok(done), _) => Ok(done.giving(imported)),
+            (Err(_), Some((at, taken))) => {
+                let Imported { line, username, .. } = &imported[at];
+                let bad = vec![Bad::new(*line, username, is_taken(taken))];
+                Err(refusal(bad, total, self.wanted))
+            }
+            (Err(why), None) => Err(NotImported::Refused(why)),
         }
-        let added = store.add_all(new, now.timestamp());
-        store.close(END);
-        let added = added.map_err(|error| NotImported::Refused(Refused::NotSaved(error)))?;
-        // Somebody may have taken a name since the file was judged.
-        added.map_err(|(at, taken)| {
-            let Imported { line, username, .. } = &self.imported[at];
-            let bad = vec![Bad::new(*line, username, is_taken(taken))];
-            refusal(bad, total, self.wanted)
-        })?;
-        let send = |draft| outbox.as_ref().map(|outbox| outbox.send(draft));
-        let sent = drafts.into_iter().filter_map(send);
-        let unmailed = sent.filter(Result::is_err).count();
-        Ok(Done {
-            imported: self.imported,
-            made: self.is_new.then(|| store::full_path(self.users)),
-            unmailed,
-        })
     }
 }
 
@@ -271,18 +256,9 @@ fn is_invited(account: &Account) -> bool {
 }
 
 /// The link of an account that has no password, and its mail.
-fn prepare(
-    posting: &Posting,
-    outbox: &Outbox,
-    account: &Account,
-    now: Moment,
-) -> Result<Option<Prepared>, NotImported> {
-    if !is_invited(account) {
-        return Ok(None);
-    }
-    let of = (account, invitations::USUAL_LIFETIME);
-    let prepared = posting.prepare(outbox, of, now);
-    prepared.map(Some).map_err(NotImported::Refused)
+fn prepare(place: &Place<'_>, account: &Account, now: Moment) -> Option<Prepared> {
+    let posting = place.posting.filter(|_| is_invited(account))?;
+    Some(posting.prepare((account, invitations::USUAL_LIFETIME), now))
 }
 
 fn refusal(bad: Vec<Bad>, total: usize, wanted: &Wanted<'_>) -> NotImported {

@@ -82,7 +82,7 @@ fn opened(text: &str) -> (TempDir, Document<Line>) {
 }
 
 fn save(document: &mut Document<Line>, text: &str) -> Result<(), NotSaved> {
-    let lock = document.begin(lock_patience())?.unwrap();
+    let lock = document.begin(LOCK_PATIENCE)?.unwrap();
     document.save(Line(text.to_owned()), &lock)
 }
 

@@ -52,6 +52,8 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("last_login", Other),
     ("groups", Other),
     ("totp", Fields(&[("secret", Other), ("last_step", Other)])),
+    ("handle", Other),
+    ("passkeys", Fields(PASSKEY)),
     ("recovery_codes", Other),
     ("disabled", Other),
     ("generation", Other),
@@ -68,6 +70,19 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ),
     ("registered", Other),
     ("seal", Other),
+];
+
+const PASSKEY: &[(&str, Shape)] = &[
+    ("id", Other),
+    ("key", Other),
+    ("name", Other),
+    ("created", Other),
+    ("used", Other),
+    ("count", Other),
+    ("verified", Other),
+    ("synced", Other),
+    ("transports", Other),
+    ("rp", Other),
 ];
 
 const MAILED: &[(&str, Shape)] = &[("digest", Other), ("expires", Other)];
@@ -150,6 +165,7 @@ fn unknown(account: &Account) -> impl Iterator<Item = &Unknown> {
     let own = [&account.other, &account.wrong_codes.other];
     own.into_iter()
         .chain(account.totp.iter().map(|totp| &totp.other))
+        .chain(account.passkeys.iter().map(|passkey| &passkey.other))
         .chain(devices.flat_map(|device| [&device.other, &device.wrong_codes.other]))
         .chain(account.mailed_passwords.iter().map(|mailed| &mailed.other))
         .chain(account.mails.iter().map(|mail| &mail.other))

@@ -211,6 +211,11 @@ fn full() -> Account {
         other: Unknown::default(),
     };
     let network = Network::of([192, 0, 2, 1].into());
+    let passkey = json!({
+        "id": "AA", "key": format!("pAEBAycgBiFYI{}", "A".repeat(43)), "name": "", "count": 0,
+        "created": "2026-11-22T12:00:00Z", "used": "2026-11-22T12:00:00Z", "verified": true,
+        "synced": true, "transports": ["usb"], "rp": "",
+    });
     Account {
         email_proven: true,
         id: Some(AccountId::new()),
@@ -225,6 +230,8 @@ fn full() -> Account {
             last_step: 1,
             other: Unknown::default(),
         }),
+        handle: serde_json::from_value(json!("A".repeat(43))).ok(),
+        passkeys: vec![serde_json::from_value(passkey).unwrap()],
         recovery_codes: vec![digest],
         disabled: false,
         generation: 1,

@@ -45,7 +45,7 @@ fn the_file_is_written_for_people_to_read() {
       "groups": [],
       "recovery_codes": [],
       "disabled": false,
-      "seal": "alice alice@example.com ZOYsJwpV3oQZ - enabled"
+      "seal": "alice alice@example.com ZOYsJwpV3oQZ - enabled -"
     }}
   }}
 }}

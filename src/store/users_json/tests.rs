@@ -1,12 +1,24 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::accounts::passkey::CredentialId;
 
 const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$\
                     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn user(email: &str, more: &str) -> String {
     format!(r#"{{"email": "{email}", "password": "{HASH}"{more}}}"#)
+}
+
+/// Passkeys with these ids, as further fields of an account.
+fn passkeys(ids: &[&str]) -> String {
+    let key = format!("pAEBAycgBiFYI{}", "A".repeat(43));
+    let one = |id: &&str| {
+        format!(r#"{{"id": "{id}", "key": "{key}", "name": "Key", "count": 0, "verified": true,"#)
+            + r#""created": "2026-11-22T12:00:00Z", "synced": false, "rp": "auth.example.com"}"#
+    };
+    let all: Vec<_> = ids.iter().map(one).collect();
+    format!(r#", "passkeys": [{}]"#, all.join(", "))
 }
 
 fn file(users: &str) -> String {
@@ -115,6 +127,21 @@ fn an_account_that_breaks_a_rule_is_named_by_line() {
         ),
         (
             "\"c\"",
+            user("c@b.c", &passkeys(&["Ag", "Ag"])),
+            "the passkey \"Ag\" of \"c\" is there twice, or another account's too",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", &passkeys(&[""])),
+            "not the id of a passkey in base64url",
+        ),
+        (
+            "\"c\"",
+            user("c@b.c", ",\"handle\": \"AAAA\""),
+            "not a handle of 32 bytes in base64url",
+        ),
+        (
+            "\"c\"",
             user("c@b.c", ",\"x\": 1, \"x\": 2"),
             "\"x\" is there twice",
         ),
@@ -174,6 +201,31 @@ fn what_is_said_of_a_file_repeats_no_value_from_it() {
 }
 
 #[test]
+fn a_passkey_of_two_accounts_is_damage_and_one_removed_by_hand_is_gone() {
+    let two = |ids: &[&str]| {
+        let (alice, bob) = (passkeys(&["Ag", "AQ"]), passkeys(ids));
+        let (alice, bob) = (user("a@b.c", &alice), user("b@b.c", &bob));
+        file(&format!("\"alice\": {alice},\n\"bob\": {bob}\n"))
+    };
+    let said = damage(two(&["Aw", "AQ"]));
+    assert_eq!(
+        said.to_string(),
+        "line 4, column 5: the passkey \"AQ\" of \"bob\" is there twice, or another account's too"
+    );
+    let (accounts, _) = parse(two(&["Aw"]).as_bytes()).unwrap();
+    let owner = |id| {
+        let id = CredentialId::parse(id)?;
+        Some(accounts.owner_of(&id)?.username.clone())
+    };
+    assert_eq!(owner("AQ").as_deref(), Some("alice"));
+    assert_eq!(owner("Aw").as_deref(), Some("bob"));
+    assert_eq!(owner("BA"), None);
+    let text = rewritten(&two(&["Aw"]));
+    assert!(text.contains("\"rp\": \"auth.example.com\""));
+    assert_eq!(rewritten(&text), text);
+}
+
+#[test]
 fn unknown_fields_and_the_order_of_everything_survive() {
     let text = format!(
         r#"{{
@@ -191,7 +243,7 @@ fn unknown_fields_and_the_order_of_everything_survive() {
       "groups": [],
       "recovery_codes": [],
       "disabled": false,
-      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled",
+      "seal": "Zoe zoe@example.com TOgxJHnrZaYv - enabled -",
       "z": {{}},
       "a": 1.50,
       "n": [
@@ -206,7 +258,7 @@ fn unknown_fields_and_the_order_of_everything_survive() {
       "groups": [],
       "recovery_codes": [],
       "disabled": true,
-      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled"
+      "seal": "adam adam@example.com TOgxJHnrZaYv - disabled -"
     }}
   }},
   "version": 1,

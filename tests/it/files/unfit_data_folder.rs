@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::harness::directory::snapshot;
 use crate::harness::{PASSWORD, Setup, Visitor};
+use crate::operator::assert_check_says;
 
 const FOLDER: &str = "mount or hand over the whole folder, not the file alone";
 
@@ -215,6 +216,7 @@ fn a_folder_in_which_nothing_can_be_saved_is_found_out_at_start() {
         assert!(cannot.contains(case.said), "{what}: {cannot}");
         assert!(hint.starts_with("auth_user: hint: "), "{what}: {hint}");
         assert!(hint.contains(case.hint), "{what}: {hint}");
+        assert_check_says(&setup, 1, &stderr);
         assert_eq!(snapshot(&dir), before, "{what}");
         fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::harness::Setup;
 
 mod accounts;
+mod backups;
 #[cfg(feature = "proxies")]
 mod checks;
 mod client;

@@ -11,7 +11,7 @@ use rcgen::{CertifiedKey, KeyPair};
 
 use crate::harness::directory::open;
 use crate::harness::{Setup, Visitor, wait_for, write_pair};
-use crate::operator::assert_cannot;
+use crate::operator::{assert_cannot, assert_check_says};
 
 /// Makes every file system read-only but for one folder, tries whether that worked, and becomes
 /// the program.
@@ -275,7 +275,9 @@ fn whatever_keeps_it_from_starting_is_named_with_reason_and_remedy() {
         (obstacle.make)(setup.dir());
         let named = obstacle.named;
 
-        let (status, out, err) = setup.with(obstacle.flags).run();
+        let setup = setup.with(obstacle.flags);
+        let (status, out, err) = setup.run();
+        assert_check_says(&setup, 1, &err);
 
         assert_eq!(
             (status.code(), out.as_str()),

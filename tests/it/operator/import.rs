@@ -53,6 +53,19 @@ fn a_table_is_taken_over_whole_and_its_people_log_in() {
             "refused": [],
         })
     );
+    let events = fs::read_to_string(setup.dir().join("events.jsonl")).unwrap();
+    let events: Vec<Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["event"] == "account_imported")
+        .collect();
+    for (event, name) in events.iter().zip(["Alice", "bob"]) {
+        assert_eq!(
+            (&event["user"], &event["by"]),
+            (&json!(name), &json!("the operator"))
+        );
+    }
+    assert_eq!(events.len(), 2);
     let users = server.users()["users"].take();
     assert_eq!(users["Alice"]["password"], HASH);
     assert_eq!(users["Alice"]["email_proven"], true);

@@ -6,16 +6,22 @@ use std::process::Stdio;
 
 use crate::harness::Setup;
 
+mod backup;
 mod cannot_start;
+mod check;
 mod doctor;
 mod events;
 mod flags;
 #[cfg(feature = "faults")]
 mod hanging_end;
 mod import;
+mod invite;
 mod log;
 mod log_unread;
 mod logo;
+mod lured;
+mod person;
+mod person_and_server;
 mod proxy_config;
 mod root;
 mod start_and_end;
@@ -26,6 +32,10 @@ mod user;
 mod wrong_clock;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+#[cfg(feature = "long")]
+pub(crate) use backup::backups_while_writers_write;
+pub(crate) use check::assert_check_says;
 
 /// Exit status, standard output, standard error.
 type Said = (i32, String, String);

@@ -1,0 +1,105 @@
+//! `auth_user backup` and `auth_user restore`: what they print.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::progress::Progress;
+use super::said::print_json;
+use crate::config::{Backup, OfServer, Restore};
+use crate::log::complain;
+use crate::operator::backup::{self, Asked, NotDone};
+
+/// `backup`.
+pub(super) fn backup(asked: &Backup, server: &OfServer) -> Result<(), Failure> {
+    let to_stdout = asked.file.as_os_str() == "-";
+    if to_stdout && io::stdout().is_terminal() {
+        let what = "cannot write a tar to a terminal".to_owned();
+        return Err(Failure::misused(
+            what,
+            "name a file, or send it through a pipe",
+        ));
+    }
+    let mut progress = Progress::begin();
+    let wanted = Asked {
+        users: &server.users,
+        pair: server.pair(),
+        file: &asked.file,
+    };
+    let made = backup::backup(&wanted, &mut |done, total| progress.tell(done, total));
+    drop(progress);
+    let made = made.map_err(|why| refused(why, asked.json))?;
+    for name in &made.left_out {
+        let what = format!("warning: {name} is left out: it is a link or no file");
+        complain(
+            &what,
+            Some("keep a copy of what is there, since the backup has none"),
+        );
+    }
+    if let Some(path) = &made.path {
+        complain(&format!("made {}", path.display()), None);
+    }
+    let (files, accounts, bytes) = (made.files, made.accounts, made.bytes);
+    let message = format!("{files} files, {accounts} accounts, {bytes} bytes backed up.");
+    let document = json!({
+        "code": "backed_up",
+        "message": message,
+        "accounts": accounts,
+        "files": files,
+        "bytes": bytes,
+    });
+    if to_stdout {
+        // Standard output is the tar.
+        let said = if asked.json {
+            document.to_string()
+        } else {
+            message
+        };
+        let _ = writeln!(io::stderr(), "{said}");
+    } else {
+        print(&document, &message, asked.json);
+    }
+    Ok(())
+}
+
+/// `restore`.
+pub(super) fn restore(asked: &Restore, server: &OfServer) -> Result<(), Failure> {
+    let mut progress = Progress::begin();
+    let restored = backup::restore(&server.users, &asked.file, &mut |done, total| {
+        progress.tell(done, total);
+    });
+    drop(progress);
+    let restored = restored.map_err(|why| refused(why, asked.json))?;
+    let hint = restored.roots.map(|folder| {
+        let folder = folder.display();
+        format!("root owns it: chown -R USER {folder} gives it to whom the server runs as")
+    });
+    let made = format!("made {}", restored.path.display());
+    complain(&made, hint.as_deref());
+    let (files, accounts) = (restored.files, restored.accounts);
+    let message = format!("{files} files, {accounts} accounts restored.");
+    let document = json!({
+        "code": "restored",
+        "message": message,
+        "accounts": accounts,
+        "files": files,
+    });
+    print(&document, &message, asked.json);
+    Ok(())
+}
+
+fn print(document: &Value, message: &str, as_json: bool) {
+    if as_json {
+        print_json(document);
+    } else {
+        // If nobody reads it, the exit status counts.
+        let _ = writeln!(io::stdout().lock(), "{message}");
+    }
+}
+
+fn refused(why: NotDone, as_json: bool) -> Failure {
+    let NotDone { code, what, hint } = why;
+    let message = what.clone();
+    Failure::refused(code, &message, what, hint.as_deref(), as_json)
+}
