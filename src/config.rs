@@ -17,13 +17,12 @@ use crate::mail::{Sender, SmtpUrl};
 mod advice;
 mod commands;
 mod operators;
+mod people;
 mod told;
 
-pub use self::commands::{
-    Add, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove, Set,
-    Since, User,
-};
+pub use self::commands::{Command, Doctor, EventsAsked, Import, ProxyConfig, Since};
 pub use self::operators::{Flag, OfServer};
+pub use self::people::{Add, Invite, List, Named, Remove, Set, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
