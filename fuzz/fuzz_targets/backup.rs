@@ -7,7 +7,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     if judge(bytes).is_ok() {
         // Some programs add zeros at the end, which tell nothing.
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |at| at + 1);
         assert!(judge(&bytes[..end]).is_err());
     }
 });

@@ -15,7 +15,7 @@ fn told(arguments: &[&str], variables: Variables<'_>) -> Result<Told, Refused> {
 fn read_with(arguments: &[&str], variables: Variables<'_>) -> Result<Config, Refused> {
     match told(arguments, variables)? {
         Told::Serve(config) => Ok(*config),
-        Told::Do(..) => panic!("a command was read"),
+        Told::Do(..) | Told::Check(_) => panic!("a command was read"),
     }
 }
 
@@ -524,7 +524,7 @@ fn events(arguments: &[&str], variables: Variables<'_>) -> Option<(EventsAsked, 
             Command::Events(asked) => Some((asked, server.events_kept().ok())),
             _ => None,
         },
-        Told::Serve(_) => None,
+        Told::Serve(_) | Told::Check(_) => None,
     }
 }
 

@@ -174,7 +174,7 @@ fn a_writer_goes_on_once_the_file_can_be_written_again() {
 fn whoever_waits_for_the_lock_holds_up_nobody_who_notes() {
     let (_directory, users) = place();
     append(&users, DAY, &[event("a")]).unwrap();
-    let held = fs::File::open(beside(&users)).unwrap();
+    let held = File::open(beside(&users)).unwrap();
     held.lock().unwrap();
     let events = Events::open(&users, DAY, clock()).unwrap();
 
