@@ -18,14 +18,15 @@ mod advice;
 mod checked;
 mod commands;
 mod operators;
+mod people;
 mod told;
 
 pub use self::checked::Checked;
 pub use self::commands::{
-    Add, Backup, Command, Doctor, EventsAsked, Import, Invite, List, Named, ProxyConfig, Remove,
-    Restore, Set, Since, User,
+    Backup, Command, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
 };
 pub use self::operators::{Flag, OfServer};
+pub use self::people::{Add, Invite, List, Named, Remove, Set, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.

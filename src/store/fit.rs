@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::thread::CapabilitySet;
 
 use crate::accounts::token;
 use crate::durable::{self, directory_of};
@@ -159,7 +160,9 @@ fn replacing_without_trace(target: &Path) -> io::Result<()> {
     };
     let folder = fs::metadata(directory_of(target))?;
     let own = rustix::process::geteuid().as_raw();
-    let is_ours = own == 0 || file.uid() == own || folder.uid() == own;
+    let may_anyway = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::FOWNER));
+    let is_ours = may_anyway || file.uid() == own || folder.uid() == own;
     let is_sticky = folder.mode() & 0o1000 != 0;
     let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     let is_fixed = statx(CWD, target, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)

@@ -136,7 +136,6 @@ fn all_that_is_wrong_is_listed_and_not_only_the_first() {
         "wrong: cannot open the outbox \"./outbox\": it is not a directory — ",
         "warning: the sessions file is damaged and is written anew: ",
         "warning: the logo is too large and is not shown ",
-        "warning: others can get at it; take the rights away: chmod 0600 ",
     ] {
         assert!(
             said.1.lines().any(|line| line.starts_with(part)),
