@@ -184,6 +184,9 @@ fn no_damaged_users_file_is_started_on_or_touched() {
         let remedy = match *what {
             "not to be read" => "let the user this runs as read it, with chown or chmod",
             "a directory" => "that is a folder: name the file in it, which need not be there yet",
+            "a link to nowhere" => {
+                "mend the file, or put back a copy; or name the file itself, not a link to it"
+            }
             _ => "mend the file, or put back a copy",
         };
         assert_eq!(hint, format!("auth_user: hint: {remedy}"), "{what}");

@@ -148,7 +148,7 @@ fn calls_before(operation: &Operation, file: &str, call: &str) -> usize {
     let before = saves.position(|saved| *saved == file).unwrap_or(0);
     match call {
         "fsync" => 2 * before,
-        "write" | "rename" => before,
+        "write" | "renameat" => before,
         "openat" if before > 0 => 2,
         _ => 0,
     }
@@ -158,22 +158,22 @@ fn calls_before(operation: &Operation, file: &str, call: &str) -> usize {
 fn a_kill_during_a_save_leaves_a_change_whole_or_undone() {
     try_these(&[
         ("register", USERS, "write", 1, Fault::Kill),
-        ("register", USERS, "rename", 1, Fault::Kill),
+        ("register", USERS, "renameat", 1, Fault::Kill),
         ("register", USERS, "fsync", 2, Fault::Kill),
         ("ask for a new password", USERS, "fsync", 1, Fault::Kill),
-        ("use a mailed password", USERS, "rename", 1, Fault::Kill),
-        ("log out", SESSIONS, "rename", 1, Fault::Kill),
+        ("use a mailed password", USERS, "renameat", 1, Fault::Kill),
+        ("log out", SESSIONS, "renameat", 1, Fault::Kill),
         ("end the other sessions", SESSIONS, "fsync", 2, Fault::Kill),
         ("make new recovery codes", USERS, "fsync", 2, Fault::Kill),
-        ("move the authenticator", USERS, "rename", 1, Fault::Kill),
+        ("move the authenticator", USERS, "renameat", 1, Fault::Kill),
     ]);
 }
 
 #[test]
 fn a_kill_between_two_saves_leaves_nobody_in_who_should_be_out() {
     try_these(&[
-        ("enrol", SESSIONS, "rename", 1, Fault::Kill),
-        ("log in with a code", SESSIONS, "rename", 1, Fault::Kill),
+        ("enrol", SESSIONS, "renameat", 1, Fault::Kill),
+        ("log in with a code", SESSIONS, "renameat", 1, Fault::Kill),
         (
             "choose a password after a mailed one",
             SESSIONS,
@@ -189,10 +189,10 @@ fn a_kill_between_two_saves_leaves_nobody_in_who_should_be_out() {
             Fault::Kill,
         ),
         ("change the password", SESSIONS, "fsync", 2, Fault::Kill),
-        ("change the password", USERS, "rename", 1, Fault::Kill),
+        ("change the password", USERS, "renameat", 1, Fault::Kill),
         ("change the password", USERS, "fsync", 2, Fault::Kill),
         ("delete the account", USERS, "fsync", 2, Fault::Kill),
-        ("delete the account", SESSIONS, "rename", 1, Fault::Kill),
+        ("delete the account", SESSIONS, "renameat", 1, Fault::Kill),
         ("end the other sessions", USERS, "fsync", 2, Fault::Kill),
     ]);
 }
@@ -205,8 +205,8 @@ fn a_failing_disk_leaves_memory_and_file_agreed_whatever_is_done() {
         ("enrol", USERS, "fsync", 1, EIO),
         ("enrol", SESSIONS, "fsync", 1, EIO),
         ("log in with a code", USERS, "fsync", 1, EIO),
-        ("log in with a code", SESSIONS, "rename", 1, EIO),
-        ("ask for a new password", USERS, "rename", 1, EIO),
+        ("log in with a code", SESSIONS, "renameat", 1, EIO),
+        ("ask for a new password", USERS, "renameat", 1, EIO),
         ("ask for a new password", "outbox", "fsync", 1, EIO),
         ("use a mailed password", USERS, "fsync", 2, EIO),
         (
@@ -216,10 +216,10 @@ fn a_failing_disk_leaves_memory_and_file_agreed_whatever_is_done() {
             1,
             EIO,
         ),
-        ("change the password", SESSIONS, "rename", 1, ENOSPC),
-        ("change the password", USERS, "rename", 1, EIO),
+        ("change the password", SESSIONS, "renameat", 1, ENOSPC),
+        ("change the password", USERS, "renameat", 1, EIO),
         ("log out", SESSIONS, "fsync", 2, EIO),
-        ("end the other sessions", USERS, "rename", 1, EIO),
+        ("end the other sessions", USERS, "renameat", 1, EIO),
         ("end the other sessions", SESSIONS, "openat", 1, EIO),
         ("make new recovery codes", USERS, "fsync", 1, EIO),
         ("move the authenticator", USERS, "write", 1, ENOSPC),

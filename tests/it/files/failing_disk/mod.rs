@@ -38,6 +38,10 @@ fn traced(setup: Setup, paths: &[&str], options: &[&str]) -> Setup {
         .into();
     for name in paths {
         launcher.extend(["-P".to_owned(), path(name)]);
+        // As calls name it that begin at the folder.
+        if !name.is_empty() && !name.ends_with('/') {
+            launcher.extend(["-P".to_owned(), (*name).to_owned()]);
+        }
     }
     launcher.extend(options.iter().map(|option| (*option).to_owned()));
     let launcher: Vec<&str> = launcher.iter().map(String::as_str).collect();
@@ -223,7 +227,7 @@ fn a_mail_that_cannot_be_written_after_all_takes_its_password_back() {
         ("fchmod", "EIO"),
         ("write", "ENOSPC"),
         ("fsync", "EIO"),
-        ("rename", "EIO"),
+        ("renameat", "EIO"),
     ]
     .into_iter()
     .enumerate()

@@ -66,10 +66,10 @@ fn every_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
         for file in operation.saves {
             let draft = format!("{dir}/{file}.new");
             for (call, on) in [
-                ("openat", format!("\"{draft}\"")),
+                ("openat", format!("<{dir}>, \"{file}.new\"")),
                 ("write", format!("<{draft}>, \"{{\\n")),
                 ("fsync", format!("<{draft}>")),
-                ("rename", format!("\"{draft}\", \"{dir}/{file}\"")),
+                ("renameat", format!("<{dir}>, \"{file}\"")),
                 ("fsync", format!("<{dir}>")),
             ] {
                 let found = find(&calls, done, call, &on);
@@ -80,7 +80,7 @@ fn every_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
         }
         let renames = calls
             .iter()
-            .filter(|call| call.line.contains(".json.new\", \""))
+            .filter(|call| call.line.contains(" renameat(") && call.line.contains(".json.new\""))
             .count();
         assert_eq!(
             renames,
@@ -89,7 +89,7 @@ fn every_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
         );
         let kept = match name {
             // Answered at once, whatever comes of it; here it is the mail that comes last.
-            "ask for a new password" => find(&calls, 0, "rename", ".eml\""),
+            "ask for a new password" => find(&calls, 0, "renameat", ".eml\""),
             _ => find(&calls, 0, "", ", \"HTTP/1.1 "),
         };
         let kept = kept.unwrap_or_else(|| panic!("{name}: no answer in\n{trace}"));
