@@ -2,7 +2,7 @@
 //!
 //! PBKDF2-HMAC-SHA256 in PHC strings, `$pbkdf2-sha256$i=600000,l=32$SALT$HASH`. One check costs
 //! some 50 ms of a core; `gate` decides where and when. Hashes that other programs have made are
-//! [`foreign`].
+//! `foreign`.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -150,7 +150,7 @@ const MOST_TIMES: u64 = 4096;
 ///
 /// # Errors
 ///
-/// If it is anything else than what [`write`] has made, give or take `./`, folders and times, as
+/// If it is anything else than what [`write()`] has made, give or take `./`, folders and times, as
 /// other programs add when they pack the same files again.
 pub(super) fn read(source: impl Read, told: &mut dyn FnMut(u64)) -> Result<Inside, Bad> {
     let mut archive = Archive::new(Counted { source, read: 0 });
