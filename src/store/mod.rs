@@ -346,27 +346,12 @@ impl Store {
         Ok(open.map(|(invitation, account)| (invitation.clone(), account.cloned())))
     }
 
-    /// Adds an invitation.
+    /// Adds an invitation on behalf of an account, which `may` judges as in [`Store::change_for`].
     ///
     /// # Errors
     ///
-    /// As [`Store::change`]; the inner error, if its address belongs to an account that it is not
-    /// for.
-    pub fn invite(
-        &self,
-        token: Digest,
-        invitation: Invitation,
-        now: Timestamp,
-    ) -> Result<Result<(), Taken>, NotSaved> {
-        self.update(move |draft| draft.invite(token, invitation.clone(), now))
-    }
-
-    /// As [`Store::invite`], on behalf of an account, which `may` judges as in
-    /// [`Store::change_for`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change_for`].
+    /// As [`Store::change_for`]; the innermost error, if its address belongs to an account that it
+    /// is not for.
     pub fn invite_for<E: Send + 'static>(
         &self,
         asker: &str,
@@ -381,8 +366,8 @@ impl Store {
         })
     }
 
-    /// As [`Store::end_invitation`], on behalf of an account, which `may` judges as in
-    /// [`Store::change_for`].
+    /// Ends the invitation with this id on behalf of an account, which `may` judges as in
+    /// [`Store::change_for`], and gives it back; `None` if none that works has it.
     ///
     /// # Errors
     ///
@@ -399,33 +384,6 @@ impl Store {
             draft.ask(&asker, &may)?;
             Ok(draft.end_invitation(&id, now))
         })
-    }
-
-    /// Adds an account together with the invitation by which its owner chooses a password.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::add`].
-    pub fn add_invited(
-        &self,
-        account: Account,
-        (token, invitation): (Digest, Invitation),
-        now: Timestamp,
-    ) -> Result<Result<(), Taken>, NotSaved> {
-        self.update(move |draft| {
-            draft.add(account.clone())?;
-            draft.invite(token, invitation.clone(), now)
-        })
-    }
-
-    /// Ends the invitation with this id, and gives it back; `None` if none that works has it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`].
-    pub fn end_invitation(&self, id: &str, now: Timestamp) -> Result<Option<Invitation>, NotSaved> {
-        let id = id.to_owned();
-        self.update(move |draft| draft.end_invitation(&id, now))
     }
 
     /// Adds an account that somebody registered by an invitation, and uses that up.

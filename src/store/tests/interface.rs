@@ -381,6 +381,11 @@ fn invitation(account: Option<&Account>) -> Invitation {
     }
 }
 
+/// Lets everybody do it.
+fn anybody(_: Option<&Person<'_>>) -> Result<(), ()> {
+    Ok(())
+}
+
 #[test]
 fn an_invitation_makes_one_account_and_not_one_at_an_address_that_is_taken() {
     each(|store| {
@@ -389,12 +394,14 @@ fn an_invitation_makes_one_account_and_not_one_at_an_address_that_is_taken() {
             email: Some("Alice@example.com".to_owned()),
             ..invitation(None)
         };
-        let invited = store.invite(Digest::of("2"), taken, now()).unwrap();
-        assert_eq!(invited, Err(Taken::Email));
-        assert_eq!(
-            store.invite(token, invitation(None), now()).unwrap(),
-            Ok(())
-        );
+        let invite = |entry| store.invite_for("alice", anybody, entry, now()).unwrap();
+        let end = |id: &str| {
+            store
+                .end_invitation_for("alice", anybody, id, now())
+                .unwrap()
+        };
+        assert_eq!(invite((Digest::of("2"), taken)), Ok(Err(Taken::Email)));
+        assert_eq!(invite((token, invitation(None))), Ok(Ok(())));
         assert!(store.invitation(token, now()).unwrap().is_some());
 
         let register = |name| store.register_invited(token, account(name), now()).unwrap();
@@ -404,13 +411,10 @@ fn an_invitation_makes_one_account_and_not_one_at_an_address_that_is_taken() {
         assert!(store.account("bob").unwrap().is_some());
         assert!(store.account("carol").unwrap().is_none());
 
-        store
-            .invite(token, invitation(None), now())
-            .unwrap()
-            .unwrap();
+        assert_eq!(invite((token, invitation(None))), Ok(Ok(())));
         let id = token.short();
-        assert!(store.end_invitation(&id, now()).unwrap().is_some());
-        assert!(store.end_invitation(&id, now()).unwrap().is_none());
+        assert!(end(&id).unwrap().is_some());
+        assert!(end(&id).unwrap().is_none());
         assert!(store.invitation(token, now()).unwrap().is_none());
     });
 }
@@ -424,7 +428,14 @@ fn an_account_and_the_invitation_to_it_are_one_save() {
             ..account("bob")
         };
         let with_link = (token, invitation(Some(&bob)));
-        store.add_invited(bob, with_link, now()).unwrap().unwrap();
+        let add = |account: Account, (token, invitation): (Digest, Invitation)| {
+            let added = store.update(move |draft| {
+                draft.add(account.clone())?;
+                draft.invite(token, invitation.clone(), now())
+            });
+            added.unwrap()
+        };
+        add(bob, with_link).unwrap();
         let (_, made) = store.invitation(token, now()).unwrap().unwrap();
         assert_eq!(made.unwrap().username, "bob");
 
@@ -435,8 +446,7 @@ fn an_account_and_the_invitation_to_it_are_one_save() {
         // Neither is there where the name is taken.
         let alice = account("alice");
         let with_link = (Digest::of("2"), invitation(None));
-        let added = store.add_invited(alice, with_link, now()).unwrap();
-        assert_eq!(added, Err(Taken::Username));
+        assert_eq!(add(alice, with_link), Err(Taken::Username));
         assert!(store.invitation(Digest::of("2"), now()).unwrap().is_none());
     });
 }
