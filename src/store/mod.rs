@@ -37,6 +37,8 @@ mod lock;
 mod look;
 mod near_misses;
 mod once;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod sessions_json;
 #[cfg(test)]
 mod tests;
