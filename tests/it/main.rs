@@ -4,6 +4,9 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+#[cfg(feature = "databases")]
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod files;
 mod harness;
 mod layers;
@@ -14,4 +17,5 @@ mod operator;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod routes;
+mod store;
 mod wire;

@@ -40,10 +40,10 @@ pub(crate) use check::assert_check_says;
 pub(crate) use events::told;
 
 /// Exit status, standard output, standard error.
-type Said = (i32, String, String);
+pub(crate) type Said = (i32, String, String);
 
 /// Runs a command in the setup's folder, with this on its standard input.
-fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
+pub(crate) fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
     let mut child = setup
         .clone()
         .with(arguments)
@@ -64,7 +64,7 @@ fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
 /// Starts a server that must refuse what it was told: exit 2, a line that names it, a hint, nothing
 /// made.
 #[track_caller]
-fn assert_misused(setup: &Setup, named: &str) -> String {
+pub(crate) fn assert_misused(setup: &Setup, named: &str) -> String {
     let before = fs::read_dir(setup.dir()).unwrap().count();
 
     let (status, out, err) = setup.run();
@@ -83,7 +83,7 @@ fn assert_misused(setup: &Setup, named: &str) -> String {
 
 /// Starts a server that cannot: exit 1, a line and a hint, nothing made.
 #[track_caller]
-fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
+pub(crate) fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
     let before = fs::read_dir(setup.dir()).unwrap().count();
 
     let (status, out, err) = setup.run();
