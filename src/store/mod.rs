@@ -7,6 +7,8 @@
 //! somebody else changes the files: an editor, or another process like this one.
 
 use std::collections::HashSet;
+#[cfg(feature = "postgres")]
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -23,6 +25,11 @@ use crate::clock::{Clock, Timestamp};
 use crate::durable::directory_of;
 use crate::network::Network;
 
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "files are in memory as a whole")
+)]
+mod about;
 mod access_toml;
 mod asked;
 mod document;
@@ -46,10 +53,14 @@ mod told;
 mod users_json;
 mod worker;
 
+use about::About;
 use document::{Document, News};
+use draft::Base;
 use error::Damage;
 use files::Files;
 use flat_file::FlatFile;
+#[cfg(feature = "postgres")]
+use postgres::{Database, Opened};
 #[cfg(test)]
 use tests::memory::Memory;
 use told::Listener;
@@ -83,6 +94,8 @@ pub type Invited = (Invitation, Option<Arc<Account>>);
 /// Where accounts and sessions are kept.
 enum Kept {
     Files(Files),
+    #[cfg(feature = "postgres")]
+    Database(Box<Database>),
     #[cfg(test)]
     Memory(Memory),
 }
@@ -128,6 +141,19 @@ impl Store {
         })
     }
 
+    /// The store in a database that can be used.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread to give.
+    #[cfg(feature = "postgres")]
+    pub fn in_database(opened: Opened) -> io::Result<Self> {
+        Ok(Self {
+            kept: Kept::Database(Box::new(Database::start(opened)?)),
+            listener: Arc::default(),
+        })
+    }
+
     /// A store that keeps nothing on disk.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
@@ -153,6 +179,8 @@ impl Store {
     pub fn is_unreadable(&self) -> bool {
         match &self.kept {
             Kept::Files(files) => files.is_unreadable(),
+            #[cfg(feature = "postgres")]
+            Kept::Database(_) => false,
             #[cfg(test)]
             Kept::Memory(_) => false,
         }
@@ -164,6 +192,10 @@ impl Store {
     ///
     /// If they cannot be read now.
     pub fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.who(id);
+        }
         // The session first: if the account changes meanwhile, that ends the session.
         let Some(session) = self.sessions()?.find(id).cloned() else {
             return Ok(None);
@@ -178,7 +210,8 @@ impl Store {
     ///
     /// If it cannot be read now.
     pub fn account(&self, name: &str) -> Result<Option<Arc<Account>>, Unavailable> {
-        Ok(self.accounts()?.resolve(name).cloned())
+        let base = self.look(|| About::account(name).plain())?;
+        Ok(base.accounts.resolve(name).cloned())
     }
 
     /// Which of a new account's name and e-mail a stranger cannot have; the name, if both.
@@ -192,8 +225,8 @@ impl Store {
         email: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Taken>, Unavailable> {
-        let accounts = self.accounts()?;
-        Ok(accounts.taken_to_strangers(username, email, now))
+        let base = self.look(|| About::account(username).and_owner(email))?;
+        Ok(base.accounts.taken_to_strangers(username, email, now))
     }
 
     /// The sessions of an account, oldest first; some may be over.
@@ -202,7 +235,8 @@ impl Store {
     ///
     /// If they cannot be read now.
     pub fn sessions_of(&self, username: &str) -> Result<Vec<Arc<Session>>, Unavailable> {
-        Ok(self.sessions()?.of(username).cloned().collect())
+        let base = self.look(|| About::account(username).plain())?;
+        Ok(base.sessions.of(username).cloned().collect())
     }
 
     /// As [`Accounts::regular_networks`].
@@ -220,7 +254,8 @@ impl Store {
     ///
     /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
     pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
-        self.update(move |draft| draft.add(account.clone()))
+        let about = About::account(&account.username).and_owner(account.email.as_deref());
+        self.update_of(about, move |draft| draft.add(account.clone()))
     }
 
     /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
@@ -233,7 +268,8 @@ impl Store {
         account: Account,
         now: Timestamp,
     ) -> Result<Result<(), Taken>, NotSaved> {
-        self.update(move |draft| draft.register(account.clone(), now))
+        let about = About::account(&account.username).and_owner(account.email.as_deref());
+        self.update_of(about, move |draft| draft.register(account.clone(), now))
     }
 
     /// Changes one account and its sessions, and returns what `change` returned once all of it is
@@ -252,8 +288,8 @@ impl Store {
         username: &str,
         change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
     ) -> Result<Option<R>, NotSaved> {
-        let username = username.to_owned();
-        self.update(move |draft| draft.change(&username, &change))
+        let (about, username) = (About::account(username), username.to_owned());
+        self.update_of(about, move |draft| draft.change(&username, &change))
     }
 
     /// As [`Store::change`], on behalf of another account, or the same: `may` judges that one in the
@@ -270,8 +306,11 @@ impl Store {
         username: &str,
         change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
     ) -> Result<Result<Option<R>, E>, NotSaved> {
+        let about = About::account(asker).and(username);
         let (asker, username) = (asker.to_owned(), username.to_owned());
-        self.update(move |draft| draft.change_for(&asker, &may, &username, &change))
+        self.update_of(about, move |draft| {
+            draft.change_for(&asker, &may, &username, &change)
+        })
     }
 
     /// All accounts as they are now.
@@ -297,8 +336,11 @@ impl Store {
         token: Digest,
         now: Timestamp,
     ) -> Result<bool, NotSaved> {
+        let about = About::account(&account.username);
         let (account, to) = (Arc::clone(account), to.map(str::to_owned));
-        self.update(move |draft| draft.expect_confirmation(&account, to.as_deref(), token, now))
+        self.update_of(about, move |draft| {
+            draft.expect_confirmation(&account, to.as_deref(), token, now)
+        })
     }
 
     /// Closes a link whose mail could not be written.
@@ -307,7 +349,9 @@ impl Store {
     ///
     /// As [`Store::change`].
     pub fn close_confirmation(&self, token: Digest) -> Result<(), NotSaved> {
-        self.update(move |draft| draft.close_confirmation(token))
+        self.update_of(About::link(token), move |draft| {
+            draft.close_confirmation(token);
+        })
     }
 
     /// Whether a link would prove or change an address now.
@@ -316,7 +360,8 @@ impl Store {
     ///
     /// If the accounts cannot be read now.
     pub fn is_confirmable(&self, token: Digest, now: Timestamp) -> Result<bool, Unavailable> {
-        Ok(self.accounts()?.confirmable(token, now).is_some())
+        let base = self.look(|| About::link(token))?;
+        Ok(base.accounts.confirmable(token, now).is_some())
     }
 
     /// Uses up a link that proves or changes an address.
@@ -329,7 +374,7 @@ impl Store {
         token: Digest,
         now: Timestamp,
     ) -> Result<Result<Confirmed, Unconfirmed>, NotSaved> {
-        self.update(move |draft| draft.confirm(token, now))
+        self.update_of(About::link(token), move |draft| draft.confirm(token, now))
     }
 
     /// The invitation with this token, if it works, and the account that it is for if that was made
@@ -343,8 +388,8 @@ impl Store {
         token: Digest,
         now: Timestamp,
     ) -> Result<Option<Invited>, Unavailable> {
-        let accounts = self.accounts()?;
-        let open = accounts.invitation(token, now);
+        let base = self.look(|| About::link(token))?;
+        let open = base.accounts.invitation(token, now);
         Ok(open.map(|(invitation, account)| (invitation.clone(), account.cloned())))
     }
 
@@ -361,8 +406,9 @@ impl Store {
         (token, invitation): (Digest, Invitation),
         now: Timestamp,
     ) -> Result<Result<Result<(), Taken>, E>, NotSaved> {
+        let about = About::account(asker).and_owner(invitation.email.as_deref());
         let asker = asker.to_owned();
-        self.update(move |draft| {
+        self.update_of(about, move |draft| {
             draft.ask(&asker, &may)?;
             Ok(draft.invite(token, invitation.clone(), now))
         })
@@ -381,8 +427,9 @@ impl Store {
         id: &str,
         now: Timestamp,
     ) -> Result<Result<Option<Invitation>, E>, NotSaved> {
+        let about = About::account(asker).and_short(id);
         let (asker, id) = (asker.to_owned(), id.to_owned());
-        self.update(move |draft| {
+        self.update_of(about, move |draft| {
             draft.ask(&asker, &may)?;
             Ok(draft.end_invitation(&id, now))
         })
@@ -399,7 +446,11 @@ impl Store {
         account: Account,
         now: Timestamp,
     ) -> Result<Result<(), NotRegistered>, NotSaved> {
-        self.update(move |draft| draft.register_invited(token, account.clone(), now))
+        let about = About::link(token).and(&account.username);
+        let about = about.and_owner(account.email.as_deref());
+        self.update_of(about, move |draft| {
+            draft.register_invited(token, account.clone(), now)
+        })
     }
 
     /// Gives the account that an invitation is for its first password, and uses the invitation up;
@@ -414,7 +465,9 @@ impl Store {
         password: PasswordHash,
         now: Timestamp,
     ) -> Result<Option<Arc<Account>>, NotSaved> {
-        self.update(move |draft| draft.claim(token, password.clone(), now))
+        self.update_of(About::link(token), move |draft| {
+            draft.claim(token, password.clone(), now)
+        })
     }
 
     /// Ends the sessions with these ids, of whatever account.
@@ -425,6 +478,10 @@ impl Store {
     pub fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
         match &self.kept {
             Kept::Files(files) => files.end_sessions(ids),
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => {
+                database.update(&About::default(), |draft| draft.end_sessions(&ids))
+            }
             #[cfg(test)]
             Kept::Memory(memory) => memory.update(|draft| draft.end_sessions(&ids)),
         }
@@ -450,24 +507,36 @@ impl Store {
     pub fn close(&self, patience: Duration) -> bool {
         match &self.kept {
             Kept::Files(files) => files.close(patience),
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.close(patience),
             #[cfg(test)]
             Kept::Memory(_) => true,
         }
     }
 
     fn accounts(&self) -> Result<Arc<Accounts>, Unavailable> {
-        match &self.kept {
-            Kept::Files(files) => Ok(files.accounts()),
-            #[cfg(test)]
-            Kept::Memory(memory) => memory.read().map(|base| base.accounts),
-        }
+        Ok(self.look(About::everything)?.accounts)
     }
 
     fn sessions(&self) -> Result<Arc<Sessions>, Unavailable> {
+        Ok(self.look(About::everything)?.sessions)
+    }
+
+    /// What this is `about`, or more.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "files are in memory as a whole")
+    )]
+    fn look(&self, about: impl FnOnce() -> About) -> Result<Base, Unavailable> {
         match &self.kept {
-            Kept::Files(files) => Ok(files.sessions()),
+            Kept::Files(files) => Ok(Base {
+                sessions: files.sessions(),
+                accounts: files.accounts(),
+            }),
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.look(&about()),
             #[cfg(test)]
-            Kept::Memory(memory) => memory.read().map(|base| base.sessions),
+            Kept::Memory(memory) => memory.read(),
         }
     }
 
@@ -475,8 +544,23 @@ impl Store {
         &self,
         change: impl Fn(&mut Draft) -> R + Send + 'static,
     ) -> Result<R, NotSaved> {
+        self.update_of(About::everything(), change)
+    }
+
+    /// Makes a change that looks at nothing but what it is `about`.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "files are in memory as a whole")
+    )]
+    fn update_of<R: Send + 'static>(
+        &self,
+        about: About,
+        change: impl Fn(&mut Draft) -> R + Send + 'static,
+    ) -> Result<R, NotSaved> {
         match &self.kept {
             Kept::Files(files) => files.update(change),
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.update(&about, change),
             #[cfg(test)]
             Kept::Memory(memory) => memory.update(change),
         }

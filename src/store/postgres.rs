@@ -1,22 +1,32 @@
-//! The same store on PostgreSQL, for more than one machine: so far the way to a database, its tables
-//! and its key.
+//! The same store on PostgreSQL, for more than one machine: accounts, sessions and links as rows, of
+//! which a change locks no more than it is about.
 //!
 //! The client library is asynchronous and everything else here waits, so each connection brings a
 //! runtime of its own that runs only while somebody waits for that connection: there is no thread
 //! besides, and no call without a limit.
 
 mod connection;
+mod database;
 mod failure;
+mod keeper;
 mod key;
 mod open;
+mod pool;
 mod reach;
+mod recent;
 mod refusal;
+mod rows;
 mod schema;
 mod seal;
+mod slice;
+#[cfg(all(test, feature = "databases"))]
+pub(super) mod tests;
 mod tls;
 mod url;
 mod watched;
+mod write;
 
+pub(super) use database::Database;
 pub use key::make_key;
 pub use open::Opened;
 pub use refusal::Refusal;

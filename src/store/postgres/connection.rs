@@ -13,6 +13,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::store::postgres::failure::{Cause, Failure};
@@ -21,11 +22,12 @@ use crate::store::postgres::tls::Trust;
 use crate::store::postgres::url::{Guard, Host, Url};
 use crate::store::postgres::watched::Watched;
 
-/// What is told to the server once for each connection. PgBouncer takes no such thing at the
+/// What is told to the server once for each connection. It gives up a little before its clients do,
+/// so that silence means that it is away. PgBouncer takes no such thing at the
 /// beginning of one. The tables are those of the first schema alone, whatever else is in the path.
 const SETTINGS: &str = "
-    SET statement_timeout TO '2s';
-    SET lock_timeout TO '2s';
+    SET statement_timeout TO '1800ms';
+    SET lock_timeout TO '1500ms';
     SET idle_in_transaction_session_timeout TO '10s';
     SELECT set_config('search_path', quote_ident(current_schema()), false)
         WHERE current_schema() IS NOT NULL;
@@ -34,7 +36,6 @@ const SETTINGS: &str = "
 /// Whether a host is needed that takes writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum For {
-    #[expect(dead_code, reason = "who only reads comes with serving")]
     Reading,
     Writing,
 }
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     /// Ends with the connection.
     carrier: JoinHandle<Result<(), tokio_postgres::Error>>,
     is_lost: bool,
+    /// Whether that was because an answer did not come.
+    is_silent: bool,
     pub(super) asks_md5: bool,
 }
 
@@ -104,6 +107,7 @@ impl Connection {
                 client,
                 carrier,
                 is_lost: false,
+                is_silent: false,
                 asks_md5: asks_md5.load(Ordering::Relaxed),
             }),
             Err(failure) => {
@@ -130,10 +134,14 @@ impl Connection {
             return Err(Failure::new("the connection is lost", Cause::Lost));
         };
         let (client, carrier) = (&mut self.client, &mut self.carrier);
+        let is_silent = &mut self.is_silent;
         let done = runtime.block_on(async {
             let done = timeout(limit, work(client)).await;
             match done {
-                Err(_) => Err(Failure::late()),
+                Err(_) => {
+                    *is_silent = true;
+                    Err(Failure::late())
+                }
                 Ok(Ok(done)) => Ok(done),
                 // Why it was closed is what the carrier was told.
                 Ok(Err(error)) if error.is_closed() => Err(match carrier.await {
@@ -147,6 +155,16 @@ impl Connection {
         done
     }
 
+    /// Whether it was lost because an answer did not come.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// Whether it can be used no more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
     fn is_over<R>(&self, done: &Result<R, Failure>) -> bool {
         let is_lost = matches!(done, Err(failure) if failure.cause == Cause::Lost);
         is_lost || self.client.is_closed()
@@ -158,6 +176,29 @@ impl Drop for Connection {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+impl NoHost {
+    /// Whether some host would do if nothing were to be written.
+    pub(super) fn would_be_read(&self) -> bool {
+        let mut failures = self.0.iter();
+        failures.any(|(_, failure)| failure.cause == Cause::ReadOnly)
+    }
+
+    /// Whether it is only that the database has no more connections to give.
+    pub(super) fn is_full(&self) -> bool {
+        let mut failures = self.0.iter();
+        failures.any(|(_, failure)| failure.is(&SqlState::TOO_MANY_CONNECTIONS))
+    }
+
+    /// Each host with its reason.
+    pub(super) fn reasons(&self) -> String {
+        let reasons = self
+            .0
+            .iter()
+            .map(|(host, failure)| format!("{host}: {failure}"));
+        reasons.collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -49,6 +49,14 @@ impl Failure {
         }
     }
 
+    /// Whether it says of a COMMIT that nothing was committed. Others do not: a server that is told to
+    /// end while it waits for a standby has committed already.
+    pub(super) fn is_rollback(&self) -> bool {
+        let classes = ["40", "23"];
+        matches!(&self.cause, Cause::Refused(said)
+            if classes.iter().any(|class| said.code().starts_with(class)))
+    }
+
     /// Whether the database said this.
     pub(super) fn is(&self, state: &SqlState) -> bool {
         matches!(&self.cause, Cause::Refused(said) if said == state)
@@ -101,5 +109,22 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     match wrapped {
         Some(wrapped) => innermost(wrapped),
         None => inner,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_conflicts_say_that_a_commit_did_not_happen() {
+        let refused = |state: &SqlState| Failure::new("", Cause::Refused(state.clone()));
+
+        assert!(refused(&SqlState::T_R_SERIALIZATION_FAILURE).is_rollback());
+        assert!(refused(&SqlState::T_R_DEADLOCK_DETECTED).is_rollback());
+        assert!(refused(&SqlState::UNIQUE_VIOLATION).is_rollback());
+        assert!(!refused(&SqlState::ADMIN_SHUTDOWN).is_rollback());
+        assert!(!refused(&SqlState::QUERY_CANCELED).is_rollback());
+        assert!(!Failure::late().is_rollback());
     }
 }

@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::connection::{Connection, For};
+use crate::store::postgres::pool::Pool;
 use crate::store::postgres::refusal::Refusal;
 use crate::store::postgres::schema::{self, TABLES};
 use crate::store::postgres::seal::{Place, Seal};
@@ -35,6 +36,8 @@ const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 ///
 /// No `Debug`: it has the key.
 pub struct Opened {
+    pub(super) pool: Pool,
+    pub(super) seal: Seal,
     /// Whether the server takes the password as an MD5, which is easily guessed from.
     pub asks_md5: bool,
 }
@@ -90,6 +93,8 @@ impl Opened {
             ));
         }
         Ok(Self {
+            pool: Pool::new(url.clone(), trust),
+            seal,
             asks_md5: connection.asks_md5,
         })
     }

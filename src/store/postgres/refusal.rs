@@ -46,26 +46,19 @@ impl fmt::Display for Refusal {
 impl Error for Refusal {}
 
 impl From<NoHost> for Refusal {
-    fn from(NoHost(failures): NoHost) -> Self {
-        let reasons: Vec<String> = failures
-            .iter()
-            .map(|(host, failure)| format!("{host}: {failure}"))
-            .collect();
-        // What can be mended most easily: a host that is away may be so on purpose.
-        let is_away = |failure: &Failure| failure.cause == Cause::Lost;
-        let told = failures.iter().map(|(_, failure)| failure);
-        let worst = told
-            .clone()
-            .find(|failure| !is_away(failure))
-            .or(told.clone().next());
-        let what = match failures.iter().any(|(_, f)| f.cause == Cause::ReadOnly) {
-            true => format!(
-                "cannot use the store: no host takes writes: {}",
-                reasons.join("; ")
-            ),
-            false => format!("cannot reach the store: {}", reasons.join("; ")),
+    fn from(none: NoHost) -> Self {
+        // What can be mended: a host that is away may be so on purpose.
+        let mut told = none.0.iter().map(|(_, failure)| failure);
+        let first = none.0.first().map(|(_, failure)| failure);
+        let worst = told.find(|failure| failure.cause != Cause::Lost).or(first);
+        let what = match none.would_be_read() {
+            true => "cannot use the store: no host takes writes",
+            false => "cannot reach the store",
         };
-        Self::new(what, worst.map_or("name a host", what_to_do))
+        Self::new(
+            format!("{what}: {}", none.reasons()),
+            worst.map_or("name a host", what_to_do),
+        )
     }
 }
 
