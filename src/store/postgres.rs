@@ -19,7 +19,8 @@ mod rows;
 mod schema;
 mod seal;
 mod slice;
-#[cfg(all(test, feature = "databases"))]
+#[cfg(test)]
+#[cfg(feature = "databases")]
 pub(super) mod tests;
 mod tls;
 mod url;

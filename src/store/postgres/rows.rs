@@ -70,9 +70,8 @@ impl AccountRow {
     /// If they are no account, or the key of the second factor is not sealed to this one.
     pub(super) fn read(row: &Row, first: usize, seal: &Seal) -> Result<Account, Damaged> {
         let column = |n: usize| row.try_get::<_, String>(first + n);
-        let (id, username, body) = match (column(0), column(1), column(2)) {
-            (Ok(id), Ok(username), Ok(body)) => (id, username, body),
-            _ => return Err(damaged("account", "?", "a column is missing")),
+        let (Ok(id), Ok(username), Ok(body)) = (column(0), column(1), column(2)) else {
+            return Err(damaged("account", "?", "a column is missing"));
         };
         let totp: Option<Vec<u8>> = row.try_get(first + 3).unwrap_or_default();
         account(&id, username, &body, totp.as_deref(), seal)
