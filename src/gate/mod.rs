@@ -53,6 +53,10 @@ const NICENESS: i32 = 5;
 /// Hashes of other programs may ask for a hundred times as much.
 const LARGE: usize = 1 << 20;
 
+/// How many rounds it may take before the same holds: those of eight of ours by themselves. Hashes of
+/// other programs may take ten seconds, and a few of these would hold all threads.
+const LONG: u32 = 8 * ROUNDS * LANES as u32;
+
 /// A fixed number of hashing threads, which live as long as the process, and the line in front of
 /// them.
 pub struct Gate {
@@ -142,7 +146,7 @@ fn size(work: &Work) -> Size {
     Size {
         rounds: work.rounds(),
         is_alone: work.is_alone(),
-        is_large: work.memory() > LARGE,
+        is_dear: work.memory() > LARGE || work.rounds() > LONG,
     }
 }
 
@@ -161,14 +165,14 @@ impl Shared {
             let sizes = || works.iter().map(size);
             let rounds = sizes().map(|size| u64::from(size.rounds)).sum();
             let is_alone = sizes().any(|size| size.is_alone);
-            let is_large = sizes().any(|size| size.is_large);
+            let is_dear = sizes().any(|size| size.is_dear);
             let started = Instant::now();
             let keys = catch_unwind(AssertUnwindSafe(|| match works.as_slice() {
                 [work] if is_alone => self.derive_alone(work),
                 _ => (self.derive)(&works),
             }));
             let mut state = self.state();
-            state.line.done(rounds, is_large);
+            state.line.done(rounds, is_dear);
             if keys.is_ok() && !is_alone {
                 match works.len() {
                     // Only full batches say what the wait is: fewer at once cost more each, and
@@ -183,7 +187,7 @@ impl Shared {
                 tracing::error!(event = "panic", "a hashing thread panicked and goes on");
                 continue;
             };
-            if is_large {
+            if is_dear {
                 // The next one may begin, and all other threads may be asleep.
                 self.wake.notify_one();
             }
