@@ -1,6 +1,7 @@
+# shellcheck shell=sh
 # What the commands in this folder share; they read this file and are in the root of the tree after it.
 
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 # Ends the command with what is wrong and what to do.
 fail() {
