@@ -20,14 +20,16 @@ mod commands;
 mod operators;
 mod people;
 mod told;
+mod words;
 
 pub use self::checked::Checked;
 pub use self::commands::{
-    Backup, Command, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
+    Backup, Command, Completions, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::people::{Add, Invite, List, Named, Remove, Set, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
+pub use self::words::man_page;
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///
@@ -100,13 +102,12 @@ struct Flags {
     )]
     smtp: Option<String>,
 
-    /// A file that holds what --smtp would say
+    /// A file that holds what --smtp would say, out of sight of others on this machine
     #[arg(
         long,
         env = "AUTH_SMTP_FILE",
         value_name = "PATH",
-        conflicts_with = "smtp",
-        hide = true
+        conflicts_with = "smtp"
     )]
     smtp_file: Option<PathBuf>,
 

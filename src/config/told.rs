@@ -376,6 +376,8 @@ pub(super) fn whole_call(arguments: &[OsString]) -> String {
         let mut proxies = Proxy::value_variants().iter();
         let proxy = proxies.find(|proxy| named(&proxy.to_string()));
         proxy_config_example(proxy.copied().unwrap_or(Proxy::Caddy))
+    } else if named("completions") {
+        "for instance auth_user completions bash".to_owned()
     } else if named("doctor") {
         DOCTOR_EXAMPLE.to_owned()
     } else if named("user") && named("add") {

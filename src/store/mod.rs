@@ -531,6 +531,9 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
     let hint = match () {
+        () if json::is_later(&damage) => {
+            "start the auth_user that wrote it, or put back a copy from before"
+        }
         () if users.is_dir() => {
             "that is a folder: name the file in it, which need not be there yet"
         }

@@ -5,7 +5,7 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-const FLAGS: [(&str, &str, &str, &str); 19] = [
+const FLAGS: [(&str, &str, &str, &str); 20] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
@@ -20,6 +20,7 @@ const FLAGS: [(&str, &str, &str, &str); 19] = [
     ("--cookie-domain", "<DOMAIN>", "AUTH_COOKIE_DOMAIN", ""),
     ("--trusted-proxy", "<CIDR>", "AUTH_TRUSTED_PROXIES", ""),
     ("--smtp", "<URL>", "AUTH_SMTP", ""),
+    ("--smtp-file", "<PATH>", "AUTH_SMTP_FILE", ""),
     (
         "--mail-from",
         "<ADDRESS>",
