@@ -11,6 +11,8 @@ mod layers;
 mod long;
 mod mail;
 mod operator;
+#[cfg(feature = "packaging")]
+mod packaging;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod routes;
