@@ -14,4 +14,5 @@ mod operator;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod routes;
+mod service;
 mod wire;
