@@ -14,10 +14,10 @@ use crate::clock::Clock;
 use crate::store::{self, Store};
 
 /// The pause between two looks at the disk: a fault and its end are to be known within 5 seconds.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a look may take before the disk counts as one that hangs.
-const SLOW: Duration = Duration::from_secs(3);
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Why changes cannot be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

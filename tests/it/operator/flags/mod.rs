@@ -5,7 +5,7 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-const FLAGS: [(&str, &str, &str, &str); 21] = [
+pub(super) const FLAGS: [(&str, &str, &str, &str); 21] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
