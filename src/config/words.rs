@@ -146,16 +146,18 @@ fn described(command: &Definition) -> String {
         return command.get_subcommands().map(described).collect();
     }
     let usage = command.clone().render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage: ");
+    // A plain hyphen would be set as one, and not as what people type.
+    let usage = usage.trim_start_matches("Usage: ").replace('-', "\\-");
     let mut head = Roff::new();
-    head.control("SS", [usage]);
+    head.control("SS", [usage.as_str()]);
     let about = [command.get_about(), command.get_long_about()];
     let mut said = about.iter().flatten().map(ToString::to_string);
     if let Some(about) = said.next() {
         head.text([roman(about + ".")]);
     }
     let mut options = Vec::new();
-    let _ = Man::new(command.clone().disable_help_flag(true)).render_options_section(&mut options);
+    let own = command.clone().mut_arg("help", |help| help.hide(true));
+    let _ = Man::new(own).render_options_section(&mut options);
     let options = String::from_utf8_lossy(&options).replace(&preamble(), "");
     head.to_roff() + options.trim_start_matches(".SH OPTIONS\n")
 }

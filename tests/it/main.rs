@@ -16,4 +16,5 @@ mod packaging;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod routes;
+mod service;
 mod wire;
