@@ -12,7 +12,8 @@ use crate::harness::{Authenticator, PASSWORD, Server, Visitor};
 fn found(log: &str) -> Vec<String> {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("log");
-    fs::write(&file, log).unwrap();
+    // A line that has not ended yet would be left for later.
+    fs::write(&file, format!("{}\n", log.trim_end())).unwrap();
     let output = Command::new("fail2ban-regex")
         .args(["--out", "ip"])
         .arg(&file)
