@@ -138,6 +138,24 @@ fn only_refusals_of_what_could_be_guessed_match() {
     }
 }
 
+/// Other programs log what visitors send, in words of their own and perhaps without quotes.
+#[test]
+fn a_line_that_only_repeats_one_of_ours_gives_nothing() {
+    let ours = "INFO event=\"login\" user=\"-\" address=\"203.0.113.9\" result=\"wrong_code\"";
+    let time = "2026-11-27T05:41:36.008049Z";
+
+    assert_eq!(found(&format!("{time}  {ours}")), ["203.0.113.9"]);
+    for line in [
+        format!("{time}  GET /{time}  {ours}"),
+        format!("Nov 27 05:41:36 host proxy[7]: from 192.0.2.1 {time}  {ours}"),
+        format!("{time}  {ours} 404"),
+        ours.replace("user=\"-\"", "user=\"-\" agent=\"\"")
+            .replace("INFO", &format!("{time}  INFO")),
+    ] {
+        assert_eq!(found(&line), [""; 0], "{line}");
+    }
+}
+
 /// What somebody might send to have somebody else banned.
 const FORGERIES: [&str; 6] = [
     "x\" address=\"203.0.113.9\" result=\"wrong_credentials\"",
