@@ -2,13 +2,14 @@
 //! beginning on, even when it is replaced meanwhile.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::events::file::{is_at, open};
+use crate::events::file::Place;
 use crate::events::line::Seen;
+use crate::events::lines::{LONGEST, Lines, Piece};
 
 /// How much of the end of the file is looked through for the newest lines.
 const NEWEST: u64 = 16 << 20;
@@ -23,7 +24,7 @@ const CHUNK: u64 = 1 << 16;
 /// Whatever the disk says.
 pub(super) fn newest_of(path: &Path, id: &str, most: usize) -> io::Result<Vec<Seen>> {
     let mut found = Vec::new();
-    let Some(file) = open(path)? else {
+    let Some(file) = Place::of(path)?.open()? else {
         return Ok(found);
     };
     backwards(&file, NEWEST, |line| {
@@ -54,6 +55,8 @@ pub(super) fn backwards(
     let floor = at.saturating_sub(most);
     // What lies behind `at` and belongs to a line that begins before it.
     let mut rest: Vec<u8> = Vec::new();
+    // Whether that is so much that the line is none of ours, and passed over.
+    let mut is_too_long = false;
     let mut is_end = true;
     while at > floor {
         let from = at.saturating_sub(CHUNK).max(floor);
@@ -67,20 +70,22 @@ pub(super) fn backwards(
         let mut whole = lines;
         if is_end && whole.next_back().is_some() {
             is_end = false;
+        } else if is_too_long && whole.next_back().is_some() {
+            is_too_long = false;
         }
         while let Some(line) = whole.next_back() {
             if see(line).is_break() {
                 return Ok(());
             }
         }
-        if is_end {
-            rest = chunk;
-            continue;
-        }
-        if from == 0 {
+        if from == 0 && !is_end && !is_too_long {
             let _ = see(first);
         }
         rest = first.to_vec();
+        if rest.len() > LONGEST {
+            is_too_long = !is_end;
+            rest.clear();
+        }
     }
     Ok(())
 }
@@ -112,21 +117,22 @@ impl Reader {
     ///
     /// Whatever the disk says, or `see`.
     pub fn read(&mut self, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let place = Place::of(&self.path)?;
         loop {
-            if self.file.is_none() && !self.begin()? {
+            if self.file.is_none() && !self.begin(&place)? {
                 return Ok(());
             }
             let Some(file) = &self.file else {
                 return Ok(());
             };
             // Nobody appends to a file once it has been replaced: what is read after is all of it.
-            let is_current = is_at(file, &self.path);
+            let is_current = place.has(file);
             if file.metadata()?.len() < self.at {
                 // Emptied in place, by somebody who rotates by copying.
                 self.at = 0;
             }
             let last = &mut self.last;
-            self.at += each_from(file, self.at, |line| {
+            self.at = each_from(file, self.at, |line, _| {
                 last.clear();
                 last.extend_from_slice(line);
                 see(line)
@@ -139,16 +145,15 @@ impl Reader {
     }
 
     /// Opens the file, and passes over what was shown of the one before; false if there is none.
-    fn begin(&mut self) -> io::Result<bool> {
-        let Some(file) = open(&self.path)? else {
+    fn begin(&mut self, place: &Place) -> io::Result<bool> {
+        let Some(file) = place.open()? else {
             return Ok(false);
         };
-        let (mut at, mut behind) = (0, 0);
+        let mut behind = 0;
         if !self.last.is_empty() {
-            each_from(&file, 0, |line| {
-                at += line.len() as u64 + 1;
+            each_from(&file, 0, |line, end| {
                 if line == self.last {
-                    behind = at;
+                    behind = end;
                 }
                 Ok(())
             })?;
@@ -159,22 +164,23 @@ impl Reader {
     }
 }
 
-/// Shows each whole line from there on, without its end; gives how many bytes they are.
+/// Shows each whole line from there on, without its end, and where the next one begins; gives where
+/// the last one ended.
 fn each_from(
     mut file: &File,
     from: u64,
-    mut see: impl FnMut(&[u8]) -> io::Result<()>,
+    mut see: impl FnMut(&[u8], u64) -> io::Result<()>,
 ) -> io::Result<u64> {
     file.seek(SeekFrom::Start(from))?;
-    let mut lines = BufReader::with_capacity(1 << 16, file);
-    let (mut line, mut read) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        let length = lines.read_until(b'\n', &mut line)?;
-        let Some(whole) = line.strip_suffix(b"\n") else {
-            return Ok(read);
-        };
-        see(whole)?;
-        read += length as u64;
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    let mut at = from;
+    while let Some((piece, length)) = lines.next()? {
+        match piece {
+            Piece::Line(line) => see(line, at + length)?,
+            Piece::TooLong => {}
+            Piece::CutOff => break,
+        }
+        at += length;
     }
+    Ok(at)
 }

@@ -139,10 +139,11 @@ impl Site {
             tracing::error!(target: PROGRAM, "some changes could not be saved before the end");
         }
         // Last, since all of these may have something to tell.
-        if !self.app.events.close(left()) {
+        let noted = self.app.events.close(left());
+        if !noted {
             tracing::error!(target: PROGRAM, "some events could not be written before the end");
         }
-        written && saved
+        written && saved && noted
     }
 }
 
