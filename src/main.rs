@@ -87,10 +87,11 @@ fn serve(config: &Config) -> ExitCode {
 fn run(config: &Config, handed: Option<Listeners>) -> Result<bool, Problem> {
     site::warn(config);
     let clock = Arc::new(Clock::start());
+    let room = Room::claim()?;
     let (listeners, address) = listen(config, handed)?;
     let metrics = config.metrics.map(site::open_metrics).transpose()?;
-    let besides = listeners.len() + metrics.as_ref().map_or(0, |_| server::MOST_CONNECTIONS);
-    let room = Room::claim()?.without(besides);
+    let besides = listeners.count() + metrics.as_ref().map_or(0, |_| server::MOST_CONNECTIONS);
+    let room = room.without(besides);
     let out = Lines::start(io::stdout(), None).map_err(Problem::no_threads)?;
     let site = Site::open(&Given {
         config,

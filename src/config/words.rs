@@ -33,13 +33,22 @@ _auth_user_at_equals() {
 complete -F _auth_user_at_equals -o bashdefault -o default auth_user
 ";
 
+/// How the script for fish finds out whether a command has been typed yet.
+const FLAGS_OF_FISH: &str =
+    "    argparse -s (__fish_auth_user_global_optspecs) -- $cmd 2>/dev/null\n";
+
+/// The same where the value of a flag is being typed: so far, that flag has none.
+const FLAGS_AND_VALUE_OF_FISH: &str =
+    "    argparse -s (__fish_auth_user_global_optspecs) -- $cmd 2>/dev/null
+    or argparse -s (__fish_auth_user_global_optspecs) -- $cmd '' 2>/dev/null\n";
+
 impl Shell {
     /// The script that has the shell complete flags, commands, choices and paths.
     pub fn completions(self) -> String {
         let script = match self {
             Self::Bash => generated(shells::Bash) + WORDS_AT_EQUALS,
             Self::Zsh => generated(shells::Zsh),
-            Self::Fish => generated(shells::Fish),
+            Self::Fish => generated(shells::Fish).replace(FLAGS_OF_FISH, FLAGS_AND_VALUE_OF_FISH),
         };
         let lines = script.lines().map(|line| line.trim_end().to_owned() + "\n");
         lines.collect()

@@ -77,7 +77,7 @@ impl Listeners {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.sockets.len()
     }
 

@@ -307,9 +307,9 @@ mod tests {
             is_healthy: true,
         };
 
-        let text = self::text(&now);
+        let shown = text(&now);
 
-        let families: Vec<&str> = text
+        let families: Vec<&str> = shown
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE auth_user_"))
             .collect();
@@ -336,11 +336,11 @@ mod tests {
         );
         for line in ["hash_queue 1", "sessions 2", "accounts 3", "mail_waiting 4"] {
             assert!(
-                text.contains(&format!("\nauth_user_{line}\n")),
-                "{line}: {text}"
+                shown.contains(&format!("\nauth_user_{line}\n")),
+                "{line}: {shown}"
             );
         }
         now.certificate_expiry = None;
-        assert!(!self::text(&now).contains("certificate"));
+        assert!(!text(&now).contains("certificate"));
     }
 }

@@ -55,7 +55,7 @@ fn no_damaged_file_is_half_read() {
         assert!(parse(&good.as_bytes()[..end]).is_err(), "{end}");
     }
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let cases: [(&[u8], &str); 17] = [
+    let cases: [(&[u8], &str); 20] = [
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"\xef\xbb\xbf{}", "starts with a byte order mark"),

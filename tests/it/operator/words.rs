@@ -119,20 +119,23 @@ fn zsh_and_fish_understand_their_completions() {
             "{shell}: {said}"
         );
     }
-    let asked = format!(
-        "source {}; complete -C 'auth_user --log '",
-        dir.path().join("fish").display()
-    );
-    let offered = Command::new("fish")
-        .args(["-N", "-c", &asked])
-        .output()
-        .unwrap();
-    let offered = String::from_utf8(offered.stdout).unwrap();
-    let words: Vec<&str> = offered
-        .lines()
-        .filter_map(|line| line.split('\t').next())
-        .collect();
-    assert_eq!(words, ["json", "text"]);
+    let fish = dir.path().join("fish");
+    for (typed, offered) in [
+        ("--log ", &["json", "text"][..]),
+        ("--log j", &["json"]),
+        ("--registration c", &["closed"]),
+        ("back", &["backup"]),
+        ("user list --us", &["--users"]),
+    ] {
+        let asked = format!("source {}; complete -C 'auth_user {typed}'", fish.display());
+        let output = Command::new("fish")
+            .args(["-N", "-c", &asked])
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let words = output.lines().filter_map(|line| line.split('\t').next());
+        assert_eq!(words.collect::<Vec<_>>(), offered, "{typed}");
+    }
 }
 
 #[test]

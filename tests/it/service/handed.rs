@@ -249,7 +249,7 @@ fn one_process_takes_over_from_another_and_no_visitor_notices() {
     };
 
     let names: Vec<String> = thread::scope(|scope| {
-        let asking: Vec<_> = (0..4).map(|_| scope.spawn(&asked)).collect();
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(asked)).collect();
         let registered = &registered;
         let registering: Vec<_> = (0..2)
             .map(|who| scope.spawn(move || registered(who)))

@@ -227,11 +227,12 @@ fn a_disk_that_hangs_is_found_out_and_no_answer_waits_for_it() {
         "-e",
         "trace=fallocate",
         "-e",
-        // The first look is that of the start; the third never ends.
-        "inject=fallocate:delay_enter=3600000000:when=3",
+        // The third look of a thread takes twelve seconds.
+        "inject=fallocate:delay_enter=12000000:when=3",
     ]);
     let server = setup.start();
 
     wait_for_health(&server, 503, "disk");
     assert_eq!(Visitor::program(&server).get("/login").status, 200);
+    wait_for_health(&server, 200, "ok");
 }

@@ -117,8 +117,11 @@ fn promtool_understands_every_rule_and_query() {
     judged(&["check", "rules", file.to_str().unwrap()], "");
 }
 
-/// What happened, and which alerts it must raise after twenty minutes.
-const RAISED: &[(&[(&str, &str)], &[&str])] = &[
+/// Series, and what happens to them minute by minute.
+type Happens = &'static [(&'static str, &'static str)];
+
+/// What happens, and which alerts it must have raised after three quarters of an hour.
+const RAISED: &[(Happens, &[&str])] = &[
     (
         &[
             ("auth_user_build_info", "1x60"),
