@@ -99,7 +99,11 @@ fn threads_that_are_free_share_what_waits() {
     let (sender, receiver) = sync_channel(4);
     let mut state = gate.shared.state();
     for n in 0..4 {
-        let (who, job) = ((network(n), Standing::Known), (work(), sender.clone()));
+        let waiting = Waiting {
+            since: Instant::now(),
+            result: sender.clone(),
+        };
+        let (who, job) = ((network(n), Standing::Known), (work(), waiting));
         state.line.push(Duration::ZERO, who, 600_000, job).unwrap();
     }
     drop(state);
