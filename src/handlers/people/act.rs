@@ -297,10 +297,12 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_path_and_words_of_its_own() {
-        for (n, (word, kind, words)) in KINDS.iter().enumerate() {
+        for (n, (path, kind, words)) in KINDS.iter().enumerate() {
+            let word = path.strip_prefix("/people/NAME/").unwrap();
             assert!(Kind::named(word) == Some(*kind) && kind.in_words() == *words);
+            assert_eq!(kind.route(), *path);
             let others = KINDS.iter().skip(n + 1);
-            assert!(others.clone().all(|(other, ..)| other != word));
+            assert!(others.clone().all(|(other, ..)| other != path));
             assert!(others.clone().all(|(.., other)| other != words));
         }
     }
