@@ -182,7 +182,9 @@ impl Account {
         self.wrong_codes.clear();
         self.end_all_but(None);
         let had_passkeys = !std::mem::take(&mut self.passkeys).is_empty();
-        self.totp.take().is_some() || had_passkeys
+        // What was made with it, by whoever had it.
+        let had_tokens = !std::mem::take(&mut self.tokens).is_empty();
+        self.totp.take().is_some() || had_passkeys || had_tokens
     }
 
     /// An account as an operator makes it, who vouches for its address.

@@ -15,6 +15,7 @@ use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::Digest;
+use crate::accounts::access_token;
 use crate::accounts::{Account, names};
 use crate::cookies::Cookies;
 use crate::errands::Errands;
@@ -49,6 +50,7 @@ mod routes;
 mod script;
 mod sent_twice;
 mod sessions;
+mod tokens;
 mod tries;
 mod visitor;
 
@@ -75,6 +77,8 @@ pub struct App {
     pub results: Results,
     /// Logins that wait for their code or for a new password.
     pub pending: Arc<Pending>,
+    /// When access tokens were last used, as far as that is not on the disk yet.
+    pub token_uses: Arc<access_token::Uses>,
     /// What is done apart from the answers, mostly mail.
     pub errands: Errands,
     /// What happened to accounts, for their owners and for operators.
