@@ -209,6 +209,7 @@ impl Account {
 mod tests {
     use super::*;
     use crate::accounts::Accounts;
+    use crate::accounts::access_token::AccessToken;
     use crate::accounts::person::Fate;
     use crate::accounts::session::{Session, Sessions};
     use crate::accounts::token;
@@ -303,12 +304,16 @@ mod tests {
         alice
             .passkeys
             .push(serde_json::from_value(passkey).unwrap());
+        let hosts = vec!["app.example.com".to_owned()];
+        alice
+            .tokens
+            .push(AccessToken::new("secret", "phone", hosts, 1, NOW));
         let (_, fate, _) = done(alice.clone(), &sessions, &Act::ResetSecondFactor);
         let Fate::Changes(account) = fate else {
             panic!("not changed");
         };
         assert!(account.totp.is_none() && account.recovery_codes.is_empty());
-        assert!(account.passkeys.is_empty());
+        assert!(account.passkeys.is_empty() && account.tokens.is_empty());
         // A passkey is a second factor too.
         alice.totp = None;
         let (told, ..) = done(alice, &sessions, &Act::ResetSecondFactor);

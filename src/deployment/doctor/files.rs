@@ -3,18 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use crate::deployment::doctor::{NotExamined, Patient};
+use crate::accounts::access_token;
+use crate::deployment::doctor::{NotExamined, Patient, programs};
 
 /// The files that were named.
 pub struct Files<'a> {
     pub ca: Option<&'a Path>,
     pub cookie: Option<&'a Path>,
     pub old_cookie: Option<&'a Path>,
+    pub token: Option<&'a Path>,
+    /// The accounts, beside which the rules are.
+    pub users: &'a Path,
 }
 
 const CA_HINT: &str = "give the path of a file with certificates in PEM";
 const COOKIE_HINT: &str =
     "give the path of a file with the value of the cookie __Secure-session in it";
+
+const TOKEN_HINT: &str = "give the path of a file with an access token in it, as au_…";
 
 impl Patient {
     /// Takes in the files that were named.
@@ -26,6 +32,8 @@ impl Patient {
         self.trusted = read_small("--ca", files.ca, CA_HINT)?.map(String::into_bytes);
         self.cookie = read_cookie("--cookie-file", files.cookie)?;
         self.old_cookie = read_cookie("--old-cookie-file", files.old_cookie)?;
+        self.token = read_token("--token-file", files.token)?;
+        self.access = programs::rules(files.users);
         Ok(())
     }
 }
@@ -38,6 +46,17 @@ fn read_cookie(flag: &str, path: Option<&Path>) -> Result<Option<String>, NotExa
             Err(NotExamined::unusable(what, COOKIE_HINT))
         }
         (cookie, _) => Ok(cookie),
+    }
+}
+
+fn read_token(flag: &str, path: Option<&Path>) -> Result<Option<String>, NotExamined> {
+    let token = read_small(flag, path, TOKEN_HINT)?.map(|text| text.trim().to_owned());
+    match (token, path) {
+        (Some(token), Some(path)) if !access_token::has_shape(&token) => {
+            let what = format!("{path:?}, named by {flag}, has no access token in it");
+            Err(NotExamined::unusable(what, TOKEN_HINT))
+        }
+        (token, _) => Ok(token),
     }
 }
 

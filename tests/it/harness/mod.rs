@@ -22,6 +22,7 @@ mod setup;
 pub(crate) mod smtp_sink;
 pub(crate) mod three_forms;
 pub(crate) mod tls;
+pub(crate) mod tokens;
 mod visitor;
 mod wire;
 

@@ -182,7 +182,7 @@ fn what_is_printed_for_traefik_passes_only_websockets_and_says_what_it_cannot_do
         "          Upgrade: \"\"",
         "          Upgrade: websocket",
         "          Clear-Site-Data: \"\"",
-        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Remote-Id, Cookie]",
+        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Remote-Id, Cookie, Authorization]",
         "          - url: http://[::1]:9000",
         "          - url: http://two:80",
     ] {
