@@ -3,8 +3,9 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for links that were mailed in `confirm` and `invitation`, for proxies
 //! that ask about a visitor in `authz`, for the two steps of a login in `login` and `code`, for
-//! visitors with a session in `account`, `acts` and `new_password`, for administrators in `people`;
-//! what the original script does is in `script`. The types that forms are parsed into are in `forms`.
+//! visitors with a session in `account`, `acts`, `tokens` and `new_password`, for administrators in
+//! `people`; what the original script does is in `script`. The types that forms are parsed into are
+//! in `forms`.
 
 use std::sync::Arc;
 
