@@ -371,15 +371,15 @@ impl Edit {
             Self::AuthenticatorChanged => (
                 "Your authenticator was changed",
                 "changed the authenticator of your account".to_owned(),
-                "You were logged out everywhere, and your recovery codes, passkeys and access\n\
-                 tokens no longer work.\n\
+                "You were logged out everywhere, and your recovery codes, passkeys and\n\
+                 access tokens no longer work.\n\
                  Log in with a code of the new authenticator, and make new recovery codes:",
             ),
             Self::AuthenticatorRemoved => (
                 "Your authenticator was removed",
                 "removed the authenticator from your account".to_owned(),
-                "You were logged out everywhere, and your recovery codes, passkeys and access\n\
-                 tokens no longer work.\n\
+                "You were logged out everywhere, and your recovery codes, passkeys and\n\
+                 access tokens no longer work.\n\
                  Log in soon, and set up an authenticator: until then whoever knows your\n\
                  password can set up theirs.",
             ),

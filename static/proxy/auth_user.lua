@@ -11,7 +11,7 @@ local ASKED_BY = {
 -- Who the visitor is.
 local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email", "remote-id" }
 
--- What is for the application of what a visitor sends as `Authorization`: no access token.
+-- What the application may have of this, auth_user says; that is no access token.
 local AUTHORIZATION = "authorization"
 
 -- What a visitor gets of an answer that does not let them in: all but what is about its framing, and

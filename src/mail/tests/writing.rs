@@ -166,6 +166,20 @@ fn notices() -> Vec<(Notice, &'static str)> {
             Notice::RecoveryCodesReplaced,
             "Your recovery codes were replaced",
         ),
+        (
+            Notice::TokenMade {
+                name: "Phone\r\nBcc: x".to_owned(),
+                hosts: vec!["app.example.com".to_owned(), "dav.example.com".to_owned()],
+                expires: Timestamp(1_800_000_000),
+            },
+            "An access token was made",
+        ),
+        (
+            Notice::TokenRemoved {
+                name: "Phone".to_owned(),
+            },
+            "An access token was removed",
+        ),
     ]
 }
 
