@@ -211,7 +211,10 @@ impl Rule {
         let tokens = written.tokens.filter(is_set);
         let lets_in = match (public, written.groups, tokens) {
             (Some(public), Some(_), _) => {
-                return Err(bad(public.span(), "a rule has groups or public = true, not both"));
+                return Err(bad(
+                    public.span(),
+                    "a rule has groups or public = true, not both",
+                ));
             }
             (None, None, _) => return Err(bad(span, "a rule has groups, or public = true")),
             (Some(_), None, Some(tokens)) => {

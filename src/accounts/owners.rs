@@ -38,7 +38,9 @@ impl Owners {
     ) {
         let passkeys = |account: Option<&Account>| -> Vec<CredentialId> {
             let all = account.map_or(&[][..], |account| &account.passkeys);
-            all.iter().map(|passkey: &Passkey| passkey.id.clone()).collect()
+            all.iter()
+                .map(|passkey: &Passkey| passkey.id.clone())
+                .collect()
         };
         self.passkeys
             .follow(account, &passkeys(before), &passkeys(after));

@@ -204,7 +204,12 @@ pub struct Doctor {
     pub token_file: Option<PathBuf>,
 
     /// The accounts, beside which the rules of access.toml are, if they are here
-    #[arg(long, env = "AUTH_USERS", value_name = "PATH", default_value = "users.json")]
+    #[arg(
+        long,
+        env = "AUTH_USERS",
+        value_name = "PATH",
+        default_value = "users.json"
+    )]
     pub users: PathBuf,
 
     /// The port the application listens on, where strangers must not reach it

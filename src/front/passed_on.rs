@@ -58,7 +58,11 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
         } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
             // Encoded here, since a question mark would end the path earlier than the application
             // ends it.
-            let set = if name == AUTHORIZATION { PERCENT } else { NOTHING_ASCII };
+            let set = if name == AUTHORIZATION {
+                PERCENT
+            } else {
+                NOTHING_ASCII
+            };
             let value = percent_encode(value, set);
             field(&mut bytes, name, value.flat_map(str::bytes));
         }

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::accounts::access_token;
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
 use crate::accounts::registration::Registration;
@@ -16,7 +17,6 @@ use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::throttle::{Standing, Target, Throttle};
 use crate::accounts::token::Digest;
-use crate::accounts::access_token;
 use crate::accounts::{Account, names};
 use crate::cookies::Cookies;
 use crate::errands::Errands;

@@ -53,7 +53,10 @@ impl NewToken {
         let hosts = form.required_as("hosts", as_typed::name, MAX_HOSTS_FIELD)?;
         let hosts = read_hosts(app, &hosts).ok_or(FormError::Field("hosts", HOSTS))?;
         let days = form.required_as("days", as_typed::code, usize::MAX)?;
-        let days = days.parse().ok().filter(|days| (1..=MAX_DAYS).contains(days));
+        let days = days
+            .parse()
+            .ok()
+            .filter(|days| (1..=MAX_DAYS).contains(days));
         Ok(Self {
             name: name.to_string(),
             hosts,
@@ -159,9 +162,14 @@ pub(super) fn remove(app: &App, request: &Request) -> Answer {
         if person.account().token(&id).is_none() {
             return Err(Outcome::NotFound);
         }
-        person.account_mut().remove_token(&id).ok_or(Outcome::NotFound)
+        person
+            .account_mut()
+            .remove_token(&id)
+            .ok_or(Outcome::NotFound)
     })?;
-    let removed = removed.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)?;
+    let removed = removed
+        .unwrap_or(Err(Outcome::LoginRequired))
+        .map_err(gone)?;
     let notice = Notice::TokenRemoved { name: removed.name };
     app.errands.notify(&me.account, &notice, request.received);
 

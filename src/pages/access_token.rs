@@ -55,7 +55,10 @@ pub(super) fn choices(tokens: &[TokenView]) -> impl Iterator<Item = Html> {
             .text("id", token.id.as_str())
             .text("name", token.name.as_str())
             .text("hosts", token.hosts.join(", "));
-        fill(include_str!("../../static/parts/token_choice.html"), &values)
+        fill(
+            include_str!("../../static/parts/token_choice.html"),
+            &values,
+        )
     })
 }
 
@@ -68,14 +71,24 @@ fn one(token: &TokenView, now: u64) -> Html {
     });
     let outside = (!token.outside.is_empty()).then(|| {
         let values = Values::new().text("hosts", token.outside.join(", "));
-        fill(include_str!("../../static/parts/token_outside.html"), &values)
+        fill(
+            include_str!("../../static/parts/token_outside.html"),
+            &values,
+        )
     });
     let values = Values::new()
         .text("name", token.name.as_str())
         .text("hosts", token.hosts.join(", "))
         .text("created", ago(token.created, now))
         .text("created_exact", exact(token.created))
-        .text("ends", if token.is_living { "good until" } else { "expired" })
+        .text(
+            "ends",
+            if token.is_living {
+                "good until"
+            } else {
+                "expired"
+            },
+        )
         .text("expires", day(token.expires))
         .text("expires_exact", exact(token.expires))
         .html("used", used)

@@ -171,13 +171,19 @@ fn tokens(view: &AccountView) -> Option<Html> {
         let fields = &["token", "current_password"];
         let values = folding(view, AccountForm::RemoveToken, fields);
         let values = values.html("choices", access_token::choices(all));
-        fill(include_str!("../../static/parts/token_remove.html"), &values)
+        fill(
+            include_str!("../../static/parts/token_remove.html"),
+            &values,
+        )
     };
     let values = Values::new()
         .html("list", access_token::list(all, view.now))
         .html("make", [make])
         .html("remove", (!all.is_empty()).then(remove));
-    let part = fill(include_str!("../../static/parts/account_tokens.html"), &values);
+    let part = fill(
+        include_str!("../../static/parts/account_tokens.html"),
+        &values,
+    );
     Some(part)
 }
 

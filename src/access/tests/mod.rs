@@ -566,7 +566,11 @@ fn bad_rules_are_named_by_line_and_reason() {
             "there is a rule for this host and path already",
             4,
         ),
-        ("[[rule]]\nhost = \"a\"", "a rule has groups, or public = true", 1),
+        (
+            "[[rule]]\nhost = \"a\"",
+            "a rule has groups, or public = true",
+            1,
+        ),
     ] {
         assert_eq!(said(text), (reason.to_owned(), line), "{text}");
     }

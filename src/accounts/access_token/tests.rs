@@ -10,7 +10,13 @@ fn account(name: &str) -> Account {
 }
 
 fn token(secret: &str, days: u64) -> AccessToken {
-    AccessToken::new(secret, "phone", vec!["app.example.com".to_owned()], days, NOW)
+    AccessToken::new(
+        secret,
+        "phone",
+        vec!["app.example.com".to_owned()],
+        days,
+        NOW,
+    )
 }
 
 fn later(days: u64) -> Timestamp {

@@ -54,7 +54,6 @@ impl Patient {
         let why = self.access.as_ref().err()?;
         Some(skip(RULES_CHECK, why.as_str()))
     }
-
 }
 
 impl Visit {
@@ -74,7 +73,11 @@ impl Visit {
             );
         };
         let cookies = [None, cookie];
-        let cookies = if cookie.is_some() { &cookies[..] } else { &cookies[..1] };
+        let cookies = if cookie.is_some() {
+            &cookies[..]
+        } else {
+            &cookies[..1]
+        };
         let (mut entered, mut shown) = (false, true);
         for cookie in cookies {
             let control = format!("X-Doctor: {}", self.control());
@@ -84,7 +87,8 @@ impl Visit {
                 continue;
             };
             if answer.text.contains(token) {
-                let advice = "delete the visitor's Authorization, and set it from auth_user's answer";
+                let advice =
+                    "delete the visitor's Authorization, and set it from auth_user's answer";
                 return fail(TOKEN_CHECK, advice);
             }
             if self.lets_in(&answer) {

@@ -55,7 +55,9 @@ impl Brought {
             .map(|(_, value)| Zeroizing::new(percent_decode_str(value).collect()))
             .collect();
         // Proxies join several fields into one with commas (RFC 9110, section 5.3).
-        let mut parts = fields.iter().flat_map(|field| field.split(|byte| *byte == b','));
+        let mut parts = fields
+            .iter()
+            .flat_map(|field| field.split(|byte| *byte == b','));
         let is_alone = parts.clone().count() == 1;
         match parts.find_map(token_in) {
             Some(token) if is_alone => Self::Token(token),

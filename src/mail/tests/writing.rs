@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::accounts::kept::Unknown;
 use crate::accounts::{Account, Totp, totp};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::mail::letter::{compose, read};
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{SITE, finish, mail_to, names, noon, owner, quiet, sender, sending};

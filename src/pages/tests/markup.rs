@@ -172,7 +172,9 @@ fn no_password_or_code_field_is_filled_in() {
             let may_show = match (name, attribute(input, "name").unwrap()) {
                 // Typed against a slip.
                 (page, "username") => !page.starts_with("person"),
-                (_, field) => ["days", "email", "groups", "hosts", "name", "q", "remember"].contains(&field),
+                (_, field) => {
+                    ["days", "email", "groups", "hosts", "name", "q", "remember"].contains(&field)
+                }
             };
             assert_eq!(
                 attribute(input, "value").is_some(),

@@ -94,7 +94,11 @@ fn token(text: &str, is_living: bool) -> TokenView {
         id: text.to_owned(),
         name: text.to_owned(),
         hosts: vec!["app.example.com".to_owned(), text.to_owned()],
-        outside: if is_living { Vec::new() } else { vec![text.to_owned()] },
+        outside: if is_living {
+            Vec::new()
+        } else {
+            vec![text.to_owned()]
+        },
         created: 1_795_000_000,
         expires: 1_797_940_000,
         is_living,
@@ -348,7 +352,10 @@ fn accounts(text: &str) -> Vec<Sample> {
         ("account_move", refused(AccountForm::Move, Some("secret"))),
         ("account_delete", refused(AccountForm::Delete, None)),
         ("account_sessions", refused(AccountForm::Sessions, None)),
-        ("account_token", refused(AccountForm::NewToken, Some("hosts"))),
+        (
+            "account_token",
+            refused(AccountForm::NewToken, Some("hosts")),
+        ),
         (
             "account_token_gone",
             refused(AccountForm::RemoveToken, password),

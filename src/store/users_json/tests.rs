@@ -228,8 +228,10 @@ fn a_passkey_of_two_accounts_is_damage_and_one_removed_by_hand_is_gone() {
 /// Access tokens with these ids and hashes, as a further field of an account.
 fn tokens(all: &[(&str, &str)]) -> String {
     let one = |(id, letter): &(&str, &str)| {
-        format!(r#"{{"id": "{id}", "hash": "{}A", "name": "Phone", "#, letter.repeat(42))
-            + r#""hosts": ["app.example.com"], "created": "2026-11-22T12:00:00Z", "#
+        format!(
+            r#"{{"id": "{id}", "hash": "{}A", "name": "Phone", "#,
+            letter.repeat(42)
+        ) + r#""hosts": ["app.example.com"], "created": "2026-11-22T12:00:00Z", "#
             + r#""expires": "2027-11-22T12:00:00Z", "mine": [1]}"#
     };
     let all: Vec<_> = all.iter().map(one).collect();
@@ -258,7 +260,10 @@ fn a_token_of_two_accounts_or_of_another_shape_is_damage() {
     let good = tokens(&[("one", "C")]);
     for (from, to) in [
         ("CCCC", "C!CC"),
-        ("\"hosts\": [\"app.example.com\"]", "\"hosts\": \"app.example.com\""),
+        (
+            "\"hosts\": [\"app.example.com\"]",
+            "\"hosts\": \"app.example.com\"",
+        ),
         ("2027-11-22T12:00:00Z", "tomorrow"),
         ("\"id\": \"one\", ", ""),
         ("[{", "{"),

@@ -1,7 +1,9 @@
 //! Access tokens, as their owners make and remove them.
 
 use crate::browser::accessibility::Judge;
-use crate::harness::{Authenticator, Browser, PASSWORD, Server, Setup, Visitor, free_port, wait_for};
+use crate::harness::{
+    Authenticator, Browser, PASSWORD, Server, Setup, Visitor, free_port, wait_for,
+};
 
 /// A server whose sessions applications share, alice with an account, and her phone.
 fn set_up() -> (Server, String, Authenticator) {
@@ -34,7 +36,10 @@ fn makes_and_removes_a_token(browser: &Browser, phone: &Authenticator, shown: &d
     browser.press("Make the token");
     browser.says("The field hosts must name 1 to 20 hosts");
     shown("account-token_refused");
-    browser.fill("Hosts of the applications", "app.example.test, dav.example.test");
+    browser.fill(
+        "Hosts of the applications",
+        "app.example.test, dav.example.test",
+    );
     browser.fill("Current password", PASSWORD);
     browser.fill(code, &phone.last_code());
     browser.press("Make the token");

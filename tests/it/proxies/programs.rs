@@ -67,7 +67,11 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
             basic("alice", "seven wild horses"),
             long,
         ];
-        for (path, who) in [("/", &[session.as_str()][..]), ("/open/x", &[]), ("/open", &[&session])] {
+        for (path, who) in [
+            ("/", &[session.as_str()][..]),
+            ("/open/x", &[]),
+            ("/open", &[&session]),
+        ] {
             for value in &foreign {
                 let field = format!("Authorization: {value}");
                 let answer = deployment.ask(&format!("GET {path}"), &[who, &[&field]].concat());
@@ -85,27 +89,52 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
             assert_eq!(shown(&answer), [""; 0], "{kind:?} {path}");
             let name = if path == "/" { "alice" } else { "-" };
             let body = answer.body.to_ascii_lowercase();
-            assert!(body.contains(&format!("\nremote-user: {name}")), "{kind:?} {body}");
+            assert!(
+                body.contains(&format!("\nremote-user: {name}")),
+                "{kind:?} {body}"
+            );
         }
         // By the token alone, with the methods of WebDAV; and nobody without either.
         for (value, method) in [(&ours[0], "PROPFIND"), (&ours[2], "DELETE")] {
             let field = format!("Authorization: {value}");
             let answer = deployment.ask(&format!("{method} /a"), &[&field, "Content-Length: 0"]);
             assert_eq!(answer.status, 200, "{kind:?} {method}");
-            assert!(answer.body.to_ascii_lowercase().contains("\nremote-user: alice"));
+            assert!(
+                answer
+                    .body
+                    .to_ascii_lowercase()
+                    .contains("\nremote-user: alice")
+            );
             assert!(!answer.body.contains("au_"), "{kind:?} {answer:?}");
         }
         deployment.application.heads();
         for field in ["X-Nothing: x", &format!("Authorization: {}", ours[1])] {
             let program = deployment.ask("PROPFIND /a", &[field, "Content-Length: 0"]);
             assert_eq!(program.status, 401, "{kind:?} {program:?}");
-            let asked: Vec<_> = program.headers.iter().filter(|(name, _)| name == "www-authenticate").collect();
-            let [(_, challenge)] = &asked[..] else { panic!("{kind:?} {asked:?}") };
-            assert_eq!(challenge, "Basic realm=\"app.example.test\", charset=\"UTF-8\"");
-            for browser in ["Accept: text/html", "User-Agent: Mozilla/5.0", "Sec-Fetch-Mode: cors"] {
+            let asked: Vec<_> = program
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "www-authenticate")
+                .collect();
+            let [(_, challenge)] = &asked[..] else {
+                panic!("{kind:?} {asked:?}")
+            };
+            assert_eq!(
+                challenge,
+                "Basic realm=\"app.example.test\", charset=\"UTF-8\""
+            );
+            for browser in [
+                "Accept: text/html",
+                "User-Agent: Mozilla/5.0",
+                "Sec-Fetch-Mode: cors",
+            ] {
                 let answer = deployment.ask("GET /a", &[field, browser]);
                 assert!(matches!(answer.status, 302 | 401), "{kind:?} {browser}");
-                assert_eq!(answer.header("www-authenticate"), None, "{kind:?} {browser}");
+                assert_eq!(
+                    answer.header("www-authenticate"),
+                    None,
+                    "{kind:?} {browser}"
+                );
             }
         }
         assert!(deployment.application.heads().is_empty(), "{kind:?}");
@@ -130,7 +159,10 @@ fn curl_rclone_and_git_get_through_every_proxy_with_a_token() {
 
         let url = deployment.app("/git/repository.git");
         let url = url.replace("https://", &format!("https://alice:{token}@"));
-        let through = [format!("http.proxy={proxy}"), format!("http.sslCAInfo={trusted}")];
+        let through = [
+            format!("http.proxy={proxy}"),
+            format!("http.sslCAInfo={trusted}"),
+        ];
         let git = |dir: &std::path::Path| {
             let mut command = git(dir);
             command.args(["-c", &through[0], "-c", &through[1]]);
@@ -142,15 +174,29 @@ fn curl_rclone_and_git_get_through_every_proxy_with_a_token() {
         output(git(&copy).args(["commit", "--quiet", "--all", "--message", "second"]));
         output(git(&copy).args(["push", "--quiet", "origin", "main"]));
         let wrong = url.replace(&token, &secret('x'));
-        let refused = git(own.path()).args(["ls-remote", &wrong]).output().unwrap();
+        let refused = git(own.path())
+            .args(["ls-remote", &wrong])
+            .output()
+            .unwrap();
         assert!(!refused.status.success(), "{kind:?}");
 
         let log = application.log();
         for line in log.lines() {
-            assert!(line.starts_with("alice ") && line.ends_with(" [-]"), "{kind:?} {line}");
+            assert!(
+                line.starts_with("alice ") && line.ends_with(" [-]"),
+                "{kind:?} {line}"
+            );
         }
-        for method in ["PROPFIND", "MKCOL", "PUT", "POST /git/repository.git/git-receive-pack"] {
-            assert!(log.contains(&format!("alice {method}")), "{kind:?} {method}\n{log}");
+        for method in [
+            "PROPFIND",
+            "MKCOL",
+            "PUT",
+            "POST /git/repository.git/git-receive-pack",
+        ] {
+            assert!(
+                log.contains(&format!("alice {method}")),
+                "{kind:?} {method}\n{log}"
+            );
         }
     }
 }
@@ -158,7 +204,15 @@ fn curl_rclone_and_git_get_through_every_proxy_with_a_token() {
 fn by_curl(deployment: &Deployment, [proxy, trusted]: &[&String; 2], token: &str) {
     let curl = |more: &[&str]| {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--proxy", proxy, "--cacert", trusted, "--output", "/dev/null"]);
+        curl.args([
+            "--silent",
+            "--proxy",
+            proxy,
+            "--cacert",
+            trusted,
+            "--output",
+            "/dev/null",
+        ]);
         curl.args(["--write-out", "%{http_code}", "--request", "PROPFIND"]);
         curl.args(["--header", "Depth: 0"]).args(more);
         output(curl.arg(deployment.app("/dav/")))
@@ -167,7 +221,10 @@ fn by_curl(deployment: &Deployment, [proxy, trusted]: &[&String; 2], token: &str
     assert_eq!(curl(&["--header", &bearer]), "207");
     assert_eq!(curl(&["--user", &format!("alice:{token}")]), "207");
     // It waits to be asked.
-    assert_eq!(curl(&["--anyauth", "--user", &format!("alice:{token}")]), "207");
+    assert_eq!(
+        curl(&["--anyauth", "--user", &format!("alice:{token}")]),
+        "207"
+    );
     assert_eq!(curl(&["--user", "alice:seven wild horses"]), "401");
     assert_eq!(curl(&["--user", &format!("bob:{token}")]), "401");
     assert_eq!(curl(&[]), "401");
@@ -188,7 +245,12 @@ fn by_rclone(
             .env("RCLONE_CONFIG", "/dev/null")
             .env("HTTPS_PROXY", proxy)
             .args(["--ca-cert", trusted, "--retries", "1"])
-            .args(["--webdav-url", &deployment.app("/dav"), "--webdav-user", "alice"])
+            .args([
+                "--webdav-url",
+                &deployment.app("/dav"),
+                "--webdav-user",
+                "alice",
+            ])
             .args(["--webdav-pass", obscured.trim()]);
         output(&mut rclone)
     };

@@ -21,7 +21,13 @@ pub(crate) struct WebServer {
 }
 
 const MODULES: [&str; 7] = [
-    "mpm_prefork", "authz_core", "alias", "env", "cgi", "dav", "dav_fs",
+    "mpm_prefork",
+    "authz_core",
+    "alias",
+    "env",
+    "cgi",
+    "dav",
+    "dav_fs",
 ];
 
 impl WebServer {
@@ -35,7 +41,11 @@ impl WebServer {
         make_repository(dir.path());
         open_to_all(dir.path());
         let port = free_port();
-        fs::write(dir.path().join("httpd.conf"), configuration(dir.path(), port)).unwrap();
+        fs::write(
+            dir.path().join("httpd.conf"),
+            configuration(dir.path(), port),
+        )
+        .unwrap();
         let mut child = Command::new("apache2")
             .args(["-D", "FOREGROUND", "-f"])
             .arg(dir.path().join("httpd.conf"))
@@ -47,7 +57,12 @@ impl WebServer {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         wait_for("Apache to listen", || {
             let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{}{}", read(dir.path(), "said"), read(dir.path(), "error"));
+            assert!(
+                ended.is_none(),
+                "{}{}",
+                read(dir.path(), "said"),
+                read(dir.path(), "error")
+            );
             TcpStream::connect(address).ok()
         });
         Self {
@@ -70,15 +85,18 @@ impl Drop for WebServer {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- Apache ---\n{}{}---", self.log(), read(self.dir.path(), "error"));
+            eprintln!(
+                "--- Apache ---\n{}{}---",
+                self.log(),
+                read(self.dir.path(), "error")
+            );
         }
     }
 }
 
 fn configuration(dir: &Path, port: u16) -> String {
-    let modules = MODULES.map(|name| {
-        format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
-    });
+    let modules = MODULES
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"));
     let backend = output(Command::new("git").arg("--exec-path"));
     format!(
         "{}ServerRoot {dir}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {dir}/pid\n\
@@ -119,15 +137,23 @@ pub(crate) fn git(dir: &Path) -> Command {
         .env("HOME", dir)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
-        .args(["-c", "user.name=alice", "-c", "user.email=alice@example.test"]);
+        .args([
+            "-c",
+            "user.name=alice",
+            "-c",
+            "user.email=alice@example.test",
+        ]);
     command
 }
 
 fn open_to_all(path: &Path) {
     let is_folder = path.is_dir();
     let mode = fs::metadata(path).unwrap().permissions().mode();
-    fs::set_permissions(path, Permissions::from_mode(mode | if is_folder { 0o777 } else { 0o666 }))
-        .unwrap();
+    fs::set_permissions(
+        path,
+        Permissions::from_mode(mode | if is_folder { 0o777 } else { 0o666 }),
+    )
+    .unwrap();
     if is_folder {
         for entry in fs::read_dir(path).unwrap() {
             open_to_all(&entry.unwrap().path());

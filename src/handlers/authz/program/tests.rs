@@ -42,8 +42,14 @@ fn our_shape_alone_is_a_token_however_the_rest_is_written() {
         (format!("bEARER \t {TOKEN} "), None),
         (basic("alice", TOKEN), Some("alice")),
         (basic("", TOKEN), Some("")),
-        (basic("alice", TOKEN).replace("Basic", "BASIC"), Some("alice")),
-        (format!("basic\t{}", STANDARD_NO_PAD.encode(&pair)), Some("é>?")),
+        (
+            basic("alice", TOKEN).replace("Basic", "BASIC"),
+            Some("alice"),
+        ),
+        (
+            format!("basic\t{}", STANDARD_NO_PAD.encode(&pair)),
+            Some("é>?"),
+        ),
         (format!("Basic {}", URL_SAFE.encode(&pair)), Some("é>?")),
     ] {
         match brought(&[&value]) {

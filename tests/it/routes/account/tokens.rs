@@ -33,7 +33,10 @@ fn form(code: &str) -> Vec<(&'static str, String)> {
 }
 
 fn send(visitor: &Visitor, form: &[(&'static str, String)]) -> Answer {
-    let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let form: Vec<_> = form
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     visitor.post("/account/tokens", &form)
 }
 
@@ -74,22 +77,34 @@ fn a_token_is_made_shown_once_and_removed() {
     let token = told["token"].as_str().unwrap();
     let id = told["id"].as_str().unwrap();
     assert_eq!(made.status, 200);
-    assert_eq!(told["message"], format!("Your access token, shown once: {token}"));
+    assert_eq!(
+        told["message"],
+        format!("Your access token, shown once: {token}")
+    );
     assert!(token.len() == 35 && token.starts_with("au_"));
     let expires = told["expires"].as_str().unwrap();
     let month = |seconds: i64| from_now(30 * 24 * 3600 + seconds);
     assert!(*month(-60) < *expires && *expires <= *month(0), "{expires}");
     assert_eq!(status_with(&server, token), 200);
     let text = fs::read_to_string(server.path("users.json")).unwrap();
-    assert!(!text.contains(token) && !text.contains(&token[3..]), "kept hashed");
+    assert!(
+        !text.contains(token) && !text.contains(&token[3..]),
+        "kept hashed"
+    );
     let mail = server.next_mail("An access token was made");
-    assert!(mail.contains("Phone") && mail.contains("app.example.com"), "{mail}");
+    assert!(
+        mail.contains("Phone") && mail.contains("app.example.com"),
+        "{mail}"
+    );
     assert!(!mail.contains(token));
 
     // The same form again is the same token; so it is in another form of answer.
     assert_eq!(send(&alice, &form(&code)).json(), told);
     let as_text = send(&alice.reading(Accept::Text), &form(&code));
-    assert_eq!(as_text.body, format!("Your access token, shown once: {token}"));
+    assert_eq!(
+        as_text.body,
+        format!("Your access token, shown once: {token}")
+    );
     let page = send(&alice.reading(Accept::Page), &form(&code));
     assert!(page.status == 200 && page.body.contains(token), "{page:?}");
     let all = listed(&alice);
@@ -109,7 +124,11 @@ fn a_token_is_made_shown_once_and_removed() {
     removed.expect("token_removed");
     assert_eq!(removed.json()["message"], "Done.");
     assert_eq!(status_with(&server, token), 401);
-    assert!(server.next_mail("An access token was removed").contains("Phone"));
+    assert!(
+        server
+            .next_mail("An access token was removed")
+            .contains("Phone")
+    );
     // Twice within a minute is once; and the token does not come back.
     remove(&alice, id, PASSWORD).expect("token_removed");
     send(&alice, &form(&code)).expect("wrong_code");
@@ -119,7 +138,11 @@ fn a_token_is_made_shown_once_and_removed() {
         let all = events.as_array().unwrap().iter();
         all.filter(|event| event["event"] == name).count()
     };
-    assert_eq!((named("token_made"), named("token_removed")), (1, 1), "{events}");
+    assert_eq!(
+        (named("token_made"), named("token_removed")),
+        (1, 1),
+        "{events}"
+    );
 }
 
 #[test]
@@ -142,7 +165,11 @@ fn a_browser_is_led_back_to_its_account() {
     form[2].1 = "31".to_owned();
     let again = send(&browser, &form);
     assert_eq!(again.status, 400);
-    for typed in ["value=\"Phone\"", "value=\"app.example.org\"", "value=\"31\""] {
+    for typed in [
+        "value=\"Phone\"",
+        "value=\"app.example.org\"",
+        "value=\"31\"",
+    ] {
         assert!(again.body.contains(typed), "{typed}");
     }
 }
@@ -183,7 +210,11 @@ fn a_form_that_says_what_cannot_be_is_refused_by_its_field() {
         let mut sent = form(&authenticator.last_code());
         sent.iter_mut().find(|(name, _)| *name == field).unwrap().1 = value.to_owned();
         let answer = send(&alice, &sent);
-        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{field}={value}");
+        assert_eq!(
+            (answer.status, &answer.json()["field"]),
+            (400, &json!(field)),
+            "{field}={value}"
+        );
         sent.retain(|(name, _)| *name != field);
         assert_eq!(send(&alice, &sent).json()["field"], field);
         sent.push((field, "1".to_owned()));
@@ -206,7 +237,12 @@ fn a_form_that_says_what_cannot_be_is_refused_by_its_field() {
     sent[1].1 = hosts.to_owned();
     sent[2].1 = " 365 ".to_owned();
     send(&alice, &sent).expect("token_made");
-    let hosts = ["app.example.com", "b.example.com", "xn--x-bga.example.com", "example.com"];
+    let hosts = [
+        "app.example.com",
+        "b.example.com",
+        "xn--x-bga.example.com",
+        "example.com",
+    ];
     let all = listed(&alice);
     assert_eq!(all[0]["hosts"], json!(hosts));
     assert_eq!(all[0]["name"], "é".repeat(64));
@@ -220,8 +256,10 @@ fn there_are_twenty_at_most_and_expired_ones_are_listed_and_do_not_count() {
     let server = setup().start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let letters = "abcdefghijklmnopqrst";
-    let mut tokens: Vec<Value> =
-        letters.chars().map(|letter| kept(&secret(letter), &["app.example.com"])).collect();
+    let mut tokens: Vec<Value> = letters
+        .chars()
+        .map(|letter| kept(&secret(letter), &["app.example.com"]))
+        .collect();
     let give = |tokens: &[Value]| {
         server.edit_account("alice", |alice| alice["tokens"] = json!(tokens));
         wait_for("the tokens", || {
@@ -253,10 +291,19 @@ fn there_are_twenty_at_most_and_expired_ones_are_listed_and_do_not_count() {
 
 #[test]
 fn without_applications_there_are_no_tokens() {
-    let flags = ["--public-url", "https://auth.example.com", "--cookie-domain", "example.com"];
-    let compat = Setup::new()
-        .with(&flags)
-        .with(&["--registration", "open", "--compat", "--trusted-proxy", "127.0.0.1"]);
+    let flags = [
+        "--public-url",
+        "https://auth.example.com",
+        "--cookie-domain",
+        "example.com",
+    ];
+    let compat = Setup::new().with(&flags).with(&[
+        "--registration",
+        "open",
+        "--compat",
+        "--trusted-proxy",
+        "127.0.0.1",
+    ]);
     let alone = Server::start();
     for server in [&alone, &compat.start()] {
         let visitor = Visitor::program(server);
@@ -276,18 +323,33 @@ fn without_applications_there_are_no_tokens() {
 fn a_new_password_leaves_tokens_and_says_so() {
     let server = setup().start();
     let (alice, _) = Visitor::with_account(&server, "alice");
-    let tokens = [kept(&secret('a'), &["app.example.com"]), kept(&secret('b'), &["a.example.com"])];
+    let tokens = [
+        kept(&secret('a'), &["app.example.com"]),
+        kept(&secret('b'), &["a.example.com"]),
+    ];
     server.edit_account("alice", |alice| alice["tokens"] = json!(tokens));
     wait_for("the tokens", || (listed(&alice).len() == 2).then_some(()));
 
     alice
-        .post("/account/password", &[("current_password", PASSWORD), ("new_password", NEW)])
+        .post(
+            "/account/password",
+            &[("current_password", PASSWORD), ("new_password", NEW)],
+        )
         .expect("password_changed");
 
-    let page = alice.reading(Accept::Page).get("/account?notice=password_changed").body;
-    assert!(page.contains("Password changed. 2 access tokens of yours still work."), "{page}");
+    let page = alice
+        .reading(Accept::Page)
+        .get("/account?notice=password_changed")
+        .body;
+    assert!(
+        page.contains("Password changed. 2 access tokens of yours still work."),
+        "{page}"
+    );
     let mail = server.next_mail("Your password was changed");
-    assert!(mail.contains("2 access tokens of yours still work"), "{mail}");
+    assert!(
+        mail.contains("2 access tokens of yours still work"),
+        "{mail}"
+    );
     assert_eq!(listed(&alice).len(), 2);
 }
 
@@ -305,7 +367,10 @@ fn tokens_end_with_the_second_factor_and_go_with_the_account() {
         alice.as_object_mut().unwrap().remove("totp");
     });
     wait_for("the token to go", || {
-        server.users()["users"]["alice"].get("tokens").is_none().then_some(())
+        server.users()["users"]["alice"]
+            .get("tokens")
+            .is_none()
+            .then_some(())
     });
     let mail = server.next_mail("Your authenticator was removed");
     assert!(mail.contains("access tokens no longer work"), "{mail}");
@@ -315,8 +380,11 @@ fn tokens_end_with_the_second_factor_and_go_with_the_account() {
     give("bob");
     wait_for("the token", || (listed(&bob).len() == 1).then_some(()));
     let code = authenticator.code();
-    bob.post("/account/delete", &[("current_password", PASSWORD), ("secret", &code)])
-        .expect("account_deleted");
+    bob.post(
+        "/account/delete",
+        &[("current_password", PASSWORD), ("secret", &code)],
+    )
+    .expect("account_deleted");
     let text = fs::read_to_string(server.path("users.json")).unwrap();
     assert!(!text.contains("\"hash\""), "{text}");
 }

@@ -29,13 +29,29 @@ fn what_is_the_applications_goes_on_to_the_letter_and_opens_nothing() {
         ] {
             let answer = ask(&server, "GET", path, &with(question.clone(), &known));
             assert_eq!(answer.status, 200, "{value}");
-            let passed: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "authorization").collect();
-            assert!(passed.len() == 1 && passed[0].1 == value, "{passed:?} {value}");
+            let passed: Vec<_> = answer
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "authorization")
+                .collect();
+            assert!(
+                passed.len() == 1 && passed[0].1 == value,
+                "{passed:?} {value}"
+            );
 
-            let stranger = ask(&server, "GET", path, &with(without(question, "Accept"), &fields));
+            let stranger = ask(
+                &server,
+                "GET",
+                path,
+                &with(without(question, "Accept"), &fields),
+            );
             assert_eq!(stranger.status, 401, "{value}");
             assert_eq!(stranger.header("authorization"), None);
-            assert_eq!(stranger.header("www-authenticate"), None, "no rule takes tokens");
+            assert_eq!(
+                stranger.header("www-authenticate"),
+                None,
+                "no rule takes tokens"
+            );
         }
     }
 }
@@ -65,5 +81,9 @@ fn our_shape_never_goes_on_living_or_not_and_whatever_else_is_there() {
             assert_eq!(answer.header("remote-user"), Some("alice"));
         }
     }
-    assert!(!fs::read_to_string(server.path("log")).unwrap().contains("au_aaa"));
+    assert!(
+        !fs::read_to_string(server.path("log"))
+            .unwrap()
+            .contains("au_aaa")
+    );
 }

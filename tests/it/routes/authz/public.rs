@@ -36,18 +36,33 @@ fn everybody_enters_where_a_rule_says_so_and_nobody_is_named() {
         &[("Sec-Fetch-Mode", "cors")],
     ] {
         for (path, question) in [
-            (FORWARD_AUTH, forwarded("PUT", "app.example.com", "/feed/a?b")),
-            (AUTH_REQUEST, original("PUT", "https://app.example.com/feed")),
+            (
+                FORWARD_AUTH,
+                forwarded("PUT", "app.example.com", "/feed/a?b"),
+            ),
+            (
+                AUTH_REQUEST,
+                original("PUT", "https://app.example.com/feed"),
+            ),
             (VERIFY, forwarded("GET", "APP.example.com.", "/feed/")),
         ] {
             let answer = ask(&server, "GET", path, &with(question, fields));
 
-            assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (200, ""),
+                "{answer:?}"
+            );
             for name in ["user", "name", "email", "groups", "id"] {
                 let field = format!("remote-{name}");
                 assert_eq!(answer.header(&field), Some("-"), "{field} {fields:?}");
             }
-            for name in ["authorization", "www-authenticate", "set-cookie", "location"] {
+            for name in [
+                "authorization",
+                "www-authenticate",
+                "set-cookie",
+                "location",
+            ] {
                 assert_eq!(answer.header(name), None, "{fields:?}");
             }
         }

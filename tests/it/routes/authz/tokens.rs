@@ -55,7 +55,9 @@ fn give(server: &Server, alice: &Visitor, tokens: &[Value]) {
         let listed = alice.get("/account").json()["tokens"].clone();
         let ids = |all: &Value| -> Vec<Value> {
             let all = all.as_array().unwrap();
-            all.iter().map(|one| json!([one["id"], one["hosts"], one["expires"]])).collect()
+            all.iter()
+                .map(|one| json!([one["id"], one["hosts"], one["expires"]]))
+                .collect()
         };
         (ids(&listed) == ids(&json!(tokens))).then_some(())
     });
@@ -111,7 +113,11 @@ fn a_token_enters_for_its_owner_by_any_method_and_begins_no_session() {
         ] {
             let answer = enter(&server, method, host, path, &[("Authorization", &value)]);
 
-            assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{value} {host}");
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (200, ""),
+                "{value} {host}"
+            );
             assert_eq!(answer.header("remote-user"), Some("alice"));
             assert_eq!(answer.header("remote-groups"), Some("users"));
             assert!(answer.header("remote-id").unwrap().len() >= 26);
@@ -120,7 +126,10 @@ fn a_token_enters_for_its_owner_by_any_method_and_begins_no_session() {
             }
         }
     }
-    assert_eq!(sessions(&alice).as_array().unwrap().len(), before.as_array().unwrap().len());
+    assert_eq!(
+        sessions(&alice).as_array().unwrap().len(),
+        before.as_array().unwrap().len()
+    );
 }
 
 #[test]
@@ -140,7 +149,15 @@ fn a_token_that_is_not_good_there_is_refused_like_one_that_nobody_has() {
     Visitor::program(&server).register("bob");
     let good = bearer(&secret('a'));
     let is_good = |server: &Server| {
-        enter(server, "GET", "app.example.com", "/", &[("Authorization", &good)]).status == 200
+        enter(
+            server,
+            "GET",
+            "app.example.com",
+            "/",
+            &[("Authorization", &good)],
+        )
+        .status
+            == 200
     };
     assert!(is_good(&server));
 
@@ -159,15 +176,25 @@ fn a_token_that_is_not_good_there_is_refused_like_one_that_nobody_has() {
         let fields = [("Authorization", value.as_str())];
         let answer = enter(&server, "GET", "app.example.com", "/", &fields);
         assert_eq!(answer.status, 401, "{value}");
-        assert_eq!(answer.header("www-authenticate"), Some(CHALLENGE), "{value}");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(CHALLENGE),
+            "{value}"
+        );
         assert!(answer.header("location").is_some() && answer.header("remote-user").is_none());
     }
     let twice = [("Authorization", good.as_str()), ("Authorization", &good)];
-    assert_eq!(enter(&server, "GET", "app.example.com", "/", &twice).status, 401);
+    assert_eq!(
+        enter(&server, "GET", "app.example.com", "/", &twice).status,
+        401
+    );
     // Another rule, which takes no tokens, and asks for none.
     let fields = [("Authorization", good.as_str())];
     let answer = enter(&server, "GET", "app.example.com", "/people", &fields);
-    assert_eq!((answer.status, answer.header("www-authenticate")), (401, None));
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate")),
+        (401, None)
+    );
     let answer = enter(&server, "GET", "sub.example.com", "/", &fields);
     assert_eq!(answer.status, 401, "a host that it is not for");
     let fields = [("Authorization", &*bearer(&secret('c')))];
@@ -178,15 +205,24 @@ fn a_token_that_is_not_good_there_is_refused_like_one_that_nobody_has() {
     for endpoint in [FORWARD_AUTH, VERIFY] {
         let question = forwarded("GET", "app.example.com", "/");
         let wrong = bearer(&secret('x'));
-        let answer = ask(&server, "GET", endpoint, &with(question, &[("Authorization", &wrong)]));
+        let answer = ask(
+            &server,
+            "GET",
+            endpoint,
+            &with(question, &[("Authorization", &wrong)]),
+        );
         assert_eq!(answer.status, 401);
         assert_eq!(answer.header("www-authenticate"), None);
     }
 
     server.edit_account("alice", |alice| alice["disabled"] = true.into());
-    wait_for("the account to be disabled", || (!is_good(&server)).then_some(()));
+    wait_for("the account to be disabled", || {
+        (!is_good(&server)).then_some(())
+    });
     server.edit_account("alice", |alice| alice["disabled"] = false.into());
-    wait_for("the account to be enabled", || is_good(&server).then_some(()));
+    wait_for("the account to be enabled", || {
+        is_good(&server).then_some(())
+    });
     server.edit_account("alice", |alice| {
         alice["tokens"].as_array_mut().unwrap().remove(0);
     });
@@ -211,13 +247,22 @@ fn the_groups_of_the_account_decide_and_a_session_before_any_token() {
     assert_eq!(answer.header("remote-user"), Some("bob"));
     let wrong = bearer(&secret('x'));
     let both = [("Cookie", cookie.as_str()), ("Authorization", &wrong)];
-    assert_eq!(enter(&server, "GET", "app.example.com", "/", &both).status, 200);
+    assert_eq!(
+        enter(&server, "GET", "app.example.com", "/", &both).status,
+        200
+    );
     // Two sessions are none, and no token makes one of them.
     let two = format!("{cookie}; {}", session(&alice));
     let both = [("Cookie", two.as_str()), ("Authorization", &good)];
-    assert_eq!(enter(&server, "GET", "app.example.com", "/", &both).status, 401);
+    assert_eq!(
+        enter(&server, "GET", "app.example.com", "/", &both).status,
+        401
+    );
     let old = [("Cookie", "__Secure-session=x"), ("Authorization", &good)];
-    assert_eq!(enter(&server, "GET", "app.example.com", "/", &old).status, 200);
+    assert_eq!(
+        enter(&server, "GET", "app.example.com", "/", &old).status,
+        200
+    );
 }
 
 #[test]
@@ -233,7 +278,11 @@ fn a_program_is_asked_for_a_token_and_a_browser_never() {
     ] {
         let answer = enter(&server, "GET", "app.example.com", "/", more);
         assert_eq!(answer.status, 401, "{more:?}");
-        assert_eq!(answer.header("www-authenticate"), Some(CHALLENGE), "{more:?}");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(CHALLENGE),
+            "{more:?}"
+        );
         for endpoint in [FORWARD_AUTH, VERIFY] {
             let question = without(forwarded("GET", "app.example.com", "/people"), "Accept");
             let answer = ask(&server, "GET", endpoint, &with(question, more));
@@ -259,7 +308,11 @@ fn a_program_is_asked_for_a_token_and_a_browser_never() {
                 let question = with(with(without(question, "Accept"), &[more]), wrong);
                 let answer = ask(&server, "GET", endpoint, &question);
                 assert!(matches!(answer.status, 302 | 401), "{more:?}");
-                assert_eq!(answer.header("www-authenticate"), None, "{more:?} {endpoint}");
+                assert_eq!(
+                    answer.header("www-authenticate"),
+                    None,
+                    "{more:?} {endpoint}"
+                );
             }
         }
     }
@@ -272,9 +325,18 @@ fn without_rules_no_token_is_taken() {
     give(&server, &alice, &[kept(&secret('a'), &HOSTS)]);
 
     let good = bearer(&secret('a'));
-    let answer = enter(&server, "GET", "app.example.com", "/", &[("Authorization", &good)]);
+    let answer = enter(
+        &server,
+        "GET",
+        "app.example.com",
+        "/",
+        &[("Authorization", &good)],
+    );
 
-    assert_eq!((answer.status, answer.header("www-authenticate")), (401, None));
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate")),
+        (401, None)
+    );
 }
 
 #[test]
@@ -289,7 +351,10 @@ fn a_wrong_token_counts_against_its_network_once_and_a_good_one_does_not_wait() 
     };
     let log_in = |from: &str| {
         let visitor = Visitor::program(&server).sending("x-forwarded-for", from);
-        visitor.post("/login", &[("username", "nobody"), ("password", "wrong and long")])
+        visitor.post(
+            "/login",
+            &[("username", "nobody"), ("password", "wrong and long")],
+        )
     };
 
     for _ in 0..40 {
@@ -311,11 +376,20 @@ fn the_last_use_is_told_at_once_by_the_hour_and_kept_on_disk() {
     let (mut server, alice) = with_tokens(&[kept(&secret('a'), &HOSTS)]);
     let used = |alice: &Visitor| alice.get("/account").json()["tokens"][0]["used"].clone();
     assert_eq!(used(&alice), Value::Null);
-    let before = fs::metadata(server.path("users.json")).unwrap().modified().unwrap();
+    let before = fs::metadata(server.path("users.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
 
     let good = bearer(&secret('a'));
     for _ in 0..3 {
-        enter(&server, "GET", "app.example.com", "/", &[("Authorization", &good)]);
+        enter(
+            &server,
+            "GET",
+            "app.example.com",
+            "/",
+            &[("Authorization", &good)],
+        );
     }
 
     let told = used(&alice);
@@ -326,5 +400,11 @@ fn the_last_use_is_told_at_once_by_the_hour_and_kept_on_disk() {
     server.signal(Signal::TERM);
     server.wait();
     assert_eq!(server.users()["users"]["alice"]["tokens"][0]["used"], told);
-    assert!(fs::metadata(server.path("users.json")).unwrap().modified().unwrap() > before);
+    assert!(
+        fs::metadata(server.path("users.json"))
+            .unwrap()
+            .modified()
+            .unwrap()
+            > before
+    );
 }
