@@ -4,6 +4,8 @@ use crate::accounts::Account;
 use crate::clock::{Moment, Timestamp};
 use crate::mail::texts::{Mail, one_line, written};
 
+mod tokens;
+
 /// Something that happened to an account.
 #[derive(Clone)]
 pub enum Notice {
@@ -118,8 +120,8 @@ impl Notice {
                 name,
                 hosts,
                 expires,
-            } => token_made(name, hosts, *expires, when, site),
-            Self::TokenRemoved { name } => token_removed(name, when, site),
+            } => tokens::made((name, hosts, *expires), when, site),
+            Self::TokenRemoved { name } => tokens::removed(name, when, site),
         }
     }
 }
@@ -313,56 +315,6 @@ fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
          If it was not you who asked them to, ask them why.\n"
     );
     ("Your second factor was reset", text)
-}
-
-fn token_made(
-    name: &str,
-    hosts: &[String],
-    expires: Timestamp,
-    when: &str,
-    site: &str,
-) -> (&'static str, String) {
-    let hosts: String = hosts
-        .iter()
-        .map(|host| format!("- {}\n", one_line(host)))
-        .collect();
-    let text = format!(
-        "An access token was made for your account\n\
-         on {when}.\n\
-         \n\
-         Name: {name}\n\
-         Good until: {expires}\n\
-         Good for:\n\
-         {hosts}\
-         \n\
-         If this was you, there is nothing to do.\n\
-         \n\
-         If it was not you, somebody knows your password and had a code of yours.\n\
-         Log in, remove the token, change your password, and make new recovery codes:\n\
-         \n\
-         {site}/account\n",
-        name = one_line(name),
-    );
-    ("An access token was made", text)
-}
-
-fn token_removed(name: &str, when: &str, site: &str) -> (&'static str, String) {
-    let text = format!(
-        "An access token of your account was removed\n\
-         on {when}.\n\
-         The program that has it no longer gets in.\n\
-         \n\
-         Name: {name}\n\
-         \n\
-         If this was you, there is nothing to do.\n\
-         \n\
-         If it was not you, somebody knows your password and was logged in to your\n\
-         account. Log in and change your password:\n\
-         \n\
-         {site}/account\n",
-        name = one_line(name),
-    );
-    ("An access token was removed", text)
 }
 
 impl Edit {
