@@ -1,10 +1,13 @@
-//! The files that the operator names: certificates to trust, and sessions to examine with.
+//! The files that the operator names: certificates to trust, sessions and a token to examine with,
+//! and the rules beside the accounts.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::access::Access;
 use crate::accounts::access_token;
-use crate::deployment::doctor::{NotExamined, Patient, programs};
+use crate::deployment::doctor::{NotExamined, Patient};
 
 /// The files that were named.
 pub struct Files<'a> {
@@ -33,7 +36,7 @@ impl Patient {
         self.cookie = read_cookie("--cookie-file", files.cookie)?;
         self.old_cookie = read_cookie("--old-cookie-file", files.old_cookie)?;
         self.token = read_token("--token-file", files.token)?;
-        self.access = programs::rules(files.users);
+        self.access = rules(files.users);
         Ok(())
     }
 }
@@ -47,6 +50,27 @@ fn read_cookie(flag: &str, path: Option<&Path>) -> Result<Option<String>, NotExa
         }
         (cookie, _) => Ok(cookie),
     }
+}
+
+/// The rules beside the accounts; none if there is no such file.
+///
+/// # Errors
+///
+/// Why they cannot be read, though they are there.
+fn rules(users: &Path) -> Result<Access, String> {
+    let path = users.with_file_name("access.toml");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Access::default()),
+        Err(error) => return Err(format!("{path:?} cannot be read: {error}")),
+    };
+    Access::parse(&text).map_err(|bad| match bad.at {
+        Some(at) => {
+            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            format!("{path:?}, line {line}: {}", bad.reason)
+        }
+        None => format!("{path:?}: {}", bad.reason),
+    })
 }
 
 fn read_token(flag: &str, path: Option<&Path>) -> Result<Option<String>, NotExamined> {

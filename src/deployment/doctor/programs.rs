@@ -1,8 +1,5 @@
 //! What `access.toml` opens, and whether an access token stays out of the application.
 
-use std::fs;
-use std::path::Path;
-
 use crate::access::Access;
 use crate::deployment::doctor::visitor::NOT_SHOWN;
 use crate::deployment::doctor::{Finding, Patient, Visit, fail, pass, session, skip};
@@ -14,27 +11,6 @@ const RULES_CHECK: &str = "no rule opens anything unawares";
 
 /// Why checks of a path that a rule opens are skipped.
 pub(super) const OPEN: &str = "a rule of access.toml opens / to everybody";
-
-/// The rules beside the accounts; none if there is no such file.
-///
-/// # Errors
-///
-/// Why they cannot be read, though they are there.
-pub(super) fn rules(users: &Path) -> Result<Access, String> {
-    let path = users.with_file_name("access.toml");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Access::default()),
-        Err(error) => return Err(format!("{path:?} cannot be read: {error}")),
-    };
-    Access::parse(&text).map_err(|bad| match bad.at {
-        Some(at) => {
-            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-            format!("{path:?}, line {line}: {}", bad.reason)
-        }
-        None => format!("{path:?}: {}", bad.reason),
-    })
-}
 
 impl Patient {
     /// Each address of the host that a rule opens to everybody, a line each.
