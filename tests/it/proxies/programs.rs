@@ -25,7 +25,7 @@ public = true
 ";
 
 /// Puts the rules in force, and gives alice a token for the application.
-fn set_up(deployment: &Deployment) -> Visitor {
+pub(super) fn set_up(deployment: &Deployment) -> Visitor {
     let server = &deployment.server;
     let (alice, _) = Visitor::with_account(server, "alice");
     server.edit_account("alice", |alice| {
