@@ -49,7 +49,11 @@ pub(super) struct Token {
 
 impl Brought {
     pub(super) fn of(request: &Request) -> Self {
-        let sent = request.headers.iter().filter(|(name, _)| name == FIELD);
+        // An empty one says nothing; some proxies add it.
+        let sent = request
+            .headers
+            .iter()
+            .filter(|(name, value)| name == FIELD && !value.is_empty());
         // As they came: the front has encoded what is not ASCII.
         let fields: Vec<Zeroizing<Vec<u8>>> = sent
             .map(|(_, value)| Zeroizing::new(percent_decode_str(value).collect()))

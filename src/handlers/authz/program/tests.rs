@@ -82,7 +82,6 @@ fn our_shape_among_other_things_is_good_for_nothing_and_goes_nowhere() {
 #[test]
 fn anything_else_goes_on_to_the_letter() {
     for value in [
-        "",
         "Bearer",
         "Bearer abc",
         "Bearer au_abc",
@@ -109,6 +108,7 @@ fn anything_else_goes_on_to_the_letter() {
     let encoded = brought(&["X a%25%E9%20"]).into_foreign();
     assert_eq!(encoded, [b"X a%\xe9 "]);
     assert!(brought(&[]).into_foreign().is_empty());
+    assert!(brought(&[""]).into_foreign().is_empty());
     assert_eq!(brought(&["A b", "C d"]).into_foreign(), [b"A b", b"C d"]);
 }
 
@@ -121,7 +121,8 @@ proptest! {
         let brought = brought(&fields);
         let is_ours = brought.is_ours();
         let foreign = brought.into_foreign();
-        let whole: Vec<Vec<u8>> = values.iter().map(|value| value.as_bytes().to_vec()).collect();
+        let whole = fields.iter().filter(|value| !value.is_empty());
+        let whole: Vec<Vec<u8>> = whole.map(|value| value.as_bytes().to_vec()).collect();
         let expected = if is_ours { Vec::new() } else { whole };
         prop_assert_eq!(foreign, expected);
     }
