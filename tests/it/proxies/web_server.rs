@@ -5,6 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -49,6 +50,8 @@ impl WebServer {
         let mut child = Command::new("apache2")
             .args(["-D", "FOREGROUND", "-f"])
             .arg(dir.path().join("httpd.conf"))
+            // Told to end, it tells its whole group.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(dir.path().join("said")).unwrap())
