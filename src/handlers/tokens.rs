@@ -52,15 +52,12 @@ impl NewToken {
         }
         let hosts = form.required_as("hosts", as_typed::name, MAX_HOSTS_FIELD)?;
         let hosts = read_hosts(app, &hosts).ok_or(FormError::Field("hosts", HOSTS))?;
-        let days = form.required_as("days", as_typed::code, usize::MAX)?;
-        let days = days
-            .parse()
-            .ok()
-            .filter(|days| (1..=MAX_DAYS).contains(days));
+        let days = form.required_as("days", as_typed::name, usize::MAX)?;
+        let days = read_days(&days).ok_or(FormError::Field("days", DAYS))?;
         Ok(Self {
             name: name.to_string(),
             hosts,
-            days: days.ok_or(FormError::Field("days", "must be a number from 1 to 365"))?,
+            days,
             proof: PasswordAndCode::read(form)?,
         })
     }
@@ -69,6 +66,18 @@ impl NewToken {
 /// What is wrong with a list of hosts.
 const HOSTS: &str = "must name 1 to 20 hosts of applications here, such as app.example.com, \
                      without ports and wildcards";
+
+/// What is wrong with a number of days.
+const DAYS: &str = "must be a number from 1 to 365";
+
+fn read_days(text: &str) -> Option<u64> {
+    let days = text
+        .parse()
+        .ok()
+        .filter(|days| (1..=MAX_DAYS).contains(days));
+    // A sign is no part of a number of days.
+    days.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
 
 /// The hosts in a list with blanks or commas between; `None` if it is none.
 fn read_hosts(app: &App, list: &str) -> Option<Vec<String>> {

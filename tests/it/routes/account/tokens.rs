@@ -201,6 +201,7 @@ fn a_form_that_says_what_cannot_be_is_refused_by_its_field() {
         ("days", "0"),
         ("days", "366"),
         ("days", "-1"),
+        ("days", "+1"),
         ("days", "1.5"),
         ("days", "ninety"),
         ("days", "18446744073709551617"),

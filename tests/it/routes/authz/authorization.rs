@@ -14,7 +14,7 @@ fn what_is_the_applications_goes_on_to_the_letter_and_opens_nothing() {
     for value in [
         "Bearer abc",
         "Digest username=\"alice\", realm=\"a%20b\", response=\"%\"",
-        "Odd \té\u{7f}ÿ=%41",
+        "Odd \téÿ=%41",
         &basic("alice", "seven wild horses"),
         &basic("alice", &secret('a')[1..]),
         &format!("Bearer {}", secret('a').to_uppercase()),
