@@ -1,6 +1,5 @@
 //! What `access.toml` opens, and whether an access token stays out of the application.
 
-use crate::access::Access;
 use crate::deployment::doctor::visitor::NOT_SHOWN;
 use crate::deployment::doctor::{Finding, Patient, Visit, fail, pass, session, skip};
 use crate::host;

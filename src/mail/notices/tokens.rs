@@ -25,7 +25,8 @@ pub(super) fn made(
          If this was you, there is nothing to do.\n\
          \n\
          If it was not you, somebody knows your password and had a code of yours.\n\
-         Log in, remove the token, change your password, and make new recovery codes:\n\
+         Log in, remove the token, change your password, and make new recovery\n\
+         codes:\n\
          \n\
          {site}/account\n",
         name = one_line(name),

@@ -404,3 +404,24 @@ fn the_last_use_is_told_at_once_by_the_hour_and_kept_on_disk() {
             > before
     );
 }
+
+#[test]
+fn a_token_that_expired_a_month_ago_leaves_the_file() {
+    let ended = |days: i64| {
+        let mut token = kept(&secret('e'), &HOSTS);
+        token["expires"] = json!(from_now(-days * 24 * 3600));
+        token
+    };
+    let (server, alice) = with_tokens(&[ended(29)]);
+    let kept = || {
+        let users = server.users();
+        let tokens = users["users"]["alice"]["tokens"].as_array();
+        tokens.map_or(0, Vec::len)
+    };
+    assert_eq!(kept(), 1);
+
+    server.edit_account("alice", |alice| alice["tokens"] = json!([ended(31)]));
+
+    wait_for("the token to go", || (kept() == 0).then_some(()));
+    assert!(alice.is_logged_in());
+}
