@@ -2,6 +2,7 @@
 //! those that people use.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -159,13 +160,13 @@ fn curl_rclone_and_git_get_through_every_proxy_with_a_token() {
 
         let url = deployment.app("/git/repository.git");
         let url = url.replace("https://", &format!("https://alice:{token}@"));
-        let through = [
-            format!("http.proxy={proxy}"),
-            format!("http.sslCAInfo={trusted}"),
-        ];
-        let git = |dir: &std::path::Path| {
+        let through = format!("http.proxy={proxy}");
+        let git = |dir: &Path| {
             let mut command = git(dir);
-            command.args(["-c", &through[0], "-c", &through[1]]);
+            // The variable counts before any setting.
+            command
+                .env("GIT_SSL_CAINFO", &trusted)
+                .args(["-c", &through]);
             command
         };
         output(git(own.path()).args(["clone", "--quiet", &url, "copy"]));
@@ -206,6 +207,8 @@ fn by_curl(deployment: &Deployment, [proxy, trusted]: &[&String; 2], token: &str
         let mut curl = Command::new("curl");
         curl.args([
             "--silent",
+            "--noproxy",
+            "",
             "--proxy",
             proxy,
             "--cacert",
@@ -230,12 +233,7 @@ fn by_curl(deployment: &Deployment, [proxy, trusted]: &[&String; 2], token: &str
     assert_eq!(curl(&[]), "401");
 }
 
-fn by_rclone(
-    deployment: &Deployment,
-    own: &std::path::Path,
-    [proxy, trusted]: &[&String; 2],
-    token: &str,
-) {
+fn by_rclone(deployment: &Deployment, own: &Path, [proxy, trusted]: &[&String; 2], token: &str) {
     let obscured = output(Command::new("rclone").args(["obscure", token]));
     let rclone = |words: &[&str]| {
         let mut rclone = Command::new("rclone");
@@ -244,6 +242,9 @@ fn by_rclone(
             .env("HOME", own)
             .env("RCLONE_CONFIG", "/dev/null")
             .env("HTTPS_PROXY", proxy)
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .env_remove("https_proxy")
             .args(["--ca-cert", trusted, "--retries", "1"])
             .args([
                 "--webdav-url",
