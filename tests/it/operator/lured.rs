@@ -210,6 +210,32 @@ fn events_with_another_name_elsewhere_are_not_appended_to() {
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious\n");
 }
 
+#[test]
+fn another_s_file_by_a_second_name_is_in_no_backup() {
+    let Some(place) = Place::new() else { return };
+    assert_eq!(place.add("alice").0, 0);
+    let dir = place.setup.dir();
+    // On the same file system, as the two folders need not be.
+    let precious = dir.join("precious");
+    fs::write(&precious, "precious").unwrap();
+    fs::create_dir_all(dir.join("outbox")).unwrap();
+    for name in ["access.toml", "server.key", "logo.svg", "outbox/1.eml"] {
+        fs::hard_link(&precious, dir.join(name)).unwrap();
+    }
+
+    let said = run(&place.setup, &["backup", "b.tar"], b"");
+
+    assert_eq!(said.0, 0, "{said:?}");
+    assert_eq!(said.2.matches(" is left out: ").count(), 4, "{said:?}");
+    let tar = fs::read(dir.join("b.tar")).unwrap();
+    assert!(!tar.windows(8).any(|bytes| bytes == b"precious"));
+
+    fs::remove_file(dir.join("users.json")).unwrap();
+    fs::hard_link(&precious, dir.join("users.json")).unwrap();
+    let said = run(&place.setup, &["backup", "c.tar"], b"");
+    assert_refused(&said, "users.json");
+}
+
 /// Not only root's commands: whoever may read the file can lock it.
 #[test]
 fn events_that_somebody_keeps_locked_keep_no_command_for_ever() {
