@@ -9,6 +9,7 @@ use super::access_token::{self, TokenView, TypedToken};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
+use super::people::listed_groups;
 use super::{Page, Problem, Ring, Site};
 
 /// What the account page shows. Times are seconds since 1970.
@@ -133,7 +134,7 @@ impl Page for AccountView {
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
             [] => "none".to_owned(),
-            groups => groups.join(", "),
+            groups => listed_groups(groups),
         };
         let values = Values::new()
             .html("notice", self.notice.as_deref().map(notice))

@@ -142,7 +142,7 @@ impl Folder {
     /// Whatever the system says.
     pub(super) fn is(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         let named = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let open = rustix::fs::fstat(file)?;
+        let open = fstat(file)?;
         Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino))
     }
 

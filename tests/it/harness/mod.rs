@@ -20,6 +20,7 @@ pub(crate) mod makers;
 mod server;
 mod setup;
 pub(crate) mod smtp_sink;
+pub(crate) mod terminal;
 pub(crate) mod three_forms;
 pub(crate) mod tls;
 pub(crate) mod tokens;

@@ -115,6 +115,20 @@ fn a_backup_has_all_that_belongs_to_the_server_and_nothing_else() {
         (&document["accounts"], &document["files"]),
         (&json!(0), &json!(9))
     );
+    let back = run(
+        &setup,
+        &["--users", "newer/users.json", "restore", "b.tar", "--json"],
+        b"",
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&back.1).unwrap(),
+        json!({
+            "code": "restored",
+            "message": "9 files, 0 accounts restored.",
+            "accounts": 0,
+            "files": 9,
+        })
+    );
 }
 
 #[test]
