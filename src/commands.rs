@@ -150,6 +150,8 @@ fn call_doctor(asked: &Doctor) -> Result<(), Failure> {
         ca: asked.ca.as_deref(),
         cookie: asked.cookie_file.as_deref(),
         old_cookie: asked.old_cookie_file.as_deref(),
+        token: asked.token_file.as_deref(),
+        users: &asked.users,
     })?;
     let now = || Clock::start().now().wall;
     let mut asked_here = ask;
@@ -160,6 +162,9 @@ fn call_doctor(asked: &Doctor) -> Result<(), Failure> {
     };
     let findings = doctor::examine(&patient, ask, now)?;
     let mut out = io::stdout().lock();
+    for line in patient.public() {
+        let _ = writeln!(out, "{line}");
+    }
     for finding in &findings {
         // Even if nobody can read the report, the exit status counts.
         let _ = writeln!(out, "{finding}");

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
+use crate::access::Access;
 use crate::accounts::names;
 use crate::config::people::{Invite, User};
 use crate::config::told::proxy_config_example;
@@ -214,6 +215,19 @@ pub struct Doctor {
     #[arg(long, value_name = "FILE")]
     pub old_cookie_file: Option<PathBuf>,
 
+    /// A file with an access token of a test account that may enter
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The accounts, beside which the rules of access.toml are, if they are here
+    #[arg(
+        long,
+        env = "AUTH_USERS",
+        value_name = "PATH",
+        default_value = "users.json"
+    )]
+    pub users: PathBuf,
+
     /// The port the application listens on, where strangers must not reach it
     #[arg(long, value_name = "PORT", value_parser = port)]
     upstream_port: Option<u16>,
@@ -256,6 +270,8 @@ impl Doctor {
             trusted: None,
             cookie: None,
             old_cookie: None,
+            token: None,
+            access: Ok(Access::default()),
             upstream_port: self.upstream_port,
             open_registration: self.open_registration,
         })

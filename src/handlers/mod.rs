@@ -3,11 +3,13 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for links that were mailed in `confirm` and `invitation`, for proxies
 //! that ask about a visitor in `authz`, for the two steps of a login in `login` and `code`, for
-//! visitors with a session in `account`, `acts` and `new_password`, for administrators in `people`;
-//! what the original script does is in `script`. The types that forms are parsed into are in `forms`.
+//! visitors with a session in `account`, `acts`, `tokens` and `new_password`, for administrators in
+//! `people`; what the original script does is in `script`. The types that forms are parsed into are
+//! in `forms`.
 
 use std::sync::Arc;
 
+use crate::accounts::access_token;
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
 use crate::accounts::registration::Registration;
@@ -51,6 +53,7 @@ mod routes;
 mod script;
 mod sent_twice;
 mod sessions;
+mod tokens;
 mod tries;
 mod visitor;
 
@@ -80,6 +83,8 @@ pub struct App {
     pub results: Results,
     /// Logins that wait for their code or for a new password.
     pub pending: Arc<Pending>,
+    /// When access tokens were last used, as far as that is not on the disk yet.
+    pub token_uses: Arc<access_token::Uses>,
     /// What is done apart from the answers, mostly mail.
     pub errands: Errands,
     /// What happened to accounts, for their owners and for operators.

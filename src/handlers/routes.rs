@@ -2,7 +2,7 @@
 
 use crate::handlers::{
     Answer, App, account, acts, address, authz, code, confirm, health, invitation, login,
-    new_password, people, script, visitor,
+    new_password, people, script, tokens, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -101,6 +101,12 @@ const ROUTES: &[Route] = &[
     post("/account/totp/confirm", acts::confirm_move, as_said),
     post("/account/sessions/end", account::end_sessions, as_said),
     post("/account/delete", acts::delete, acts::delete_again),
+    post("/account/tokens", tokens::make, tokens::make_again),
+    post(
+        "/account/tokens/remove",
+        tokens::remove,
+        tokens::remove_again,
+    ),
     get("/healthz", health),
     // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
     get("/.well-known/change-password", |_, _| {
@@ -125,7 +131,8 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
     if people::is_at(path) {
         return people::answer(app, request);
     }
-    let Some(route) = find(ROUTES, path) else {
+    let is_there = !tokens::is_at(path) || tokens::are_offered(app);
+    let Some(route) = find(ROUTES, path).filter(|_| is_there) else {
         return Err(not_so(app, path, Outcome::NotFound));
     };
     let instead = app.script.as_ref().and_then(|_| find(SCRIPT, path)?.post);

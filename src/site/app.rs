@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::accounts::access_token::Uses;
 use crate::accounts::pending::Pending;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::throttle::Throttle;
@@ -36,8 +37,9 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
     let store = Arc::clone(&files.store);
     let events = Arc::clone(&files.events);
+    let token_uses = Arc::new(Uses::default());
     let errands = Errands::open(
-        store,
+        (store, Arc::clone(&token_uses)),
         files.outbox,
         events,
         origin.clone(),
@@ -57,6 +59,7 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
         regulars: Regulars::default(),
         results: Results::new(room.connections / 4),
         pending: Arc::new(Pending::new()),
+        token_uses,
         errands: errands.map_err(Problem::no_threads)?,
         events: files.events,
         journal: Journal::default(),

@@ -283,6 +283,20 @@ impl Draft {
         Arc::make_mut(&mut self.accounts).remove_never_enrolled(now)
     }
 
+    /// As [`Accounts::note_uses`].
+    pub(super) fn note_token_uses(&mut self, uses: &[(Digest, Timestamp)]) {
+        if !self.accounts.unnoted(uses).is_empty() {
+            Arc::make_mut(&mut self.accounts).note_uses(uses);
+        }
+    }
+
+    /// As [`Accounts::drop_past_tokens`].
+    pub(super) fn drop_past_tokens(&mut self, now: Timestamp) {
+        if !self.accounts.with_past_tokens(now).is_empty() {
+            Arc::make_mut(&mut self.accounts).drop_past_tokens(now);
+        }
+    }
+
     /// The sessions including both those that have begun and those that have ended; `None` if none
     /// began.
     pub(super) fn begun(&self) -> Option<Arc<Sessions>> {

@@ -188,6 +188,15 @@ impl Store {
         Ok(self.accounts()?.resolve(name).cloned())
     }
 
+    /// The account that has an access token with this hash; whether that is good is not judged.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub fn owner_of_token(&self, hash: Digest) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.owner_of_token(hash).cloned())
+    }
+
     /// Which of a new account's name and e-mail a stranger cannot have; the name, if both.
     ///
     /// # Errors
@@ -449,6 +458,32 @@ impl Store {
             return Ok(Vec::new());
         }
         self.update(move |draft| draft.remove_unclaimed(now))
+    }
+
+    /// Notes when access tokens were last used; costs a save only if that is news.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn note_token_uses(&self, uses: Vec<(Digest, Timestamp)>) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.unnoted(&uses).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.note_token_uses(&uses))
+    }
+
+    /// Removes access tokens that expired long ago; costs a save only if there are any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn drop_past_tokens(&self, now: Timestamp) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.with_past_tokens(now).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.drop_past_tokens(now))
     }
 
     /// Saves what has not been saved yet and ends the store's thread, within `patience`. Later

@@ -169,6 +169,7 @@ pub fn text(status: u16, body: &str) -> Response {
     Response {
         status,
         headers: Vec::new(),
+        passed_on: Vec::new(),
         body: body.as_bytes().to_vec(),
     }
 }
