@@ -72,7 +72,10 @@ impl Visit {
             true => skip(finding.what, OPEN),
             false => self.if_it_works(finding),
         });
-        findings.into_iter().chain([guarded]).collect()
+        let mut findings = Vec::from(findings);
+        // Second, after the path that everybody asks for first.
+        findings.insert(1, guarded);
+        findings
     }
 
     /// The finding, but a site that answers nobody does not pass.
