@@ -1,7 +1,7 @@
 //! Who may enter which application: the rules of `access.toml`, pure.
 //!
 //! Without the file, everybody who is logged in may enter. With it, only those may whom a rule lets
-//! in.
+//! in; a rule may also let everybody in, logged in or not.
 
 use std::ops::Range;
 
@@ -37,7 +37,16 @@ struct Rule {
     host: Hosts,
     /// None for the whole host.
     path: Option<Guarded>,
-    groups: Vec<String>,
+    lets_in: Who,
+}
+
+/// Whom a rule lets in.
+#[derive(Clone)]
+enum Who {
+    /// Everybody, known or not.
+    Public,
+    /// Accounts in one of these groups, by their access tokens too if `tokens` is set.
+    Groups { groups: Vec<String>, tokens: bool },
 }
 
 /// The path of a rule.
@@ -70,7 +79,37 @@ struct File {
 struct Written {
     host: Spanned<String>,
     path: Option<Spanned<String>>,
-    groups: Spanned<Vec<String>>,
+    groups: Option<Spanned<Vec<String>>>,
+    public: Option<Spanned<bool>>,
+    tokens: Option<Spanned<bool>>,
+}
+
+/// What the rules say of one path at one host.
+pub struct Ruling<'a> {
+    /// The rules that decide together; `None` without a file.
+    deciding: Option<Vec<&'a Rule>>,
+}
+
+impl Ruling<'_> {
+    /// Whether an account in these groups may open the path.
+    pub fn admits(&self, groups: &[String]) -> bool {
+        self.deciding.is_none() || self.all(|rule| rule.lets_in(groups))
+    }
+
+    /// Whether everybody may open the path, known or not: wherever an application may find it.
+    pub fn is_public(&self) -> bool {
+        self.all(|rule| matches!(rule.lets_in, Who::Public))
+    }
+
+    /// Whether accounts may open the path by an access token.
+    pub fn takes_tokens(&self) -> bool {
+        self.all(|rule| matches!(rule.lets_in, Who::Groups { tokens: true, .. }))
+    }
+
+    fn all(&self, is_so: impl Fn(&Rule) -> bool) -> bool {
+        let rules = self.deciding.as_deref().unwrap_or_default();
+        !rules.is_empty() && rules.iter().all(|rule| is_so(rule))
+    }
 }
 
 impl Access {
@@ -87,7 +126,7 @@ impl Access {
         let mut rules: Vec<Rule> = Vec::with_capacity(file.rule.len());
         for written in file.rule {
             let span = written.span();
-            let rule = Rule::read(written.into_inner())?;
+            let rule = Rule::read(written.into_inner(), span.clone())?;
             let same = |other: &Rule| other.host == rule.host && other.letters() == rule.letters();
             if rules.iter().any(same) {
                 return Err(bad(span, "there is a rule for this host and path already"));
@@ -97,19 +136,29 @@ impl Access {
         Ok(Self { rules: Some(rules) })
     }
 
-    /// Whether an account in these groups may open the path at the host, which is given in lower
-    /// case and without a final dot.
+    /// As [`Ruling::admits`], of the path at the host.
+    pub fn admits(&self, host: &str, path: &str, groups: &[String]) -> bool {
+        self.ruling(host, path).admits(groups)
+    }
+
+    /// What the rules say of the path at the host, which is given in lower case and without a final
+    /// dot.
     ///
     /// Applications do not agree on what a path means: whether case matters, what is decoded how
     /// often, whether `.json` belongs to a name. The most specific rule that covers the path to the
     /// letter decides, together with every rule at least as specific under which some application
-    /// may find the path. All of them must let the account in.
-    pub fn admits(&self, host: &str, path: &str, groups: &[String]) -> bool {
-        let Some(rules) = &self.rules else {
-            return true;
-        };
+    /// may find the path. What holds is what all of them say; without any, nothing does.
+    pub fn ruling(&self, host: &str, path: &str) -> Ruling<'_> {
+        let deciding = self
+            .rules
+            .as_ref()
+            .map(|rules| self.deciding(rules, host, path));
+        Ruling { deciding }
+    }
+
+    fn deciding<'a>(&self, rules: &'a [Rule], host: &str, path: &str) -> Vec<&'a Rule> {
         if self.two_readings(host, path).is_some() {
-            return false;
+            return Vec::new();
         }
         let here: Vec<&Rule> = rules.iter().filter(|rule| rule.host.has(host)).collect();
         let Some(certain) = here
@@ -118,13 +167,27 @@ impl Access {
             .map(|rule| rule.rank())
             .max()
         else {
-            return false;
+            return Vec::new();
         };
         let readings = path::readings(path);
-        here.iter()
+        here.into_iter()
             .filter(|rule| rule.rank() >= certain)
             .filter(|rule| rule.surely_covers(path) || rule.may_cover(&readings))
-            .all(|rule| rule.lets_in(groups))
+            .collect()
+    }
+
+    /// The paths at the host that rules open to everybody, as they are written, in their order; `/`
+    /// for a whole host.
+    pub fn public_paths(&self, host: &str) -> Vec<&str> {
+        let rules = self.rules.as_deref().unwrap_or_default().iter();
+        let here = rules.filter(|rule| rule.host.has(host));
+        here.map(|rule| match rule.letters() {
+            "" => "/",
+            letters => letters,
+        })
+        // A more specific rule may leave nothing of it.
+        .filter(|path| self.ruling(host, path).is_public())
+        .collect()
     }
 
     /// Why a path can be read in more than one way, if that matters. It does not where no rule for
@@ -139,15 +202,36 @@ impl Access {
 }
 
 impl Rule {
-    fn read(written: Written) -> Result<Self, BadRules> {
+    /// `span` is where the whole rule stands.
+    fn read(written: Written, span: Range<usize>) -> Result<Self, BadRules> {
         let host = read_host(written.host)?;
         let path = written.path.map(read_path).transpose()?;
-        let span = written.groups.span();
-        let groups = written.groups.into_inner();
-        if groups.iter().any(|group| group.trim().is_empty()) {
-            return Err(bad(span, "a group has no name"));
-        }
-        Ok(Self { host, path, groups })
+        let is_set = |flag: &Spanned<bool>| *flag.get_ref();
+        let public = written.public.filter(is_set);
+        let tokens = written.tokens.filter(is_set);
+        let lets_in = match (public, written.groups, tokens) {
+            (Some(public), Some(_), _) => {
+                return Err(bad(
+                    public.span(),
+                    "a rule has groups or public = true, not both",
+                ));
+            }
+            (None, None, _) => return Err(bad(span, "a rule has groups, or public = true")),
+            (Some(_), None, Some(tokens)) => {
+                let why = "tokens = true goes with groups: what is public needs none";
+                return Err(bad(tokens.span(), why));
+            }
+            (Some(_), None, None) => Who::Public,
+            (None, Some(groups), tokens) => Who::Groups {
+                groups: read_groups(groups)?,
+                tokens: tokens.is_some(),
+            },
+        };
+        Ok(Self {
+            host,
+            path,
+            lets_in,
+        })
     }
 
     fn letters(&self) -> &str {
@@ -172,9 +256,12 @@ impl Rule {
     }
 
     fn lets_in(&self, groups: &[String]) -> bool {
-        self.groups
-            .iter()
-            .any(|allowed| allowed == EVERYBODY || groups.contains(allowed))
+        match &self.lets_in {
+            Who::Public => true,
+            Who::Groups { groups: own, .. } => own
+                .iter()
+                .any(|allowed| allowed == EVERYBODY || groups.contains(allowed)),
+        }
     }
 }
 
@@ -199,6 +286,15 @@ fn bad(span: Range<usize>, reason: &str) -> BadRules {
     BadRules {
         reason: reason.to_owned(),
         at: Some(span.start),
+    }
+}
+
+fn read_groups(written: Spanned<Vec<String>>) -> Result<Vec<String>, BadRules> {
+    let span = written.span();
+    let groups = written.into_inner();
+    match groups.iter().any(|group| group.trim().is_empty()) {
+        true => Err(bad(span, "a group has no name")),
+        false => Ok(groups),
     }
 }
 

@@ -74,6 +74,14 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::Check(_) => Ok(()),
         Command::Backup(asked) => backup::backup(asked, server),
         Command::Restore(asked) => backup::restore(asked, server),
+        Command::Completions(asked) => {
+            print(&asked.shell.completions());
+            Ok(())
+        }
+        Command::Man => {
+            print(&config::man_page());
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -130,6 +138,11 @@ impl From<NotExamined> for Failure {
     }
 }
 
+/// If nobody reads it, the exit status counts.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
 fn print_configuration(asked: &ProxyConfig) -> Result<(), Failure> {
     let misused = |why| Failure::misused(why, asked.example());
     let wanted = asked.wanted(proxy_config::has_ipv6()).map_err(misused)?;
@@ -148,6 +161,8 @@ fn call_doctor(asked: &Doctor) -> Result<(), Failure> {
         ca: asked.ca.as_deref(),
         cookie: asked.cookie_file.as_deref(),
         old_cookie: asked.old_cookie_file.as_deref(),
+        token: asked.token_file.as_deref(),
+        users: &asked.users,
     })?;
     let now = || Clock::start().now().wall;
     let mut asked_here = ask;
@@ -158,6 +173,9 @@ fn call_doctor(asked: &Doctor) -> Result<(), Failure> {
     };
     let findings = doctor::examine(&patient, ask, now)?;
     let mut out = io::stdout().lock();
+    for line in patient.public() {
+        let _ = writeln!(out, "{line}");
+    }
     for finding in &findings {
         // Even if nobody can read the report, the exit status counts.
         let _ = writeln!(out, "{finding}");

@@ -123,6 +123,8 @@ pub struct Response {
     pub status: u16,
     /// All fields except `Content-Length`, `Date` and `Connection`.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Fields whose values go on byte by byte as they came, which may be no text.
+    pub passed_on: Vec<(&'static str, Vec<u8>)>,
     pub body: Vec<u8>,
 }
 
@@ -143,8 +145,15 @@ impl Response {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         let _ = write!(head, "Date: {}\r\n", date(wall));
-        let _ = write!(head, "Content-Length: {}\r\n\r\n", self.body.len());
         let mut bytes = head.into_bytes();
+        for (name, value) in &self.passed_on {
+            debug_assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)));
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", self.body.len()).as_bytes());
         bytes.extend_from_slice(body);
         bytes
     }
@@ -252,6 +261,7 @@ mod tests {
         let response = Response {
             status: 200,
             headers: vec![("A", "b".into())],
+            passed_on: Vec::new(),
             body: b"hi".to_vec(),
         };
         let head = "HTTP/1.1 200 OK\r\nA: b\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\n";

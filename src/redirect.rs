@@ -74,6 +74,17 @@ impl Targets {
         self.public_url.host_str() == Some(host) || self.is_in_domain(host)
     }
 
+    /// Whether the session is shared with applications.
+    pub fn is_shared(&self) -> bool {
+        self.cookie_domain.is_some()
+    }
+
+    /// Whether an access token may be for this host, given in lower case and without a final dot:
+    /// one that shares the session, and not our own.
+    pub fn takes_tokens_at(&self, host: &str) -> bool {
+        self.is_in_domain(host) && self.public_url.host_str() != Some(host)
+    }
+
     fn is_in_domain(&self, host: &str) -> bool {
         let domain = self.cookie_domain.as_deref();
         domain.is_some_and(|domain| host::is_inside(host, domain))

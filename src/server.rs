@@ -45,6 +45,7 @@ fn bare_failure() -> Response {
     Response {
         status: 500,
         headers: Vec::new(),
+        passed_on: Vec::new(),
         body: Vec::new(),
     }
 }
@@ -114,6 +115,7 @@ mod tests {
         Response {
             status,
             headers: Vec::new(),
+            passed_on: Vec::new(),
             body: body.as_bytes().to_vec(),
         }
     }

@@ -186,7 +186,9 @@ impl Account {
         self.wrong_codes.clear();
         self.end_all_but(None);
         let had_passkeys = !std::mem::take(&mut self.passkeys).is_empty();
-        self.totp.take().is_some() || had_passkeys
+        // What was made with it, by whoever had it.
+        let had_tokens = !std::mem::take(&mut self.tokens).is_empty();
+        self.totp.take().is_some() || had_passkeys || had_tokens
     }
 
     /// An account as an operator makes it, who vouches for its address.
@@ -211,6 +213,7 @@ impl Account {
 mod tests {
     use super::*;
     use crate::accounts::Accounts;
+    use crate::accounts::access_token::AccessToken;
     use crate::accounts::person::Fate;
     use crate::accounts::session::{Session, Sessions};
     use crate::accounts::token;
@@ -305,12 +308,16 @@ mod tests {
         alice
             .passkeys
             .push(serde_json::from_value(passkey).unwrap());
+        let hosts = vec!["app.example.com".to_owned()];
+        alice
+            .tokens
+            .push(AccessToken::new("secret", "phone", hosts, 1, NOW));
         let (_, fate, _) = done(alice.clone(), &sessions, &Act::ResetSecondFactor);
         let Fate::Changes(account) = fate else {
             panic!("not changed");
         };
         assert!(account.totp.is_none() && account.recovery_codes.is_empty());
-        assert!(account.passkeys.is_empty());
+        assert!(account.passkeys.is_empty() && account.tokens.is_empty());
         // A passkey is a second factor too.
         alice.totp = None;
         let (told, ..) = done(alice, &sessions, &Act::ResetSecondFactor);

@@ -102,6 +102,8 @@ impl Account {
         }
         if edit.totp {
             self.recovery_codes.clear();
+            self.passkeys.clear();
+            self.tokens.clear();
             // Without recovery codes, these counts might keep the owner out for good.
             self.wrong_codes.clear();
         }

@@ -141,6 +141,7 @@ impl Account {
             totp: None,
             handle: None,
             passkeys: Vec::new(),
+            tokens: Vec::new(),
             recovery_codes: Vec::new(),
             disabled: false,
             mailed_passwords: Vec::new(),

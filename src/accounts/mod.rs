@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::clock::{self, Timestamp};
 
+pub mod access_token;
 pub mod acts;
 mod address;
 pub mod confirmations;
@@ -29,6 +30,7 @@ pub mod login;
 pub mod mailed;
 pub mod names;
 pub mod networks;
+mod owners;
 pub mod passkey;
 pub mod password;
 pub mod pending;
@@ -42,6 +44,7 @@ pub mod token;
 pub mod totp;
 mod unclaimed;
 
+use access_token::AccessToken;
 use confirmations::{Confirmations, Links};
 use devices::Device;
 use former::Former;
@@ -50,6 +53,7 @@ use invitations::Invitations;
 use kept::{Created, Unknown};
 use mailed::{Asked, MailedPassword};
 use networks::KnownNetwork;
+use owners::Owners;
 use passkey::{Handle, Passkey};
 use password::PasswordHash;
 use token::Digest;
@@ -96,6 +100,9 @@ pub struct Account {
     /// Its passkeys, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passkeys: Vec<Passkey>,
+    /// Its access tokens, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<AccessToken>,
     /// Digests of the recovery codes not used yet.
     #[serde(default)]
     pub recovery_codes: Vec<Digest>,
@@ -207,8 +214,8 @@ pub struct Accounts {
     /// [`names::key`] of the e-mail to that of the username. Shared between copies: most changes
     /// touch no e-mail.
     by_email: Arc<HashMap<Arc<str>, Arc<str>>>,
-    /// The ids of passkeys to the names as in `by_name`.
-    by_passkey: passkey::Index,
+    /// Whose passkeys and access tokens are, by the names as in `by_name`.
+    owners: Owners,
     /// The names that somebody had before.
     former: Arc<Former>,
     /// The links by which people prove their addresses.
@@ -273,7 +280,7 @@ impl Accounts {
             let owner = Arc::clone(&name);
             Arc::make_mut(&mut self.by_email).insert(names::key(email).into(), owner);
         }
-        self.by_passkey.follow(&name, &[], &account.passkeys);
+        self.owners.follow(&name, None, Some(&account));
         self.by_name.insert(name, Arc::new(account));
         self.revision += 1;
         Ok(())
@@ -297,8 +304,7 @@ impl Accounts {
     pub fn replace(&mut self, account: Arc<Account>) {
         let name = names::key(&account.username);
         if let Some((_, name, place)) = self.by_name.get_full_mut(name.as_ref()) {
-            self.by_passkey
-                .follow(name, &place.passkeys, &account.passkeys);
+            self.owners.follow(name, Some(place), Some(&account));
             *place = account;
             self.revision += 1;
         }
@@ -308,7 +314,7 @@ impl Accounts {
     pub fn remove(&mut self, username: &str) -> Option<Arc<Account>> {
         let name = names::key(username);
         let (name, account) = self.by_name.shift_remove_entry(name.as_ref())?;
-        self.by_passkey.follow(&name, &account.passkeys, &[]);
+        self.owners.follow(&name, Some(&account), None);
         if let Some(email) = &account.email {
             Arc::make_mut(&mut self.by_email).remove(names::key(email).as_ref());
         }

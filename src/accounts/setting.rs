@@ -136,6 +136,8 @@ impl Accounts {
             true => Arc::clone(&key),
             false => names::key(new).into(),
         };
+        self.owners.follow(&key, Some(&before), None);
+        self.owners.follow(&new_key, None, Some(&account));
         self.by_name.shift_remove_index(place);
         self.by_name
             .shift_insert(place, Arc::clone(&new_key), Arc::new(account));

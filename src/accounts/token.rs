@@ -44,6 +44,16 @@ pub fn mailed_password() -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(&random::<20>()).to_ascii_lowercase())
 }
 
+/// A new access token: 160 random bits, as [`access_token`](super::access_token) knows them.
+pub fn access_token() -> Zeroizing<String> {
+    Zeroizing::new(format!("au_{}", mailed_password().as_str()))
+}
+
+/// A new id of something in a list: 72 random bits, 12 characters; no secret.
+pub fn short_id() -> String {
+    URL_SAFE_NO_PAD.encode(random::<9>())
+}
+
 /// The token of a link that is mailed: 128 random bits, 22 characters.
 pub fn link() -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(random::<16>()))

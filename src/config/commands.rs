@@ -9,9 +9,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
+use crate::access::Access;
 use crate::accounts::names;
 use crate::config::people::{Invite, User};
 use crate::config::told::proxy_config_example;
+use crate::config::words::Shell;
 use crate::config::{address, domain, origin};
 use crate::deployment::Proxy;
 use crate::deployment::doctor::Patient;
@@ -43,6 +45,10 @@ pub enum Command {
     Backup(Backup),
     /// Make the folder of a server of such a tar
     Restore(Restore),
+    /// Print a script that has a shell complete flags, commands, choices and paths
+    Completions(Completions),
+    /// Print this program's manual page, in roff
+    Man,
     /// Make what a store on a database needs
     #[command(
         subcommand,
@@ -52,6 +58,9 @@ pub enum Command {
     )]
     Store(OfStore),
 }
+
+/// The word of the command that takes all flags of the server.
+pub(super) const CHECK: &str = "check";
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
@@ -72,7 +81,12 @@ impl Command {
             | Self::Import(_)
             | Self::Backup(_)
             | Self::Restore(_) => true,
-            Self::ProxyConfig(_) | Self::Doctor(_) | Self::Check(_) | Self::Store(_) => false,
+            Self::ProxyConfig(_)
+            | Self::Doctor(_)
+            | Self::Check(_)
+            | Self::Store(_)
+            | Self::Completions(_)
+            | Self::Man => false,
         }
     }
 }
@@ -215,6 +229,14 @@ pub enum OfStore {
     },
 }
 
+/// Prints the script on standard output, to be put where the shell looks for such scripts.
+#[derive(Args)]
+pub struct Completions {
+    /// Which shell
+    #[arg(ignore_case = true)]
+    pub shell: Shell,
+}
+
 fn mail_domain(text: &str) -> Result<String, String> {
     let address = names::parse_email(&format!("a@{text}"));
     let domain = address.and_then(|address| Some(address.strip_prefix("a@")?.to_owned()));
@@ -246,6 +268,19 @@ pub struct Doctor {
     /// A file with the value of a session that has been logged out
     #[arg(long, value_name = "FILE")]
     pub old_cookie_file: Option<PathBuf>,
+
+    /// A file with an access token of a test account that may enter
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The accounts, beside which the rules of access.toml are, if they are here
+    #[arg(
+        long,
+        env = "AUTH_USERS",
+        value_name = "PATH",
+        default_value = "users.json"
+    )]
+    pub users: PathBuf,
 
     /// The port the application listens on, where strangers must not reach it
     #[arg(long, value_name = "PORT", value_parser = port)]
@@ -289,6 +324,8 @@ impl Doctor {
             trusted: None,
             cookie: None,
             old_cookie: None,
+            token: None,
+            access: Ok(Access::default()),
             upstream_port: self.upstream_port,
             open_registration: self.open_registration,
         })

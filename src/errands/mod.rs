@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::accounts::Account;
+use crate::accounts::access_token::Uses;
 use crate::accounts::mailed::LIFETIME;
 use crate::accounts::token::{self, Digest};
 use crate::clock::{Clock, Moment};
@@ -27,7 +28,7 @@ mod queue;
 use limits::{Counted, Limits, Unproven};
 use queue::{EndSignal, Queue};
 
-/// How often accounts that never enrolled are looked for.
+/// How often accounts that never enrolled are looked for, and the uses of access tokens saved.
 const SWEEP: Duration = Duration::from_secs(15);
 
 /// Who asked for a new password.
@@ -95,13 +96,14 @@ pub struct Errands {
 }
 
 impl Errands {
-    /// Starts the thread. `site` is how visitors reach us, without a final slash.
+    /// Starts the thread, which saves the uses of access tokens too. `site` is how visitors reach
+    /// us, without a final slash.
     ///
     /// # Errors
     ///
     /// If the system has no thread left.
     pub fn open(
-        store: Arc<Store>,
+        (store, token_uses): (Arc<Store>, Arc<Uses>),
         outbox: Arc<Outbox>,
         events: Arc<Events>,
         site: String,
@@ -111,6 +113,7 @@ impl Errands {
         let queue = Arc::new(Queue::default());
         let mut runner = Runner {
             store,
+            token_uses,
             outbox,
             events: Arc::clone(&events),
             site: site.clone(),
@@ -131,6 +134,7 @@ impl Errands {
                         None => {}
                     }
                 }
+                runner.save_token_uses();
             })?;
         let errands = Self {
             queue: Arc::clone(&queue),
@@ -251,6 +255,7 @@ impl Errands {
 /// What the thread works with.
 struct Runner {
     store: Arc<Store>,
+    token_uses: Arc<Uses>,
     outbox: Arc<Outbox>,
     events: Arc<Events>,
     site: String,
@@ -263,16 +268,20 @@ struct Runner {
 }
 
 impl Runner {
-    /// Removes the accounts that never enrolled and have stayed long enough, if it is time.
+    /// If it is time, removes the accounts that never enrolled and have stayed long enough, and
+    /// tokens that expired long ago, and saves when tokens were last used.
     fn sweep(&mut self) {
         let now = self.clock.now();
         if now.steady.saturating_sub(self.swept) < SWEEP {
             return;
         }
         self.swept = now.steady;
+        self.save_token_uses();
         let now = now.timestamp();
         // If that panics, or cannot be saved, it is tried again later.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            // The store has logged why, if not.
+            let _ = self.store.drop_past_tokens(now);
             loop {
                 let removed = self.store.remove_unclaimed(now).unwrap_or_default();
                 if removed.is_empty() {
@@ -281,6 +290,19 @@ impl Runner {
                 for user in removed {
                     tracing::info!(event = "account_removed", user, result = "never_enrolled");
                 }
+            }
+        }));
+    }
+
+    /// All in one save. What cannot be saved is tried again at the next sweep.
+    fn save_token_uses(&self) {
+        let uses = self.token_uses.unsaved();
+        if uses.is_empty() {
+            return;
+        }
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            if self.store.note_token_uses(uses.clone()).is_ok() {
+                self.token_uses.saved(&uses);
             }
         }));
     }

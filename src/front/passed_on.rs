@@ -10,7 +10,7 @@ use crate::front::request::Accepted;
 use crate::http::{CLIENT_ADDRESS, FOREIGN_FIELD};
 
 /// The fields that the site reads. Hop-by-hop fields and those about framing are not among them.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "accept",
     "content-type",
     "cookie",
@@ -20,6 +20,7 @@ const FIELDS: [&str; 14] = [
     "sec-fetch-dest",
     "sec-fetch-mode",
     "sec-fetch-site",
+    "sec-fetch-user",
     "sec-purpose",
     "user-agent",
     "x-moz",
@@ -57,7 +58,12 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
         } else if from_trusted_proxy && PROXY_FIELDS.contains(&name) {
             // Encoded here, since a question mark would end the path earlier than the application
             // ends it.
-            let value = percent_encode(value, NOTHING_ASCII);
+            let set = if name == AUTHORIZATION {
+                PERCENT
+            } else {
+                NOTHING_ASCII
+            };
+            let value = percent_encode(value, set);
             field(&mut bytes, name, value.flat_map(str::bytes));
         }
     }
@@ -78,6 +84,12 @@ pub fn compose(request: &Accepted, client: IpAddr, from_trusted_proxy: bool) -> 
     bytes.extend_from_slice(&request.body);
     bytes
 }
+
+/// What an application gets back byte by byte, so its encoding must be undone without loss.
+const AUTHORIZATION: &str = "authorization";
+
+/// The ASCII byte that is encoded there.
+const PERCENT: &AsciiSet = &AsciiSet::EMPTY.add(b'%');
 
 /// The ASCII bytes that are encoded, which is none; bytes that are not ASCII always are.
 const NOTHING_ASCII: &AsciiSet = &AsciiSet::EMPTY;
@@ -151,6 +163,13 @@ mod tests {
     fn what_is_not_ascii_in_them_ends_no_path() {
         let raw = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Uri: /a\u{e9}%2f/../b?c\r\n\r\n";
         assert!(passed(raw, true).contains("\r\nx-forwarded-uri: /a%C3%A9%2f/../b?c\r\n"));
+    }
+
+    #[test]
+    fn what_an_application_gets_back_can_be_told_byte_by_byte() {
+        let raw = "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: X %41\u{e9} =\r\n\r\n";
+        assert!(passed(raw, true).contains("\r\nauthorization: X %2541%C3%A9 =\r\n"));
+        assert!(!passed(raw, false).contains("authorization"));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::handlers::code::about_code;
 use crate::handlers::events::{self, Eyes};
 use crate::handlers::forms::{EndSessions, Typed};
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
+use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login, tokens};
 use crate::http::Request;
+use crate::pages::access_token::TypedToken;
 use crate::pages::account::{AccountForm, AccountView, BrowserView, SessionView};
 use crate::pages::agent_label;
 use crate::reply::{Outcome, Refusal, Reply};
@@ -34,9 +35,16 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
         "confirmation_sent" => Some(Outcome::ConfirmationSent),
         "email_confirmed" => Some(Outcome::EmailConfirmed),
         "sessions_ended" => Some(Outcome::SessionsEnded),
+        "token_removed" => Some(Outcome::TokenRemoved),
         _ => None,
     });
-    let notice = notice.map(|outcome| outcome.message().into_owned());
+    let now = request.received.timestamp();
+    let notice = notice.map(|outcome| match (&outcome, me.account.outlasting(now)) {
+        (Outcome::PasswordChanged, Some(what)) => {
+            format!("{} {what} of yours still work.", outcome.message())
+        }
+        _ => outcome.message().into_owned(),
+    });
 
     let sessions = sessions(app, request, &me)?;
     let happened = events::recent(app, &me.account);
@@ -82,7 +90,7 @@ fn as_json(
             })
         })
         .collect();
-    json!({
+    let mut told = json!({
         "username": me.account.username,
         "email": me.account.email,
         "email_proven": me.account.email_proven,
@@ -92,7 +100,11 @@ fn as_json(
         "sessions": sessions,
         "browsers": browsers,
         "events": events::as_json(happened, Eyes::Owner),
-    })
+    });
+    if let Some(tokens) = tokens::as_json(app, me) {
+        told["tokens"] = tokens;
+    }
+    told
 }
 
 /// The account's sessions that are not over, the current one first, then the most recent.
@@ -148,9 +160,11 @@ fn account_page(
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
         browsers: browsers(request, me).map(browser).collect(),
+        tokens: tokens::views(app, request, me),
         events: events::views(happened, Eyes::Owner),
         notice,
         typed_email: String::new(),
+        typed_token: TypedToken::default(),
         problem: None,
         now: request.received.timestamp().0,
     }
@@ -173,6 +187,7 @@ pub(super) fn account_again(
         let shown = (sessions.as_slice(), happened.as_slice());
         let page = AccountView {
             typed_email: Typed::of(app, request).email,
+            typed_token: tokens::typed(request),
             ..account_page(app, request, &me, shown, None)
         };
         page.refused(form, about_code(request, problem))

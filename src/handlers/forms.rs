@@ -270,7 +270,7 @@ impl PasswordAndCode {
         }
     }
 
-    fn read(form: &Form<'_>) -> Result<Self, FormError> {
+    pub(super) fn read(form: &Form<'_>) -> Result<Self, FormError> {
         Ok(Self {
             current: password_field(form, "current_password")?,
             secret: secret_field(form)?,
@@ -449,7 +449,7 @@ fn long_enough(new: Password) -> Result<Password, Refusal> {
 
 /// A password. Its length is that of its normalised form, since keyboards differ in how many
 /// characters they send for the same text.
-fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
+pub(super) fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
     let max = password::MAX_LENGTH;
     let sent = form.required(field, usize::MAX)?;
     let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));

@@ -3,11 +3,13 @@
 //! A handler sees no socket, file, lock or clock, and no status number. Routes for visitors without
 //! a session are in `visitor`, for links that were mailed in `confirm` and `invitation`, for proxies
 //! that ask about a visitor in `authz`, for the two steps of a login in `login` and `code`, for
-//! visitors with a session in `account`, `acts` and `new_password`, for administrators in `people`;
-//! what the original script does is in `script`. The types that forms are parsed into are in `forms`.
+//! visitors with a session in `account`, `acts`, `tokens` and `new_password`, for administrators in
+//! `people`; what the original script does is in `script`. The types that forms are parsed into are
+//! in `forms`.
 
 use std::sync::Arc;
 
+use crate::accounts::access_token;
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::pending::Pending;
 use crate::accounts::registration::Registration;
@@ -20,7 +22,9 @@ use crate::cookies::Cookies;
 use crate::errands::Errands;
 use crate::events::Events;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::http::{Method, Request, Response};
+use crate::metrics;
 use crate::network::Network;
 use crate::pages::denied::Denied;
 use crate::redirect::Targets;
@@ -49,6 +53,7 @@ mod routes;
 mod script;
 mod sent_twice;
 mod sessions;
+mod tokens;
 mod tries;
 mod visitor;
 
@@ -56,6 +61,7 @@ use sessions::Presented;
 
 pub use journal::Journal;
 pub use people::Confirmed;
+pub use routes::route_of;
 pub use script::Script;
 pub use sent_twice::SentTwice;
 
@@ -63,6 +69,8 @@ pub use sent_twice::SentTwice;
 pub struct App {
     /// Accounts and sessions.
     pub store: Arc<Store>,
+    /// Whether changes could be saved.
+    pub health: Arc<Health>,
     /// Who may enter which application.
     pub access: Rules,
     /// Where passwords are hashed.
@@ -75,6 +83,8 @@ pub struct App {
     pub results: Results,
     /// Logins that wait for their code or for a new password.
     pub pending: Arc<Pending>,
+    /// When access tokens were last used, as far as that is not on the disk yet.
+    pub token_uses: Arc<access_token::Uses>,
     /// What is done apart from the answers, mostly mail.
     pub errands: Errands,
     /// What happened to accounts, for their owners and for operators.
@@ -103,15 +113,32 @@ pub struct App {
     pub script: Option<Script>,
 }
 
+/// Where the steps of a login are sent.
+const LOGIN_STEPS: [&str; 4] = [
+    "/login",
+    "/login/passkey",
+    "/secret_key",
+    "/secret_key/passkey",
+];
+
 type Answer = Result<Reply, Refusal>;
 
 /// Answers a request, and logs what came of it.
 pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
+    count_login(request, &reply);
     let account = account_of(app, &reply);
     app.journal.note(request, &reply, account.as_deref());
     happened::note(app, request, &reply, account.as_deref());
     app.presenter.present(request, reply)
+}
+
+/// Has the metrics show how steps of logins end.
+fn count_login(request: &Request, reply: &Reply) {
+    let is_step = LOGIN_STEPS.contains(&request.path.as_str());
+    if is_step && request.method == Method::Post {
+        metrics::login(reply.outcome.code());
+    }
 }
 
 /// Whose account a reply is about, for the log. `None` if there is no such account, since people
@@ -150,9 +177,9 @@ fn route(app: &App, request: &Request) -> Answer {
 
 /// `GET /healthz`: whether changes can be saved, in a word. Waits for nothing.
 fn health(app: &App, _: &Request) -> Answer {
-    Ok(match app.store.is_unreadable() {
-        true => Outcome::Unhealthy("users_file").into(),
-        false => Outcome::Healthy.into(),
+    Ok(match app.health.fault() {
+        Some(fault) => Outcome::Unhealthy(fault.word()).into(),
+        None => Outcome::Healthy.into(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, address, code, confirm, health, invitation, login, new_password,
-    people, script, visitor,
+    Answer, App, account, acts, address, authz, code, confirm, health, invitation, login,
+    new_password, people, script, tokens, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -101,6 +101,12 @@ const ROUTES: &[Route] = &[
     post("/account/totp/confirm", acts::confirm_move, as_said),
     post("/account/sessions/end", account::end_sessions, as_said),
     post("/account/delete", acts::delete, acts::delete_again),
+    post("/account/tokens", tokens::make, tokens::make_again),
+    post(
+        "/account/tokens/remove",
+        tokens::remove,
+        tokens::remove_again,
+    ),
     get("/healthz", health),
     // Where password managers look (W3C, A Well-Known URL for Changing Passwords).
     get("/.well-known/change-password", |_, _| {
@@ -125,7 +131,8 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
     if people::is_at(path) {
         return people::answer(app, request);
     }
-    let Some(route) = find(ROUTES, path) else {
+    let is_there = !tokens::is_at(path) || tokens::are_offered(app);
+    let Some(route) = find(ROUTES, path).filter(|_| is_there) else {
         return Err(not_so(app, path, Outcome::NotFound));
     };
     let instead = app.script.as_ref().and_then(|_| find(SCRIPT, path)?.post);
@@ -143,6 +150,15 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
             Err(not_so(app, path, Outcome::MethodNotAllowed(methods)))
         }
     }
+}
+
+/// The path as documents write it, with `NAME` for a name; `None` if nothing is there.
+pub fn route_of(path: &str) -> Option<&'static str> {
+    let asked_by_proxies = || authz::PATHS.iter().find(|known| **known == path).copied();
+    find(ROUTES, path)
+        .map(|route| route.path)
+        .or_else(|| people::route_of(path))
+        .or_else(asked_by_proxies)
 }
 
 fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {

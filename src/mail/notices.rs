@@ -1,8 +1,10 @@
 //! The mails that tell owners what happened to their account.
 
 use crate::accounts::Account;
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::mail::texts::{Mail, one_line, written};
+
+mod tokens;
 
 /// Something that happened to an account.
 #[derive(Clone)]
@@ -32,6 +34,17 @@ pub enum Notice {
     RecoveryCodesReplaced,
     /// An administrator took the second factor away.
     SecondFactorReset,
+    /// Its owner made an access token.
+    TokenMade {
+        /// What its owner calls it.
+        name: String,
+        hosts: Vec<String>,
+        expires: Timestamp,
+    },
+    TokenRemoved {
+        /// What its owner called it.
+        name: String,
+    },
 }
 
 /// What the people who run the site changed.
@@ -73,28 +86,42 @@ impl Notice {
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::RecoveryCodesReplaced => "recovery_codes_replaced",
             Self::SecondFactorReset => "second_factor_reset",
+            Self::TokenMade { .. } => "token_made",
+            Self::TokenRemoved { .. } => "token_removed",
         }
     }
 
     /// The mail to the account's owner, if it has an address. `site` is how visitors reach us,
     /// without a final slash.
     pub fn mail(&self, account: &Account, at: Moment, site: &str) -> Option<Mail> {
-        let (subject, text) = self.text(account, &written(at), &one_line(site));
+        let (subject, text) = self.text(account, at, &written(at), &one_line(site));
         Mail::to_owner(account, subject, at, &text)
     }
 
-    fn text(&self, account: &Account, when: &str, site: &str) -> (&'static str, String) {
+    fn text(
+        &self,
+        account: &Account,
+        at: Moment,
+        when: &str,
+        site: &str,
+    ) -> (&'static str, String) {
         match self {
             Self::AccountDeleted => account_deleted(when, site),
             Self::AuthenticatorChanged => authenticator_changed(when, site),
             Self::Edited(edit) => edit.text(account, when, site),
             Self::EmailChanged(new) => email_changed(new, when, site),
             Self::NewLogin { address, browser } => new_login(address, browser, when, site),
-            Self::PasswordChanged => password_changed(when, site),
+            Self::PasswordChanged => password_changed(account, at, when, site),
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
             Self::RecoveryCodesReplaced => recovery_codes_replaced(when, site),
             Self::SecondFactorReset => second_factor_reset(when, site),
+            Self::TokenMade {
+                name,
+                hosts,
+                expires,
+            } => tokens::made((name, hosts, *expires), when, site),
+            Self::TokenRemoved { name } => tokens::removed(name, when, site),
         }
     }
 }
@@ -172,11 +199,21 @@ fn new_login(address: &str, browser: &str, when: &str, site: &str) -> (&'static 
     ("New login", text)
 }
 
-fn password_changed(when: &str, site: &str) -> (&'static str, String) {
+fn password_changed(
+    account: &Account,
+    at: Moment,
+    when: &str,
+    site: &str,
+) -> (&'static str, String) {
+    let outlasting = account.outlasting(at.timestamp());
+    let outlasting = outlasting.map_or_else(String::new, |what| {
+        format!("{what} of yours still work: see your account.\n")
+    });
     let text = format!(
         "The password of your account was changed\n\
          on {when}.\n\
          All other devices were logged out.\n\
+         {outlasting}\
          \n\
          If this was you, there is nothing to do.\n\
          \n\
@@ -267,8 +304,8 @@ fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
     let text = format!(
         "The people who run the site reset the second factor of your account\n\
          on {when}.\n\
-         You were logged out everywhere, and neither your authenticator nor your\n\
-         recovery codes work any longer.\n\
+         You were logged out everywhere. Your authenticator, your recovery codes,\n\
+         your passkeys and your access tokens no longer work.\n\
          \n\
          Log in soon, and set up an authenticator: until then whoever knows your\n\
          password can set up theirs.\n\
@@ -286,13 +323,15 @@ impl Edit {
             Self::AuthenticatorChanged => (
                 "Your authenticator was changed",
                 "changed the authenticator of your account".to_owned(),
-                "You were logged out everywhere, and your recovery codes no longer work.\n\
+                "You were logged out everywhere, and your recovery codes, passkeys and\n\
+                 access tokens no longer work.\n\
                  Log in with a code of the new authenticator, and make new recovery codes:",
             ),
             Self::AuthenticatorRemoved => (
                 "Your authenticator was removed",
                 "removed the authenticator from your account".to_owned(),
-                "You were logged out everywhere, and your recovery codes no longer work.\n\
+                "You were logged out everywhere, and your recovery codes, passkeys and\n\
+                 access tokens no longer work.\n\
                  Log in soon, and set up an authenticator: until then whoever knows your\n\
                  password can set up theirs.",
             ),

@@ -5,6 +5,7 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+use super::access_token::{self, TokenView, TypedToken};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
@@ -29,12 +30,16 @@ pub struct AccountView {
     pub sessions: Vec<SessionView>,
     /// In the order to be shown.
     pub browsers: Vec<BrowserView>,
+    /// In the order to be shown; `None` where there are none to be had.
+    pub tokens: Option<Vec<TokenView>>,
     /// In the order to be shown.
     pub events: Vec<EventView>,
     /// What was just done.
     pub notice: Option<String>,
     /// The new address in a form that was refused.
     pub typed_email: String,
+    /// A new access token in a form that was refused.
+    pub typed_token: TypedToken,
     pub problem: Option<(AccountForm, Problem)>,
     /// The moment the page is made, from which "5 minutes ago" is counted.
     pub now: u64,
@@ -71,7 +76,9 @@ pub enum AccountForm {
     Delete,
     Email,
     Move,
+    NewToken,
     RecoveryCodes,
+    RemoveToken,
     Sessions,
 }
 
@@ -146,9 +153,39 @@ impl Page for AccountView {
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
             .html("others", elsewhere.then(|| fixed(others)))
+            .html("tokens", tokens(self))
             .html("events", events::list(&self.events, HAPPENED, self.now));
         fill(include_str!("../../static/account.html"), &values)
     }
+}
+
+/// What there is about access tokens, where there are any to be had.
+fn tokens(view: &AccountView) -> Option<Html> {
+    let all = view.tokens.as_deref()?;
+    let fields = &["name", "hosts", "days", "current_password", "secret"];
+    let make = folding(view, AccountForm::NewToken, fields)
+        .text("typed_name", view.typed_token.name.as_str())
+        .text("typed_hosts", view.typed_token.hosts.as_str())
+        .text("typed_days", view.typed_token.days());
+    let make = fill(include_str!("../../static/parts/token_make.html"), &make);
+    let remove = || {
+        let fields = &["token", "current_password"];
+        let values = folding(view, AccountForm::RemoveToken, fields);
+        let values = values.html("choices", access_token::choices(all));
+        fill(
+            include_str!("../../static/parts/token_remove.html"),
+            &values,
+        )
+    };
+    let values = Values::new()
+        .html("list", access_token::list(all, view.now))
+        .html("make", [make])
+        .html("remove", (!all.is_empty()).then(remove));
+    let part = fill(
+        include_str!("../../static/parts/account_tokens.html"),
+        &values,
+    );
+    Some(part)
 }
 
 fn created(wall: u64) -> Html {

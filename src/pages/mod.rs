@@ -26,6 +26,7 @@ mod tests;
 
 // The pages, a line for each file of them.
 
+pub mod access_token;
 pub mod account;
 pub mod choose_password;
 pub mod code;

@@ -13,7 +13,7 @@ mod outcome;
 mod presenter;
 mod table;
 
-pub use outcome::{Dialect, Invited, Outcome, SOON};
+pub use outcome::{Dialect, Invited, MadeToken, Outcome, SOON};
 pub use presenter::Presenter;
 
 /// An outcome, and how a browser sees it. No `Debug`: it holds cookies.
@@ -30,6 +30,8 @@ pub struct Reply {
     /// Where a proxy sends a browser instead.
     pointer: Option<String>,
     identity: Option<Identity>,
+    /// The host at which a program is asked for an access token.
+    challenge: Option<String>,
     cookies: Vec<String>,
     clear_site_data: bool,
     /// Whose account it was about, for the log.
@@ -77,6 +79,8 @@ pub struct Identity {
     /// Those of the visitor's cookies that the application may see, if the proxy asks us to sort
     /// them.
     pub cookies: Option<String>,
+    /// What the visitor sent in `Authorization` for the application, field by field.
+    pub authorization: Vec<Vec<u8>>,
 }
 
 impl From<Outcome> for Reply {
@@ -88,6 +92,7 @@ impl From<Outcome> for Reply {
             location: None,
             pointer: None,
             identity: None,
+            challenge: None,
             cookies: Vec::new(),
             clear_site_data: false,
             user: None,
@@ -289,6 +294,12 @@ impl Refusal {
     /// As [`Reply::pointing_to`].
     pub fn pointing_to(mut self, location: String) -> Self {
         self.0.pointer = Some(location);
+        self
+    }
+
+    /// Asks a program for an access token that is good at this host, which is a plain name.
+    pub fn challenging(mut self, host: &str) -> Self {
+        self.0.challenge = Some(host.to_owned());
         self
     }
 

@@ -126,10 +126,13 @@ pub enum Outcome {
     /// A page that was asked for; nothing else happened.
     Shown,
     Throttled(Duration),
+    TokenMade(Box<MadeToken>),
+    TokenRemoved,
     /// A field, how long it may be, and the unit of that.
     TooLong(&'static str, usize, &'static str),
     /// A form, with how many fields it may have.
     TooManyFields(usize),
+    TooManyTokens,
     /// An application may read the address in another way than we do; why.
     TwoReadings(&'static str),
     /// Two cookies came that are both sessions: one of them is somebody else's.
@@ -154,6 +157,15 @@ pub struct Invited {
     /// `None` if it was mailed to nobody.
     pub email: Option<String>,
     pub groups: Vec<String>,
+}
+
+/// An access token that was made, as its owner is told of it, this once.
+#[derive(Clone)]
+pub struct MadeToken {
+    pub token: String,
+    /// By which it can be removed.
+    pub id: String,
+    pub expires: Timestamp,
 }
 
 impl Outcome {
@@ -212,6 +224,8 @@ impl Outcome {
             Self::RecoveryCodes(_) => Kind::RecoveryCodesMade,
             Self::Registered => Kind::Registered,
             Self::SessionsEnded => Kind::SessionsEnded,
+            Self::TokenMade(_) => Kind::TokenMade,
+            Self::TokenRemoved => Kind::TokenRemoved,
             _ if self.status() >= 400 => Kind::Refused,
             _ => return None,
         })
@@ -241,6 +255,11 @@ impl Outcome {
                 value["expires"] = json!(made.expires);
                 value["email"] = json!(made.email);
                 value["groups"] = json!(made.groups);
+            }
+            Self::TokenMade(made) => {
+                value["token"] = json!(made.token);
+                value["id"] = json!(made.id);
+                value["expires"] = json!(made.expires);
             }
             Self::Throttled(wait) => value["retry_after"] = json!(seconds(*wait)),
             _ => {}
@@ -287,6 +306,7 @@ impl Outcome {
             | Self::RecoveryCodes(codes) => codes.iter_mut().for_each(visit),
             Self::Script(body) | Self::ScriptPage(body) => visit(body),
             Self::Invited(made) => visit(&mut made.link),
+            Self::TokenMade(made) => visit(&mut made.token),
             _ => {}
         }
     }

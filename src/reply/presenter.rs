@@ -85,6 +85,7 @@ impl Presenter {
     fn usual(&self, reply: Reply, form: Format) -> Response {
         let outcome = &reply.outcome;
         let mut headers = self.headers(&reply);
+        let passed_on = passed_on(&reply);
         let (status, content_type, body) = match form {
             Format::Page if reply.location.is_some() => {
                 let location = reply.location.clone().unwrap_or_default();
@@ -111,6 +112,7 @@ impl Presenter {
         Response {
             status,
             headers,
+            passed_on,
             body: body.into_bytes(),
         }
     }
@@ -128,6 +130,7 @@ impl Presenter {
         Response {
             status: 200,
             headers,
+            passed_on: Vec::new(),
             body: body.into_bytes(),
         }
     }
@@ -170,6 +173,11 @@ impl Presenter {
         if let Some(seconds) = reply.outcome.retry_after() {
             headers.push(("Retry-After", seconds.to_string().into()));
         }
+        if let Some(host) = &reply.challenge {
+            // RFC 7617, section 2.1.
+            let challenge = format!("Basic realm=\"{host}\", charset=\"UTF-8\"");
+            headers.push(("WWW-Authenticate", challenge.into()));
+        }
         if let Some(location) = &reply.pointer {
             headers.push(("Location", location.clone().into()));
         }
@@ -187,6 +195,14 @@ impl Presenter {
         headers.extend(cookies.map(|cookie| ("Set-Cookie", cookie.clone().into())));
         headers
     }
+}
+
+/// What the application gets as the visitor sent it.
+fn passed_on(reply: &Reply) -> Vec<(&'static str, Vec<u8>)> {
+    let fields = reply.identity.iter().flat_map(|who| &who.authorization);
+    fields
+        .map(|value| ("Authorization", value.clone()))
+        .collect()
 }
 
 /// A header field.

@@ -269,6 +269,12 @@ impl Outcome {
             )
             .advising(in_minutes(*wait))
             .after(*wait),
+            Self::TokenMade(made) => row(
+                200,
+                "token_made",
+                format!("Your access token, shown once: {}", made.token),
+            ),
+            Self::TokenRemoved => row(200, "token_removed", "Done."),
             Self::TooLong(field, max, of) => row(
                 400,
                 "bad_field",
@@ -282,6 +288,11 @@ impl Outcome {
                 400,
                 "bad_field",
                 format!("The form has too many fields: it may have {max}."),
+            ),
+            Self::TooManyTokens => row(
+                409,
+                "too_many_tokens",
+                "There are twenty access tokens already. Remove one first.",
             ),
             Self::TwoReadings(why) => row(
                 403,

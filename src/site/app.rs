@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::accounts::access_token::Uses;
 use crate::accounts::pending::Pending;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::throttle::Throttle;
@@ -16,6 +17,7 @@ use crate::errands::Errands;
 use crate::front::tls::Tls;
 use crate::gate::{self, Gate};
 use crate::handlers::{App, Confirmed, Journal, Script, SentTwice};
+use crate::health::Health;
 use crate::pages;
 use crate::redirect::Targets;
 use crate::reply::Presenter;
@@ -25,13 +27,19 @@ use crate::site::{Given, Problem, host, logo, script_page};
 
 pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<App, Problem> {
     let (config, clock, room) = (given.config, given.clock, given.room);
+    let health = Health::new(
+        Arc::clone(&files.store),
+        config.users.clone(),
+        Arc::clone(clock),
+    );
     let origin = public_url.origin().ascii_serialization();
     let issuer = config.issuer.clone();
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
     let store = Arc::clone(&files.store);
     let events = Arc::clone(&files.events);
+    let token_uses = Arc::new(Uses::default());
     let errands = Errands::open(
-        store,
+        (store, Arc::clone(&token_uses)),
         files.outbox,
         events,
         origin.clone(),
@@ -44,12 +52,14 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let script = || Script::new(script_page::template(), given.out.clone());
     Ok(App {
         store: files.store,
+        health: Arc::new(health),
         access: files.rules,
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),
         regulars: Regulars::default(),
         results: Results::new(room.connections / 4),
         pending: Arc::new(Pending::new()),
+        token_uses,
         errands: errands.map_err(Problem::no_threads)?,
         events: files.events,
         journal: Journal::default(),

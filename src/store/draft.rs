@@ -25,10 +25,6 @@ pub struct Draft {
     /// How many times sessions were ended.
     pub(super) ends: usize,
     /// The ids of sessions that were to end, whether or not they are among these.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "in files all sessions are among these")
-    )]
     pub(super) asked_ends: Vec<Digest>,
 }
 
@@ -289,6 +285,20 @@ impl Draft {
     /// time. They have no sessions.
     pub(super) fn remove_unclaimed(&mut self, now: Timestamp) -> Vec<String> {
         Arc::make_mut(&mut self.accounts).remove_never_enrolled(now)
+    }
+
+    /// As [`Accounts::note_uses`].
+    pub(super) fn note_token_uses(&mut self, uses: &[(Digest, Timestamp)]) {
+        if !self.accounts.unnoted(uses).is_empty() {
+            Arc::make_mut(&mut self.accounts).note_uses(uses);
+        }
+    }
+
+    /// As [`Accounts::drop_past_tokens`].
+    pub(super) fn drop_past_tokens(&mut self, now: Timestamp) {
+        if !self.accounts.with_past_tokens(now).is_empty() {
+            Arc::make_mut(&mut self.accounts).drop_past_tokens(now);
+        }
     }
 
     /// The sessions including both those that have begun and those that have ended; `None` if none

@@ -169,6 +169,15 @@ impl Store {
         self.listener.listen(Box::new(hear));
     }
 
+    /// How many accounts there are, and how many sessions that are not over.
+    pub fn count(&self, limits: Limits, now: Timestamp) -> (usize, usize) {
+        let accounts = self.accounts().map_or(0, |accounts| accounts.len());
+        let lasts = |session: &&Arc<Session>| !session.is_over(limits, now);
+        let sessions = self.sessions();
+        let sessions = sessions.map_or(0, |sessions| sessions.iter().filter(lasts).count());
+        (accounts, sessions)
+    }
+
     /// Whether there is no account.
     pub fn is_empty(&self) -> bool {
         self.accounts().is_ok_and(|accounts| accounts.is_empty())
@@ -212,6 +221,15 @@ impl Store {
     pub fn account(&self, name: &str) -> Result<Option<Arc<Account>>, Unavailable> {
         let base = self.look(|| About::account(name).plain())?;
         Ok(base.accounts.resolve(name).cloned())
+    }
+
+    /// The account that has an access token with this hash; whether that is good is not judged.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub fn owner_of_token(&self, hash: Digest) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.owner_of_token(hash).cloned())
     }
 
     /// Which of a new account's name and e-mail a stranger cannot have; the name, if both.
@@ -501,6 +519,32 @@ impl Store {
         self.update(move |draft| draft.remove_unclaimed(now))
     }
 
+    /// Notes when access tokens were last used; costs a save only if that is news.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn note_token_uses(&self, uses: Vec<(Digest, Timestamp)>) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.unnoted(&uses).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.note_token_uses(&uses))
+    }
+
+    /// Removes access tokens that expired long ago; costs a save only if there are any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn drop_past_tokens(&self, now: Timestamp) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.with_past_tokens(now).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.drop_past_tokens(now))
+    }
+
     /// Saves what has not been saved yet and ends the store's thread, within `patience`. Later
     /// changes are refused, and reading goes on. False if something was not saved. Dropping the
     /// store does the same, however long it takes.
@@ -601,6 +645,16 @@ pub fn full_path(users: &Path) -> PathBuf {
     flat_file::real_path(users).unwrap_or_else(|_| users.to_owned())
 }
 
+/// Finds out whether the next save of the accounts could be made as a whole, and leaves no trace.
+///
+/// # Errors
+///
+/// What would fail, and what to do.
+pub fn could_save(users: &Path) -> Result<(), OpenError> {
+    fit::look(users)?;
+    Ok(fit::find_room(users)?)
+}
+
 /// Checks that the folder of the accounts is there.
 ///
 /// # Errors
@@ -617,6 +671,9 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
     let hint = match () {
+        () if json::is_later(&damage) => {
+            "start the auth_user that wrote it, or put back a copy from before"
+        }
         () if users.is_dir() => {
             "that is a folder: name the file in it, which need not be there yet"
         }

@@ -384,6 +384,12 @@ fn add(
             "the passkey {id:?} of {username:?} is there twice, or another account's too"
         ));
     }
+    if let Some(token) = accounts.taken_token(&account) {
+        let id = &token.id;
+        return Err(format!(
+            "the access token {id:?} of {username:?} is there twice, or another account's too"
+        ));
+    }
     account.take_up_mailed_password();
     let seal = account.seal.take();
     let is_sealed = seal.as_ref() == Some(&Seal::of(&account).text());

@@ -11,6 +11,9 @@ local ASKED_BY = {
 -- Who the visitor is.
 local IDENTITY = { "remote-user", "remote-groups", "remote-name", "remote-email", "remote-id" }
 
+-- What the application may have of this, auth_user says; that is no access token.
+local AUTHORIZATION = "authorization"
+
 -- What a visitor gets of an answer that does not let them in: all but what is about its framing, and
 -- about the connection it came by.
 local HIDDEN = {
@@ -100,6 +103,10 @@ core.register_action("auth_user", { "http-req" }, function(txn)
         for _, value in ipairs(values(said.headers[name])) do
             txn.http:req_add_header(name, value)
         end
+    end
+    txn.http:req_del_header(AUTHORIZATION)
+    for _, value in ipairs(values(said.headers[AUTHORIZATION])) do
+        txn.http:req_add_header(AUTHORIZATION, value)
     end
     local cookies = without_session(table.concat(values(fields["cookie"]), "; "))
     txn.http:req_del_header("cookie")

@@ -77,6 +77,111 @@ fn the_most_specific_rule_decides_whatever_the_order() {
     }
 }
 
+const OPEN: &str = r#"
+    [[rule]]
+    host = "app.example.com"
+    groups = ["users"]
+    tokens = true
+
+    [[rule]]
+    host = "app.example.com"
+    path = "/open"
+    public = true
+    tokens = false
+
+    [[rule]]
+    host = "app.example.com"
+    path = "/open/not"
+    groups = ["*"]
+    public = false
+
+    [[rule]]
+    host = "*.example.com"
+    public = true
+
+    [[rule]]
+    host = "*.example.com"
+    path = "/far"
+    public = true
+"#;
+
+#[test]
+fn what_is_public_or_takes_tokens_is_so_wherever_an_application_finds_it() {
+    let rules = Access::parse(OPEN).unwrap();
+    for (host, path, is_public, takes_tokens, admits) in [
+        ("app.example.com", "/", false, true, false),
+        ("app.example.com", "/open", true, false, true),
+        ("app.example.com", "/open/x", true, false, true),
+        // The rule that opens does so to the letter: an application may find these elsewhere.
+        ("app.example.com", "/open.json", false, false, false),
+        ("app.example.com", "/OPEN", false, false, false),
+        ("app.example.com", "/open%20", false, false, false),
+        ("app.example.com", "/open/NOT", false, false, true),
+        ("app.example.com", "/open/not.json", false, false, true),
+        ("app.example.com", "/open/not", false, false, true),
+        ("app.example.com", "/open/../x", false, false, false),
+        ("app.example.com", "/open%2fx", false, false, false),
+        ("app.example.com", "/far", false, true, false),
+        ("x.example.com", "/", true, false, true),
+        ("example.com", "/", false, false, false),
+        ("elsewhere.test", "/open", false, false, false),
+    ] {
+        let ruling = rules.ruling(host, path);
+        assert_eq!(ruling.is_public(), is_public, "{host}{path}");
+        assert_eq!(ruling.takes_tokens(), takes_tokens, "{host}{path}");
+        assert_eq!(ruling.admits(&[]), admits, "{host}{path}");
+    }
+    let none = Access::default();
+    let ruling = none.ruling("app.example.com", "/");
+    assert!(!ruling.is_public() && !ruling.takes_tokens() && ruling.admits(&[]));
+}
+
+#[test]
+fn the_public_paths_of_a_host_are_those_that_stay_public() {
+    let rules = Access::parse(OPEN).unwrap();
+    assert_eq!(rules.public_paths("app.example.com"), ["/open"]);
+    assert_eq!(rules.public_paths("x.example.com"), ["/", "/far"]);
+    assert!(rules.public_paths("example.com").is_empty());
+    assert!(Access::default().public_paths("x.example.com").is_empty());
+}
+
+#[test]
+fn a_rule_has_groups_or_is_public_and_only_groups_go_with_tokens() {
+    for (more, reason, line) in [
+        ("", "a rule has groups, or public = true", 1),
+        ("public = false\n", "a rule has groups, or public = true", 1),
+        ("tokens = true\n", "a rule has groups, or public = true", 1),
+        (
+            "groups = [\"*\"]\npublic = true\n",
+            "a rule has groups or public = true, not both",
+            4,
+        ),
+        (
+            "public = true\ntokens = true\n",
+            "tokens = true goes with groups: what is public needs none",
+            4,
+        ),
+    ] {
+        let text = format!("[[rule]]\nhost = \"a.b\"\n{more}");
+        assert_eq!(said(&text), (reason.to_owned(), line), "{more}");
+    }
+    for more in [
+        "public = 1\n",
+        "public = \"true\"\n",
+        "groups = []\ntokens = \"yes\"\n",
+    ] {
+        let text = format!("[[rule]]\nhost = \"a.b\"\n{more}");
+        assert!(Access::parse(&text).is_err(), "{more}");
+    }
+    for more in [
+        "public = true\ntokens = false\n",
+        "groups = []\npublic = false\ntokens = false\n",
+    ] {
+        let text = format!("[[rule]]\nhost = \"a.b\"\n{more}");
+        assert!(Access::parse(&text).is_ok(), "{more}");
+    }
+}
+
 /// What each kind of path with two readings looks like.
 const TWO_READINGS: [(&str, &[&str]); 12] = [
     (
@@ -461,7 +566,11 @@ fn bad_rules_are_named_by_line_and_reason() {
             "there is a rule for this host and path already",
             4,
         ),
-        ("[[rule]]\nhost = \"a\"", "missing field `groups`", 1),
+        (
+            "[[rule]]\nhost = \"a\"",
+            "a rule has groups, or public = true",
+            1,
+        ),
     ] {
         assert_eq!(said(text), (reason.to_owned(), line), "{text}");
     }

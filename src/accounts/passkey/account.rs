@@ -70,7 +70,7 @@ impl Account {
 impl Accounts {
     /// The account that has a passkey with this id.
     pub fn owner_of(&self, id: &CredentialId) -> Option<&Account> {
-        let owner = self.by_passkey.owner(id)?;
+        let owner = self.owners.of_passkey(id)?;
         self.by_name.get(owner).map(AsRef::as_ref)
     }
 

@@ -13,7 +13,6 @@ mod cbor;
 mod challenge;
 mod client;
 mod data;
-mod index;
 mod kept;
 mod key;
 mod making;
@@ -22,7 +21,6 @@ mod using;
 
 pub use account::NotAdded;
 pub use challenge::{Challenge, Challenges, Held, Purpose};
-pub(super) use index::Index;
 pub use kept::{CredentialId, Handle, Passkey, is_name, transports};
 pub use key::PublicKey;
 pub use making::{Made, Making};

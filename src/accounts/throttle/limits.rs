@@ -7,6 +7,7 @@
 //! | the same from everywhere, each address of IPv4 or /48 adding [`SHARE`] at most | [`ACCOUNT`] | its wait |
 //! | wrong passwords and codes from one network within [`WINDOW`] | [`NETWORK`], one more for each member | its wait |
 //! | the same from one /48 | [`BLOCK`] times as many | its wait |
+//! | wrong access tokens from one network, each once within [`WINDOW`] | as wrong passwords and codes | tokens do not wait |
 //! | wrong codes for an account | [`CODES`] | its wait; a mail at [`CODES_TOLD`], none looked at from [`CODES_LAST`] on |
 //! | wrong passwords, and wrong codes, from a browser the account knows | [`BROWSER`] each | its wait |
 //! | new accounts from one network, and one /48 | `--registrations-per-hour`, and [`BLOCK`] times as many | the rest of the hour |

@@ -27,6 +27,7 @@ mod counts;
 mod hourly;
 pub mod limits;
 mod table;
+mod tokens;
 
 use counts::{Decision, Hourly, InARow, Members, OfLate, Spread, Verdict};
 use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK};
@@ -265,6 +266,7 @@ struct State {
     block_registrations: Table<Block, Hourly>,
     /// Registrations by an invitation that were refused.
     invited: Table<Digest, hourly::Invited>,
+    wrong_tokens: Table<(Digest, Network), tokens::Counted>,
 }
 
 /// A network as the count over all of them knows it.
@@ -296,6 +298,7 @@ impl State {
             registrations: Table::new(MAX_ROWS),
             block_registrations: Table::new(MAX_LARGE_ROWS),
             invited: Table::new(MAX_LARGE_ROWS),
+            wrong_tokens: Table::new(MAX_LARGE_ROWS),
         }
     }
 

@@ -9,6 +9,7 @@ mod files;
 mod last_hop;
 mod login;
 mod machine;
+mod programs;
 mod registration;
 mod stranger;
 mod visitor;
@@ -21,10 +22,13 @@ use std::net::SocketAddr;
 use data_encoding::HEXLOWER;
 use url::Url;
 
+use crate::access::Access;
 use crate::accounts::token;
 pub use crate::deployment::doctor::files::Files;
 use crate::deployment::doctor::login::Guest;
+use crate::deployment::doctor::programs::OPEN;
 use crate::deployment::doctor::wire::{Answer, Endpoint, Sent, Trust};
+use crate::host;
 use crate::terminal;
 
 /// What is examined, and what is known about it.
@@ -44,6 +48,10 @@ pub struct Patient {
     pub cookie: Option<String>,
     /// A session that its owner has logged out.
     pub old_cookie: Option<String>,
+    /// An access token of a test account.
+    pub token: Option<String>,
+    /// Who may enter, or why that cannot be read.
+    pub access: Result<Access, String>,
     /// The port on which the application listens, if the proxy is on the same machine.
     pub upstream_port: Option<u16>,
     /// Whether strangers may make themselves an account.
@@ -110,6 +118,8 @@ pub fn examine(
         wire,
         stranger,
         public_url: patient.public_url.clone(),
+        access: patient.access.clone().unwrap_or_default(),
+        host: host::plain(&patient.host),
         mark: HEXLOWER.encode(&token::random::<8>()),
     };
     if visit.is_the_login() {
@@ -117,13 +127,19 @@ pub fn examine(
     }
     let mut findings = visit.as_a_stranger();
     findings.push(visit.strangers_cannot_register(patient, &trust));
+    let is_open = visit.opens("/");
     match ask.filter(|_| patient.cookie.is_none()) {
+        // A visitor cannot be told from a stranger there.
+        _ if is_open => findings.extend(visit.unvisited(skip(visitor::ENTRY, OPEN), OPEN)),
         Some(ask) => findings.extend(visit.as_a_guest(patient, &trust, ask)),
         None => {
             findings.push(visit.old_session_is_refused(patient.old_cookie.as_deref()));
             findings.extend(visit.as_a_visitor(patient.cookie.as_deref().ok_or(NO_COOKIE)));
         }
     }
+    let (token, cookie) = (patient.token.as_deref(), patient.cookie.as_deref());
+    findings.push(visit.token_is_kept(token, cookie));
+    findings.extend(patient.unread_rules());
     findings.extend([
         visit.application_is_out_of_reach(patient.upstream_port),
         visit.plain_http_leads_to_https(),
@@ -201,6 +217,10 @@ struct Visit {
     stranger: Answer,
     /// Where the login is, if the operator said so.
     public_url: Option<Url>,
+    /// Who may enter, as far as is known.
+    access: Access,
+    /// The host as rules name it.
+    host: String,
     /// Part of every value sent, to recognize it again.
     mark: String,
 }

@@ -5,6 +5,7 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 use url::Url;
 
+use crate::deployment::doctor::programs::OPEN;
 use crate::deployment::doctor::wire::Answer;
 use crate::deployment::doctor::{Finding, Verdict, Visit, fail, get, pass, session, skip};
 
@@ -60,14 +61,21 @@ impl Visit {
     pub(super) fn as_a_stranger(&self) -> Vec<Finding> {
         let findings = [
             self.stranger_is_kept_out(),
-            self.every_path_is_guarded(),
             self.identity_is_not_believed(),
             self.forwarding_is_not_believed(),
             self.hosts_have_one_meaning(),
             self.malformed_targets_are_refused(),
             self.forged_session_is_refused(),
         ];
-        findings.map(|finding| self.if_it_works(finding)).into()
+        let guarded = self.if_it_works(self.every_path_is_guarded());
+        let findings = findings.map(|finding| match self.opens("/") {
+            true => skip(finding.what, OPEN),
+            false => self.if_it_works(finding),
+        });
+        let mut findings = Vec::from(findings);
+        // Second, after the path that everybody asks for first.
+        findings.insert(1, guarded);
+        findings
     }
 
     /// The finding, but a site that answers nobody does not pass.
@@ -150,6 +158,10 @@ impl Visit {
             let query = next.query().map(|query| format!("?{query}"));
             format!("{}{}", next.path(), query.unwrap_or_default())
         }));
+        targets.retain(|target| !self.opens(target));
+        if targets.is_empty() {
+            return skip(what, "rules of access.toml open every path that is asked");
+        }
         for target in targets {
             let (how, remedy) = match self.ask(&target, &[]) {
                 Ok(answer) => (self.turned_away(&target, &answer), remedy(&answer)),

@@ -1,14 +1,18 @@
 //! What reverse proxies ask before they let a request through to an application: who is this
 //! visitor, and may they enter? Nothing is changed but the time a session was last used.
 //!
-//! An application behind a proxy is as safe as these answers. So a yes needs a session, a target
-//! that can be read in one way only, and a rule that lets the account in; all else is a no.
+//! An application behind a proxy is as safe as these answers. So a yes needs a target that can be
+//! read in one way only, and a rule that lets everybody in, or the account of a session or of an
+//! access token; all else is a no.
 
 mod asked;
+mod program;
 mod reader;
 
+use crate::access::Ruling;
 use crate::accounts::Account;
 use crate::handlers::authz::asked::{Asked, Unfit};
+use crate::handlers::authz::program::Brought;
 use crate::handlers::sessions::{self, Presented};
 use crate::handlers::{Answer, App, denied};
 use crate::http::{FOREIGN_FIELD, Request};
@@ -16,6 +20,13 @@ use crate::pages::message::{Message, Way};
 use crate::redirect;
 use crate::rejection::Rejection;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
+
+/// Where proxies ask.
+pub(super) const PATHS: [&str; 3] = [
+    "/api/authz/auth-request",
+    "/api/authz/forward-auth",
+    "/api/verify",
+];
 
 /// How proxies ask at this path, if they do.
 pub(super) fn dialect(path: &str) -> Option<Dialect> {
@@ -39,24 +50,41 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
     let asked = Asked::read(request, dialect, &app.targets, &two_readings)
         .map_err(|unfit| unanswerable(app, dialect, unfit))?;
 
-    let me = match sessions::presented(app, request).map_err(|_| busy(app, request))? {
-        Presented::Of(me) => me,
-        Presented::Nobodys => return Err(to_login(app, request, dialect, &asked)),
+    let host = asked.target.host_str().unwrap_or_default();
+    let ruling = access.ruling(host, asked.target.path());
+    let brought = Brought::of(request);
+    if ruling.is_public() {
+        return Ok(admitted(app, request, brought, nobody()));
+    }
+
+    let account = match sessions::presented(app, request).map_err(|_| busy(app, request))? {
+        Presented::Of(me) => {
+            // Whatever method the proxy uses: even one that asks by HEAD asks on behalf of a
+            // visitor.
+            me.session.seen(request.received.timestamp());
+            me.account
+        }
+        Presented::Nobodys => {
+            let owner = program::owner(app, request, &asked, &ruling, &brought);
+            let owner = owner.map_err(|_| busy(app, request))?;
+            owner.ok_or_else(|| to_login(app, request, dialect, &asked, (&ruling, &brought)))?
+        }
         Presented::Two => return Err(two(app, request, dialect, &asked)),
     };
-    // Whatever method the proxy uses: even one that asks by HEAD asks on behalf of a visitor.
-    me.session.seen(request.received.timestamp());
-
-    let host = asked.target.host_str().unwrap_or_default();
-    if !access.admits(host, asked.target.path(), &me.account.groups) {
-        return Ok(turned_away(app, &me.account, dialect, &asked));
+    if !ruling.admits(&account.groups) {
+        return Ok(turned_away(app, &account, dialect, &asked));
     }
 
-    let mut identity = identity(&me.account);
-    if takes_cookies(request) {
-        identity.cookies = Some(app.cookies.others(request));
-    }
-    Ok(Reply::from(Outcome::Admitted).identifying(identity))
+    Ok(admitted(app, request, brought, identity(&account)))
+}
+
+/// The yes, with who the visitor is, and with what the application gets of what they sent.
+fn admitted(app: &App, request: &Request, brought: Brought, who: Identity) -> Reply {
+    Reply::from(Outcome::Admitted).identifying(Identity {
+        cookies: takes_cookies(request).then(|| app.cookies.others(request)),
+        authorization: brought.into_foreign(),
+        ..who
+    })
 }
 
 /// The refusal of a question that cannot be answered.
@@ -96,16 +124,31 @@ fn two(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal
 }
 
 /// Sends a visitor to log in and come back. nginx and programs get 401, browsers a redirect.
-fn to_login(app: &App, request: &Request, dialect: Dialect, asked: &Asked) -> Refusal {
-    let told =
-        dialect == Dialect::AuthRequest || asked.by_original_url || !reader::can_follow(request);
+fn to_login(
+    app: &App,
+    request: &Request,
+    dialect: Dialect,
+    asked: &Asked,
+    (ruling, brought): (&Ruling<'_>, &Brought),
+) -> Refusal {
+    // Browsers would ask for a password, which is none that opens anything here.
+    let asks_for_token = program::takes_tokens(app, ruling) && reader::is_program(request);
+    let told = dialect == Dialect::AuthRequest
+        || asked.by_original_url
+        || asks_for_token
+        || brought.is_ours()
+        || !reader::can_follow(request);
     let outcome = if told {
         Outcome::LoginRequired
     } else {
         let by_get = !matches!(asked.method.as_str(), "" | "GET" | "HEAD" | "OPTIONS");
         Outcome::SentToLogin { by_get }
     };
-    Refusal::from(outcome).pointing_to(login_url(app, asked))
+    let refusal = Refusal::from(outcome).pointing_to(login_url(app, asked));
+    match asked.target.host_str() {
+        Some(host) if asks_for_token => refusal.challenging(host),
+        _ => refusal,
+    }
 }
 
 /// nginx shows a page of its own; with the address it is given, it may lead to ours instead.
@@ -200,6 +243,19 @@ fn identity(account: &Account) -> Identity {
         name: account.username.clone(),
         groups: account.groups.clone(),
         id: id.map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),
+        ..nobody()
+    }
+}
+
+/// Who a visitor is where everybody may enter.
+fn nobody() -> Identity {
+    Identity {
+        user: UNKNOWN.to_owned(),
+        email: UNKNOWN.to_owned(),
+        name: UNKNOWN.to_owned(),
+        groups: Vec::new(),
+        id: UNKNOWN.to_owned(),
         cookies: None,
+        authorization: Vec::new(),
     }
 }

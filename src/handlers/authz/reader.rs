@@ -24,6 +24,18 @@ pub(super) fn can_follow(request: &Request) -> bool {
         && request.accepts_any(&["text/html", "text/*", "*/*"])
 }
 
+/// Whether no browser sends this, so that a challenge shows nobody a box for a password. In doubt
+/// it is a browser's.
+pub(super) fn is_program(request: &Request) -> bool {
+    let is_browsers = |(name, value): &(String, String)| match name.as_str() {
+        "x-requested-with" => true,
+        "accept" => value.to_ascii_lowercase().contains("text/html"),
+        "user-agent" => value.trim_start().starts_with("Mozilla/"),
+        name => name.starts_with("sec-fetch-"),
+    };
+    !request.headers.iter().any(is_browsers)
+}
+
 /// The values of the fields with this name, leaving out empty ones.
 fn said<'a>(request: &'a Request, name: &'static str) -> impl Iterator<Item = &'a str> {
     let fields = request

@@ -99,6 +99,16 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
         Browser::Session,
         &["current_password", "secret"],
     ),
+    (
+        "/account/tokens",
+        Browser::Session,
+        &["name", "hosts", "days", "current_password", "secret"],
+    ),
+    (
+        "/account/tokens/remove",
+        Browser::Session,
+        &["token", "current_password"],
+    ),
     // Repeated only if the visitor's own session ended: ending others twice does no harm.
     ("/account/sessions/end", Browser::Session, &["session"]),
 ];
@@ -385,12 +395,15 @@ impl Kept {
         }
     }
 
-    /// Whether what the answer shows can still be used: the key waits for its code, or one of the
-    /// recovery codes is left.
+    /// Whether what the answer shows can still be used: the key waits for its code, the access
+    /// token is there, or one of the recovery codes is left.
     fn still_opens(&self, app: &App, (id, account): (Digest, &Account), now: Timestamp) -> bool {
         if let Outcome::EnrolRequired { secret, .. } = &self.reply.outcome {
             let moving = app.pending.moving(id, now);
             return moving.is_some_and(|moving| moving.secret.base32() == *secret);
+        }
+        if let Outcome::TokenMade(made) = &self.reply.outcome {
+            return account.token(&made.id).is_some();
         }
         let codes = self.reply.outcome.recovery_codes();
         let left = &account.recovery_codes;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::accounts::kept::Unknown;
 use crate::accounts::{Account, Totp, totp};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::mail::letter::{compose, read};
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{SITE, finish, mail_to, names, noon, owner, quiet, sender, sending};
@@ -165,6 +165,20 @@ fn notices() -> Vec<(Notice, &'static str)> {
         (
             Notice::RecoveryCodesReplaced,
             "Your recovery codes were replaced",
+        ),
+        (
+            Notice::TokenMade {
+                name: "Phone\r\nBcc: x".to_owned(),
+                hosts: vec!["app.example.com".to_owned(), "dav.example.com".to_owned()],
+                expires: Timestamp(1_800_000_000),
+            },
+            "An access token was made",
+        ),
+        (
+            Notice::TokenRemoved {
+                name: "Phone".to_owned(),
+            },
+            "An access token was removed",
         ),
     ]
 }

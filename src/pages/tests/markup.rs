@@ -172,7 +172,9 @@ fn no_password_or_code_field_is_filled_in() {
             let may_show = match (name, attribute(input, "name").unwrap()) {
                 // Typed against a slip.
                 (page, "username") => !page.starts_with("person"),
-                (_, field) => ["days", "email", "groups", "q", "remember"].contains(&field),
+                (_, field) => {
+                    ["days", "email", "groups", "hosts", "name", "q", "remember"].contains(&field)
+                }
             };
             assert_eq!(
                 attribute(input, "value").is_some(),
@@ -192,7 +194,7 @@ fn password_managers_are_told_what_each_field_is() {
                 // Of others, which no password manager knows.
                 (page, "username") if page.starts_with("person") => "off",
                 (page, "email") if page.starts_with("people") => "off",
-                (_, "days" | "groups" | "q") => "off",
+                (_, "days" | "groups" | "hosts" | "name" | "q") => "off",
                 (_, "username") => "username",
                 (_, "email") => "email",
                 (page, "password") if page.starts_with("register") => "new-password",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::access_token::{TokenMade, TokenView, TypedToken};
 use super::super::account::{AccountForm, AccountView, BrowserView, SessionView};
 use super::super::choose_password::ChoosePassword;
 use super::super::code::EnterCode;
@@ -73,12 +74,35 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
             event("groups_changed", By::Operator, "ok"),
             event(text, By::Named(text.to_owned()), text),
         ],
+        tokens: Some(vec![token(text, true), token("phone", false)]),
         notice: Some(text.to_owned()),
+        typed_token: TypedToken {
+            name: text.to_owned(),
+            hosts: text.to_owned(),
+            days: text.to_owned(),
+        },
         typed_email: problem
             .as_ref()
             .map_or_else(String::new, |_| text.to_owned()),
         problem,
         now: 1_795_348_800,
+    }
+}
+
+fn token(text: &str, is_living: bool) -> TokenView {
+    TokenView {
+        id: text.to_owned(),
+        name: text.to_owned(),
+        hosts: vec!["app.example.com".to_owned(), text.to_owned()],
+        outside: if is_living {
+            Vec::new()
+        } else {
+            vec![text.to_owned()]
+        },
+        created: 1_795_000_000,
+        expires: 1_797_940_000,
+        is_living,
+        used: is_living.then_some(1_795_345_200),
     }
 }
 
@@ -302,6 +326,17 @@ fn accounts(text: &str) -> Vec<Sample> {
         email: None,
         ..account(text, None)
     };
+    let tokenless = AccountView {
+        tokens: None,
+        ..account(text, None)
+    };
+    let made = TokenMade {
+        username: text.to_owned(),
+        token: "au_abcdefghijklmnopqrstuvwxyz234567".to_owned(),
+        name: text.to_owned(),
+        hosts: vec!["app.example.com".to_owned(), text.to_owned()],
+        expires: 1_797_940_000,
+    };
     vec![
         ("account", Box::new(account(text, None))),
         ("account_mute", Box::new(mute)),
@@ -317,6 +352,16 @@ fn accounts(text: &str) -> Vec<Sample> {
         ("account_move", refused(AccountForm::Move, Some("secret"))),
         ("account_delete", refused(AccountForm::Delete, None)),
         ("account_sessions", refused(AccountForm::Sessions, None)),
+        (
+            "account_token",
+            refused(AccountForm::NewToken, Some("hosts")),
+        ),
+        (
+            "account_token_gone",
+            refused(AccountForm::RemoveToken, password),
+        ),
+        ("account_tokenless", Box::new(tokenless)),
+        ("access_token", Box::new(made)),
     ]
 }
 

@@ -54,6 +54,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("totp", Fields(&[("secret", Other), ("last_step", Other)])),
     ("handle", Other),
     ("passkeys", Fields(PASSKEY)),
+    ("tokens", Fields(TOKEN)),
     ("recovery_codes", Other),
     ("disabled", Other),
     ("generation", Other),
@@ -83,6 +84,16 @@ const PASSKEY: &[(&str, Shape)] = &[
     ("synced", Other),
     ("transports", Other),
     ("rp", Other),
+];
+
+const TOKEN: &[(&str, Shape)] = &[
+    ("id", Other),
+    ("hash", Other),
+    ("name", Other),
+    ("hosts", Other),
+    ("created", Other),
+    ("expires", Other),
+    ("used", Other),
 ];
 
 const MAILED: &[(&str, Shape)] = &[("digest", Other), ("expires", Other)];

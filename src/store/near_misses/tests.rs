@@ -216,6 +216,10 @@ fn full() -> Account {
         "created": "2026-11-22T12:00:00Z", "used": "2026-11-22T12:00:00Z", "verified": true,
         "synced": true, "transports": ["usb"], "rp": "",
     });
+    let token = json!({
+        "id": "a", "hash": "A".repeat(43), "name": "", "hosts": [], "used": "2026-11-22T12:00:00Z",
+        "created": "2026-11-22T12:00:00Z", "expires": "2026-11-22T12:00:00Z",
+    });
     Account {
         email_proven: true,
         id: Some(AccountId::new()),
@@ -232,6 +236,7 @@ fn full() -> Account {
         }),
         handle: serde_json::from_value(json!("A".repeat(43))).ok(),
         passkeys: vec![serde_json::from_value(passkey).unwrap()],
+        tokens: vec![serde_json::from_value(token).unwrap()],
         recovery_codes: vec![digest],
         disabled: false,
         generation: 1,

@@ -40,6 +40,13 @@ fn write(accounts: &Accounts, format: &mut UsersJson) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// What is said of version 2.
+const LATER: &str = concat!(
+    "version 2 is of a later auth_user (this is ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
+
 #[test]
 fn no_damaged_file_is_half_read() {
     let good = file(&format!("\"alice\": {}", user("a@b.c", "")));
@@ -48,7 +55,7 @@ fn no_damaged_file_is_half_read() {
         assert!(parse(&good.as_bytes()[..end]).is_err(), "{end}");
     }
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let cases: [(&[u8], &str); 17] = [
+    let cases: [(&[u8], &str); 20] = [
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"\xef\xbb\xbf{}", "starts with a byte order mark"),
@@ -73,9 +80,16 @@ fn no_damaged_file_is_half_read() {
             b"{\"version\": 1}",
             "line 1, column 14: missing field `users`",
         ),
+        (b"{\"version\": 2, \"users\": {}}", LATER),
+        // Whatever else a later version has.
+        (b"{\"users\": [], \"version\": 2}", LATER),
         (
-            b"{\"version\": 2, \"users\": {}}",
+            b"{\"version\": 0, \"users\": {}}",
             "line 1, column 13: version is not 1",
+        ),
+        (
+            b"{\"version\": 2.0, \"users\": {}}",
+            "line 1, column 15: version is not 1",
         ),
         (
             b"{\"version\": \"1\", \"users\": {}}",
@@ -222,6 +236,60 @@ fn a_passkey_of_two_accounts_is_damage_and_one_removed_by_hand_is_gone() {
     assert_eq!(owner("BA"), None);
     let text = rewritten(&two(&["Aw"]));
     assert!(text.contains("\"rp\": \"auth.example.com\""));
+    assert_eq!(rewritten(&text), text);
+}
+
+/// Access tokens with these ids and hashes, as a further field of an account.
+fn tokens(all: &[(&str, &str)]) -> String {
+    let one = |(id, letter): &(&str, &str)| {
+        format!(
+            r#"{{"id": "{id}", "hash": "{}A", "name": "Phone", "#,
+            letter.repeat(42)
+        ) + r#""hosts": ["app.example.com"], "created": "2026-11-22T12:00:00Z", "#
+            + r#""expires": "2027-11-22T12:00:00Z", "mine": [1]}"#
+    };
+    let all: Vec<_> = all.iter().map(one).collect();
+    format!(r#", "tokens": [{}]"#, all.join(", "))
+}
+
+#[test]
+fn a_token_of_two_accounts_or_of_another_shape_is_damage() {
+    let two = |bob: &str| {
+        let alice = user("a@b.c", &tokens(&[("one", "A"), ("two", "B")]));
+        let bob = user("b@b.c", bob);
+        file(&format!("\"alice\": {alice},\n\"bob\": {bob}\n"))
+    };
+    for (bob, said) in [
+        (
+            tokens(&[("three", "C"), ("four", "B")]),
+            "line 4, column 5: the access token \"four\" of \"bob\" is there twice, or another account's too",
+        ),
+        (
+            tokens(&[("three", "C"), ("three", "D")]),
+            "line 4, column 5: the access token \"three\" of \"bob\" is there twice, or another account's too",
+        ),
+    ] {
+        assert_eq!(damage(two(&bob)).to_string(), said);
+    }
+    let good = tokens(&[("one", "C")]);
+    for (from, to) in [
+        ("CCCC", "C!CC"),
+        (
+            "\"hosts\": [\"app.example.com\"]",
+            "\"hosts\": \"app.example.com\"",
+        ),
+        ("2027-11-22T12:00:00Z", "tomorrow"),
+        ("\"id\": \"one\", ", ""),
+        ("[{", "{"),
+    ] {
+        let damaged = two(&good.replacen(from, to, 1));
+        assert!(parse(damaged.as_bytes()).is_err(), "{from}");
+    }
+    // The same id in two accounts says nothing about whose token it is.
+    let (accounts, _) = parse(two(&good).as_bytes()).unwrap();
+    assert_eq!(accounts.find("bob").unwrap().tokens.len(), 1);
+    let text = rewritten(&two(&good));
+    assert!(text.contains("\"mine\""), "{text}");
     assert_eq!(rewritten(&text), text);
 }
 

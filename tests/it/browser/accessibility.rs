@@ -18,19 +18,20 @@ return axe.run({ runOnly: tags, preload: false, resultTypes: ['violations'] }).t
     found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.html).join(' ')));
 ";
 
-struct Judge<'a> {
+/// Judges the page that is shown.
+pub(super) struct Judge<'a> {
     browser: &'a Browser,
     axe: String,
 }
 
 impl<'a> Judge<'a> {
-    fn new(browser: &'a Browser) -> Self {
+    pub(super) fn new(browser: &'a Browser) -> Self {
         let axe = fs::read_to_string(AXE)
             .unwrap_or_else(|error| panic!("{AXE}: {error}; tests/setup installs it"));
         Self { browser, axe }
     }
 
-    fn judge(&self, page: &str) {
+    pub(super) fn judge(&self, page: &str) {
         // The page's own policy lets no script in but by this door.
         let script = json!({ "expression": self.axe });
         self.browser.cdp("Runtime.evaluate", &script);

@@ -12,6 +12,7 @@ mod origin;
 mod person;
 mod shown_literally;
 mod stranger;
+mod tokens;
 mod typed_unseen;
 mod walk;
 mod way_back;

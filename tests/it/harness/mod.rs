@@ -23,6 +23,7 @@ pub(crate) mod smtp_sink;
 pub(crate) mod terminal;
 pub(crate) mod three_forms;
 pub(crate) mod tls;
+pub(crate) mod tokens;
 mod visitor;
 mod wire;
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::terminal::{PROGRAM, Terminal};
+use crate::harness::tokens::secret;
 use crate::harness::{Setup, Visitor, read};
-use crate::proxies::{Deployment, Kind, misconfigurations};
+use crate::proxies::{Deployment, Kind, misconfigurations, programs};
 
 /// Runs the doctor with a session, and one that is over; gives its exit status and its report.
 fn examine(deployment: &Deployment, more: &[&str]) -> (i32, String) {
@@ -197,4 +198,75 @@ fn the_doctor_logs_in_by_itself_at_a_terminal_and_out_again() {
     assert_eq!(status, 1, "{shown}");
     assert!(shown.contains("fail  the test account gets in"), "{shown}");
     assert!(shown.contains("Wrong username or password."), "{shown}");
+}
+
+/// Runs the doctor without a session, with an access token and the rules beside `users`.
+fn examine_with_token(deployment: &Deployment, users: &str) -> (i32, String) {
+    let file = |name: &str| deployment.dir.path().join(name).display().to_string();
+    fs::write(file("token"), format!("{}\n", secret('a'))).unwrap();
+    let (status, out, err) = Setup::bare()
+        .with(&["doctor", &deployment.app(""), "--ca", &file("both.pem")])
+        .with(&["--open-registration", "--token-file", &file("token")])
+        .with(&["--connect", &format!("127.0.0.1:{}", deployment.port)])
+        .with(&["--users", users])
+        .run();
+    assert_eq!(err, "");
+    (status.code().unwrap(), out)
+}
+
+const TOKEN_CHECK: &str = "the application does not get an access token";
+
+#[test]
+fn the_doctor_lists_what_is_public_and_looks_for_tokens_in_the_application() {
+    for kind in Kind::ALL {
+        let deployment = Deployment::of(kind);
+        programs::set_up(&deployment);
+        let users = deployment.server.path("users.json");
+
+        let (status, report) = examine_with_token(&deployment, users.to_str().unwrap());
+
+        assert_eq!(status, 0, "{kind:?}\n{report}");
+        assert!(
+            report.starts_with("public: https://app.example.test/open\n"),
+            "{report}"
+        );
+        assert_eq!(report.matches("public: ").count(), 1, "{report}");
+        assert!(report.contains(&format!("pass  {TOKEN_CHECK}")), "{report}");
+    }
+}
+
+#[test]
+fn an_application_that_gets_a_token_is_a_fault_and_an_open_path_is_none() {
+    let leaking = |_: &str, text: String| {
+        let line = "proxy_set_header Authorization $auth_user_authorization;";
+        text.replace(line, "proxy_set_header Authorization $http_authorization;")
+    };
+    let deployment = Deployment::with(Kind::Nginx, leaking);
+    programs::set_up(&deployment);
+    let users = deployment.server.path("users.json");
+
+    let (status, report) = examine_with_token(&deployment, users.to_str().unwrap());
+    assert_eq!(status, 1, "{report}");
+    assert!(report.contains(&format!("fail  {TOKEN_CHECK}")), "{report}");
+
+    // As the operator's rules are to be, or are by mistake.
+    let open = "[[rule]]\nhost = \"app.example.test\"\npublic = true\n";
+    let beside = deployment.dir.path().join("users.json");
+    fs::write(deployment.dir.path().join("access.toml"), open).unwrap();
+    let (_, report) = examine_with_token(&deployment, beside.to_str().unwrap());
+    for line in [
+        "public: https://app.example.test/\n",
+        "skip  a stranger is sent to the login",
+        "skip  every other path leads a stranger to the login too",
+        "skip  the test account gets in",
+    ] {
+        assert!(report.contains(line), "{line} in {report}");
+    }
+    fs::write(deployment.dir.path().join("access.toml"), "[[rule]]\n").unwrap();
+    let (_, report) = examine_with_token(&deployment, beside.to_str().unwrap());
+    assert!(
+        report.contains("skip  no rule opens anything unawares") && report.contains("line 1"),
+        "{report}"
+    );
+    assert!(!report.contains("public: "), "{report}");
 }

@@ -103,23 +103,28 @@ impl Deployment {
 
     /// As an operator who has changed the files; `edit` gets their names and what is in them.
     pub(crate) fn with(kind: Kind, edit: impl Fn(&str, String) -> String) -> Self {
-        Self::start(kind, &[APP], None, edit)
+        Self::start(kind, &[APP], (None, None), edit)
+    }
+
+    /// With another program as the application.
+    pub(crate) fn before(kind: Kind, application: SocketAddr) -> Self {
+        Self::start(kind, &[APP], (None, Some(application)), |_, text| text)
     }
 
     /// With the same application at several hosts.
     pub(crate) fn at(kind: Kind, hosts: &[&str]) -> Self {
-        Self::start(kind, hosts, None, |_, text| text)
+        Self::start(kind, hosts, (None, None), |_, text| text)
     }
 
     /// With `login` in the place of auth_user: what is sent there can be looked at.
     pub(crate) fn asking(kind: Kind, login: &Application) -> Self {
-        Self::start(kind, &[APP], Some(login.address), |_, text| text)
+        Self::start(kind, &[APP], (Some(login.address), None), |_, text| text)
     }
 
     fn start(
         kind: Kind,
         hosts: &[&str],
-        login: Option<SocketAddr>,
+        (login, upstream): (Option<SocketAddr>, Option<SocketAddr>),
         edit: impl Fn(&str, String) -> String,
     ) -> Self {
         let application = Application::start();
@@ -130,7 +135,8 @@ impl Deployment {
             let dir = tempfile::tempdir().unwrap();
             let certificate = certificate(dir.path(), hosts);
             let login = login.unwrap_or(([127, 0, 0, 1], server.port).into());
-            configure(kind, dir.path(), port, login, hosts, &application);
+            let upstream = upstream.unwrap_or(application.address);
+            configure(kind, dir.path(), port, login, hosts, upstream);
             for entry in fs::read_dir(dir.path()).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -298,7 +304,7 @@ fn configure(
     port: u16,
     login: SocketAddr,
     hosts: &[&str],
-    application: &Application,
+    upstream: SocketAddr,
 ) {
     let url = format!("https://{LOGIN}:{port}");
     let pem = dir.join("both.pem");
@@ -309,7 +315,7 @@ fn configure(
         .with(&["--cert", pem.to_str().unwrap()])
         .with(&["--dir", dir.to_str().unwrap()]);
     for host in hosts {
-        let app = format!("{host}={}", application.address);
+        let app = format!("{host}={upstream}");
         setup = setup.with(&["--app", &app]);
     }
     let (status, _, err) = setup.run();

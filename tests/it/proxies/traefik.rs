@@ -1,6 +1,7 @@
 //! What Traefik's `forwardAuth` sends and takes, sent and taken by a client: it is in no
 //! distribution.
 
+use crate::harness::tokens::{basic, secret};
 use crate::harness::{Answer, Server, Setup, Visitor};
 
 /// The address in what is printed, without the host.
@@ -97,6 +98,32 @@ fn traefik_is_told_who_is_there_and_where_strangers_go() {
     assert_eq!(program.status, 401);
 }
 
+/// As `authResponseHeaders` has it: the application gets the answer's `Authorization`, or none.
+#[test]
+fn the_application_behind_traefik_gets_its_own_authorization_and_no_token() {
+    let server = server();
+    let (visitor, _) = Visitor::with_account(&server, "alice");
+    let session = visitor.cookies.borrow()["__Secure-session"].clone();
+    let session = format!("Cookie: __Secure-session={session}");
+    let token = format!("Bearer {}", secret('a'));
+    let with_name = basic("alice", &secret('a'));
+    for (sent, passed) in [
+        ("Bearer abc", Some("Bearer abc")),
+        ("Digest a=\"%41\", b", Some("Digest a=\"%41\", b")),
+        (&token, None),
+        (&with_name, None),
+    ] {
+        let answer = ask(
+            &server,
+            "GET",
+            "/a",
+            &[&session, &format!("Authorization: {sent}")],
+        );
+        assert_eq!(answer.status, 200, "{sent}");
+        assert_eq!(answer.header("authorization"), passed, "{sent}");
+    }
+}
+
 /// As `authResponseHeaders` has it: the application gets the answer's `Cookie`, or none.
 #[test]
 fn the_application_behind_traefik_gets_all_cookies_but_the_session() {
@@ -182,7 +209,7 @@ fn what_is_printed_for_traefik_passes_only_websockets_and_says_what_it_cannot_do
         "          Upgrade: \"\"",
         "          Upgrade: websocket",
         "          Clear-Site-Data: \"\"",
-        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Remote-Id, Cookie]",
+        "        authResponseHeaders: [Remote-User, Remote-Groups, Remote-Name, Remote-Email, Remote-Id, Cookie, Authorization]",
         "          - url: http://[::1]:9000",
         "          - url: http://two:80",
     ] {

@@ -8,6 +8,7 @@ mod events;
 mod races;
 mod recovery_codes;
 mod sessions_and_browsers;
+mod tokens;
 mod told;
 
 const NEW: &str = "eight tame cows";

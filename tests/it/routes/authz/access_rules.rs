@@ -289,6 +289,18 @@ fn the_server_does_not_start_on_bad_rules() {
             "line 2, column 3: unknown field `rules`, expected `rule`",
         ),
         ("[[rule]\n", "line 1, column 8"),
+        (
+            "[[rule]]\nhost = \"a.b\"\ngroups = []\npublic = true\n",
+            "line 4, column 10: a rule has groups or public = true, not both",
+        ),
+        (
+            "[[rule]]\nhost = \"a.b\"\npublic = true\ntokens = true\n",
+            "line 4, column 10: tokens = true goes with groups",
+        ),
+        (
+            "\n[[rule]]\nhost = \"a.b\"\n",
+            "line 2, column 1: a rule has groups, or public = true",
+        ),
         ("", "is empty"),
         ("# \u{e9}", ""),
     ] {

@@ -5,11 +5,14 @@ use std::io::Write as _;
 use crate::harness::{Answer, Server, Setup, Visitor};
 
 mod access_rules;
+mod authorization;
 mod let_in;
 mod many_visitors;
+mod public;
 mod questions_read;
 mod questions_refused;
 mod sent_to_login;
+mod tokens;
 
 const FORWARD_AUTH: &str = "/api/authz/forward-auth";
 const AUTH_REQUEST: &str = "/api/authz/auth-request";

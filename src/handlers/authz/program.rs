@@ -1,0 +1,167 @@
+//! What programs bring in `Authorization`, and whom they may enter for by a token of ours.
+//!
+//! What looks like a token of ours never reaches an application, whether it is one or not. Anything
+//! else in the field is the application's own: it opens nothing here, and goes on as it came.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::access::Ruling;
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, access_token, names};
+use crate::handlers::authz::asked::Asked;
+use crate::handlers::{App, tokens};
+use crate::http::Request;
+use crate::store::Unavailable;
+
+/// The field, as requests have it.
+const FIELD: &str = "authorization";
+
+/// Reads what the most lenient application would: padding or not, whatever the last bits are.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a request brings in the field.
+pub(super) enum Brought {
+    /// For the application, each field byte by byte; none if there is no such field.
+    Foreign(Vec<Vec<u8>>),
+    /// What looks like a token of ours, and is the only thing in the only such field.
+    Token(Token),
+    /// The same among other things, which is good for nothing.
+    Confused,
+}
+
+/// Something of the shape of our tokens, as it was brought.
+pub(super) struct Token {
+    hash: Digest,
+    /// Whose it is said to be, in `Basic`.
+    name: Option<String>,
+}
+
+impl Brought {
+    pub(super) fn of(request: &Request) -> Self {
+        // An empty one says nothing; some proxies add it.
+        let sent = request
+            .headers
+            .iter()
+            .filter(|(name, value)| name == FIELD && !value.is_empty());
+        // As they came: the front has encoded what is not ASCII.
+        let fields: Vec<Zeroizing<Vec<u8>>> = sent
+            .map(|(_, value)| Zeroizing::new(percent_decode_str(value).collect()))
+            .collect();
+        // Proxies join several fields into one with commas (RFC 9110, section 5.3).
+        let mut parts = fields
+            .iter()
+            .flat_map(|field| field.split(|byte| *byte == b','));
+        let is_alone = parts.clone().count() == 1;
+        match parts.find_map(token_in) {
+            Some(token) if is_alone => Self::Token(token),
+            Some(_) => Self::Confused,
+            None => Self::Foreign(fields.iter().map(|field| field.to_vec()).collect()),
+        }
+    }
+
+    /// Whether it looks like a token of ours.
+    pub(super) fn is_ours(&self) -> bool {
+        !matches!(self, Self::Foreign(_))
+    }
+
+    /// What goes on to the application.
+    pub(super) fn into_foreign(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Foreign(fields) => fields,
+            Self::Token(_) | Self::Confused => Vec::new(),
+        }
+    }
+}
+
+/// The token in credentials of `Bearer` (RFC 6750, section 2.1) or `Basic` (RFC 7617, section 2),
+/// if they have its shape.
+fn token_in(credentials: &[u8]) -> Option<Token> {
+    let text = str::from_utf8(credentials).ok()?.trim_matches(BLANKS);
+    let (scheme, rest) = text.split_once(BLANKS)?;
+    let rest = rest.trim_matches(BLANKS);
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        let name = None;
+        let hash = Digest::of(rest);
+        return access_token::has_shape(rest).then_some(Token { hash, name });
+    }
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let standard = rest.replace('-', "+").replace('_', "/");
+    let both = Zeroizing::new(BASE64.decode(Zeroizing::new(standard).as_bytes()).ok()?);
+    let colon = both.iter().position(|byte| *byte == b':')?;
+    let password = str::from_utf8(&both[colon + 1..]).ok()?;
+    access_token::has_shape(password).then(|| Token {
+        hash: Digest::of(password),
+        name: Some(String::from_utf8_lossy(&both[..colon]).into_owned()),
+    })
+}
+
+/// Blanks within a field (RFC 9110, section 5.6.3).
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// Whom a request without a session enters for, by a token that is good for what is asked for; its
+/// groups are not looked at. A wrong token counts against its network, but a good one is taken
+/// whatever the counts say: it cannot be guessed.
+///
+/// # Errors
+///
+/// If the accounts cannot be read now.
+pub(super) fn owner(
+    app: &App,
+    request: &Request,
+    asked: &Asked,
+    ruling: &Ruling<'_>,
+    brought: &Brought,
+) -> Result<Option<Arc<Account>>, Unavailable> {
+    let Brought::Token(Token { hash, name }) = brought else {
+        return Ok(None);
+    };
+    if !takes_tokens(app, ruling) {
+        return Ok(None);
+    }
+    let now = request.received;
+    let Some(account) = app.store.owner_of_token(*hash)? else {
+        app.throttle.wrong_token(*hash, request.client, now.steady);
+        return Ok(None);
+    };
+    let host = asked.target.host_str().unwrap_or_default();
+    let is_named = name.as_deref().is_none_or(|name| is_of(&account, name));
+    let token = account.token_of(*hash).filter(|token| {
+        let is_good = token.is_living(now.timestamp()) && token.is_for(host);
+        is_good && is_named && !account.disabled && app.targets.takes_tokens_at(host)
+    });
+    let Some(token) = token else {
+        return Ok(None);
+    };
+    app.token_uses.note(token, now.timestamp());
+    Ok(Some(account))
+}
+
+/// Whether the name is the account's, or its address, as at a login.
+fn is_of(account: &Account, name: &str) -> bool {
+    let name = crate::as_typed::name(name);
+    match name.contains('@') {
+        true => account.has_address(&names::ascii_domain(&name)),
+        false => names::is_same(&account.username, &name),
+    }
+}
+
+/// Whether tokens open what is asked for.
+pub(super) fn takes_tokens(app: &App, ruling: &Ruling<'_>) -> bool {
+    tokens::are_offered(app) && ruling.takes_tokens()
+}
+
+#[cfg(test)]
+mod tests;
