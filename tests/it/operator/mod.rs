@@ -39,6 +39,8 @@ const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\
 pub(crate) use backup::backups_while_writers_write;
 pub(crate) use check::assert_check_says;
 pub(crate) use events::told;
+#[cfg(all(feature = "faults", feature = "databases"))]
+pub(crate) use wrong_clock::faketime;
 
 /// Exit status, standard output, standard error.
 pub(crate) type Said = (i32, String, String);
