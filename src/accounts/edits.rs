@@ -100,6 +100,7 @@ impl Account {
         }
         if edit.totp {
             self.recovery_codes.clear();
+            self.passkeys.clear();
             // Without recovery codes, these counts might keep the owner out for good.
             self.wrong_codes.clear();
         }
@@ -321,7 +322,7 @@ fn has_returned(
         }
         // Made by hand and new, unless it brings something along.
         None => {
-            let new = account.generation == 0 && account.totp.is_none();
+            let new = account.generation == 0 && !account.has_second_factor();
             !(new && account.devices.is_empty() && account.mailed_passwords.is_empty())
         }
     }

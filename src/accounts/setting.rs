@@ -137,6 +137,8 @@ impl Accounts {
             false => names::key(new).into(),
         };
         self.by_name.shift_remove_index(place);
+        self.by_passkey.follow(&key, &before.passkeys, &[]);
+        self.by_passkey.follow(&new_key, &[], &before.passkeys);
         self.by_name
             .shift_insert(place, Arc::clone(&new_key), Arc::new(account));
         if let Some(email) = &before.email {

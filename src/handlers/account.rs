@@ -14,7 +14,7 @@ use crate::handlers::code::about_code;
 use crate::handlers::events::{self, Eyes};
 use crate::handlers::forms::{EndSessions, Typed};
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login};
+use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, passkey, require_login};
 use crate::http::Request;
 use crate::pages::account::{AccountForm, AccountView, BrowserView, SessionView};
 use crate::pages::agent_label;
@@ -33,10 +33,15 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
         "change_mailed" => Some(Outcome::ChangeMailed),
         "confirmation_sent" => Some(Outcome::ConfirmationSent),
         "email_confirmed" => Some(Outcome::EmailConfirmed),
+        "passkey_added" => Some(Outcome::PasskeyAdded),
+        "passkey_removed" => Some(Outcome::PasskeyRemoved),
         "sessions_ended" => Some(Outcome::SessionsEnded),
         _ => None,
     });
-    let notice = notice.map(|outcome| outcome.message().into_owned());
+    let notice = notice.map(|outcome| match outcome {
+        Outcome::PasswordChanged => passkey::with_left(&outcome.message(), &me.account),
+        outcome => outcome.message().into_owned(),
+    });
 
     let sessions = sessions(app, request, &me)?;
     let happened = events::recent(app, &me.account);
@@ -82,7 +87,7 @@ fn as_json(
             })
         })
         .collect();
-    json!({
+    let mut told = json!({
         "username": me.account.username,
         "email": me.account.email,
         "email_proven": me.account.email_proven,
@@ -92,7 +97,9 @@ fn as_json(
         "sessions": sessions,
         "browsers": browsers,
         "events": events::as_json(happened, Eyes::Owner),
-    })
+    });
+    passkey::tell(app, &me.account, &mut told);
+    told
 }
 
 /// The account's sessions that are not over, the current one first, then the most recent.
@@ -147,6 +154,7 @@ fn account_page(
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
+        passkeys: passkey::view(app, request, &me.account),
         browsers: browsers(request, me).map(browser).collect(),
         events: events::views(happened, Eyes::Owner),
         notice,
@@ -154,6 +162,22 @@ fn account_page(
         problem: None,
         now: request.received.timestamp().0,
     }
+}
+
+/// The account page as it is after a change, with what `amend` makes of it. `None` if the visitor is
+/// not logged in any more.
+pub(super) fn account_page_now(
+    app: &App,
+    request: &Request,
+    amend: impl FnOnce(&mut AccountView),
+) -> Option<AccountView> {
+    let me = logged_in(app, request).ok()??;
+    let sessions = sessions(app, request, &me).unwrap_or_default();
+    let happened = events::recent(app, &me.account);
+    let shown = (sessions.as_slice(), happened.as_slice());
+    let mut page = account_page(app, request, &me, shown, None);
+    amend(&mut page);
+    Some(page)
 }
 
 /// Shows a refusal on the account page, beside its form, if the visitor is still logged in.

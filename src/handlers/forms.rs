@@ -339,7 +339,7 @@ impl ConfirmForm {
 }
 
 /// A box: ticked, it sends `1`; else nothing.
-fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
+pub(super) fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
     let sent = form.optional(field, usize::MAX)?.unwrap_or_default();
     match sent.as_str() {
         "" => Ok(false),
@@ -449,7 +449,7 @@ fn long_enough(new: Password) -> Result<Password, Refusal> {
 
 /// A password. Its length is that of its normalised form, since keyboards differ in how many
 /// characters they send for the same text.
-fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
+pub(super) fn password_field(form: &Form<'_>, field: &'static str) -> Result<Password, FormError> {
     let max = password::MAX_LENGTH;
     let sent = form.required(field, usize::MAX)?;
     let password = (sent.chars().count() <= password::MAX_SENT).then(|| Password::new(&sent));

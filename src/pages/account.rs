@@ -8,6 +8,7 @@ use time::macros::format_description;
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
+use super::passkey::{Around, PasskeysView};
 use super::{Page, Problem, Ring, Site};
 
 /// What the account page shows. Times are seconds since 1970.
@@ -28,6 +29,7 @@ pub struct AccountView {
     pub sessions: Vec<SessionView>,
     /// In the order to be shown.
     pub browsers: Vec<BrowserView>,
+    pub passkeys: PasskeysView,
     /// In the order to be shown.
     pub events: Vec<EventView>,
     /// What was just done.
@@ -67,10 +69,12 @@ pub struct BrowserView {
 /// The forms of the account page that may be refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
+    AddPasskey,
     Delete,
     Email,
     Move,
     RecoveryCodes,
+    RemovePasskey,
     Sessions,
 }
 
@@ -92,6 +96,15 @@ impl AccountView {
             None => Some(fixed(include_str!("../../static/parts/no_address.html"))),
             Some(_) if self.email_proven => None,
             Some(_) => Some(fixed(include_str!("../../static/parts/unproven.html"))),
+        }
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around {
+            username: &self.username,
+            adding: self.problem_of(AccountForm::AddPasskey),
+            removing: self.problem_of(AccountForm::RemovePasskey),
+            now: self.now,
         }
     }
 
@@ -118,6 +131,10 @@ impl Page for AccountView {
         self.problem.as_ref().map(|(_, problem)| problem)
     }
 
+    fn needs_script(&self) -> bool {
+        self.passkeys.needs_script()
+    }
+
     fn main(&self, _: &Site) -> Html {
         let elsewhere = self.sessions.iter().any(|session| !session.current)
             || self.browsers.iter().any(|browser| !browser.current);
@@ -142,6 +159,7 @@ impl Page for AccountView {
             .html("recovery", [recovery(self)])
             .html("move", [move_on(self)])
             .html("delete", [delete(self)])
+            .html("passkeys", self.passkeys.section(&self.around()))
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
             .html("others", elsewhere.then(|| fixed(others)))
