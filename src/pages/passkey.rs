@@ -118,8 +118,15 @@ impl PasskeysView {
             include_str!("../../static/parts/passkeys_not_here.html")
         };
         let may_add = self.offered && !self.full && self.making.is_none();
+        let is_beside = |one: &Listed| self.offered && self.removing.as_ref() == Some(&one.id);
+        let removing = around
+            .removing
+            .filter(|_| !self.listed.iter().any(is_beside));
+        // What has no form to stand beside.
+        let problem = around.adding.filter(|_| !may_add).or(removing);
         let values = Values::new()
             .html("lead", [fixed(lead)])
+            .html("problem", States::of(&[], problem, None).above())
             .html("listed", (!self.listed.is_empty()).then_some(listed))
             .html("making", self.making.as_deref().map(|o| self.making(o)))
             .html("add", may_add.then(|| add(around)));

@@ -45,6 +45,11 @@ impl Account {
         self.handle.get_or_insert_with(Handle::new)
     }
 
+    /// Gives it another handle: what it has is another account's.
+    pub fn renew_handle(&mut self) {
+        self.handle = Some(Handle::new());
+    }
+
     /// Whether it has room for another passkey.
     pub fn may_add_passkey(&self) -> bool {
         self.passkeys.len() < MAX_PASSKEYS

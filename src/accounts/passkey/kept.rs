@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for CredentialId {
 
 /// By what an account's passkeys know whose they are; it says nothing about that person (Level 3,
 /// 14.6.1).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Handle([u8; 32]);
 
 impl Handle {

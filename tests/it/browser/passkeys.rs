@@ -39,15 +39,6 @@ fn log_out(browser: &Browser) {
     browser.press("Log out");
 }
 
-/// Opens the login page where nothing is filled in by itself.
-fn open_without_autofill(browser: &Browser, path: &str) {
-    let off = "PublicKeyCredential.isConditionalMediationAvailable = undefined";
-    let script = json!({ "source": off });
-    let added = browser.cdp("Page.addScriptToEvaluateOnNewDocument", &script);
-    browser.open(path);
-    browser.cdp("Page.removeScriptToEvaluateOnNewDocument", &added);
-}
-
 fn is_at_account(server: &Server, browser: &Browser) {
     wait_for("the account page", || {
         (browser.url() == server.url("/account")).then_some(())
@@ -59,19 +50,20 @@ fn is_at_account(server: &Server, browser: &Browser) {
 fn a_passkey_of_this_device_logs_in_by_its_button_and_as_the_second_step() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     browser.says("on one device only");
     log_out(&browser);
 
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     browser.press(BUTTON);
     is_at_account(&server, &browser);
     browser.says("last used just now");
     log_out(&browser);
 
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     password_step(&browser);
     browser.press("Use a passkey");
     is_at_account(&server, &browser);
@@ -97,12 +89,13 @@ fn a_synced_passkey_logs_in_by_itself_where_the_name_is_typed() {
 fn where_one_was_going_and_what_stands_behind_the_hash_stay() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     log_out(&browser);
 
-    open_without_autofill(&browser, "/login?rd=%2Faccount%2Fpassword#part");
+    browser.open("/login?rd=%2Faccount%2Fpassword#part");
     // The box of either form will do.
     browser.click("//input[@id = 'remember']");
     browser.press(BUTTON);
@@ -121,12 +114,13 @@ fn where_one_was_going_and_what_stands_behind_the_hash_stay() {
 fn a_key_that_knows_nobody_is_good_after_the_password_only() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     browser.has_old_key();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     log_out(&browser);
 
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     browser.click(&format!("//button[normalize-space() = '{BUTTON}']"));
     wait_for("the browser's refusal", || {
         browser.text().contains("That did not work:").then_some(())
@@ -141,13 +135,14 @@ fn a_key_that_knows_nobody_is_good_after_the_password_only() {
 fn a_device_that_does_not_know_its_owner_is_good_after_the_password_only() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     let device = browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     log_out(&browser);
     browser.verifies(&device, false);
 
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     browser.click(&format!("//button[normalize-space() = '{BUTTON}']"));
     wait_for("the browser's refusal", || {
         browser.text().contains("That did not work:").then_some(())
@@ -161,6 +156,7 @@ fn a_device_that_does_not_know_its_owner_is_good_after_the_password_only() {
 fn a_device_has_one_passkey_of_an_account() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
@@ -179,13 +175,14 @@ fn a_device_has_one_passkey_of_an_account() {
 fn a_copy_that_counts_behind_is_refused_on_the_page() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     let device = browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     log_out(&browser);
     let copy = browser.credentials(&device).remove(0);
     for _ in 0..2 {
-        open_without_autofill(&browser, "/login");
+        browser.open("/login");
         browser.press(BUTTON);
         is_at_account(&server, &browser);
         log_out(&browser);
@@ -194,7 +191,7 @@ fn a_copy_that_counts_behind_is_refused_on_the_page() {
     let device = browser.has_platform();
     browser.put_back(&device, &copy);
 
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     browser.press(BUTTON);
 
     browser.says("This passkey is not known here, or was not confirmed.");
@@ -206,11 +203,12 @@ fn a_copy_that_counts_behind_is_refused_on_the_page() {
 fn whoever_changes_their_mind_is_told_and_goes_on_by_password() {
     let server = Server::start();
     let browser = Browser::start(&server);
+    browser.never_fills_in();
     browser.has_platform();
     let codes = alice_in(&server, &browser);
     add(&browser, &codes[0]);
     log_out(&browser);
-    open_without_autofill(&browser, "/login");
+    browser.open("/login");
     // What browsers answer when their dialog is closed.
     browser.run(
         "navigator.credentials.get = () => \

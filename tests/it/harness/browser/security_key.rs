@@ -36,6 +36,13 @@ impl Browser {
         }))
     }
 
+    /// Has it offer no passkey where a name is typed, so that a person has to press a button.
+    pub(crate) fn never_fills_in(&self) {
+        let off = "PublicKeyCredential.isConditionalMediationAvailable = undefined";
+        let script = json!({ "source": off });
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", &script);
+    }
+
     #[track_caller]
     fn plug_in(&self, what: &Value) -> SecurityKey {
         let id = self.post("/webauthn/authenticator", what);
