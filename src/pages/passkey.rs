@@ -100,7 +100,11 @@ pub(super) struct Around<'a> {
 impl PasskeysView {
     /// Whether the script has something to do.
     pub(super) fn needs_script(&self) -> bool {
-        self.offered
+        self.making.is_some() || self.may_add()
+    }
+
+    fn may_add(&self) -> bool {
+        self.offered && !self.full && self.making.is_none()
     }
 
     /// The section of the account page, if there is anything to show.
@@ -117,7 +121,7 @@ impl PasskeysView {
         } else {
             include_str!("../../static/parts/passkeys_not_here.html")
         };
-        let may_add = self.offered && !self.full && self.making.is_none();
+        let may_add = self.may_add();
         let is_beside = |one: &Listed| self.offered && self.removing.as_ref() == Some(&one.id);
         let removing = around
             .removing
@@ -208,6 +212,8 @@ mod tests {
     fn the_script_is_small_and_cannot_end_early() {
         assert!(SCRIPT.len() <= 2048, "{} bytes", SCRIPT.len());
         assert!(!SCRIPT.contains("</") && !SCRIPT.contains("<!--"));
-        assert!(!SCRIPT.contains("//"), "a comment would swallow the rest");
+        let without_patterns = SCRIPT.replace(r"/\//g", "");
+        let swallows = without_patterns.contains("//");
+        assert!(!swallows, "a comment would swallow the rest");
     }
 }

@@ -279,7 +279,11 @@ fn every_form_with_a_password_says_whose_it_is() {
         for form in html.split("<form").skip(1) {
             let (form, _) = form.split_once("</form>").unwrap();
             if form.contains("type=\"password\"") {
-                assert!(form.contains("autocomplete=\"username\""), "{name}");
+                let says = [
+                    "autocomplete=\"username\"",
+                    "autocomplete=\"username webauthn\"",
+                ];
+                assert!(says.iter().any(|says| form.contains(says)), "{name}");
             }
         }
     }
