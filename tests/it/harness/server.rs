@@ -75,23 +75,31 @@ impl Server {
         serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
     }
 
-    /// Takes the next mail with this subject out of the outbox, as an operator without a mail
-    /// server would.
+    /// Takes the mail with this subject out of the outbox, as an operator without a mail server
+    /// would. There may be only one: mails of the same second lie there in no order.
     pub(crate) fn next_mail(&self, subject: &str) -> String {
+        self.next_mails(subject, 1).remove(0)
+    }
+
+    /// Takes all mails with this subject out of the outbox once there are this many.
+    pub(crate) fn next_mails(&self, subject: &str, count: usize) -> Vec<String> {
         let subject = format!("Subject: {subject}\r\n");
-        wait_for(&subject, || {
-            fs::read_dir(self.path("outbox"))
+        let waiting = wait_for(&subject, || {
+            let mails: Vec<_> = fs::read_dir(self.path("outbox"))
                 .unwrap()
-                .find_map(|entry| {
-                    let path = entry.unwrap().path();
-                    let mail = fs::read_to_string(&path).ok()?;
-                    let wanted =
-                        path.extension().is_some_and(|e| e == "eml") && mail.contains(&subject);
-                    wanted
-                        .then(|| fs::remove_file(&path).unwrap())
-                        .map(|()| mail)
-                })
-        })
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
+                .filter_map(|path| Some((fs::read_to_string(&path).ok()?, path)))
+                .filter(|(mail, _)| mail.contains(&subject))
+                .collect();
+            (mails.len() >= count).then_some(mails)
+        });
+        assert_eq!(waiting.len(), count, "{subject}");
+        let take = |(mail, path): (String, PathBuf)| {
+            fs::remove_file(path).unwrap();
+            mail
+        };
+        waiting.into_iter().map(take).collect()
     }
 
     /// Changes one account in users.json as an operator with an editor would. Nobody else may be
