@@ -149,8 +149,14 @@ fn logged_in_already(
     Ok(shown(app, passkey::ask_anybody(app, request), page))
 }
 
-/// The login page again, with what is wrong.
+/// The login page again, with what is wrong, about whoever was named.
 pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let typed = Typed::of(app, request);
+    beside_login(app, request, refusal.about(&typed.username))
+}
+
+/// The login page again, with what is wrong.
+pub(super) fn beside_login(app: &App, request: &Request, refusal: Refusal) -> Refusal {
     let typed = Typed::of(app, request);
     let page = Login {
         username: typed.username,
@@ -160,7 +166,6 @@ pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Ref
         passkey: passkey::ask_anybody(app, request).map(|asked| asked.to_string()),
         ..Login::default()
     };
-    let refusal = refusal.about(&page.username);
     refusal.beside(|problem| page.refused(problem))
 }
 

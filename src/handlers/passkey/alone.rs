@@ -9,7 +9,7 @@ use crate::accounts::passkey::{CredentialId, Purpose, Refused, Step};
 use crate::accounts::throttle::CodeFrom;
 use crate::handlers::code::{device_of, new_device};
 use crate::handlers::entry::Entry;
-use crate::handlers::login::login_again;
+use crate::handlers::login::beside_login;
 use crate::handlers::passkey::forms::{Alone, Shown};
 use crate::handlers::passkey::{Right, look, refused};
 use crate::handlers::tries::{begin, decide};
@@ -20,7 +20,7 @@ use crate::reply::{Outcome, Refusal, Reply};
 
 /// The login page again, with what is wrong and a fresh challenge.
 pub(in crate::handlers) fn log_in_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
-    login_again(app, request, refusal)
+    beside_login(app, request, refusal)
 }
 
 /// `POST /login/passkey`: a passkey begins a session.
