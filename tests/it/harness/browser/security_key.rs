@@ -38,7 +38,9 @@ impl Browser {
 
     /// Has it offer no passkey where a name is typed, so that a person has to press a button.
     pub(crate) fn never_fills_in(&self) {
-        let off = "PublicKeyCredential.isConditionalMediationAvailable = undefined";
+        // Pages without TLS know no passkeys.
+        let off = "if (window.PublicKeyCredential) \
+            PublicKeyCredential.isConditionalMediationAvailable = undefined";
         let script = json!({ "source": off });
         self.cdp("Page.addScriptToEvaluateOnNewDocument", &script);
     }
