@@ -3,6 +3,10 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 
 use crate::clock::Clock;
 use crate::config::{self, Command, Doctor, OfServer, ProxyConfig, Refused, User};
@@ -27,6 +31,9 @@ mod user;
 /// that cannot be read, and 1 otherwise.
 pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
     owner::begin_command();
+    // A file has grown to its limit: the write fails, and what wrote says so. If the system does not
+    // let us listen, the signal ends the command, as it would any other program.
+    let _ = flag::register(SIGXFSZ, Arc::default());
     let done = match command {
         Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),

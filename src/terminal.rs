@@ -43,7 +43,11 @@ fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
         )
 }
 
@@ -252,6 +256,7 @@ mod tests {
             ("\x7f", "\\u{7f}"),
             ("user\u{202e}txt", "user\\u{202e}txt"),
             ("\u{2028}\u{feff}", "\\u{2028}\\u{feff}"),
+            ("\u{61c}a\u{2066}", "\\u{61c}a\\u{2066}"),
             ("Jörg 東京", "Jörg 東京"),
         ] {
             assert_eq!(printable(text), shown);

@@ -117,7 +117,10 @@ impl Act {
             Self::Disable => person.account_mut().disable(),
             Self::Enable if !person.account().disabled => return Ok(Done::default()),
             Self::Enable => person.account_mut().enable(),
-            Self::EndSessions => person.account_mut().end_all_but(own),
+            Self::EndSessions => {
+                person.account_mut().end_all_but(own);
+                person.void_changes();
+            }
             Self::Groups(groups) if person.account().groups == *groups => {
                 return Ok(Done::default());
             }
@@ -139,6 +142,7 @@ impl Act {
             Self::ResetSecondFactor => {
                 done.is_told = person.account_mut().reset_second_factor();
                 done.is_change = done.is_told;
+                person.void_changes();
             }
         }
         Ok(done)

@@ -65,7 +65,9 @@ impl Edit {
     fn ends_links(self) -> Option<Links> {
         match self {
             Self { email: true, .. } | Self { returned: true, .. } => Some(Links::All),
-            Self { password: true, .. } | Self { disabled: true, .. } => Some(Links::Changes),
+            Self { password: true, .. } | Self { disabled: true, .. } | Self { totp: true, .. } => {
+                Some(Links::Changes)
+            }
             _ => None,
         }
     }

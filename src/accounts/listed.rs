@@ -10,6 +10,7 @@ use crate::accounts::ids::AccountId;
 use crate::accounts::session::{Limits, Session};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::Timestamp;
+use crate::terminal::printable;
 
 /// One account in a list.
 #[derive(Serialize)]
@@ -77,7 +78,9 @@ pub const FIELDS: [&str; 6] = [
 ];
 
 impl Listed<'_> {
-    /// The fields of a list as text, in their order; `-` for what is empty.
+    /// The fields of a list as text, in their order; `-` for what is empty. None has a character
+    /// that a terminal would obey or that ends a field, which an operator may have written into a
+    /// group by hand.
     pub fn fields(&self) -> [String; 6] {
         let or_dash = |text: String| match text.is_empty() {
             true => "-".to_owned(),
@@ -92,6 +95,7 @@ impl Listed<'_> {
             if self.second_factor { "yes" } else { "no" }.to_owned(),
             or_dash(last_login.unwrap_or_default()),
         ]
+        .map(|field| printable(&field))
     }
 }
 

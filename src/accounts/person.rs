@@ -20,6 +20,9 @@ pub struct Person<'a> {
     removed: Option<Timestamp>,
     /// Whether the password is the same as before, with a hash that is harder to break.
     strengthened: bool,
+    /// Whether a change of its address that was asked for before may no longer happen, whatever
+    /// becomes of the password.
+    voids_changes: bool,
 }
 
 /// What a change has made of a person.
@@ -53,6 +56,7 @@ impl<'a> Person<'a> {
             ended: Vec::new(),
             removed: None,
             strengthened: false,
+            voids_changes: false,
         }
     }
 
@@ -103,6 +107,12 @@ impl<'a> Person<'a> {
         self.ended.extend(over.map(|session| session.id));
     }
 
+    /// Voids the links that would change its address: whoever had a session that was not theirs may
+    /// have asked for one, and it must not outlive that session.
+    pub fn void_changes(&mut self) {
+        self.voids_changes = true;
+    }
+
     /// Removes the account and ends all its sessions; its name is held for a while.
     pub fn remove(&mut self, now: Timestamp) {
         self.removed = Some(now);
@@ -120,7 +130,7 @@ impl<'a> Person<'a> {
         let is_disabled = after.disabled && !before.disabled;
         let has_new_password = !self.strengthened && after.password_id() != before.password_id();
         Changed {
-            ends_changes: !stays && (is_disabled || has_new_password),
+            ends_changes: !stays && (is_disabled || has_new_password || self.voids_changes),
             account: match (self.removed, stays) {
                 (Some(now), _) => Fate::Goes(now),
                 (None, true) => Fate::Stays,

@@ -31,7 +31,10 @@ pub(super) fn backup(asked: &Backup, server: &OfServer) -> Result<(), Failure> {
     drop(progress);
     let made = made.map_err(|why| refused(why, asked.json))?;
     for name in &made.left_out {
-        let what = format!("warning: {name} is left out: it is a link or no file");
+        let what = format!(
+            "warning: {name} is left out: a backup has only plain files with plain names of up to \
+             100 bytes, and no links"
+        );
         complain(
             &what,
             Some("keep a copy of what is there, since the backup has none"),

@@ -61,7 +61,9 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
 fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure> {
     let invited = judged.invited();
     if invited > 0 {
-        let site = posting(server)?.assuming().site.clone();
+        let assumed = posting(server)?;
+        assumed.warn();
+        let site = &assumed.posting.site;
         let what = match invited {
             1 => "1 invitation would be mailed; its link begins with".to_owned(),
             _ => format!("{invited} invitations would be mailed; their links begin with"),
@@ -73,9 +75,9 @@ fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure>
 
 /// Saves what was judged, and says what else the operator should know.
 fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
-    let posting = match judged.invited() {
+    let assumed = match judged.invited() {
         0 => None,
-        _ => Some(posting(server)?.assuming()),
+        _ => Some(posting(server)?),
     };
     let (total, mails) = (judged.imported.len(), judged.invited());
     let what = match mails {
@@ -86,12 +88,15 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
     let place = Place {
         users: &server.users,
         events_kept: server.events_kept()?,
-        posting: posting.as_ref(),
+        posting: assumed.as_ref().map(|assumed| &assumed.posting),
         progress: Some(progress.done()),
     };
     let done = judged.save(&place);
     drop(progress);
     let mut done = done.map_err(|why| refused(why, asked))?;
+    if let Some(assumed) = &assumed {
+        assumed.warn();
+    }
     let mails = std::mem::take(&mut done.mails);
     let imported = tell_besides(done, server);
     let written = mails.iter().filter(|mail| mail.is_ok()).count();

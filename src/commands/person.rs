@@ -27,7 +27,7 @@ pub(super) fn show(asked: &Named, server: &OfServer) -> Result<(), Failure> {
 fn as_text(shown: &Shown, limits: Limits) -> String {
     let fields = Listed::from(shown.account.as_ref()).fields();
     let fields = FIELDS.iter().zip(fields);
-    let fields = fields.map(|(name, field)| format!("{name}: {}\n", printable(&field)));
+    let fields = fields.map(|(name, field)| format!("{name}: {field}\n"));
     let session = |session: &Arc<Session>| {
         let stays = match session.stays_until(limits) {
             Some(_) => "stays",

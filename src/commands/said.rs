@@ -84,7 +84,7 @@ pub(super) struct Assumed {
 }
 
 impl Assumed {
-    /// Says what was assumed.
+    /// Says what was assumed; once all is done, since a refusal is one line and a hint.
     pub(super) fn warn(&self) {
         self.warn_of(true);
     }
@@ -95,12 +95,6 @@ impl Assumed {
         for warning in self.of_link.iter().chain(of_mail) {
             complain(&format!("warning: {warning}"), None);
         }
-    }
-
-    /// Says what was assumed, and gives the rest.
-    pub(super) fn assuming(self) -> Posting {
-        self.warn();
-        self.posting
     }
 }
 

@@ -25,8 +25,7 @@ pub(super) fn list(asked: &List, server: &OfServer) -> Result<(), Failure> {
     }
     let mut text = String::new();
     for person in &people {
-        let fields = person.fields().map(|field| terminal::printable(&field));
-        text.push_str(&fields.join("\t"));
+        text.push_str(&person.fields().join("\t"));
         text.push('\n');
     }
     // If nobody reads it, nothing is lost.
@@ -41,9 +40,9 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         true => Some(new_password(asked, &act)?),
         false => None,
     };
-    let posting = match password {
+    let assumed = match password {
         Some(_) => None,
-        None => Some(posting(server)?.assuming()),
+        None => Some(posting(server)?),
     };
     let groups = &asked.groups.0;
     let new = NewAccount {
@@ -56,10 +55,13 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
     let place = Place {
         users: &server.users,
         events_kept: server.events_kept()?,
-        posting: posting.as_ref(),
+        posting: assumed.as_ref().map(|assumed| &assumed.posting),
         progress: None,
     };
     let done = operator::add(&place, &new).map_err(|why| Failure::of(&why, &act, asked.json))?;
+    if let Some(assumed) = &assumed {
+        assumed.warn();
+    }
     let invited = tell_besides(done, server);
     let message = "Account added.";
     let mut document = json!({

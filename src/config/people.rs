@@ -160,7 +160,8 @@ pub struct Invite {
     pub valid: Valid,
 
     /// End the invitation with this id instead, as user list --json shows it
-    #[arg(long, value_name = "ID", conflicts_with_all = ["email", "groups", "valid"])]
+    // An id may begin with a hyphen.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, conflicts_with_all = ["email", "groups", "valid"])]
     pub end: Option<String>,
 
     /// Print JSON

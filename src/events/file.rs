@@ -1,6 +1,7 @@
 //! The file: opened with care, appended to under a lock, and found again when it was replaced.
 
-use std::fs::{self, File, TryLockError};
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::durable::{directory_of, name_of};
 use crate::folder::{Folder, Links};
-use crate::owner::{self, hand_over};
+use crate::owner;
 
 /// How often a file is opened anew because it was replaced meanwhile, before that is an error.
 const MOST_REPLACED: usize = 100;
@@ -84,29 +85,83 @@ impl Log {
 
     /// The file at the path, locked; it is made if it is not there.
     fn hold(&mut self) -> io::Result<Held<'_>> {
+        let place = Place::of(&self.path)?;
         for _ in 0..MOST_REPLACED {
             let file = match self.file.take() {
                 Some(file) => file,
-                None => open_or_make(&self.path)?,
+                None => place.open_or_make()?,
             };
             lock(&file)?;
-            if is_at(&file, &self.path) {
+            if place.has(&file) {
                 return Ok(Held(self.file.insert(file)));
             }
         }
-        Err(io::Error::other("the file is replaced again and again"))
+        Err(io::Error::other(AGAIN_AND_AGAIN))
     }
 }
 
-/// Opens the file to be read; `None` if there is none.
-///
-/// # Errors
-///
-/// Whatever the disk says, and if it is a link or no regular file.
-pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
-    match careful(path, OFlags::RDONLY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some),
+const AGAIN_AND_AGAIN: &str = "the file is replaced again and again";
+
+/// Where the file lies: its folder, held open, and its name in there. All of one turn is done in
+/// the same folder: root may write in that of somebody who puts another in its place meanwhile.
+pub(super) struct Place {
+    folder: Folder,
+    name: OsString,
+}
+
+impl Place {
+    /// # Errors
+    ///
+    /// If there is no such folder.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            folder: Folder::open(directory_of(path))?,
+            name: name_of(path)?.to_owned(),
+        })
+    }
+
+    /// Opens the file to be read; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk says, and if it is a link or no regular file.
+    pub(super) fn open(&self) -> io::Result<Option<File>> {
+        match self.careful(OFlags::RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    fn open_or_make(&self) -> io::Result<File> {
+        let access = OFlags::RDWR | OFlags::APPEND;
+        // Exactly this mode: else the umask might leave a file that nobody could open again.
+        match self.folder.create(&self.name, access, 0o600) {
+            Ok(file) => {
+                owner::hand_to_owner_of(&self.folder, &file)?;
+                Ok(file)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.careful(access),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file that is there and regular. Root may be asked to, in a folder of somebody who
+    /// would like it to write elsewhere: a link is not followed, and a file with a second name is
+    /// not taken.
+    fn careful(&self, access: OFlags) -> io::Result<File> {
+        let file = self.folder.open_file(&self.name, access, Links::Refused)?;
+        if owner::links() == Links::Refused && file.metadata()?.nlink() > 1 {
+            return Err(io::Error::other("it has another name too"));
+        }
+        Ok(file)
+    }
+
+    /// Whether this is the file that has the name now.
+    pub(super) fn has(&self, file: &File) -> bool {
+        let (Ok(open), Ok(named)) = (file.metadata(), self.folder.look(&self.name)) else {
+            return false;
+        };
+        (open.dev(), open.ino()) == (named.st_dev, named.st_ino)
     }
 }
 
@@ -114,18 +169,19 @@ pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
 ///
 /// # Errors
 ///
-/// As [`open`].
+/// As [`Place::open`].
 pub(super) fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    let place = Place::of(path)?;
     for _ in 0..MOST_REPLACED {
-        let Some(file) = open(path)? else {
+        let Some(file) = place.open()? else {
             return Ok(None);
         };
         lock(&file)?;
-        if is_at(&file, path) {
+        if place.has(&file) {
             return Ok(Some(file));
         }
     }
-    Err(io::Error::other("the file is replaced again and again"))
+    Err(io::Error::other(AGAIN_AND_AGAIN))
 }
 
 /// Waits until nobody else has the file locked. A command does not wait for ever: somebody may hold
@@ -147,39 +203,6 @@ fn lock(file: &File) -> io::Result<()> {
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
         }
     }
-}
-
-fn open_or_make(path: &Path) -> io::Result<File> {
-    let (folder, name) = (Folder::open(directory_of(path))?, name_of(path)?);
-    let access = OFlags::RDWR | OFlags::APPEND;
-    // Exactly this mode: else the umask might leave a file that nobody could open again.
-    match folder.create(name, access, 0o600) {
-        Ok(file) => {
-            hand_over(&file, path)?;
-            Ok(file)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => careful(path, access),
-        Err(error) => Err(error),
-    }
-}
-
-/// Opens a file that is there and regular. Root may be asked to, in a folder of somebody who would
-/// like it to write elsewhere: a link is not followed, and a file with a second name is not taken.
-fn careful(path: &Path, access: OFlags) -> io::Result<File> {
-    let folder = Folder::open(directory_of(path))?;
-    let file = folder.open_file(name_of(path)?, access, Links::Refused)?;
-    if owner::links() == Links::Refused && file.metadata()?.nlink() > 1 {
-        return Err(io::Error::other("it has another name too"));
-    }
-    Ok(file)
-}
-
-/// Whether this is the file that has the name now.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
-        return false;
-    };
-    (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 fn ends_a_line(file: &File, length: u64) -> io::Result<bool> {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::events::file::{is_at, open};
+use crate::events::file::Place;
 use crate::events::line::Seen;
 
 /// How much of the end of the file is looked through for the newest lines.
@@ -23,7 +23,7 @@ const CHUNK: u64 = 1 << 16;
 /// Whatever the disk says.
 pub(super) fn newest_of(path: &Path, id: &str, most: usize) -> io::Result<Vec<Seen>> {
     let mut found = Vec::new();
-    let Some(file) = open(path)? else {
+    let Some(file) = Place::of(path)?.open()? else {
         return Ok(found);
     };
     backwards(&file, NEWEST, |line| {
@@ -112,15 +112,16 @@ impl Reader {
     ///
     /// Whatever the disk says, or `see`.
     pub fn read(&mut self, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let place = Place::of(&self.path)?;
         loop {
-            if self.file.is_none() && !self.begin()? {
+            if self.file.is_none() && !self.begin(&place)? {
                 return Ok(());
             }
             let Some(file) = &self.file else {
                 return Ok(());
             };
             // Nobody appends to a file once it has been replaced: what is read after is all of it.
-            let is_current = is_at(file, &self.path);
+            let is_current = place.has(file);
             if file.metadata()?.len() < self.at {
                 // Emptied in place, by somebody who rotates by copying.
                 self.at = 0;
@@ -139,8 +140,8 @@ impl Reader {
     }
 
     /// Opens the file, and passes over what was shown of the one before; false if there is none.
-    fn begin(&mut self) -> io::Result<bool> {
-        let Some(file) = open(&self.path)? else {
+    fn begin(&mut self, place: &Place) -> io::Result<bool> {
+        let Some(file) = place.open()? else {
             return Ok(false);
         };
         let (mut at, mut behind) = (0, 0);

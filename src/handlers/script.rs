@@ -83,12 +83,12 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     let Credentials { name, password } = Credentials::parse(request)?;
 
     let Some(proof) = check_password(app, request, &name, &password)? else {
-        let unknown = app.store.account(&name)?.is_none();
-        return Err(script_says(if unknown {
-            "User is not found."
-        } else {
-            "Wrong password."
-        }));
+        let says = match app.store.account(&name)? {
+            None => "User is not found.",
+            Some(_) => "Wrong password.",
+        };
+        let refusal = script_says(says).about(&name);
+        return Err(refusal.telling_refused(Outcome::WrongCredentials.code()));
     };
     let username = proof.username.clone();
     note_password(app, request, proof, password)?;

@@ -9,6 +9,7 @@ use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
 use super::passkey::{Around, PasskeysView};
+use super::people::listed_groups;
 use super::{Page, Problem, Ring, Site};
 
 /// What the account page shows. Times are seconds since 1970.
@@ -143,7 +144,7 @@ impl Page for AccountView {
         let sessions = self.sessions.iter();
         let groups = match self.groups.as_slice() {
             [] => "none".to_owned(),
-            groups => groups.join(", "),
+            groups => listed_groups(groups),
         };
         let values = Values::new()
             .html("notice", self.notice.as_deref().map(notice))

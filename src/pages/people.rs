@@ -5,6 +5,7 @@ use super::fill::{Html, Values, fill};
 use super::form::{States, fixed, link, notice};
 use super::{Page, Problem, Ring, Site, with_target};
 use crate::accounts::listed::State;
+use crate::terminal::printable;
 
 /// One page of the list. Times are seconds since 1970.
 #[derive(Clone)]
@@ -234,13 +235,18 @@ fn marked(state: State) -> Html {
 
 /// The first groups, and how many more there are.
 fn some_of(groups: &[String]) -> String {
-    let named = groups.iter().take(NAMED_GROUPS).map(String::as_str);
-    let named = named.collect::<Vec<_>>().join(", ");
+    let named = listed_groups(&groups[..groups.len().min(NAMED_GROUPS)]);
     match groups.len().checked_sub(NAMED_GROUPS) {
         None if groups.is_empty() => "none".to_owned(),
         None | Some(0) => named,
         Some(more) => format!("{named} and {more} more"),
     }
+}
+
+/// Groups with commas between. What an operator wrote into one by hand may not hide or reorder what
+/// stands beside it.
+pub fn listed_groups(groups: &[String]) -> String {
+    printable(&groups.join(", "))
 }
 
 /// How long ago a moment was, with the exact time for machines.

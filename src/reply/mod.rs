@@ -303,6 +303,13 @@ impl Refusal {
         &self.0.outcome
     }
 
+    /// Has log and event say that it was refused, with this result, where the outcome does not.
+    pub fn telling_refused(mut self, result: &'static str) -> Self {
+        self.0.noted = Some(result);
+        self.0.told.kind = Some(Kind::Refused);
+        self
+    }
+
     /// As [`Reply::about`].
     pub fn about(mut self, user: &str) -> Self {
         self.0.user = Some(user.to_owned());

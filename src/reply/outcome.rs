@@ -12,6 +12,7 @@ use crate::accounts::passkey::Step;
 use crate::clock::Timestamp;
 use crate::events::Kind;
 use crate::rejection::Rejection;
+use crate::terminal::printable;
 
 /// How long to wait before another try, where nothing more is known.
 pub const SOON: Duration = Duration::from_secs(2);
@@ -357,7 +358,8 @@ fn account_as_text(account: &Value) -> String {
             Value::Array(values) => values.len().to_string(),
             value => value.to_string(),
         };
-        let _ = writeln!(text, "{name}: {shown}");
+        // A group that was written by hand may hold anything.
+        let _ = writeln!(text, "{name}: {}", printable(&shown));
     }
     text.pop();
     text

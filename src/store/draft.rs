@@ -129,7 +129,9 @@ impl Draft {
             return false;
         };
         let is_same = account.id == of.id && account.email == of.email;
-        let may_change = !account.disabled && account.password_id() == of.password_id();
+        let is_as_then =
+            account.password_id() == of.password_id() && account.generation == of.generation;
+        let may_change = !account.disabled && is_as_then;
         if !is_same || (to.is_some() && !may_change) {
             return false;
         }

@@ -176,16 +176,8 @@ fn as_json(found: &Found<'_>, page: usize, invitations: &[ListedInvitation<'_>])
 /// A line for each person.
 fn as_text(found: &Found<'_>) -> String {
     let people = found.people.iter().map(|one| Listed::from(*one));
-    let lines: Vec<String> = people
-        .map(|one| one.fields().map(|field| on_one_line(&field)).join("\t"))
-        .collect();
+    let lines: Vec<String> = people.map(|one| one.fields().join("\t")).collect();
     lines.join("\n")
-}
-
-/// A text without tabs and line ends, which an operator may have written into a group.
-pub(super) fn on_one_line(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ use crate::as_typed;
 use crate::events::Seen;
 use crate::form::Form;
 use crate::handlers::events::{self, Eyes};
-use crate::handlers::people::list::{self, on_one_line};
+use crate::handlers::people::list;
 use crate::handlers::people::{Administrator, decoded, nowhere, path_of};
 use crate::handlers::{Answer, App};
 use crate::http::Request;
 use crate::pages::account::SessionView;
 use crate::pages::agent_label;
-use crate::pages::people::InvitationInList;
+use crate::pages::people::{InvitationInList, listed_groups};
 use crate::pages::person::PersonView;
 use crate::reply::{Outcome, Refusal, Reply};
 use crate::store::Unavailable;
@@ -97,7 +97,7 @@ fn as_text(account: &Account) -> String {
     let fields = Listed::from(account).fields();
     let lines = FIELDS.iter().zip(fields);
     let lines: Vec<String> = lines
-        .map(|(name, field)| format!("{name}: {}", on_one_line(&field)))
+        .map(|(name, field)| format!("{name}: {field}"))
         .collect();
     lines.join("\n")
 }
@@ -137,7 +137,7 @@ fn view(
         username: listed.username.to_owned(),
         email: listed.email.map(str::to_owned),
         email_proven: listed.email_proven,
-        groups: listed.groups.join(", "),
+        groups: listed_groups(listed.groups),
         typed_groups: None,
         state: listed.state,
         second_factor: listed.second_factor,

@@ -6,10 +6,12 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 /// An open folder.
@@ -18,7 +20,8 @@ pub(super) struct Folder(OwnedFd);
 /// What has a name in a folder.
 pub(super) enum Found {
     File(File),
-    /// A link, a folder, a pipe or a device, none of which is opened.
+    /// A link, a folder, a pipe or a device, none of which is opened; or the second name of a file
+    /// of somebody else than the folder's owner, which whoever owns the folder may have given it.
     Other,
     Nothing,
 }
@@ -59,8 +62,9 @@ impl Folder {
         match openat(&self.0, name, flags, Mode::empty()) {
             Ok(opened) => {
                 let file = File::from(opened);
-                let is_file = file.metadata()?.is_file();
-                Ok(if is_file {
+                let found = file.metadata()?;
+                let is_theirs = found.nlink() < 2 || found.uid() == fstat(&self.0)?.st_uid;
+                Ok(if found.is_file() && is_theirs {
                     Found::File(file)
                 } else {
                     Found::Other
@@ -138,7 +142,7 @@ impl Folder {
     /// Whatever the system says.
     pub(super) fn is(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         let named = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let open = rustix::fs::fstat(file)?;
+        let open = fstat(file)?;
         Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino))
     }
 

@@ -165,8 +165,13 @@ impl Gathered {
         let Some(outbox) = self.folder.folder(OsStr::new(OUTBOX)).map_err(unread)? else {
             return Ok(());
         };
-        let mut mails = outbox.names().map_err(unread)?;
-        mails.retain(|name| names::is_mail(name));
+        let names = outbox.names().map_err(unread)?.into_iter();
+        let (mails, odd): (Vec<_>, Vec<_>) = names
+            .filter(|name| names::has_mails_ending(name))
+            .partition(|name| names::is_mail(name));
+        for name in odd {
+            self.leave_out(&Path::new(OUTBOX).join(name));
+        }
         if mails.len() > MOST_FILES / 2 {
             let what = format!(
                 "cannot back up {:?}: too many mails",
@@ -309,7 +314,10 @@ fn unread(path: &Path, error: &io::Error) -> NotDone {
 }
 
 fn no_file(path: &Path) -> NotDone {
-    let what = format!("cannot back up {path:?}: it is no file, or a link, which is not followed");
+    let what = format!(
+        "cannot back up {path:?}: it is no file, or a link, which is not followed, or another \
+         owner's file by a second name"
+    );
     NotDone::no_file(what, "name the folder with the files themselves in --users")
 }
 

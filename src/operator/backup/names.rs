@@ -78,10 +78,19 @@ impl Name {
     }
 }
 
-/// Whether a file of this name in the outbox is a mail.
+/// Most bytes of a name in a folder, in a plain tar.
+const MOST_NAME: usize = 100;
+
+/// Whether a file of this name in the outbox is a mail, and one that a backup has. Operators may put
+/// mails there by names of their own; what would write to a terminal is none.
 pub(super) fn is_mail(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    name.ends_with(b".eml") && !name.contains(&b'/') && !name.contains(&0)
+    let is_plain = |name: &str| !name.contains(|c: char| c == '/' || c.is_control());
+    has_mails_ending(name) && name.len() <= MOST_NAME && name.to_str().is_some_and(is_plain)
+}
+
+/// Whether the name ends as those of mails do.
+pub(super) fn has_mails_ending(name: &OsStr) -> bool {
+    name.as_bytes().ends_with(b".eml")
 }
 
 #[cfg(test)]
@@ -122,6 +131,9 @@ mod tests {
             "outbox/a",
             "outbox/../users.eml",
             "outbox//a.eml",
+            "outbox/\x1b.eml",
+            "outbox/\n.eml",
+            "outbox/\0.eml",
             "outbox/b/a.eml",
             "/outbox/a.eml",
             "sub/outbox/a.eml",
@@ -130,5 +142,10 @@ mod tests {
         ] {
             assert_eq!(Name::of(name.as_bytes()), None, "{name}");
         }
+        assert_eq!(Name::of(b"outbox/\xff.eml"), None);
+        let longest = format!("outbox/{:x>100}", ".eml");
+        assert!(Name::of(longest.as_bytes()).is_some());
+        let longer = format!("outbox/{:x>101}", ".eml");
+        assert_eq!(Name::of(longer.as_bytes()), None);
     }
 }

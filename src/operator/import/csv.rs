@@ -32,6 +32,10 @@ pub(super) fn read(text: &str) -> Result<Found, NotOfFormat> {
         }
         let line = lines.at(text, begins);
         let ends = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        // Spreadsheets end a table with rows of separators alone.
+        if record.iter().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
         let odd = odd(text.get(begins..ends).unwrap_or_default(), delimiter);
         match (columns, odd) {
             (None, Some(why)) => return Err(NotOfFormat::new(format!("line {line}: {why}"), HINT)),

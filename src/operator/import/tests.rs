@@ -82,6 +82,10 @@ fn a_table_has_any_of_three_separators_and_its_columns_in_any_order() {
             format!("\n\nusername,email,password_hash\n\n\n\"alice\",\"a@x.org\",{HASH}\n"),
             6,
         ),
+        (
+            format!("username;email;password_hash\n;;\nalice;a@x.org;{HASH}\n ;\"\"; \n;;\n"),
+            3,
+        ),
     ] {
         let accounts = taken(&wanted(Format::Csv), &text);
         let (at, account) = &accounts[0];

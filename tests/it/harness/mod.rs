@@ -21,6 +21,7 @@ pub(crate) mod passkey;
 mod server;
 mod setup;
 pub(crate) mod smtp_sink;
+pub(crate) mod terminal;
 pub(crate) mod three_forms;
 pub(crate) mod tls;
 mod visitor;

@@ -115,6 +115,20 @@ fn a_backup_has_all_that_belongs_to_the_server_and_nothing_else() {
         (&document["accounts"], &document["files"]),
         (&json!(0), &json!(9))
     );
+    let back = run(
+        &setup,
+        &["--users", "newer/users.json", "restore", "b.tar", "--json"],
+        b"",
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&back.1).unwrap(),
+        json!({
+            "code": "restored",
+            "message": "9 files, 0 accounts restored.",
+            "accounts": 0,
+            "files": 9,
+        })
+    );
 }
 
 #[test]
@@ -215,6 +229,13 @@ fn no_link_and_no_pipe_is_followed_into_a_backup() {
     );
     let tar = fs::read(dir.join("b.tar")).unwrap();
     assert!(!tar.windows(7).any(|bytes| bytes == b"of root"));
+
+    fs::write(dir.join("outbox").join(format!("{:x>101}", ".eml")), "").unwrap();
+    fs::write(dir.join("outbox/\x1b[2J.eml"), "").unwrap();
+    let said = backup(&setup, "odd.tar");
+    assert_eq!(said.0, 0, "{said:?}");
+    assert!(said.2.contains("xxx.eml is left out"), "{said:?}");
+    assert!(!said.2.contains('\x1b'), "{said:?}");
 
     for name in ["sessions.json", "users.json"] {
         fs::rename(dir.join(name), dir.join("real")).unwrap();

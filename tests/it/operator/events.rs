@@ -19,7 +19,7 @@ fn lines(server: &Server) -> Vec<Value> {
 }
 
 /// Waits for the one line that tells of this, and takes its time out.
-fn told(server: &Server, event: &str) -> Value {
+pub(crate) fn told(server: &Server, event: &str) -> Value {
     let mut all = told_all(server, event, 1);
     all.remove(0)
 }
@@ -218,6 +218,67 @@ fn what_changes_nothing_is_no_event() {
 }
 
 #[test]
+fn what_administrators_do_is_told_in_their_name() {
+    let server = Server::start();
+    let (ada, _) = Visitor::with_account(&server, "ada");
+    let (_bob, _) = Visitor::with_account(&server, "bob");
+    let bob = id(&server, "bob");
+    server.edit_account("ada", |ada| ada["groups"] = json!(["users", "admins"]));
+    wait_for("the administrator", || {
+        (ada.get("/people").status == 200).then_some(())
+    });
+    let ada = as_agent(&ada, "browser/1");
+    let told = |event: &str| {
+        wait_for(event, || {
+            let is_it = |line: &Value| line["event"] == event && line["by"] == "ada";
+            lines(&server).into_iter().find(is_it)
+        })
+    };
+
+    for (act, form, event) in [
+        ("groups", &[("groups", "users staff")][..], "groups_changed"),
+        ("new_password", &[], "password_mailed"),
+        ("end_sessions", &[], "sessions_ended"),
+        ("reset_2fa", &[], "second_factor_reset"),
+        ("disable", &[], "account_disabled"),
+        ("enable", &[], "account_enabled"),
+        ("remove", &[("username", "bob")], "account_removed"),
+    ] {
+        let answer = ada.post(&format!("/people/bob/{act}"), form);
+        assert_eq!(answer.status, 200, "{act}");
+        let line = told(event);
+        assert_eq!(
+            (&line["user"], &line["id"]),
+            (&json!("bob"), &bob),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["address"], &line["agent"], &line["result"]),
+            (&json!("127.0.0.1"), &json!("browser/1"), &json!("ok"))
+        );
+        let groups = (act == "groups").then(|| json!(["users", "staff"]));
+        assert_eq!(line.get("groups"), groups.as_ref(), "{line}");
+    }
+
+    let form = [("email", "new@example.com"), ("groups", "staff")];
+    let made = ada.post("/people/invite", &form).json();
+    let end = [("invitation", made["id"].as_str().unwrap())];
+    assert_eq!(ada.post("/people/invitations/end", &end).status, 200);
+    for event in ["invited", "invitation_ended"] {
+        let line = told(event);
+        assert_eq!(
+            (&line["invitation"], &line["email"], &line["groups"]),
+            (
+                &made["id"],
+                &json!("new@example.com"),
+                &json!(["users", "staff"])
+            )
+        );
+        assert_eq!((&line["user"], &line["id"]), (&Value::Null, &Value::Null));
+    }
+}
+
+#[test]
 fn strangers_cannot_fill_the_file() {
     let mut server = Server::start();
     let (_alice, _) = Visitor::with_account(&server, "alice");
@@ -399,6 +460,42 @@ fn a_command_writes_to_the_same_file_and_shows_it() {
             "{early}"
         );
     }
+}
+
+#[test]
+fn events_follow_an_account_and_not_its_name() {
+    let setup = Setup::bare();
+    let user = |words: &[&str]| {
+        let (status, _, err) = setup.clone().with(&["user"]).with(words).run();
+        assert!(status.success(), "{err}");
+    };
+    add(&setup, "alice", &[]);
+    user(&["disable", "alice"]);
+    let email = ["--email", "alicia@example.com"];
+    user(&[&["set", "alice", "--rename", "alicia"], &email[..]].concat());
+    add(&setup, "alice", &["--groups", "other"]);
+    user(&["set", "alice", "--add-group", "x"]);
+    let happened = |name: &str| -> Vec<String> {
+        let (status, out, err) = events(&setup, &["--user", name]);
+        assert_eq!((status, err.as_str()), (0, ""));
+        let rows = out.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        rows.map(|row| format!("{} {}", row[1], row[2])).collect()
+    };
+
+    let first = [
+        "account_added alice",
+        "account_disabled alice",
+        "account_renamed alicia",
+        "email_changed alicia",
+    ];
+    assert_eq!(happened("Alicia"), first);
+    let second = ["account_added alice", "groups_changed alice"];
+    assert_eq!(happened("alice"), second);
+
+    // Where no account has the name, what stands there counts.
+    user(&["remove", "alice", "--yes"]);
+    let by_name = [&first[..2], &second, &["account_removed alice"]].concat();
+    assert_eq!(happened("ALICE"), by_name);
 }
 
 #[test]
@@ -591,7 +688,7 @@ fn none_are_written_where_none_are_kept() {
 
 #[test]
 fn the_original_script_s_password_in_the_answer_is_an_event_without_it() {
-    let server = Server::start_with(&["--compat"]);
+    let mut server = Server::start_with(&["--compat"]);
     let visitor = Visitor::program(&server);
     let form = [
         ("username", "alice"),
@@ -605,4 +702,25 @@ fn the_original_script_s_password_in_the_answer_is_an_event_without_it() {
     told(&server, "password_changed");
 
     assert!(!read(server.dir.path(), "events.jsonl").contains(&password));
+
+    // A wrong one is refused, in the words of the script.
+    let form = [("username", "alice"), ("password", "not this one")];
+    visitor.post("/login", &form);
+    let refused = told(&server, "refused");
+    assert_eq!(refused["id"], id(&server, "alice"));
+    assert_eq!(
+        (&refused["result"], &refused["at"]),
+        (&json!("wrong_credentials"), &json!("/login"))
+    );
+    let form = [("username", "nobody"), ("password", "not this one")];
+    visitor.post("/login", &form);
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    let lines = lines(&server);
+    let counted = lines.last().unwrap();
+    assert_eq!(
+        (&counted["count"], &counted["user"]),
+        (&json!(1), &Value::Null)
+    );
+    assert_eq!(counted["result"], "wrong_credentials");
 }

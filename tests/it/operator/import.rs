@@ -41,6 +41,17 @@ fn a_table_is_taken_over_whole_and_its_people_log_in() {
     assert_eq!(tried, (0, said, admins.to_owned()));
     assert_eq!(snapshot(setup.dir()), before);
 
+    let words = ["import", "csv", "people.csv", "--dry-run", "--json"];
+    let tried: Value = serde_json::from_str(&run(&setup, &words, b"").1).unwrap();
+    let message = "2 accounts would be imported.";
+    assert_eq!(
+        (&tried["code"], &tried["message"]),
+        (&json!("imported"), &json!(message))
+    );
+    assert_eq!(tried["dry_run"], true);
+    assert_eq!(tried["imported"].as_array().unwrap().len(), 2);
+    assert_eq!(snapshot(setup.dir()), before);
+
     let done = run(&setup, &["import", "csv", "people.csv", "--json"], b"");
     assert_eq!(done.0, 0, "{done:?}");
     assert_eq!(
@@ -259,6 +270,31 @@ fn who_is_disabled_and_has_no_hash_is_mailed_nothing() {
     let said: Value = serde_json::from_str(&done.1).unwrap();
     assert_eq!(said["imported"][0].get("link"), None);
     assert!(!setup.dir().join("outbox").exists());
+}
+
+/// A refusal is a line and a hint: what would have been assumed does not matter then.
+#[test]
+fn where_links_cannot_be_mailed_nobody_is_imported() {
+    let setup = Setup::bare();
+    fs::write(setup.dir().join("outbox"), "").unwrap();
+    let before = snapshot(setup.dir());
+    let table = b"username,email\nalice,alice@example.com\n";
+
+    for more in [&[][..], &["--dry-run"], &["--json"]] {
+        let words = [&["import", "csv", "-"], more].concat();
+        let (status, out, err) = run(&setup, &words, table);
+        assert_eq!((status, out.is_empty()), (1, more != ["--json"]), "{err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert!(
+            lines[0].starts_with("auth_user: cannot open the outbox"),
+            "{err}"
+        );
+        assert!(
+            lines[1].starts_with("auth_user: hint: ") && lines.len() == 2,
+            "{err}"
+        );
+    }
+    assert_eq!(snapshot(setup.dir()), before);
 }
 
 #[test]

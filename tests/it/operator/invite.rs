@@ -136,6 +136,12 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
             "no_invitation",
             "This invitation is used, expired or unknown.",
         ),
+        (
+            // Every 64th id begins like this.
+            &["--end", "-nothing"],
+            "no_invitation",
+            "This invitation is used, expired or unknown.",
+        ),
     ] {
         let (status, out, err) = invite(&setup, words);
         assert_eq!((status, out.as_str()), (1, ""), "{words:?}: {err}");

@@ -27,6 +27,7 @@ mod root;
 mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
+mod terminal;
 mod user;
 #[cfg(feature = "faults")]
 mod wrong_clock;
@@ -36,6 +37,7 @@ const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\
 #[cfg(feature = "long")]
 pub(crate) use backup::backups_while_writers_write;
 pub(crate) use check::assert_check_says;
+pub(crate) use events::told;
 
 /// Exit status, standard output, standard error.
 type Said = (i32, String, String);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::smtp_sink::Sink;
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, read, wait_for};
 use crate::operator::person::{edit, user};
 
@@ -144,12 +145,77 @@ fn what_is_shown_is_what_administrators_are_told() {
         "{session}"
     );
     assert_eq!(fields[1], shown["sessions"][0]["created"]);
+    // The list is the same too, as text and as JSON.
+    done(&setup, &["set", "alice", "--add-group", "staff"]);
+    server.edit_account("alice", |alice| {
+        let groups = alice["groups"].as_array_mut().unwrap();
+        groups.push("a\tb\u{1b}[2J\u{202e}".into());
+    });
+    let as_text = alice.reading(Accept::Text);
+    let list = wait_for("the groups", || {
+        let list = as_text.get("/people").body;
+        list.contains("users,admins,staff,a").then_some(list)
+    });
+    assert_eq!(user(&setup, &["list"]).1.trim_end(), list.trim_end());
+    assert!(list.contains(r"staff,a\tb\u{1b}[2J\u{202e}"), "{list}");
+    let one = as_text.get("/people/alice").body;
+    let text = user(&setup, &["show", "alice"]).1;
+    let fields: Vec<&str> = text.lines().take(6).collect();
+    assert_eq!(fields, one.lines().collect::<Vec<&str>>());
     let none = user(&setup, &["show", "alice", "--json", "--session-max", "1s"]);
     thread::sleep(Duration::from_secs(1));
     assert_eq!(none.0, 0);
     let none = user(&setup, &["show", "alice", "--json", "--session-max", "1s"]);
     let none: Value = serde_json::from_str(&none.1).unwrap();
     assert_eq!(none["sessions"], json!([]));
+}
+
+#[test]
+fn a_session_that_stays_is_told_apart() {
+    let setup = Setup::new();
+    let server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let codes = alice.new_recovery_codes();
+    let staying = Visitor::program(&server);
+    let form = [
+        ("username", "alice"),
+        ("password", PASSWORD),
+        ("remember", "1"),
+    ];
+    staying.post("/login", &form).expect("code_required");
+    staying
+        .post("/secret_key", &[("secret", &codes[0])])
+        .expect("login_complete");
+
+    let text = user(&setup, &["show", "alice"]).1;
+
+    let sessions = text.lines().filter(|line| line.starts_with("session:"));
+    let mut ends: Vec<&str> = sessions
+        .map(|line| line.rsplit('\t').next().unwrap())
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["-", "stays"], "{text}");
+    let none = user(&setup, &["show", "alice", "--remember", "0"]).1;
+    assert!(!none.contains("\tstays"), "{none}");
+}
+
+/// It looks for what others put into its outbox.
+#[test]
+fn a_running_server_sends_what_a_command_mails() {
+    let sink = Sink::start();
+    let setup = Setup::new().with(&["--smtp", &sink.url()]);
+    let server = setup.start();
+    Visitor::program(&server).register("alice");
+
+    let told = setup.clone().with(&["--mail-from", "login@example.com"]);
+    let told = told.with(&["--public-url", &server.url("")]);
+    let said = user(&told, &["new-password", "alice"]);
+
+    let mailed = "A new password has been sent to their e-mail address.\n";
+    assert_eq!(said, (0, mailed.to_owned(), String::new()));
+    let mail = sink.next();
+    assert_eq!(mail.to, "RCPT TO:<alice@example.com>");
+    assert_eq!(mail.subject(), "Your new password");
 }
 
 /// Nobody would be told of what a command had swallowed.

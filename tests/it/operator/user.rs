@@ -84,7 +84,8 @@ fn an_account_is_made_and_listed_without_a_server() {
             "last_login": null,
         })
     );
-    assert_eq!(list(&setup, &["--group", "Admins"]).1, "");
+    let nobody = list(&setup, &["--group", "Admins"]);
+    assert_eq!(nobody, (0, String::new(), String::new()));
     let users: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     assert_eq!(users["users"]["root"].get("registered"), None);
     let made = ["events.jsonl", "users.json", "users.json.lock"];
@@ -124,6 +125,7 @@ fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
     assert_eq!(add(&setup, "alice", &[]).0, 0);
     let before = snapshot(setup.dir());
     let odd = b"odd and long enough\n";
+    let long = [b"long".repeat(65), b"\n".to_vec()].concat();
 
     for (name, email, input, code, message) in [
         (
@@ -181,6 +183,13 @@ fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
             b"seven wild \xff horses\n",
             "bad_field",
             "The password is not UTF-8.",
+        ),
+        (
+            "bob",
+            "bob@example.com",
+            &long,
+            "bad_field",
+            "The field password is too long: it may have 256 characters.",
         ),
     ] {
         let words = ["user", "add", name, "--email", email, "--password-stdin"];
@@ -331,7 +340,18 @@ fn where_the_mail_cannot_be_written_no_account_is_made() {
     );
     assert_eq!(said.0, 1, "{said:?}");
     assert_eq!(parsed(&said)["code"], "not_saved");
-    assert!(said.2.contains("cannot open the outbox"), "{}", said.2);
+    // No warning of what would have been assumed: a line and a hint.
+    let lines: Vec<&str> = said.2.lines().collect();
+    assert!(
+        lines[0].starts_with("auth_user: cannot open the outbox"),
+        "{}",
+        said.2
+    );
+    assert!(
+        lines[1].starts_with("auth_user: hint: ") && lines.len() == 2,
+        "{}",
+        said.2
+    );
     assert_eq!(list(&setup, &[]).1, "");
 }
 
@@ -373,19 +393,100 @@ fn the_server_s_flags_stand_anywhere_and_only_what_is_needed_is_judged() {
 fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
     let setup = Setup::bare();
     fs::write(setup.dir().join("bad.json"), "{").unwrap();
+    let later = "{\"version\": 2, \"users\": {}}";
+    fs::write(setup.dir().join("later.json"), later).unwrap();
+    fs::create_dir(setup.dir().join("folder.json")).unwrap();
     let before = snapshot(setup.dir());
-    for users in ["gone/users.json", "bad.json"] {
+    let import = format!("username,email\ncarol,carol@example.com\n");
+    for users in ["gone/users.json", "bad.json", "later.json", "folder.json"] {
+        let run = |words: &[&str], input: &str| {
+            let words = [words, &["--users", users, "--json"]].concat();
+            run(&setup, &words, input.as_bytes())
+        };
         for said in [
             list(&setup, &["--users", users, "--json"]),
             add(&setup, "alice", &["--users", users, "--json"]),
+            run(&["user", "add", "bob", "--email", "bob@example.com"], ""),
+            run(&["user", "show", "alice"], ""),
+            run(&["user", "disable", "alice"], ""),
+            run(&["user", "new-password", "alice"], ""),
+            run(&["user", "remove", "alice", "--yes"], ""),
+            run(&["user", "set", "alice", "--rename", "bob"], ""),
+            run(&["invite", "--email", "bob@example.com"], ""),
+            run(&["invite", "--end", "nothing"], ""),
+            run(&["import", "csv", "-"], &import),
+            run(&["import", "csv", "-", "--dry-run"], &import),
+            run(&["events", "--user", "alice"], ""),
+            run(&["backup", "b.tar"], ""),
         ] {
             assert_eq!(said.0, 1, "{said:?}");
-            assert_eq!(parsed(&said)["code"], "no_file");
-            assert!(said.2.starts_with("auth_user: cannot read "), "{said:?}");
-            assert!(said.2.contains(users), "{said:?}");
+            assert_eq!(parsed(&said)["code"], "no_file", "{said:?}");
+            let lines: Vec<&str> = said.2.lines().collect();
+            assert!(lines[0].starts_with("auth_user: cannot "), "{said:?}");
+            assert!(lines[0].contains(users), "{said:?}");
+            assert!(lines[1].starts_with("auth_user: hint: "), "{said:?}");
+            assert_eq!(lines.len(), 2, "{said:?}");
         }
     }
-    assert_eq!(snapshot(setup.dir()), before);
+    let mut after = snapshot(setup.dir());
+    after.retain(|file| !file.contains(".lock\""));
+    assert_eq!(after, before);
+}
+
+/// A disk that is full, and a folder in which no new file can take the old one's place.
+#[test]
+fn what_cannot_be_saved_is_refused_and_nothing_is_left_of_it() {
+    let full = Setup::bare();
+    let unfit = Setup::bare();
+    for setup in [&full, &unfit] {
+        assert_eq!(add(setup, "alice", &[]).0, 0);
+    }
+    let size = fs::metadata(full.dir().join("users.json")).unwrap().len();
+    let limit = format!("--fsize={size}");
+    let limited = full.clone().under(&["prlimit", &limit]);
+    fs::create_dir_all(unfit.dir().join("users.json.new/in_use")).unwrap();
+    for (setup, limited) in [(&full, &limited), (&unfit, &unfit)] {
+        let before = snapshot(setup.dir());
+        for said in [
+            add(limited, "bob", &["--json"]),
+            run(limited, &["user", "disable", "alice", "--json"], b""),
+            run(limited, &["invite", "--json"], b""),
+            run(limited, &["import", "htpasswd", "-", "--json"], IMPORTED),
+        ] {
+            assert_eq!(
+                (said.0, &parsed(&said)["code"]),
+                (1, &json!("not_saved")),
+                "{said:?}"
+            );
+            let lines: Vec<&str> = said.2.lines().collect();
+            assert!(lines[0].starts_with("auth_user: cannot "), "{said:?}");
+            assert!(lines[1].starts_with("auth_user: hint: "), "{said:?}");
+            assert_eq!(lines.len(), 2, "{said:?}");
+        }
+        assert_eq!(snapshot(setup.dir()), before);
+    }
+}
+
+/// A line of htpasswd.
+const IMPORTED: &[u8] = b"dave:$apr1$AzX9D5Tq$aNSgNAhWBtryIp8GKSfyF.\n";
+
+#[test]
+fn names_that_registration_does_not_give_are_given_here() {
+    let setup = Setup::bare();
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
+    let rename = ["user", "set", "alice", "--rename", "alicia"];
+    assert_eq!(run(&setup, &rename, b"").0, 0);
+
+    for name in ["admin", "webmaster", "alice"] {
+        let email = format!("{name}2@example.com");
+        let words = ["user", "add", name, "--email", &email, "--password-stdin"];
+        let said = run(&setup, &words, format!("{PASSWORD}\n").as_bytes());
+        assert_eq!(
+            (said.0, said.1.as_str()),
+            (0, "Account added.\n"),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]
@@ -394,16 +495,22 @@ fn what_a_terminal_obeys_is_escaped() {
     assert_eq!(add(&setup, "alice", &[]).0, 0);
     let file = setup.dir().join("users.json");
     let mut users: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    users["users"]["alice"]["groups"] = json!(["a\u{1b}[2J\tb\u{9b}"]);
+    let odd = "a\u{1b}[2J\tb\u{9b}c\u{202e}d\u{61c}";
+    users["users"]["alice"]["groups"] = json!([odd]);
     fs::write(&file, users.to_string()).unwrap();
 
     let as_text = list(&setup, &[]);
     let as_json = list(&setup, &["--json"]);
 
-    assert!(as_text.1.contains(r"a\u{1b}[2J\tb\u{9b}"), "{}", as_text.1);
-    assert!(!as_json.1.contains(['\u{1b}', '\u{9b}']));
+    let shown = r"a\u{1b}[2J\tb\u{9b}c\u{202e}d\u{61c}";
+    assert!(as_text.1.contains(shown), "{}", as_text.1);
+    assert!(
+        !as_json
+            .1
+            .contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{61c}'])
+    );
     let groups = &parsed(&as_json)["people"][0]["groups"];
-    assert_eq!(*groups, json!(["a\u{1b}[2J\tb\u{9b}"]));
+    assert_eq!(*groups, json!([odd]));
 }
 
 #[test]

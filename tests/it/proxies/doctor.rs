@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
+use crate::harness::terminal::{PROGRAM, Terminal};
 use crate::harness::{Setup, Visitor, read};
 use crate::proxies::{Deployment, Kind, misconfigurations};
 
@@ -145,37 +145,15 @@ fn the_doctor_says_what_it_could_not_look_at() {
     assert_eq!(misused.0.code(), Some(2));
 }
 
-/// A terminal with somebody at it: types an answer when the question is there, and gives all that
-/// was shown.
+/// Types an answer when the question is there, and gives all that was shown.
 fn at_a_terminal(arguments: &[&str], answers: &[(&str, &str)]) -> (i32, String) {
-    let program = env!("CARGO_BIN_EXE_auth_user");
-    let line = [&[program], arguments].concat().join(" ");
-    let mut script = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env_remove("AUTH_PUBLIC_URL")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-    let mut shown = String::new();
-    let mut look = |until: Option<&str>| {
-        let mut piece = [0; 4096];
-        while until.is_none_or(|until| !shown.ends_with(&format!("{until} "))) {
-            let length = screen.read(&mut piece).unwrap();
-            if length == 0 {
-                break;
-            }
-            shown.push_str(&String::from_utf8_lossy(&piece[..length]));
-        }
-        shown.clone()
-    };
+    let line = [&[PROGRAM], arguments].concat().join(" ");
+    let mut terminal = Terminal::run(Path::new("."), &line);
     for (question, answer) in answers {
-        look(Some(question));
-        keys.write_all(format!("{answer}\n").as_bytes()).unwrap();
+        terminal.sees(&format!("{question} "));
+        terminal.types(answer);
     }
-    let all = look(None);
-    (script.wait().unwrap().code().unwrap(), all)
+    terminal.end()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::harness::smtp_sink::Sink;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::operator::told;
 
 const SUBJECT: &str = "Please confirm your e-mail address";
 
@@ -93,6 +94,8 @@ fn a_registration_mails_a_link_that_proves_the_address_in_three_forms() {
         }
         assert!(is_proven(&alice));
         assert_eq!(server.users()["users"]["alice"]["email_proven"], true);
+        let event = told(&server, "email_confirmed");
+        assert_eq!((&event["user"], event.get("by")), (&"alice".into(), None));
     }
 }
 

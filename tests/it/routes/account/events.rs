@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Visitor, read, wait_for};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
@@ -84,6 +84,12 @@ fn a_login_from_another_browser_is_told_by_mail_and_one_from_the_same_is_not() {
         .expect("login_complete");
     server.next_mail("A recovery code was used");
     assert_eq!(subjects(), 0);
+    wait_for("the event", || {
+        let lines = read(server.dir.path(), "events.jsonl");
+        let entered = lines.lines().rfind(|line| line.contains("\"logged_in\""))?;
+        let with = "\"with\":\"recovery_code\"";
+        entered.contains(with).then_some(())
+    });
 
     let other = Visitor::program(&server).sending("user-agent", FIREFOX);
     other.log_in("alice", PASSWORD, &authenticator);

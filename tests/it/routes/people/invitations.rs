@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{act, administrator, put_into};
 use crate::harness::three_forms::{json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, from_now};
+use crate::operator::told;
 
 fn invite(visitor: &Visitor, fields: &[(&str, &str)]) -> Answer {
     visitor.post("/people/invite", fields)
@@ -95,6 +96,7 @@ fn an_invitation_is_mailed_listed_and_used() {
     assert!(!server.log().contains(&token));
 
     accept(&server, &token, "alice", "").expect("registered");
+    assert_eq!(told(&server, "registered")["invitation"], made["id"]);
     let alice = &server.users()["users"]["alice"];
     assert_eq!(alice["groups"], json!(["users", "family", "staff"]));
     assert_eq!(open(&root), [] as [Value; 0]);

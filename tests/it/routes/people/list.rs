@@ -212,7 +212,7 @@ fn a_query_that_is_none_is_refused() {
 fn markup_in_what_people_and_operators_chose_is_shown_to_the_letter() {
     let server = Server::start();
     let (ada, _) = administrator(&server, "ada");
-    let group = "<b>\"&'\t\u{fc}";
+    let group = "<b>\"&'\t\u{fc}\u{1b}\u{202e}";
     add(
         &server,
         &ada,
@@ -225,6 +225,12 @@ fn markup_in_what_people_and_operators_chose_is_shown_to_the_letter() {
         let shown = browser.get(path);
         assert!(shown.body.contains("&lt;b&gt;"), "{path}");
         assert!(!shown.body.contains("<b>"), "{path}");
+        assert!(!shown.body.contains(['\u{1b}', '\u{202e}']), "{path}");
+    }
+    for path in ["/people?q=bob", "/people/bob"] {
+        let group = "&lt;b&gt;&quot;&amp;&#39;\\t\u{fc}\\u{1b}\\u{202e}";
+        let shown = browser.get(path).body;
+        assert!(shown.contains(group), "{path}: {shown}");
     }
     assert_eq!(
         ada.get("/people?q=bob").json()["people"][0]["groups"],
@@ -234,6 +240,6 @@ fn markup_in_what_people_and_operators_chose_is_shown_to_the_letter() {
     text(
         &ada.reading(Accept::Text).get("/people?q=bob"),
         200,
-        "bob\tbob@example.com\t<b>\"&' \u{fc}\tactive\tno\t-",
+        "bob\tbob@example.com\t<b>\"&'\\t\u{fc}\\u{1b}\\u{202e}\tactive\tno\t-",
     );
 }

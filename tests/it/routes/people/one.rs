@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::three_forms::{page, refused, text};
-use crate::harness::{Accept, Server, Visitor};
+use crate::harness::{Accept, Server, Visitor, wait_for};
 use crate::routes::people::administrator;
 
 #[test]
@@ -14,7 +14,12 @@ fn one_person_is_told_of_with_their_sessions() {
     bob.register("bob");
     bob.enrol("bob");
 
-    let answer = ada.get("/people/bob");
+    // Events are written when the answer has been sent already.
+    let answer = wait_for("bob's two events", || {
+        let answer = ada.get("/people/bob");
+        let events = answer.json()["events"].as_array().unwrap().len();
+        (events == 2).then_some(answer)
+    });
     let told = answer.json();
     let session = &told["sessions"][0];
     assert_eq!(
