@@ -1,7 +1,5 @@
 //! Passkeys as people meet them: buttons, autofill, security keys, and what goes wrong.
 
-use serde_json::json;
-
 use crate::browser::person::{complaints, log_in, password_step};
 use crate::harness::{Browser, PASSWORD, Server, Visitor, wait_for};
 
