@@ -63,6 +63,14 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         Command::Check(_) => Ok(()),
         Command::Backup(asked) => backup::backup(asked, server),
         Command::Restore(asked) => backup::restore(asked, server),
+        Command::Completions(asked) => {
+            print(&asked.shell.completions());
+            Ok(())
+        }
+        Command::Man => {
+            print(&config::man_page());
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,6 +125,11 @@ impl From<NotExamined> for Failure {
             Self::Failed { what, hint }
         }
     }
+}
+
+/// If nobody reads it, the exit status counts.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn print_configuration(asked: &ProxyConfig) -> Result<(), Failure> {

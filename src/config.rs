@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::process;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
@@ -20,14 +21,16 @@ mod commands;
 mod operators;
 mod people;
 mod told;
+mod words;
 
 pub use self::checked::Checked;
 pub use self::commands::{
-    Backup, Command, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
+    Backup, Command, Completions, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
 };
 pub use self::operators::{Flag, OfServer};
 pub use self::people::{Add, Invite, List, Named, Remove, Set, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
+pub use self::words::man_page;
 
 /// A small login server: registration, login with a second factor, recovery, over TLS.
 ///
@@ -100,13 +103,12 @@ struct Flags {
     )]
     smtp: Option<String>,
 
-    /// A file that holds what --smtp would say
+    /// A file that holds what --smtp would say, out of sight of others on this machine
     #[arg(
         long,
         env = "AUTH_SMTP_FILE",
         value_name = "PATH",
-        conflicts_with = "smtp",
-        hide = true
+        conflicts_with = "smtp"
     )]
     smtp_file: Option<PathBuf>,
 
@@ -183,6 +185,10 @@ struct Flags {
     #[arg(long, env = "AUTH_COMPAT")]
     compat: bool,
 
+    /// Where to show metrics, over plain HTTP at /metrics; on 127.0.0.1 unless an address is given
+    #[arg(long, env = "AUTH_METRICS", value_name = "[ADDR:]PORT", value_parser = metrics)]
+    metrics: Option<SocketAddr>,
+
     /// How the log is written, on standard error
     #[arg(long, env = "AUTH_LOG", default_value = "text", ignore_case = true)]
     log: LogFormat,
@@ -233,6 +239,10 @@ pub struct Config {
     /// Zero: none are written.
     pub events_kept: Duration,
     pub compat: bool,
+    /// Where metrics are shown, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    /// How many sockets this process was handed, to be served in place of `listen`.
+    pub handed: usize,
     pub log: Format,
     /// What follows from the settings and may surprise, one line each.
     pub notices: Vec<String>,
@@ -272,6 +282,7 @@ impl Told {
         if operators::are_meant(&arguments) {
             return operators::read(arguments, variable);
         }
+        let handed = handed(&variable);
         let told = told::Told::read(&Flags::command(), arguments, variable)?;
         // Nothing is missing in what was just parsed.
         let flags = Flags::from_arg_matches(&told.matches);
@@ -281,13 +292,14 @@ impl Told {
                 Box::new(command),
                 OfServer::new(flags.users, told),
             )),
-            None => Config::put_together(flags, &told).map(|config| Self::Serve(Box::new(config))),
+            None => Config::put_together(flags, &told, handed)
+                .map(|config| Self::Serve(Box::new(config))),
         }
     }
 }
 
 impl Config {
-    fn put_together(flags: Flags, told: &told::Told) -> Result<Self, Refused> {
+    fn put_together(flags: Flags, told: &told::Told, handed: usize) -> Result<Self, Refused> {
         let trusted_proxies: Vec<IpNet> = flags
             .trusted_proxies
             .iter()
@@ -295,7 +307,8 @@ impl Config {
             .collect();
         let proxied = !trusted_proxies.is_empty();
         let listen = listen(&flags, proxied);
-        if flags.no_tls && !listen.ip().to_canonical().is_loopback() && !proxied {
+        let is_clear = flags.no_tls && !proxied && !is_local(listen);
+        if is_clear && handed == 0 {
             return Err(in_the_clear(listen, told));
         }
         let smtp = smtp(flags.smtp_file, flags.smtp, told)?;
@@ -326,6 +339,8 @@ impl Config {
             registrations_per_hour: flags.registrations_per_hour,
             events_kept: flags.events_kept,
             compat: flags.compat,
+            metrics: flags.metrics,
+            handed,
             log: match flags.log {
                 LogFormat::Text => Format::Text,
                 LogFormat::Json => Format::Json,
@@ -339,6 +354,44 @@ impl Config {
         config.warnings = advice::half_done(&config, told);
         Ok(config)
     }
+
+    /// Judges where the sockets listen that this process was handed.
+    ///
+    /// # Errors
+    ///
+    /// If passwords would be sent in the clear.
+    pub fn judge(&self, handed: &[SocketAddr]) -> Result<(), Refused> {
+        let is_clear = !self.tls && self.trusted_proxies.is_empty();
+        let open = handed.iter().find(|address| !is_local(**address));
+        let Some(address) = open.filter(|_| is_clear) else {
+            return Ok(());
+        };
+        Err(Refused::Wrong {
+            what: format!(
+                "plain HTTP on the socket at {address}, which was handed over, would send \
+                 passwords in the clear"
+            ),
+            hint: "have that socket listen on this machine only, or name your proxy, \
+                   --trusted-proxy 10.0.0.1"
+                .to_owned(),
+        })
+    }
+}
+
+/// How many sockets whoever started this very process has handed it (sd_listen_fds(3)).
+fn handed(variable: &impl Fn(&str) -> Option<OsString>) -> usize {
+    let number = |name| variable(name)?.to_str()?.parse::<u32>().ok();
+    match number("LISTEN_PID") {
+        Some(pid) if pid == process::id() => number("LISTEN_FDS")
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Whether only this machine can reach the address.
+fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 /// The address that was given, or the one that fits what else was.
@@ -411,6 +464,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .ok()
         .and_then(|mut addresses| addresses.next())
         .ok_or_else(|| "not of the form ADDR:PORT".to_owned())
+}
+
+/// A port alone is one of this machine's own.
+fn metrics(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    match port.parse() {
+        Ok(port) => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
+        Err(_) => address(text).map_err(|_| "not of the form PORT or ADDR:PORT".to_owned()),
+    }
 }
 
 fn origin(text: &str) -> Result<Url, String> {

@@ -6,8 +6,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
-use rustix::io::Errno;
+use rustix::fs::{Access, CWD, FallocateFlags, Mode, OFlags, access, fallocate, openat, statvfs};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::geteuid;
 
 use crate::folder::Folder;
 
@@ -195,6 +196,47 @@ pub fn probe(directory: &Path) -> io::Result<io::Result<()>> {
     }
 }
 
+/// Finds out whether a new file in this directory could hold so many bytes, and leaves no trace. Where
+/// the file system cannot keep room for a file without a name, its free blocks are counted, and
+/// nobody's quota is.
+///
+/// # Errors
+///
+/// `StorageFull` or `QuotaExceeded` if there is no room, `FileTooLarge` if the process may not write
+/// so much, and otherwise whatever the system says.
+pub fn find_room(directory: &Path, bytes: u64) -> io::Result<()> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(CWD, directory, flags, Mode::from(0o600)) {
+        Ok(file) => {
+            let kept = || fallocate(&file, FallocateFlags::empty(), 0, bytes);
+            match retry_on_intr(kept) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => count_free(directory, bytes),
+                kept => Ok(kept?),
+            }
+        }
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+            count_free(directory, bytes)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn count_free(directory: &Path, bytes: u64) -> io::Result<()> {
+    let found = statvfs(directory)?;
+    // What is kept back is kept for root.
+    let (blocks, files) = match geteuid().is_root() {
+        true => (found.f_bfree, found.f_ffree),
+        false => (found.f_bavail, found.f_favail),
+    };
+    // Some file systems make files as they need them, and say that there are none.
+    let has_files = found.f_files == 0 || files > 0;
+    match has_files && blocks.saturating_mul(found.f_frsize) >= bytes {
+        true => Ok(()),
+        false => Err(Errno::NOSPC.into()),
+    }
+}
+
 /// The directory a file is in; the current one for a bare name.
 pub fn directory_of(path: &Path) -> &Path {
     match path.parent() {
@@ -294,5 +336,17 @@ mod tests {
         let file = directory.path().join("file");
         assert!(matches!(draft.put(&file), Err(Failure::After(_))));
         assert!(file.exists());
+    }
+
+    #[test]
+    fn room_is_found_or_not_and_nothing_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let tight = u64::try_from(i64::MAX).unwrap();
+        for find in [find_room, count_free] {
+            assert!(find(directory.path(), 4096).is_ok());
+            assert!(find(directory.path(), tight).is_err());
+        }
+        assert!(find_room(&directory.path().join("nowhere"), 1).is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

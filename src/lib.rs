@@ -20,10 +20,12 @@
 //!   status number.
 //! - [`reply`], [`pages`]: every outcome with its status and words; as a page, JSON or text. They
 //!   decide nothing.
-//! - [`mail`], [`form`], [`events`], [`store`]: the outbox, what visitors send, what happened to
-//!   whom, and what outlives the process. They know no routes and no pages.
+//! - [`mail`], [`form`], [`events`], [`health`], [`store`]: the outbox, what visitors send, what
+//!   happened to whom, whether the next change could be saved, and what outlives the process. They
+//!   know no routes and no pages.
 //! - [`results`], [`gate`]: where attempts wait, and the threads that hash passwords.
 //! - [`access`], [`accounts`]: the rules, pure: no file, no clock, no socket.
+//! - [`metrics`]: what everything above counts, and the small server that shows it.
 //! - [`http`] and below: small things that everything above may use, each the only owner of
 //!   something outside, such as the time of day, or of a plain type.
 //!
@@ -81,6 +83,8 @@ pub mod form;
 
 pub mod events;
 
+pub mod health;
+
 pub mod store;
 
 pub mod results;
@@ -90,6 +94,8 @@ pub mod gate;
 pub mod access;
 
 pub mod accounts;
+
+pub mod metrics;
 
 pub mod http;
 

@@ -12,9 +12,10 @@ use std::time::Duration;
 use auth_user::clock::Clock;
 use auth_user::commands;
 use auth_user::config::{Config, Refused, Told};
-use auth_user::front::{self, Front, Options, Parts, Room};
+use auth_user::front::{self, Front, Listeners, Options, Parts, Room, StartError};
 use auth_user::log::{self, Lines, Log};
 use auth_user::memory;
+use auth_user::metrics::server;
 use auth_user::site::{self, Given, Problem, Site};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -45,6 +46,21 @@ fn main() -> ExitCode {
 /// Serves with a log, and ends the process.
 fn serve(config: &Config) -> ExitCode {
     memory::reserve_less(env::args_os());
+    // Before the log's thread, since this changes the environment.
+    let listeners = match Listeners::handed(config.handed).map_err(Problem::from) {
+        Ok(listeners) => listeners,
+        Err(problem) => {
+            problem.complain();
+            return ExitCode::FAILURE;
+        }
+    };
+    let addresses = listeners
+        .as_ref()
+        .and_then(|handed| handed.addresses().ok());
+    if let Err(Refused::Wrong { what, hint }) = config.judge(&addresses.unwrap_or_default()) {
+        log::complain(&what, Some(&hint));
+        return ExitCode::from(2);
+    }
     let log = match Log::start(config.log) {
         Ok(log) => log,
         Err(error) => {
@@ -52,7 +68,7 @@ fn serve(config: &Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = match run(config) {
+    let status = match run(config, listeners) {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(problem) => {
@@ -68,11 +84,14 @@ fn serve(config: &Config) -> ExitCode {
 
 /// Opens everything, serves until told to stop, closes everything. False if something could not be
 /// saved at the end.
-fn run(config: &Config) -> Result<bool, Problem> {
+fn run(config: &Config, handed: Option<Listeners>) -> Result<bool, Problem> {
     site::warn(config);
     let clock = Arc::new(Clock::start());
     let room = Room::claim()?;
-    let (listener, address) = front::listen(config.listen)?;
+    let (listeners, address) = listen(config, handed)?;
+    let metrics = config.metrics.map(site::open_metrics).transpose()?;
+    let besides = listeners.count() + metrics.as_ref().map_or(0, |_| server::MOST_CONNECTIONS);
+    let room = room.without(besides);
     let out = Lines::start(io::stdout(), None).map_err(Problem::no_threads)?;
     let site = Site::open(&Given {
         config,
@@ -88,9 +107,14 @@ fn run(config: &Config) -> Result<bool, Problem> {
         tls: site.tls(),
         service: site.service(),
         refuse: site.refuser(),
-        clock,
+        clock: Arc::clone(&clock),
     };
-    let front = Arc::new(Front::new(listener, options, parts)?);
+    let front = Arc::new(Front::new(listeners, options, parts)?);
+    if let Some(listener) = metrics {
+        let counted = Arc::clone(&front);
+        let text = site.metrics(clock, move || counted.connections());
+        server::start(listener, text).map_err(Problem::no_threads)?;
+    }
     front.watch_certificate().map_err(Problem::no_threads)?;
     watch_signals(&front)?;
 
@@ -98,6 +122,20 @@ fn run(config: &Config) -> Result<bool, Problem> {
     front.serve();
     let left = || END.saturating_sub(front.since_stop()).max(LAST_MOMENT);
     Ok(site.close(left))
+}
+
+/// Where visitors come in: by the sockets that were handed over, or by a port that is opened here.
+/// Gives the first address too.
+fn listen(
+    config: &Config,
+    handed: Option<Listeners>,
+) -> Result<(Listeners, SocketAddr), StartError> {
+    if let Some(handed) = handed {
+        let addresses = handed.addresses().unwrap_or_default();
+        return Ok((handed, addresses.first().copied().unwrap_or(config.listen)));
+    }
+    let (listener, address) = front::listen(config.listen)?;
+    Ok((Listeners::own(listener), address))
 }
 
 /// SIGTERM and SIGINT stop the front, SIGHUP reloads the certificate. The thread waits for nothing

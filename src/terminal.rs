@@ -29,7 +29,9 @@ pub fn printable_json(document: &str) -> String {
     let mut safe = String::with_capacity(document.len());
     for letter in document.chars() {
         // Line breaks between fields stay; those within texts are escaped already.
-        if letter > '\u{7e}' && is_obeyed(letter) {
+        if letter == '\r' {
+            safe.push(' ');
+        } else if letter > '\u{7e}' && is_obeyed(letter) {
             safe.push_str(&format!("\\u{:04x}", u32::from(letter)));
         } else {
             safe.push(letter);

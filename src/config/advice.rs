@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::Config;
 use crate::config::told::Told;
+use crate::config::{Config, is_local};
 use crate::host;
 
 /// Which settings will not do what they were given for, one line each: first what is wrong, then
@@ -21,6 +21,8 @@ pub(super) fn half_done(config: &Config, told: &Told) -> Vec<String> {
         unused_pair,
         endless_idle,
         short_stay,
+        shown_metrics,
+        unheard,
     ];
     rules.iter().filter_map(|rule| rule(config, told)).collect()
 }
@@ -37,6 +39,25 @@ pub(super) fn invited(config: &Config, told: &Told) -> Option<String> {
             _ => "AUTH_REGISTRATION=open (--registration open)",
         }
     ))
+}
+
+fn shown_metrics(config: &Config, told: &Told) -> Option<String> {
+    let address = config.metrics.filter(|address| !is_local(*address))?;
+    Some(format!(
+        "{} shows everybody who can reach that address how many accounts, logins and mails there \
+         are; let a firewall keep strangers away, or give a port alone",
+        told.with("--metrics", &address.to_string())
+    ))
+}
+
+fn unheard(config: &Config, told: &Told) -> Option<String> {
+    let is_unheard = config.handed > 0 && told.is_given("listen");
+    is_unheard.then(|| {
+        format!(
+            "{} is ignored: whoever started this process has handed it sockets to serve on",
+            told.name("--listen")
+        )
+    })
 }
 
 fn forward_auth(config: &Config, told: &Told) -> Option<String> {

@@ -9,11 +9,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory as _};
 
+use crate::config::commands::CHECK;
 use crate::config::told::{innermost, whole_call, without_variables, wrong};
 use crate::config::{Config, Flags, Refused, Told};
-
-/// The command's word.
-const NAME: &str = "check";
 
 /// Most mistakes in a call that are listed.
 const MOST_MISTAKES: usize = 100;
@@ -35,7 +33,7 @@ pub(super) fn is_meant(arguments: &[OsString]) -> bool {
     for argument in arguments.iter().skip(1) {
         let text = argument.to_string_lossy();
         if !is_value && !text.starts_with('-') {
-            return text == NAME;
+            return text == CHECK;
         }
         is_value = !is_value && takes_next(&server, &text);
     }
@@ -128,7 +126,7 @@ fn split(
         note(refused, wrongs)?;
         let flag = arguments.remove(at);
         let next = arguments.get(at).map(|next| next.to_string_lossy());
-        let has_value = next.is_some_and(|next| !next.starts_with('-') && next != NAME);
+        let has_value = next.is_some_and(|next| !next.starts_with('-') && next != CHECK);
         if has_value && takes_next(&Flags::command(), &flag.to_string_lossy()) {
             arguments.remove(at);
         }

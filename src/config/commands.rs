@@ -12,6 +12,7 @@ use url::Url;
 use crate::accounts::names;
 use crate::config::people::{Invite, User};
 use crate::config::told::proxy_config_example;
+use crate::config::words::Shell;
 use crate::config::{address, domain, origin};
 use crate::deployment::Proxy;
 use crate::deployment::doctor::Patient;
@@ -43,7 +44,14 @@ pub enum Command {
     Backup(Backup),
     /// Make the folder of a server of such a tar
     Restore(Restore),
+    /// Print a script that has a shell complete flags, commands, choices and paths
+    Completions(Completions),
+    /// Print this program's manual page, in roff
+    Man,
 }
+
+/// The word of the command that takes all flags of the server.
+pub(super) const CHECK: &str = "check";
 
 impl Command {
     /// Whether it works on the server's files, and takes the server's flags on both sides of its
@@ -164,6 +172,14 @@ pub struct Restore {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Prints the script on standard output, to be put where the shell looks for such scripts.
+#[derive(Args)]
+pub struct Completions {
+    /// Which shell
+    #[arg(ignore_case = true)]
+    pub shell: Shell,
 }
 
 fn mail_domain(text: &str) -> Result<String, String> {

@@ -154,6 +154,12 @@ impl OfServer {
     }
 }
 
+/// Whether every command of operators shows this flag of the server.
+pub(super) fn shows(flag: &clap::Arg) -> bool {
+    let id = flag.get_id().as_str();
+    id == USERS || SHOWN.contains(&id)
+}
+
 /// The flags for these commands: those of the server stand on both sides of the command's words, and
 /// only --users is judged at once.
 fn flags() -> clap::Command {

@@ -40,8 +40,9 @@ fn wrong(arguments: &[&str]) -> (String, String) {
 }
 
 /// Each flag that takes a value, its variable, a value that does not parse, and one that does.
-const VALUES: [(&str, &str, &str, &str); 16] = [
+const VALUES: [(&str, &str, &str, &str); 17] = [
     ("--listen", "AUTH_LISTEN", "nowhere", "127.0.0.1:1"),
+    ("--metrics", "AUTH_METRICS", "70000", ":9100"),
     ("--users", "AUTH_USERS", "", "data/users.json"),
     ("--cert", "AUTH_CERT", "", "site.crt"),
     ("--key", "AUTH_KEY", "", "site.key"),
@@ -327,7 +328,7 @@ fn every_variable_that_is_empty_is_as_one_that_is_not_set() {
         .get_arguments()
         .filter_map(|arg| arg.get_env()?.to_str())
         .collect();
-    assert_eq!(names.len(), 20);
+    assert_eq!(names.len(), 21);
     for empty in ["", " ", "\"\"", "''\n"] {
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, empty)).collect();
         let config = read_with(&[], &variables).ok().unwrap();
@@ -550,4 +551,66 @@ fn a_wrong_time_to_keep_events_is_nothing_to_a_command_that_does_not_ask() {
     assert_eq!(kept(&["--events-kept", "0"], &[]), days(0));
     assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "7d")]), days(7));
     assert_eq!(kept(&[], &[("AUTH_EVENTS_KEPT", "for ever")]), None);
+}
+
+#[test]
+fn metrics_are_on_this_machine_unless_an_address_is_given() {
+    for (value, address) in [
+        ("9100", "127.0.0.1:9100"),
+        (":9100", "127.0.0.1:9100"),
+        ("0", "127.0.0.1:0"),
+        ("[::1]:9100", "[::1]:9100"),
+        ("10.0.0.1:9100", "10.0.0.1:9100"),
+    ] {
+        let config = read(&["--metrics", value]);
+        let shown = config.metrics.map(|address| address.to_string());
+        assert_eq!(shown.as_deref(), Some(address));
+        let is_open = config
+            .warnings
+            .iter()
+            .any(|said| said.starts_with("--metrics "));
+        assert_eq!(is_open, address.starts_with("10."), "{value}");
+    }
+    assert!(read(&[]).metrics.is_none());
+}
+
+#[test]
+fn only_sockets_that_were_handed_to_this_very_process_count() {
+    let own = process::id().to_string();
+    for (pid, count, handed) in [
+        (own.as_str(), "2", 2),
+        (&own, "0", 0),
+        (&own, "-1", 0),
+        (&own, "", 0),
+        ("1", "2", 0),
+        ("", "2", 0),
+    ] {
+        let variables = [("LISTEN_PID", pid), ("LISTEN_FDS", count)];
+        let config = read_with(&[], &variables).ok().unwrap();
+        assert_eq!(config.handed, handed, "{pid} {count}");
+    }
+    assert_eq!(
+        read_with(&[], &[("LISTEN_FDS", "1")]).ok().unwrap().handed,
+        0
+    );
+
+    // An address that would be refused by itself, and is not listened on.
+    let variables = [("LISTEN_PID", own.as_str()), ("LISTEN_FDS", "1")];
+    let open = ["--no-tls", "--listen", "0.0.0.0:80"];
+    let config = read_with(&open, &variables).ok().unwrap();
+    assert!(
+        config
+            .warnings
+            .iter()
+            .any(|said| said.starts_with("--listen is ignored"))
+    );
+    assert!(config.judge(&["127.0.0.1:80".parse().unwrap()]).is_ok());
+    assert!(
+        config
+            .judge(&["[::ffff:127.0.0.1]:80".parse().unwrap()])
+            .is_ok()
+    );
+    let addresses = ["127.0.0.1:80", "[::]:80"].map(|address| address.parse().unwrap());
+    assert!(config.judge(&addresses).is_err());
+    assert!(read(&[]).judge(&addresses).is_ok());
 }

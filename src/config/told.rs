@@ -17,7 +17,7 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 33] = [
+pub(super) const EXAMPLES: [(&str, &str); 34] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
@@ -37,6 +37,7 @@ pub(super) const EXAMPLES: [(&str, &str); 33] = [
     ("--registrations-per-hour", "60"),
     ("--events-kept", "90d"),
     ("--compat", "true"),
+    ("--metrics", "9100"),
     ("--log", "json"),
     ("--upstream-port", "9000"),
     ("--connect", "203.0.113.7:443"),
@@ -376,6 +377,8 @@ pub(super) fn whole_call(arguments: &[OsString]) -> String {
         let mut proxies = Proxy::value_variants().iter();
         let proxy = proxies.find(|proxy| named(&proxy.to_string()));
         proxy_config_example(proxy.copied().unwrap_or(Proxy::Caddy))
+    } else if named("completions") {
+        "for instance auth_user completions bash".to_owned()
     } else if named("doctor") {
         DOCTOR_EXAMPLE.to_owned()
     } else if named("user") && named("add") {

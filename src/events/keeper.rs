@@ -1,7 +1,7 @@
 //! Old lines go: the file is written anew without them, and takes the old one's place whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::durable::Draft;
 use crate::events::file;
 use crate::events::line::{Seen, written};
+use crate::events::lines::{Lines, Piece};
 use crate::owner::hand_over;
 
 /// What a line begins with, up to its time.
@@ -29,8 +30,8 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     let _ = fs::remove_file(&draft);
     let oldest = written(oldest);
     let mut is_any_old = false;
-    each_line(&file, |line| {
-        is_any_old |= !is_kept(line, &oldest);
+    each_line(&file, |piece| {
+        is_any_old |= kept(&piece, &oldest).is_none();
         Ok(())
     })?;
     if !is_any_old {
@@ -40,9 +41,12 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     let draft = Draft::create(draft, mode)?;
     hand_over(draft.file(), path)?;
     let mut out = BufWriter::new(draft.file());
-    each_line(&file, |line| match is_kept(line, &oldest) {
-        true => out.write_all(line),
-        false => Ok(()),
+    each_line(&file, |piece| match kept(&piece, &oldest) {
+        Some(line) => {
+            out.write_all(line)?;
+            out.write_all(b"\n")
+        }
+        None => Ok(()),
     })?;
     out.flush()?;
     drop(out);
@@ -53,29 +57,29 @@ pub(super) fn drop_before(path: &Path, oldest: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn each_line(mut file: &File, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Shows each whole line, without its end.
+fn each_line(mut file: &File, mut see: impl FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<()> {
     file.rewind()?;
-    let mut lines = BufReader::with_capacity(1 << 16, file);
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        see(&line)?;
-        line.clear();
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    while let Some((piece, _)) = lines.next()? {
+        see(piece)?;
     }
     Ok(())
 }
 
-/// Whether a line is whole and not older than that.
-fn is_kept(line: &[u8], oldest: &str) -> bool {
-    if !line.ends_with(b"\n") {
-        return false;
-    }
+/// The line, if it is whole and not older than that.
+fn kept<'a>(piece: &Piece<'a>, oldest: &str) -> Option<&'a [u8]> {
+    let Piece::Line(line) = *piece else {
+        return None;
+    };
     // As we write them; so a large file is gone through quickly.
     let time = line
         .strip_prefix(BEFORE_TIME)
         .and_then(|rest| rest.get(..oldest.len()))
-        .filter(|_| line.ends_with(b"}\n"));
-    match time {
+        .filter(|_| line.ends_with(b"}"));
+    let is_late = match time {
         Some(time) => time >= oldest.as_bytes(),
         None => Seen::parse(line).is_some_and(|seen| seen.time.as_str() >= oldest),
-    }
+    };
+    is_late.then_some(line)
 }

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 mod file;
 mod keeper;
 mod line;
+mod lines;
 mod reader;
 mod shares;
 #[cfg(test)]

@@ -2,13 +2,14 @@
 //! beginning on, even when it is replaced meanwhile.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::events::file::Place;
 use crate::events::line::Seen;
+use crate::events::lines::{LONGEST, Lines, Piece};
 
 /// How much of the end of the file is looked through for the newest lines.
 const NEWEST: u64 = 16 << 20;
@@ -54,6 +55,8 @@ pub(super) fn backwards(
     let floor = at.saturating_sub(most);
     // What lies behind `at` and belongs to a line that begins before it.
     let mut rest: Vec<u8> = Vec::new();
+    // Whether that is so much that the line is none of ours, and passed over.
+    let mut is_too_long = false;
     let mut is_end = true;
     while at > floor {
         let from = at.saturating_sub(CHUNK).max(floor);
@@ -67,20 +70,22 @@ pub(super) fn backwards(
         let mut whole = lines;
         if is_end && whole.next_back().is_some() {
             is_end = false;
+        } else if is_too_long && whole.next_back().is_some() {
+            is_too_long = false;
         }
         while let Some(line) = whole.next_back() {
             if see(line).is_break() {
                 return Ok(());
             }
         }
-        if is_end {
-            rest = chunk;
-            continue;
-        }
-        if from == 0 {
+        if from == 0 && !is_end && !is_too_long {
             let _ = see(first);
         }
         rest = first.to_vec();
+        if rest.len() > LONGEST {
+            is_too_long = !is_end;
+            rest.clear();
+        }
     }
     Ok(())
 }
@@ -127,7 +132,7 @@ impl Reader {
                 self.at = 0;
             }
             let last = &mut self.last;
-            self.at += each_from(file, self.at, |line| {
+            self.at = each_from(file, self.at, |line, _| {
                 last.clear();
                 last.extend_from_slice(line);
                 see(line)
@@ -144,12 +149,11 @@ impl Reader {
         let Some(file) = place.open()? else {
             return Ok(false);
         };
-        let (mut at, mut behind) = (0, 0);
+        let mut behind = 0;
         if !self.last.is_empty() {
-            each_from(&file, 0, |line| {
-                at += line.len() as u64 + 1;
+            each_from(&file, 0, |line, end| {
                 if line == self.last {
-                    behind = at;
+                    behind = end;
                 }
                 Ok(())
             })?;
@@ -160,22 +164,23 @@ impl Reader {
     }
 }
 
-/// Shows each whole line from there on, without its end; gives how many bytes they are.
+/// Shows each whole line from there on, without its end, and where the next one begins; gives where
+/// the last one ended.
 fn each_from(
     mut file: &File,
     from: u64,
-    mut see: impl FnMut(&[u8]) -> io::Result<()>,
+    mut see: impl FnMut(&[u8], u64) -> io::Result<()>,
 ) -> io::Result<u64> {
     file.seek(SeekFrom::Start(from))?;
-    let mut lines = BufReader::with_capacity(1 << 16, file);
-    let (mut line, mut read) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        let length = lines.read_until(b'\n', &mut line)?;
-        let Some(whole) = line.strip_suffix(b"\n") else {
-            return Ok(read);
-        };
-        see(whole)?;
-        read += length as u64;
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    let mut at = from;
+    while let Some((piece, length)) = lines.next()? {
+        match piece {
+            Piece::Line(line) => see(line, at + length)?,
+            Piece::TooLong => {}
+            Piece::CutOff => break,
+        }
+        at += length;
     }
+    Ok(at)
 }

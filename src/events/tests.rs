@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock;
+use crate::events::lines::LONGEST;
 use crate::events::reader::newest_of;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -294,6 +295,24 @@ fn the_newest_of_one_are_found_across_any_cut() {
     assert!(newest.is_sorted_by(|a, b| a.time >= b.time));
     assert_eq!(newest_of(&beside(&users), "one", 99).unwrap().len(), 30);
     assert!(newest_of(&beside(&users), "nobody", 20).unwrap().is_empty());
+}
+
+#[test]
+fn a_line_that_is_none_of_ours_is_passed_over_however_long_it_is() {
+    let (_directory, users) = place();
+    for long in [1, LONGEST, LONGEST + 1, 3 * LONGEST + 77] {
+        let [early, late] = [2, 1].map(|days| aged("one", days * DAY));
+        let long = "x".repeat(long);
+        fs::write(beside(&users), format!("{early}{long}\n{late}{long}")).unwrap();
+
+        assert_eq!(newest_of(&beside(&users), "one", 20).unwrap().len(), 2);
+        let mut reader = Reader::new(beside(&users));
+        let shown = all(&mut reader);
+        assert_eq!(shown.iter().filter(|id| *id == "one").count(), 2);
+        fs::write(beside(&users), format!("{long}\n{early}{long}\n{late}")).unwrap();
+        keeper::drop_before(&beside(&users), clock::since_epoch() - DAY * 3 / 2).unwrap();
+        assert_eq!(text(&users), late);
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ enum State {
     Closed,
     /// Before the first request: TLS is being spoken.
     Greeting(Instant),
+    /// Since then, nothing of the first request has come.
+    New(Instant),
     /// Since then, nothing of the next request has come.
     Idle(Instant),
     /// Since then, a request is coming in, or its answer going out, at the visitor's pace.
@@ -52,7 +54,9 @@ impl State {
     /// Since when it is the visitor's turn.
     fn waits_since(self) -> Option<Instant> {
         match self {
-            Self::Greeting(since) | Self::Idle(since) | Self::Waiting(since) => Some(since),
+            Self::Greeting(since) | Self::New(since) | Self::Idle(since) | Self::Waiting(since) => {
+                Some(since)
+            }
             Self::Closed | Self::Working => None,
         }
     }
@@ -60,7 +64,7 @@ impl State {
     /// Since when there has been no request.
     fn idle_since(self) -> Option<Instant> {
         match self {
-            Self::Idle(since) => Some(since),
+            Self::New(since) | Self::Idle(since) => Some(since),
             _ => None,
         }
     }
@@ -153,20 +157,18 @@ impl Connections {
         self.lock().close_longest(|_| true, State::waits_since);
     }
 
-    /// Admits nobody from now on, and closes every connection without a request under way.
+    /// Admits nobody from now on, and closes every connection that has had an answer and has no
+    /// request under way. Whoever has been let in gets one answer.
     pub fn stop(&self) {
         let mut table = self.lock();
         table.stopping = true;
-        let entries: Vec<(u64, Arc<Entry>)> = table
-            .open
-            .iter()
-            .map(|(id, entry)| (*id, Arc::clone(entry)))
-            .collect();
-        for (id, entry) in entries {
-            if entry.close_unless(|state| matches!(state, State::Waiting(_) | State::Working)) {
-                table.remove(id);
-            }
-        }
+        table.close_unless(|state| !matches!(state, State::Idle(_) | State::Closed));
+    }
+
+    /// Closes every connection without a request under way.
+    pub fn close_new(&self) {
+        let spared = |state| matches!(state, State::Waiting(_) | State::Working);
+        self.lock().close_unless(spared);
     }
 
     /// Whether [`Connections::stop`] was called.
@@ -195,6 +197,18 @@ impl Connections {
 }
 
 impl Table {
+    fn close_unless(&mut self, spared: impl Fn(State) -> bool) {
+        let closed = |entry: &Arc<Entry>| entry.close_unless(&spared);
+        let open = self.open.iter();
+        let closed: Vec<u64> = open
+            .filter(|(_, entry)| closed(entry))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in closed {
+            self.remove(id);
+        }
+    }
+
     fn add(&mut self, entry: Arc<Entry>) -> u64 {
         let id = self.next;
         self.next += 1;
@@ -258,6 +272,19 @@ impl Entry {
         true
     }
 
+    /// Notes that nothing of the next request has come; gives whether that is the first. `None` if
+    /// the connection was closed.
+    fn rest(&self) -> Option<bool> {
+        let (mut state, now) = (self.state(), Instant::now());
+        let is_first = matches!(*state, State::Greeting(_) | State::New(_));
+        match *state {
+            State::Closed => return None,
+            _ if is_first => *state = State::New(now),
+            _ => *state = State::Idle(now),
+        }
+        Some(is_first)
+    }
+
     fn change(&self, to: State) -> bool {
         let mut state = self.state();
         if *state == State::Closed {
@@ -270,11 +297,14 @@ impl Entry {
 
 impl Seat {
     /// Notes that the connection waits for its next request. False if it was closed to make room,
-    /// or the server is stopping.
+    /// or the server is stopping and this is not the first request.
     pub fn rest(&self) -> bool {
+        let Some(is_first) = self.entry.rest() else {
+            return false;
+        };
         // The state is set before `is_stopping` is asked: a connection that went idle after `stop`
         // had looked would be waited for.
-        self.entry.change(State::Idle(Instant::now())) && !self.connections.is_stopping()
+        is_first || !self.connections.is_stopping()
     }
 
     /// Notes that a request is coming in, or an answer going out. False if the connection was
@@ -396,19 +426,27 @@ mod tests {
     }
 
     #[test]
-    fn stopping_spares_only_requests_under_way() {
+    fn stopping_spares_requests_under_way_and_who_has_had_no_answer() {
         let peers = Peers::new();
         let connections = Connections::new(10, 10);
         let admit = || connections.admit(peers.connect().1, ip("192.0.2.1"), false);
-        let (idle, working, greeting) = (admit().unwrap(), admit().unwrap(), admit().unwrap());
-        assert!(idle.rest());
+        let [used, working, new, greeting] = [(); 4].map(|()| admit().unwrap());
+        assert!(used.work() && used.rest());
         assert!(working.work());
+        assert!(new.rest());
 
         connections.stop();
 
-        assert!(!idle.work());
-        assert!(!greeting.rest());
+        assert!(!used.work());
+        assert!(greeting.rest());
         assert!(admit().is_none());
+        assert!(new.work());
+        assert!(!new.rest());
+        drop(new);
+
+        connections.close_new();
+
+        assert!(!greeting.work());
         assert!(!connections.wait_until_empty(Duration::ZERO));
         assert!(!working.rest());
         drop(working);

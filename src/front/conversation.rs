@@ -13,7 +13,8 @@ use crate::front::relay::Failure;
 use crate::front::request::{Accepted, Bounds, Reader, Step};
 use crate::front::socket::{Socket, Wire};
 use crate::front::{Options, Shared, address};
-use crate::http::Response;
+use crate::http::{Method, Response};
+use crate::metrics;
 use crate::rejection::Rejection;
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446, section 5.1).
@@ -285,7 +286,7 @@ impl Conversation {
         };
         // Strangers could fill a disk with these lines.
         tracing::debug!(peer = %self.peer, status = response.status, reason, "refused");
-        self.send_last(wire, response, !self.reader.is_head());
+        self.send_last(wire, response, self.reader.method());
     }
 
     /// Answers plain HTTP on the TLS port, and shows the way to those who only wanted to look.
@@ -305,10 +306,12 @@ impl Conversation {
             response.status = 308;
             response.headers.push(("Location", location.into()));
         }
-        self.send_last(wire, response, request.head.method != "HEAD");
+        self.send_last(wire, response, Method::parse(&request.head.method));
     }
 
-    fn send_last(&self, wire: &mut dyn Wire, mut response: Response, with_body: bool) {
+    fn send_last(&self, wire: &mut dyn Wire, mut response: Response, method: Method) {
+        metrics::request(method, metrics::OTHER, response.status);
+        let with_body = method != Method::Head;
         if self.astray {
             // Must not be sent over plain HTTP, where anybody could have added it (RFC 6797,
             // section 7.2).

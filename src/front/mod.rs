@@ -12,6 +12,7 @@ mod crowd;
 mod foreign;
 mod head;
 mod lines;
+mod listeners;
 mod options;
 mod passed_on;
 mod patience;
@@ -35,6 +36,8 @@ use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::front::connections::Connections;
+use crate::front::listeners::Bell;
+pub use crate::front::listeners::Listeners;
 pub use crate::front::options::Options;
 use crate::front::patience::Patience;
 use crate::front::relay::Relay;
@@ -91,9 +94,11 @@ pub struct Parts {
 
 /// The front, from the moment its port is open.
 pub struct Front {
-    listener: TcpListener,
+    /// `None` once they are closed.
+    listeners: Mutex<Option<Listeners>>,
     shared: Arc<Shared>,
     stop: Arc<Stop>,
+    bell: Bell,
 }
 
 /// What all connections share.
@@ -164,13 +169,13 @@ impl Front {
     /// # Errors
     ///
     /// If the system has no threads or descriptors to give, or not the sockets that the relay needs.
-    pub fn new(listener: TcpListener, options: Options, parts: Parts) -> Result<Self, StartError> {
-        Self::timed_by(Timer::default(), listener, options, parts)
+    pub fn new(listeners: Listeners, options: Options, parts: Parts) -> Result<Self, StartError> {
+        Self::timed_by(Timer::default(), listeners, options, parts)
     }
 
     fn timed_by(
         timer: Timer,
-        listener: TcpListener,
+        listeners: Listeners,
         options: Options,
         parts: Parts,
     ) -> Result<Self, StartError> {
@@ -181,7 +186,8 @@ impl Front {
         let most = options.room.connections;
         let connections = Connections::new(most, options.connections_per_address);
         Ok(Self {
-            listener,
+            listeners: Mutex::new(Some(listeners)),
+            bell: Bell::new().map_err(StartError::no_threads)?,
             shared: Arc::new(Shared {
                 options,
                 tls: parts.tls,
@@ -203,9 +209,14 @@ impl Front {
     /// were not finished in time.
     pub fn serve(&self) -> bool {
         self.accept_until_stopped();
-        let connections = &self.shared.connections;
+        let (connections, options) = (&self.shared.connections, &self.shared.options);
         connections.stop();
-        let finished = connections.wait_until_empty(self.shared.options.grace);
+        let first = options.first.min(options.grace);
+        let mut finished = connections.wait_until_empty(first);
+        if !finished {
+            connections.close_new();
+            finished = connections.wait_until_empty(options.grace.saturating_sub(first));
+        }
         self.shared.resting.stop();
         finished
     }
@@ -241,10 +252,7 @@ impl Front {
     /// Makes `serve` return; may be called from any thread, and more than once.
     pub fn stop(&self) {
         self.stop.order();
-        // Wakes the thread that waits in accept.
-        if let Err(error) = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Read) {
-            tracing::debug!(%error, "cannot shut the listener");
-        }
+        self.bell.ring();
     }
 
     /// How long ago [`Front::stop`] was first called; zero if it was not.
@@ -257,21 +265,29 @@ impl Front {
         self.shared.connections.count()
     }
 
+    /// Takes connections until the front is stopped, then closes the port. What waits in a socket
+    /// that is shared is left to whoever shares it.
     fn accept_until_stopped(&self) {
+        // One value, taken whole.
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(listeners) = listeners.take() else {
+            return;
+        };
         let mut shortage = Shortage::default();
+        let mut turn = 0;
         while !self.stop.is_ordered() {
-            let accepted = self.listener.accept();
-            if self.stop.is_ordered() {
-                return;
-            }
-            match accepted {
-                Ok((stream, peer)) => match self.start(stream, peer) {
+            match listeners.accept(&self.bell, &mut turn).transpose() {
+                None => return,
+                Some(Ok((stream, peer))) => match self.start(stream, peer) {
                     Ok(()) => shortage.ease(),
                     // The next in the queue is tried at once, or the queue would drain slowly.
                     Err(error) => self.make_room(&mut shortage, &error),
                 },
-                Err(error) if is_the_clients(&error) => {}
-                Err(error) => {
+                Some(Err(error)) if is_the_clients(&error) => {}
+                Some(Err(error)) => {
                     self.make_room(&mut shortage, &error);
                     self.stop.wait(PAUSE);
                 }

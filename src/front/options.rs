@@ -29,6 +29,9 @@ pub struct Options {
     pub idle: Duration,
     /// How long a client that still sends may take to read a refusal.
     pub linger: Duration,
+    /// How long connections without a request yet may take to begin one when the front is stopped:
+    /// who was let in gets an answer, and who only keeps a connection ready holds up no restart.
+    pub first: Duration,
     /// How long requests under way may take to finish when the front is stopped. Supervisors wait
     /// ten seconds before they kill, and the last of these is for what must still be saved.
     pub grace: Duration,
@@ -48,6 +51,7 @@ impl Options {
             answer: Duration::from_secs(20),
             idle: Duration::from_secs(60),
             linger: Duration::from_secs(1),
+            first: Duration::from_secs(3),
             grace: Duration::from_secs(9),
         }
     }

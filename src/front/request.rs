@@ -8,6 +8,7 @@ use std::mem;
 use crate::front::body::Body;
 use crate::front::head::{self, Head, MAX_FIELDS};
 use crate::front::lines::{Lines, MAX_HEAD};
+use crate::http::Method;
 use crate::rejection::Rejection;
 
 /// A whole request. No `Debug`: it may hold a password.
@@ -157,12 +158,17 @@ impl Reader {
         }
     }
 
-    /// Whether the request that is being read is a HEAD, as far as that can be told.
-    pub fn is_head(&self) -> bool {
-        match &self.state {
-            State::Head(_) => self.buffer.trim_ascii_start().starts_with(b"HEAD "),
-            State::Body { head, .. } => head.method == "HEAD",
-        }
+    /// The method of the request that is being read, as far as that can be told.
+    pub fn method(&self) -> Method {
+        let name = match &self.state {
+            State::Head(_) => {
+                let line = self.buffer.trim_ascii_start();
+                let end = line.iter().position(|&byte| byte == b' ');
+                &line[..end.unwrap_or(0)]
+            }
+            State::Body { head, .. } => head.method.as_bytes(),
+        };
+        Method::parse(str::from_utf8(name).unwrap_or_default())
     }
 
     /// The target of the request that is being read, as far as that can be told.

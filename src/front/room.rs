@@ -61,6 +61,15 @@ impl Room {
         })
     }
 
+    /// What is left when so many descriptors are needed besides, as long as two connections are.
+    pub fn without(self, descriptors: usize) -> Self {
+        let connections = self.connections.saturating_sub(descriptors).max(2);
+        Self {
+            connections: connections.min(self.connections),
+            ..self
+        }
+    }
+
     /// Only an eighth of the memory is for servers: nearly all of it is for accounts and
     /// connections.
     fn within(self, memory: u64) -> Option<Self> {

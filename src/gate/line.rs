@@ -28,8 +28,8 @@ pub struct Line<T> {
     threads: u64,
     /// Rounds that are being computed.
     at_work: u64,
-    /// Those of them that take much memory.
-    large_at_work: u64,
+    /// Those of them that are dear.
+    dear_at_work: u64,
     /// What a round costs a thread that computes as many at once as it can, in picoseconds. A mean
     /// in which the latest measurements count most.
     round: u64,
@@ -54,8 +54,9 @@ pub struct Size {
     pub rounds: u32,
     /// It cannot be computed beside others by the same thread.
     pub is_alone: bool,
-    /// It takes so much memory that one at a time must do, however many threads there are.
-    pub is_large: bool,
+    /// It takes so much memory, or so long, that one at a time must do, however many threads there
+    /// are: the others stay free for what is done soon.
+    pub is_dear: bool,
 }
 
 impl From<u32> for Size {
@@ -63,7 +64,7 @@ impl From<u32> for Size {
         Self {
             rounds,
             is_alone: false,
-            is_large: false,
+            is_dear: false,
         }
     }
 }
@@ -86,7 +87,7 @@ impl<T> Line<T> {
             most,
             threads: u64::try_from(threads).unwrap_or(u64::MAX).max(1),
             at_work: 0,
-            large_at_work: 0,
+            dear_at_work: 0,
             round: cost(rounds, took),
             round_alone: cost(rounds, took),
             turn: 0,
@@ -116,8 +117,8 @@ impl<T> Line<T> {
         let turn = self.turn + 1 + turns_taken;
         let claim = Claim { standing, turn };
         let (place, wait) = self.place(now, claim, rounds);
-        let wait = match size.is_large {
-            true => wait.max(self.wait_of_large()),
+        let wait = match size.is_dear {
+            true => wait.max(self.wait_of_dear()),
             false => wait,
         };
         if wait > longest {
@@ -164,9 +165,9 @@ impl<T> Line<T> {
             .sum()
     }
 
-    /// How long the last of those waits that take much memory, one after the other.
-    fn wait_of_large(&self) -> Duration {
-        let rounds = self.large_at_work + self.rounds_of(|size| size.is_large);
+    /// How long the last of those waits that are dear, one after the other.
+    fn wait_of_dear(&self) -> Duration {
+        let rounds = self.dear_at_work + self.rounds_of(|size| size.is_dear);
         self.time(rounds.saturating_mul(self.threads))
     }
 
@@ -186,10 +187,10 @@ impl<T> Line<T> {
     }
 
     /// Takes the next computation and those behind it that have the same number of rounds, up to
-    /// `most` in all. One that takes much memory is passed over while another one is at work.
+    /// `most` in all. A dear one is passed over while another one is at work.
     pub fn take(&mut self, most: usize) -> Vec<T> {
-        let is_free = self.large_at_work == 0;
-        let may_begin = |one: &Waiting<T>| is_free || !one.size.is_large;
+        let is_free = self.dear_at_work == 0;
+        let may_begin = |one: &Waiting<T>| is_free || !one.size.is_dear;
         let Some(first) = self.waiting.iter().position(may_begin) else {
             return Vec::new();
         };
@@ -200,8 +201,8 @@ impl<T> Line<T> {
         let taken = self.waiting.drain(first..first + alike).map(|one| {
             self.turn = self.turn.max(one.claim.turn);
             self.at_work += u64::from(size.rounds);
-            if size.is_large {
-                self.large_at_work += u64::from(size.rounds);
+            if size.is_dear {
+                self.dear_at_work += u64::from(size.rounds);
             }
             one.what
         });
@@ -209,10 +210,10 @@ impl<T> Line<T> {
     }
 
     /// Notes that this many rounds, taken together, have been computed or have failed.
-    pub fn done(&mut self, rounds: u64, is_large: bool) {
+    pub fn done(&mut self, rounds: u64, is_dear: bool) {
         self.at_work = self.at_work.saturating_sub(rounds);
-        if is_large {
-            self.large_at_work = self.large_at_work.saturating_sub(rounds);
+        if is_dear {
+            self.dear_at_work = self.dear_at_work.saturating_sub(rounds);
         }
     }
 
@@ -454,19 +455,19 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_much_memory_waits_for_another_such_and_is_passed_over() {
+    fn what_is_dear_waits_for_another_such_and_is_passed_over() {
         let mut line = Line::new(2, 64, MEASURED);
-        let large = Size {
+        let dear = Size {
             rounds: 10 * ROUNDS,
             is_alone: true,
-            is_large: true,
+            is_dear: true,
         };
         let mut push = |n, size: Size| {
             let who = (network(n), stranger(0));
             line.push(START, who, size, n)
         };
-        push(1, large).unwrap();
-        push(2, large).unwrap();
+        push(1, dear).unwrap();
+        push(2, dear).unwrap();
         push(3, ROUNDS.into()).unwrap();
         push(4, ROUNDS.into()).unwrap();
         assert_eq!(line.take(4), [1]);
@@ -477,20 +478,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_what_takes_much_memory_is_as_long_as_one_thread_needs_for_it() {
+    fn a_line_of_what_is_dear_is_as_long_as_one_thread_needs_for_it() {
         let mut line = Line::new(64, 512, MEASURED);
-        let large = Size {
+        let dear = Size {
             rounds: 20 * ROUNDS,
             is_alone: true,
-            is_large: true,
+            is_dear: true,
         };
         // A second and a half each: eleven wait no longer than fifteen seconds.
         for n in 0..11 {
             let who = (network(1000 * n), stranger(0));
-            line.push(START, who, large, n).unwrap();
+            line.push(START, who, dear, n).unwrap();
         }
         let who = (network(99_000), stranger(0));
-        assert!(line.push(START, who, large, 99).is_err());
+        assert!(line.push(START, who, dear, 99).is_err());
         assert!(line.push(START, who, ROUNDS, 99).is_ok());
     }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::accounts::password::{self, Key, LANES, ROUNDS, Work};
 use crate::accounts::throttle::Standing;
 use crate::memory;
+use crate::metrics;
 use crate::network::Network;
 
 mod line;
@@ -53,6 +54,10 @@ const NICENESS: i32 = 5;
 /// Hashes of other programs may ask for a hundred times as much.
 const LARGE: usize = 1 << 20;
 
+/// How many rounds it may take before the same holds: those of eight of ours by themselves. Hashes of
+/// other programs may take ten seconds, and a few of these would hold all threads.
+const LONG: u32 = 8 * ROUNDS * LANES as u32;
+
 /// A fixed number of hashing threads, which live as long as the process, and the line in front of
 /// them.
 pub struct Gate {
@@ -78,8 +83,13 @@ struct State {
     idle: usize,
 }
 
-/// A computation, and where its result is awaited.
-type Job = (Work, SyncSender<Key>);
+/// A computation, and who waits for it.
+type Job = (Work, Waiting);
+
+struct Waiting {
+    since: Instant,
+    result: SyncSender<Key>,
+}
 
 impl Gate {
     /// Starts `threads` threads; at most `most` computations wait for them.
@@ -122,10 +132,14 @@ impl Gate {
         let (sender, receiver) = sync_channel(1);
         let (shared, size) = (&self.shared, size(&work));
         let now = shared.opened.elapsed();
+        let waiting = Waiting {
+            since: Instant::now(),
+            result: sender,
+        };
         let mut state = shared.state();
         state
             .line
-            .push(now, (network, standing), size, (work, sender))?;
+            .push(now, (network, standing), size, (work, waiting))?;
         drop(state);
         shared.wake.notify_one();
         // A panic drops the senders of all that were computed together, as does want of memory.
@@ -134,7 +148,21 @@ impl Gate {
 
     /// Whether nobody waits, which is the time for work that is not urgent.
     pub fn is_quiet(&self) -> bool {
-        self.shared.state().line.len() == 0
+        self.waiting() == 0
+    }
+
+    /// How many computations wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.state().line.len()
+    }
+}
+
+/// Has the metrics show how long those waited who were served together, from this moment on.
+fn note_times(waiting: &[Waiting], started: Instant) {
+    let took = started.elapsed();
+    for one in waiting {
+        metrics::hash_waited(started.saturating_duration_since(one.since));
+        metrics::hash_took(took);
     }
 }
 
@@ -142,7 +170,7 @@ fn size(work: &Work) -> Size {
     Size {
         rounds: work.rounds(),
         is_alone: work.is_alone(),
-        is_large: work.memory() > LARGE,
+        is_dear: work.memory() > LARGE || work.rounds() > LONG,
     }
 }
 
@@ -161,14 +189,15 @@ impl Shared {
             let sizes = || works.iter().map(size);
             let rounds = sizes().map(|size| u64::from(size.rounds)).sum();
             let is_alone = sizes().any(|size| size.is_alone);
-            let is_large = sizes().any(|size| size.is_large);
+            let is_dear = sizes().any(|size| size.is_dear);
             let started = Instant::now();
             let keys = catch_unwind(AssertUnwindSafe(|| match works.as_slice() {
                 [work] if is_alone => self.derive_alone(work),
                 _ => (self.derive)(&works),
             }));
+            note_times(&waiting, started);
             let mut state = self.state();
-            state.line.done(rounds, is_large);
+            state.line.done(rounds, is_dear);
             if keys.is_ok() && !is_alone {
                 match works.len() {
                     // Only full batches say what the wait is: fewer at once cost more each, and
@@ -183,13 +212,13 @@ impl Shared {
                 tracing::error!(event = "panic", "a hashing thread panicked and goes on");
                 continue;
             };
-            if is_large {
+            if is_dear {
                 // The next one may begin, and all other threads may be asleep.
                 self.wake.notify_one();
             }
-            for (key, sender) in keys.into_iter().zip(waiting) {
+            for (key, waiting) in keys.into_iter().zip(waiting) {
                 // This fails only if the request's thread is gone.
-                let _ = sender.send(key);
+                let _ = waiting.result.send(key);
             }
         }
     }

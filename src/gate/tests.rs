@@ -99,7 +99,11 @@ fn threads_that_are_free_share_what_waits() {
     let (sender, receiver) = sync_channel(4);
     let mut state = gate.shared.state();
     for n in 0..4 {
-        let (who, job) = ((network(n), Standing::Known), (work(), sender.clone()));
+        let waiting = Waiting {
+            since: Instant::now(),
+            result: sender.clone(),
+        };
+        let (who, job) = ((network(n), Standing::Known), (work(), waiting));
         state.line.push(Duration::ZERO, who, 600_000, job).unwrap();
     }
     drop(state);
@@ -133,6 +137,7 @@ fn what_takes_much_memory_is_computed_one_after_the_other() {
         vec![Key::default(); works.len()]
     });
     let gate = gate.unwrap();
+    quick(&gate);
     thread::scope(|scope| {
         for n in 0..4 {
             let gate = &gate;
@@ -164,4 +169,53 @@ fn a_cheap_hash_of_another_program_takes_as_long_as_one_of_ours() {
         cheap * 2 > ours && ours * 2 > cheap
     });
     assert!(is_alike);
+}
+
+/// Has the gate think that hashing costs nothing: so all find room in the line, whatever else this
+/// machine does meanwhile.
+fn quick(gate: &Gate) {
+    (0..99).for_each(|_| gate.shared.state().line.measured(1 << 40, Duration::ZERO));
+}
+
+/// A hash of another program that takes long.
+fn long_hash(rounds: u32) -> Work {
+    let hash = "A".repeat(86);
+    foreign(&format!("$pbkdf2-sha512${rounds}$c2FsdHNhbHRzYWx0${hash}"))
+}
+
+#[test]
+fn what_would_hold_a_thread_for_seconds_is_computed_one_at_a_time() {
+    // What Authelia makes unless it is told otherwise, and what is taken at most.
+    assert!(!size(&long_hash(310_000)).is_dear);
+    assert!(size(&long_hash(10_000_000)).is_dear);
+    assert!(!size(&work()).is_dear);
+}
+
+#[test]
+fn a_thread_stays_free_for_others_while_dear_ones_wait_for_each_other() {
+    static BEGUN: Mutex<usize> = Mutex::new(0);
+    static END: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    let gate = Gate::open_with(2, 64, |works| {
+        if works[0].rounds() > LONG {
+            *BEGUN.lock().unwrap() += 1;
+            END.wait();
+        }
+        vec![Key::default(); works.len()]
+    });
+    let gate = gate.unwrap();
+    quick(&gate);
+    thread::scope(|scope| {
+        let stranger = Standing::Stranger { failures: 0 };
+        for n in 0..2 {
+            let (gate, work) = (&gate, long_hash(10_000_000));
+            scope.spawn(move || gate.derive(network(n), stranger, work).unwrap());
+        }
+        while *BEGUN.lock().unwrap() == 0 || gate.shared.state().line.len() == 0 {
+            thread::yield_now();
+        }
+        assert!(gate.derive(network(9), stranger, work()).is_ok());
+        assert_eq!(*BEGUN.lock().unwrap(), 1);
+        END.wait();
+        END.wait();
+    });
 }

@@ -20,7 +20,9 @@ use crate::cookies::Cookies;
 use crate::errands::Errands;
 use crate::events::Events;
 use crate::gate::Gate;
+use crate::health::Health;
 use crate::http::{Method, Request, Response};
+use crate::metrics;
 use crate::network::Network;
 use crate::pages::denied::Denied;
 use crate::redirect::Targets;
@@ -59,6 +61,7 @@ use sessions::Presented;
 pub use journal::Journal;
 pub use passkey::Passkeys;
 pub use people::Confirmed;
+pub use routes::route_of;
 pub use script::Script;
 pub use sent_twice::SentTwice;
 
@@ -66,6 +69,8 @@ pub use sent_twice::SentTwice;
 pub struct App {
     /// Accounts and sessions.
     pub store: Arc<Store>,
+    /// Whether changes could be saved.
+    pub health: Arc<Health>,
     /// Who may enter which application.
     pub access: Rules,
     /// Where passwords are hashed.
@@ -108,15 +113,32 @@ pub struct App {
     pub script: Option<Script>,
 }
 
+/// Where the steps of a login are sent.
+const LOGIN_STEPS: [&str; 4] = [
+    "/login",
+    "/login/passkey",
+    "/secret_key",
+    "/secret_key/passkey",
+];
+
 type Answer = Result<Reply, Refusal>;
 
 /// Answers a request, and logs what came of it.
 pub fn answer(app: &App, request: &Request) -> Response {
     let reply = route(app, request).unwrap_or_else(Refusal::into_reply);
+    count_login(request, &reply);
     let account = account_of(app, &reply);
     app.journal.note(request, &reply, account.as_deref());
     happened::note(app, request, &reply, account.as_deref());
     app.presenter.present(request, reply)
+}
+
+/// Has the metrics show how steps of logins end.
+fn count_login(request: &Request, reply: &Reply) {
+    let is_step = LOGIN_STEPS.contains(&request.path.as_str());
+    if is_step && request.method == Method::Post {
+        metrics::login(reply.outcome.code());
+    }
 }
 
 /// Whose account a reply is about, for the log. `None` if there is no such account, since people
@@ -155,9 +177,9 @@ fn route(app: &App, request: &Request) -> Answer {
 
 /// `GET /healthz`: whether changes can be saved, in a word. Waits for nothing.
 fn health(app: &App, _: &Request) -> Answer {
-    Ok(match app.store.is_unreadable() {
-        true => Outcome::Unhealthy("users_file").into(),
-        false => Outcome::Healthy.into(),
+    Ok(match app.health.fault() {
+        Some(fault) => Outcome::Unhealthy(fault.word()).into(),
+        None => Outcome::Healthy.into(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The whole site: every path the server answers is a row here.
 
 use crate::handlers::{
-    Answer, App, account, acts, address, code, confirm, health, invitation, login, new_password,
-    passkey, people, script, visitor,
+    Answer, App, account, acts, address, authz, code, confirm, health, invitation, login,
+    new_password, passkey, people, script, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -166,6 +166,15 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
             Err(not_so(app, path, Outcome::MethodNotAllowed(methods)))
         }
     }
+}
+
+/// The path as documents write it, with `NAME` for a name; `None` if nothing is there.
+pub fn route_of(path: &str) -> Option<&'static str> {
+    let asked_by_proxies = || authz::PATHS.iter().find(|known| **known == path).copied();
+    find(ROUTES, path)
+        .map(|route| route.path)
+        .or_else(|| people::route_of(path))
+        .or_else(asked_by_proxies)
 }
 
 fn find(routes: &'static [Route], path: &str) -> Option<&'static Route> {

@@ -10,6 +10,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Error, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::TryRng as _;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::durable::{self, Failure, directory_of};
 use crate::folder::Folder;
 use crate::log;
+use crate::metrics;
 use crate::owner;
 use crate::rights;
 
@@ -49,6 +51,8 @@ pub struct Outbox {
     /// Whether this process looks after the directory: takes rights away and clears drafts up. A
     /// command only adds to it.
     is_keeper: bool,
+    /// How many mails wait, as far as that is known.
+    waiting: AtomicUsize,
 }
 
 impl Outbox {
@@ -73,6 +77,7 @@ impl Outbox {
         let folder = open_or_make(&dir).map_err(problem)?;
         close_to_others(&folder).map_err(problem)?;
         remove_drafts(&folder).map_err(problem)?;
+        let waiting = AtomicUsize::new(waiting(&folder).map_err(problem)?);
 
         let courier = delivery
             .map(|(url, schedule)| Courier::start(dir.clone(), url, schedule))
@@ -83,6 +88,7 @@ impl Outbox {
             from,
             courier,
             is_keeper: true,
+            waiting,
         })
     }
 
@@ -100,6 +106,7 @@ impl Outbox {
             from,
             courier: None,
             is_keeper: false,
+            waiting: AtomicUsize::new(0),
         };
         Ok((outbox, is_new))
     }
@@ -132,6 +139,10 @@ impl Outbox {
     /// [`MAX_WAITING`] mails wait, or [`MAX_OTHERS`] for anything but a new password, and any error
     /// of the disk.
     pub fn draft(&self, mail: &Mail) -> io::Result<Draft> {
+        self.written(mail).inspect_err(|_| metrics::mail_failed())
+    }
+
+    fn written(&self, mail: &Mail) -> io::Result<Draft> {
         // An operator may have removed the directory with everything in it.
         let folder = open_or_make(&self.dir)?;
         // Or they may have let others look into it since the last mail.
@@ -164,6 +175,10 @@ impl Outbox {
     /// Any error of the disk; then nothing was posted. It is not an error if the file is in place
     /// but might not survive a power cut.
     pub fn send(&self, draft: Draft) -> io::Result<PathBuf> {
+        self.posted(draft).inspect_err(|_| metrics::mail_failed())
+    }
+
+    fn posted(&self, draft: Draft) -> io::Result<PathBuf> {
         let Draft { draft, path, text } = draft;
         draft.file().write_all(&text)?;
         draft.sync()?;
@@ -175,11 +190,29 @@ impl Outbox {
             }
         }
 
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         match &self.courier {
             Some(courier) => courier.wake(),
             None => info!(file = log::path(&path), "a mail waits to be sent by hand"),
         }
         Ok(path)
+    }
+
+    /// How many mails wait, as far as that is known without asking the disk.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Counts the mails that wait. Operators may add and delete some at any time.
+    pub fn count(&self) {
+        // Nothing waits in an outbox that is not there; what cannot be read is not known anew.
+        match Folder::open(&self.dir).and_then(|folder| waiting(&folder)) {
+            Ok(count) => self.waiting.store(count, Ordering::Relaxed),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.waiting.store(0, Ordering::Relaxed);
+            }
+            Err(_) => {}
+        }
     }
 
     /// Stops sending after the mail that is being sent. Waits for that no longer than `patience`,

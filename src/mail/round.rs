@@ -30,6 +30,7 @@ use crate::mail::has_ending;
 use crate::mail::letter;
 use crate::mail::smtp::{Connection, SmtpError};
 use crate::mail::smtp_url::SmtpUrl;
+use crate::metrics;
 
 /// What is remembered between rounds. A restart forgets all this, and so tries every mail at once.
 pub(super) struct Rounds {
@@ -178,6 +179,7 @@ impl Rounds {
         let mut opened = match connection.take().map_or_else(open, Ok) {
             Ok(opened) => opened,
             Err(reason) => {
+                metrics::mail_failed();
                 self.server_failed(&reason);
                 return Next::Break;
             }
@@ -191,6 +193,10 @@ impl Rounds {
 
     /// What becomes of a mail that was sent, or was not.
     fn note(&mut self, path: &Path, sent: Result<(), SmtpError>) -> Next {
+        match sent {
+            Ok(()) => metrics::mail_sent(),
+            Err(_) => metrics::mail_failed(),
+        }
         match sent {
             Ok(()) => {
                 self.server = Tries::default();

@@ -17,6 +17,7 @@ use crate::errands::Errands;
 use crate::front::tls::Tls;
 use crate::gate::{self, Gate};
 use crate::handlers::{App, Confirmed, Journal, Passkeys, Script, SentTwice};
+use crate::health::Health;
 use crate::pages;
 use crate::redirect::Targets;
 use crate::reply::Presenter;
@@ -26,6 +27,11 @@ use crate::site::{Given, Problem, host, logo, script_page};
 
 pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<App, Problem> {
     let (config, clock, room) = (given.config, given.clock, given.room);
+    let health = Health::new(
+        Arc::clone(&files.store),
+        config.users.clone(),
+        Arc::clone(clock),
+    );
     let origin = public_url.origin().ascii_serialization();
     let issuer = config.issuer.clone();
     let issuer = issuer.unwrap_or_else(|| default_issuer(&host(public_url)));
@@ -47,6 +53,7 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let party = RelyingParty::new(public_url, &issuer).filter(|_| !config.compat);
     Ok(App {
         store: files.store,
+        health: Arc::new(health),
         access: files.rules,
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
         throttle: Throttle::new(config.registrations_per_hour),

@@ -9,9 +9,10 @@ mod logo;
 mod problem;
 mod script_page;
 mod smtp;
+mod watched;
 
 use std::env;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +23,17 @@ use crate::config::{self, Config};
 use crate::front::tls::Tls;
 use crate::front::{Refuse, Room};
 use crate::handlers::{self, App};
+use crate::http::{Request, Response};
 use crate::log::{self, Lines};
 use crate::mail::Outbox;
+use crate::metrics;
+use crate::metrics::server::{self, Text};
 use crate::reply::Outcome;
 use crate::server::Service;
 pub use crate::site::check::{Finding, Standing, check};
 use crate::site::files::Files;
 pub use crate::site::problem::Problem;
+use crate::site::watched::Watched;
 
 /// What `target` says in the JSON log of events that are about the program as a whole.
 const PROGRAM: &str = "auth_user";
@@ -67,7 +72,25 @@ impl Site {
         }
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
         let app = Arc::new(app::open(given, &public_url, files)?);
+        let counted = Arc::clone(&outbox);
+        let watched = app.health.watch(move || counted.count());
+        watched.map_err(Problem::no_threads)?;
         Ok(Self { app, outbox, tls })
+    }
+
+    /// What the metrics show; `connections` says how many are open.
+    pub fn metrics(
+        &self,
+        clock: Arc<Clock>,
+        connections: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Text {
+        let watched = Watched {
+            app: Arc::clone(&self.app),
+            outbox: Arc::clone(&self.outbox),
+            tls: self.tls.clone(),
+            clock,
+        };
+        Box::new(move || watched.text(connections()))
     }
 
     /// The site's address: scheme, host and port.
@@ -84,9 +107,15 @@ impl Site {
     pub fn service(&self) -> Arc<Service> {
         let (answering, failing) = (Arc::clone(&self.app), Arc::clone(&self.app));
         Arc::new(Service {
-            answer: Box::new(move |request| handlers::answer(&answering, request)),
+            answer: Box::new(move |request| {
+                counted(request, handlers::answer(&answering, request))
+            }),
             failed: Box::new(move |request| {
-                handlers::refuse(&failing, Outcome::Internal, None, Some(&request.path))
+                let path = Some(request.path.as_str());
+                counted(
+                    request,
+                    handlers::refuse(&failing, Outcome::Internal, None, path),
+                )
             }),
         })
     }
@@ -114,11 +143,35 @@ impl Site {
             tracing::error!(target: PROGRAM, "some changes could not be saved before the end");
         }
         // Last, since all of these may have something to tell.
-        if !self.app.events.close(left()) {
+        let noted = self.app.events.close(left());
+        if !noted {
             tracing::error!(target: PROGRAM, "some events could not be written before the end");
         }
-        written && saved
+        written && saved && noted
     }
+}
+
+/// Opens the port where metrics are shown, and says in the log where that is.
+///
+/// # Errors
+///
+/// If the port is taken, or this program may not use it.
+pub fn open_metrics(address: SocketAddr) -> Result<TcpListener, Problem> {
+    let (listener, address) = server::listen(address).map_err(|error| {
+        Problem::new(
+            format_args!("cannot show metrics at {address}: {error}"),
+            "give another address with --metrics, or leave it out",
+        )
+    })?;
+    tracing::info!(target: PROGRAM, "metrics are at http://{address}/metrics");
+    Ok(listener)
+}
+
+/// Counts an answer before it is sent.
+fn counted(request: &Request, response: Response) -> Response {
+    let route = handlers::route_of(&request.path).unwrap_or(metrics::OTHER);
+    metrics::request(request.method, route, response.status);
+    response
 }
 
 /// Says what is to be done before anybody can log in.

@@ -34,6 +34,9 @@ const LOCK: &str = "let the user it runs as write to that file, or remove it";
 const NO_LOCKS: &str = "put the folder on a file system that has locks, such as a local disk; if \
                         it is mounted, see to its options";
 
+const ROOM: &str =
+    "make room in its folder: a save puts a new file there before it removes the old";
+
 const IN_THE_WAY: &str = "remove it: new versions are written there before they replace the file";
 
 fn unfit(verb: &'static str, path: &Path, reason: String, hint: &'static str) -> Unfit {
@@ -54,6 +57,19 @@ pub(super) fn try_out(path: &Path) -> Result<(), Unfit> {
 /// other trace.
 pub(super) fn look(path: &Path) -> Result<(), Unfit> {
     judge(path, in_folder_without_trace, replacing_without_trace)
+}
+
+/// Room that a change may need besides what the file has now: that of an account.
+const ONE_ACCOUNT: u64 = 1024;
+
+/// Finds out whether there is room for a new version of this file, and leaves no trace.
+pub(super) fn find_room(path: &Path) -> Result<(), Unfit> {
+    let find = || {
+        let target = real_path(path)?;
+        let size = fs::metadata(&target).map_or(0, |file| file.len());
+        durable::find_room(directory_of(&target), size.saturating_add(ONE_ACCOUNT))
+    };
+    find().map_err(|error: io::Error| unfit("save", path, error.to_string(), ROOM))
 }
 
 fn judge(

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str;
 
 use serde::de::{self, DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::ser::PrettyFormatter;
-use serde_json::{Map, Serializer, Value};
+use serde_json::{Map, Number, Serializer, Value};
 
 use crate::store::error::Damage;
 
@@ -28,9 +28,40 @@ pub(super) fn parse<'de, S: DeserializeSeed<'de>>(
 ) -> Result<(S::Value, Map<String, Value>), Damage> {
     let text = text(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let parsed = deserializer.deserialize_map(top)?;
-    deserializer.end()?;
-    Ok(parsed)
+    let parsed = deserializer
+        .deserialize_map(top)
+        .and_then(|parsed| deserializer.end().map(|()| parsed));
+    // What else is wrong with a file of a later version is not for this one to say.
+    parsed.map_err(|error| later(text).unwrap_or_else(|| error.into()))
+}
+
+/// What is said of a version after its number.
+const LATER: &str = concat!(
+    " is of a later auth_user (this is ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
+
+/// What is wrong with a file of a later version, if it is one.
+fn later(text: &str) -> Option<Damage> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        version: Number,
+    }
+    let Numbered { version } = serde_json::from_str(text).ok()?;
+    let is_later = is_whole(&version) && version.as_u64() != Some(VERSION);
+    is_later.then(|| Damage::new(format!("version {version}{LATER}")))
+}
+
+/// Whether a file is only too new for this program.
+pub(super) fn is_later(damage: &Damage) -> bool {
+    damage.reason.ends_with(LATER)
+}
+
+/// Whether this is a whole number from 1 on, however large.
+fn is_whole(number: &Number) -> bool {
+    let digits = number.as_str();
+    !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Writes with two spaces per level; every line but the first starts with `indent`.

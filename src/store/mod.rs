@@ -142,6 +142,15 @@ impl Store {
         self.listener.listen(Box::new(hear));
     }
 
+    /// How many accounts there are, and how many sessions that are not over.
+    pub fn count(&self, limits: Limits, now: Timestamp) -> (usize, usize) {
+        let accounts = self.accounts().map_or(0, |accounts| accounts.len());
+        let lasts = |session: &&Arc<Session>| !session.is_over(limits, now);
+        let sessions = self.sessions();
+        let sessions = sessions.map_or(0, |sessions| sessions.iter().filter(lasts).count());
+        (accounts, sessions)
+    }
+
     /// Whether there is no account.
     pub fn is_empty(&self) -> bool {
         self.accounts().is_ok_and(|accounts| accounts.is_empty())
@@ -543,6 +552,16 @@ pub fn full_path(users: &Path) -> PathBuf {
     flat_file::real_path(users).unwrap_or_else(|_| users.to_owned())
 }
 
+/// Finds out whether the next save of the accounts could be made as a whole, and leaves no trace.
+///
+/// # Errors
+///
+/// What would fail, and what to do.
+pub fn could_save(users: &Path) -> Result<(), OpenError> {
+    fit::look(users)?;
+    Ok(fit::find_room(users)?)
+}
+
 /// Checks that the folder of the accounts is there.
 ///
 /// # Errors
@@ -559,6 +578,9 @@ pub fn check_directory(users: &Path) -> Result<(), OpenError> {
 
 fn unreadable(users: &Path, damage: Damage) -> OpenError {
     let hint = match () {
+        () if json::is_later(&damage) => {
+            "start the auth_user that wrote it, or put back a copy from before"
+        }
         () if users.is_dir() => {
             "that is a folder: name the file in it, which need not be there yet"
         }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
 use crate::log;
+use crate::metrics;
 use crate::store::asked::{Asked, Held, answer};
 use crate::store::document::{Document, LOCK_PATIENCE, News};
 use crate::store::draft::{Base, Draft, Touched};
@@ -273,7 +274,10 @@ impl Worker {
         }
         if !over.is_empty() {
             let why = match held {
-                Held::Accounts => self.accounts.held(),
+                Held::Accounts => {
+                    metrics::not_saved();
+                    self.accounts.held()
+                }
                 Held::Sessions => self.sessions.held(),
             };
             answer(over, &Err(why));
@@ -345,9 +349,17 @@ impl Worker {
     }
 
     fn save_accounts(&mut self, accounts: Arc<Accounts>, locks: &Locks) -> Result<(), NotSaved> {
+        let begun = Instant::now();
         match &locks.accounts {
-            Some(Ok(lock)) => self.accounts.save(Arc::unwrap_or_clone(accounts), lock),
-            Some(Err(why)) => Err(why.clone()),
+            Some(Ok(lock)) => {
+                let saved = self.accounts.save(Arc::unwrap_or_clone(accounts), lock);
+                metrics::saved(begun.elapsed(), saved.is_ok());
+                saved
+            }
+            Some(Err(why)) => {
+                metrics::not_saved();
+                Err(why.clone())
+            }
             None => Ok(()),
         }
     }

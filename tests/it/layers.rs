@@ -114,6 +114,7 @@ fn every_outside_thing_has_one_owner() {
                 "gate",
                 "results",
                 "mail",
+                "metrics/server",
                 "store",
             ],
         ),

@@ -11,7 +11,10 @@ mod layers;
 mod long;
 mod mail;
 mod operator;
+#[cfg(feature = "packaging")]
+mod packaging;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod routes;
+mod service;
 mod wire;

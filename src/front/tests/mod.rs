@@ -48,11 +48,12 @@ impl Running {
         let mut options = options();
         options.linger = Duration::from_millis(200);
         options.grace = Duration::from_millis(200);
+        options.first = Duration::from_millis(50);
         change(&mut options);
         let passed = Passed::default();
         let front = Front::timed_by(
             passed.timer(),
-            listener,
+            Listeners::own(listener),
             options,
             Parts {
                 tls,

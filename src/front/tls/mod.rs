@@ -7,7 +7,7 @@ mod pair;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
@@ -49,8 +49,6 @@ struct Watched {
     seen: Stamp,
     /// The files as they were when they were last read, whether they were accepted or refused.
     judged: Stamp,
-    /// The end of the certificate (seconds since 1970).
-    not_after: i64,
     /// After a failed renewal, no other before this moment (seconds since 1970).
     next_renewal: u64,
 }
@@ -87,6 +85,7 @@ impl Tls {
         let served = Arc::new(Served {
             key: RwLock::new(Arc::clone(&pair.key)),
             made_here: AtomicBool::new(pair.made_here),
+            not_after: AtomicI64::new(pair.not_after),
         });
         Ok(Self {
             config: Arc::new(config(&served).map_err(|error| StartError {
@@ -98,7 +97,6 @@ impl Tls {
             watched: Mutex::new(Watched {
                 seen: stamp.clone(),
                 judged: stamp,
-                not_after: pair.not_after,
                 next_renewal: 0,
             }),
             asked: AtomicBool::new(false),
@@ -126,6 +124,11 @@ impl Tls {
     /// Whether the certificate in use is one that this program made.
     pub fn is_made_here(&self) -> bool {
         self.served.made_here.load(Ordering::Acquire)
+    }
+
+    /// The end of the certificate in use, in seconds since 1970.
+    pub fn not_after(&self) -> i64 {
+        self.served.not_after.load(Ordering::Acquire)
     }
 
     /// Has the next look read the files again, changed or not.
@@ -172,7 +175,7 @@ impl Tls {
             Ok(pair) => {
                 pair.warn(&self.files, wall);
                 tracing::info!(sha256 = %pair.fingerprint(), "took up the certificate");
-                self.serve(watched, pair);
+                self.serve(pair);
             }
             Err(error) => {
                 tracing::error!(%error, "the new certificate is refused; the old one stays");
@@ -180,16 +183,16 @@ impl Tls {
         }
     }
 
-    fn serve(&self, watched: &mut Watched, pair: Pair) {
-        watched.not_after = pair.not_after;
+    fn serve(&self, pair: Pair) {
         let served = &self.served;
         *served.key.write().unwrap_or_else(PoisonError::into_inner) = pair.key;
         served.made_here.store(pair.made_here, Ordering::Release);
+        served.not_after.store(pair.not_after, Ordering::Release);
     }
 
     fn renew_if_due(&self, wall: u64) {
         let mut watched = self.watched();
-        if !self.is_made_here() || !made::is_due(watched.not_after, wall) {
+        if !self.is_made_here() || !made::is_due(self.not_after(), wall) {
             return;
         }
         if wall < watched.next_renewal {
@@ -269,6 +272,8 @@ struct Served {
     key: RwLock<Arc<CertifiedKey>>,
     /// Whether the pair was made here.
     made_here: AtomicBool,
+    /// The end of the certificate (seconds since 1970).
+    not_after: AtomicI64,
 }
 
 impl ResolvesServerCert for Served {

@@ -17,6 +17,13 @@ use crate::redirect;
 use crate::rejection::Rejection;
 use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
 
+/// Where proxies ask.
+pub(super) const PATHS: [&str; 3] = [
+    "/api/authz/auth-request",
+    "/api/authz/forward-auth",
+    "/api/verify",
+];
+
 /// How proxies ask at this path, if they do.
 pub(super) fn dialect(path: &str) -> Option<Dialect> {
     match path {

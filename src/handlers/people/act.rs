@@ -33,16 +33,28 @@ pub(super) enum Kind {
     ResetSecondFactor,
 }
 
-/// The last part of the path, the kind, and what a page says before the name.
+/// The path, the kind, and what a page says before the name.
 const KINDS: [(&str, Kind, &str); 7] = [
-    ("disable", Kind::Disable, "disable the account of"),
-    ("enable", Kind::Enable, "enable the account of"),
-    ("end_sessions", Kind::EndSessions, "end the sessions of"),
-    ("groups", Kind::Groups, "change the groups of"),
-    ("new_password", Kind::NewPassword, "mail a new password to"),
-    ("remove", Kind::Remove, "remove the account of"),
     (
-        "reset_2fa",
+        "/people/NAME/disable",
+        Kind::Disable,
+        "disable the account of",
+    ),
+    ("/people/NAME/enable", Kind::Enable, "enable the account of"),
+    (
+        "/people/NAME/end_sessions",
+        Kind::EndSessions,
+        "end the sessions of",
+    ),
+    ("/people/NAME/groups", Kind::Groups, "change the groups of"),
+    (
+        "/people/NAME/new_password",
+        Kind::NewPassword,
+        "mail a new password to",
+    ),
+    ("/people/NAME/remove", Kind::Remove, "remove the account of"),
+    (
+        "/people/NAME/reset_2fa",
         Kind::ResetSecondFactor,
         "reset the second step of",
     ),
@@ -51,8 +63,15 @@ const KINDS: [(&str, Kind, &str); 7] = [
 impl Kind {
     /// The kind with this last part of the path.
     pub(super) fn named(word: &str) -> Option<Self> {
-        let found = KINDS.iter().find(|(known, ..)| *known == word);
+        let last = |path: &'static str| path.rsplit('/').next();
+        let found = KINDS.iter().find(|(path, ..)| last(path) == Some(word));
         found.map(|(_, kind, _)| *kind)
+    }
+
+    /// The path as documents write it.
+    pub(super) fn route(self) -> &'static str {
+        let found = KINDS.iter().find(|(_, kind, _)| *kind == self);
+        found.map_or("", |(path, ..)| path)
     }
 
     /// "Disable the account of", and the like.
@@ -278,10 +297,12 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_path_and_words_of_its_own() {
-        for (n, (word, kind, words)) in KINDS.iter().enumerate() {
+        for (n, (path, kind, words)) in KINDS.iter().enumerate() {
+            let word = path.strip_prefix("/people/NAME/").unwrap();
             assert!(Kind::named(word) == Some(*kind) && kind.in_words() == *words);
+            assert_eq!(kind.route(), *path);
             let others = KINDS.iter().skip(n + 1);
-            assert!(others.clone().all(|(other, ..)| other != word));
+            assert!(others.clone().all(|(other, ..)| other != path));
             assert!(others.clone().all(|(.., other)| other != words));
         }
     }

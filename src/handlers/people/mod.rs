@@ -71,6 +71,21 @@ pub(super) fn is_at(path: &str) -> bool {
         .is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
+/// The path as documents write it; `None` if nothing is there.
+pub(super) fn route_of(path: &str) -> Option<&'static str> {
+    if !is_at(path) {
+        return None;
+    }
+    match Place::of(path) {
+        Place::List => Some(ROOT),
+        Place::One(INVITE) => Some("/people/invite"),
+        Place::One(_) => Some("/people/NAME"),
+        Place::Act(_, kind) => Some(kind.route()),
+        Place::EndInvitation => Some("/people/invitations/end"),
+        Place::Nowhere => None,
+    }
+}
+
 /// Answers whatever is asked at or below [`ROOT`].
 pub(super) fn answer(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, &back(request))?;

@@ -273,7 +273,7 @@ fn accounts_on_which_no_server_could_start_are_refused() {
         .append(&header(b"users.json", EntryType::Regular, size), &users[..])
         .unwrap();
     let said = judge(&later.into_inner().unwrap()).unwrap_err();
-    assert!(said.contains("version is not 1"), "{said}");
+    assert!(said.contains("version 2 is of a later auth_user"), "{said}");
 }
 
 /// More files than any outbox has, each an entry without a byte.

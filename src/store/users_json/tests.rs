@@ -40,6 +40,13 @@ fn write(accounts: &Accounts, format: &mut UsersJson) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// What is said of version 2.
+const LATER: &str = concat!(
+    "version 2 is of a later auth_user (this is ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
+
 #[test]
 fn no_damaged_file_is_half_read() {
     let good = file(&format!("\"alice\": {}", user("a@b.c", "")));
@@ -48,7 +55,7 @@ fn no_damaged_file_is_half_read() {
         assert!(parse(&good.as_bytes()[..end]).is_err(), "{end}");
     }
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let cases: [(&[u8], &str); 17] = [
+    let cases: [(&[u8], &str); 20] = [
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"\xef\xbb\xbf{}", "starts with a byte order mark"),
@@ -73,9 +80,16 @@ fn no_damaged_file_is_half_read() {
             b"{\"version\": 1}",
             "line 1, column 14: missing field `users`",
         ),
+        (b"{\"version\": 2, \"users\": {}}", LATER),
+        // Whatever else a later version has.
+        (b"{\"users\": [], \"version\": 2}", LATER),
         (
-            b"{\"version\": 2, \"users\": {}}",
+            b"{\"version\": 0, \"users\": {}}",
             "line 1, column 13: version is not 1",
+        ),
+        (
+            b"{\"version\": 2.0, \"users\": {}}",
+            "line 1, column 15: version is not 1",
         ),
         (
             b"{\"version\": \"1\", \"users\": {}}",

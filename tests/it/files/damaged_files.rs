@@ -358,7 +358,7 @@ fn a_damaged_users_file_is_named_and_left_as_it_is() {
             "line 1, column 13: missing field `version`",
         ),
         (
-            b"{\"version\": 2, \"users\": {}}".into(),
+            b"{\"version\": 0, \"users\": {}}".into(),
             "line 1, column 13: version is not 1",
         ),
         (

@@ -8,6 +8,7 @@ mod edited_accounts;
 pub(crate) mod failing_disk;
 mod ignored_by_git;
 mod kills_and_restarts;
+mod later_version;
 mod permissions;
 mod unfit_data_folder;
 mod unknown_fields;

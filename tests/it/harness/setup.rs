@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -117,12 +118,21 @@ impl Setup {
 
     /// As [`Setup::start`], with the log somewhere else.
     pub(crate) fn start_logging_to(&self, log: impl Into<Stdio>) -> Server {
-        let mut child = self
-            .command()
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = self.command();
+        command.stderr(log);
+        self.announced(command)
+    }
+
+    /// Starts the program by a launcher that does something with these descriptors, its standard
+    /// input and its standard error, and writes the log to the file where it belongs.
+    pub(crate) fn start_with_descriptors(&self, input: OwnedFd, error: OwnedFd) -> Server {
+        let mut command = self.command();
+        command.stdin(input).stderr(error);
+        self.announced(command)
+    }
+
+    fn announced(&self, mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

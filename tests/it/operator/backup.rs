@@ -177,7 +177,10 @@ fn what_cannot_be_backed_up_leaves_no_file() {
         "{\"version\": 2, \"users\": {}}",
     )
     .unwrap();
-    refused(&backup(&setup, "b.tar"), "version is not 1");
+    refused(
+        &backup(&setup, "b.tar"),
+        "version 2 is of a later auth_user",
+    );
     assert!(!setup.dir().join("b.tar").exists());
 
     fs::write(setup.dir().join("users.json"), EMPTY).unwrap();

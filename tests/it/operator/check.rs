@@ -130,7 +130,7 @@ fn all_that_is_wrong_is_listed_and_not_only_the_first() {
     for part in [
         "wrong: cannot read \"none\": ",
         "wrong: cannot read \"./access.toml\": ",
-        "wrong: cannot read \"users.json\": line 1, column 13: version is not 1 — mend the file",
+        "wrong: cannot read \"users.json\": version 2 is of a later auth_user (this is ",
         "wrong: cannot write ",
         "wrong: cannot serve TLS: \"server.crt\" is there but \"server.key\" is not — ",
         "wrong: cannot open the outbox \"./outbox\": it is not a directory — ",

@@ -117,6 +117,21 @@ fn a_disk_that_hangs_under_a_change_does_not_prolong_the_end() {
 }
 
 #[test]
+fn an_event_that_could_not_be_written_is_told_at_the_end() {
+    let mut server = Server::start();
+    let events = std::fs::File::create(server.path("events.jsonl")).unwrap();
+    // As a command does that was stopped.
+    events.lock().unwrap();
+    Visitor::program(&server).register("alice");
+
+    server.signal(Signal::TERM);
+
+    assert_eq!(server.wait().code(), Some(1), "{}", server.log());
+    assert!(server.log().contains("could not be written before the end"));
+    drop(events);
+}
+
+#[test]
 fn a_disk_that_hangs_under_the_certificate_holds_nobody_up() {
     let mut server = Server::start();
     let hanging = Hanging::begin(&server, "openat,open,stat,statx,newfstatat", "server.crt");

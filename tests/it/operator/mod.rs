@@ -29,6 +29,7 @@ mod start_and_end;
 mod start_refused_by_system;
 mod terminal;
 mod user;
+mod words;
 #[cfg(feature = "faults")]
 mod wrong_clock;
 

@@ -397,7 +397,7 @@ fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
     fs::write(setup.dir().join("later.json"), later).unwrap();
     fs::create_dir(setup.dir().join("folder.json")).unwrap();
     let before = snapshot(setup.dir());
-    let import = format!("username,email\ncarol,carol@example.com\n");
+    let import = "username,email\ncarol,carol@example.com\n";
     for users in ["gone/users.json", "bad.json", "later.json", "folder.json"] {
         let run = |words: &[&str], input: &str| {
             let words = [words, &["--users", users, "--json"]].concat();
@@ -414,8 +414,8 @@ fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
             run(&["user", "set", "alice", "--rename", "bob"], ""),
             run(&["invite", "--email", "bob@example.com"], ""),
             run(&["invite", "--end", "nothing"], ""),
-            run(&["import", "csv", "-"], &import),
-            run(&["import", "csv", "-", "--dry-run"], &import),
+            run(&["import", "csv", "-"], import),
+            run(&["import", "csv", "-", "--dry-run"], import),
             run(&["events", "--user", "alice"], ""),
             run(&["backup", "b.tar"], ""),
         ] {

@@ -5,7 +5,7 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-const FLAGS: [(&str, &str, &str, &str); 19] = [
+pub(super) const FLAGS: [(&str, &str, &str, &str); 21] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
@@ -20,6 +20,7 @@ const FLAGS: [(&str, &str, &str, &str); 19] = [
     ("--cookie-domain", "<DOMAIN>", "AUTH_COOKIE_DOMAIN", ""),
     ("--trusted-proxy", "<CIDR>", "AUTH_TRUSTED_PROXIES", ""),
     ("--smtp", "<URL>", "AUTH_SMTP", ""),
+    ("--smtp-file", "<PATH>", "AUTH_SMTP_FILE", ""),
     (
         "--mail-from",
         "<ADDRESS>",
@@ -49,6 +50,7 @@ const FLAGS: [(&str, &str, &str, &str); 19] = [
     ),
     ("--events-kept", "<DURATION>", "AUTH_EVENTS_KEPT", "90d"),
     ("--compat", "", "AUTH_COMPAT", ""),
+    ("--metrics", "<[ADDR:]PORT>", "AUTH_METRICS", ""),
     ("--log", "<LOG>", "AUTH_LOG", "text"),
 ];
 
