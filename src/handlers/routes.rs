@@ -172,6 +172,7 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
 pub fn route_of(path: &str) -> Option<&'static str> {
     let asked_by_proxies = || authz::PATHS.iter().find(|known| **known == path).copied();
     find(ROUTES, path)
+        .or_else(|| find(NOT_IN_SCRIPT, path))
         .map(|route| route.path)
         .or_else(|| people::route_of(path))
         .or_else(asked_by_proxies)
