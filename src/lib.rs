@@ -44,7 +44,8 @@
 //! - tiny_http never reads from a network socket.
 //! - A handler never sees a socket, a file, a lock, the time or a status number.
 //! - No type that can hold a password, code, key or token has `Debug`.
-//! - No text reaches a page except through `pages::fill`, and no page has a script.
+//! - No text reaches a page except through `pages::fill`. One script exists, in the pages that offer
+//!   passkeys, and no page needs it.
 //! - No lock is held while hashing, mailing or writing to a client.
 //! - No answer is sent before its change is on disk.
 //! - Nothing in a mail or redirect comes from the `Host` field.

@@ -325,7 +325,7 @@ fn has_returned(
         }
         // Made by hand and new, unless it brings something along.
         None => {
-            let new = account.generation == 0 && account.totp.is_none();
+            let new = account.generation == 0 && !account.has_second_factor();
             !(new && account.devices.is_empty() && account.mailed_passwords.is_empty())
         }
     }

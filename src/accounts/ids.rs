@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -68,52 +69,55 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
 
 impl Accounts {
     /// Gives an id to each account that has none, and a new one to each that has another's, as
-    /// people copy accounts by hand. The one that had it `before` keeps it, else the first. Gives
-    /// the names of those that had another's.
+    /// people copy accounts by hand; a new handle, too, if it has another's. The one that had it
+    /// `before` keeps it, else the first. Gives the names of those that had another's.
     pub fn give_ids(&mut self, before: Option<&Self>) -> Vec<String> {
-        let mut seen: HashSet<&AccountId> = HashSet::with_capacity(self.len());
-        let mut twice: HashSet<AccountId> = HashSet::new();
-        let mut lacking: Vec<String> = Vec::new();
-        for account in self.iter() {
-            let Some(id) = &account.id else {
-                lacking.push(account.username.clone());
-                continue;
-            };
-            if !seen.insert(id) {
-                twice.insert(id.clone());
-            }
-        }
-        let copies = self.copies(&twice, before);
+        let lacking = self.iter().filter(|account| account.id.is_none());
+        let lacking: Vec<String> = lacking.map(|account| account.username.clone()).collect();
+        let mut copies = self.copies(|account| account.id.as_ref(), before);
         for name in lacking.iter().chain(&copies) {
             self.change(name, |account| account.id = Some(AccountId::new()));
+        }
+        for name in self.copies(|account| account.handle.as_ref(), before) {
+            self.change(&name, Account::renew_handle);
+            if !copies.contains(&name) {
+                copies.push(name);
+            }
         }
         copies
     }
 
-    /// The names of the accounts that have one of these ids and are not its owner.
-    fn copies(&self, twice: &HashSet<AccountId>, before: Option<&Self>) -> Vec<String> {
+    /// The names of the accounts that have something that is another's own.
+    fn copies<K: Eq + Hash + 'static>(
+        &self,
+        own: impl Fn(&Account) -> Option<&K>,
+        before: Option<&Self>,
+    ) -> Vec<String> {
+        let mut seen: HashSet<&K> = HashSet::with_capacity(self.len());
+        let all = self.iter().filter_map(|account| own(account));
+        let twice: HashSet<&K> = all.filter(|key| !seen.insert(key)).collect();
         if twice.is_empty() {
             return Vec::new();
         }
         let had_it = |account: &Account| {
             let known = before.and_then(|before| before.find(&account.username));
-            known.is_some_and(|known| known.id == account.id)
+            known.is_some_and(|known| own(known) == own(account))
         };
-        let mut owners: HashMap<&AccountId, &str> = HashMap::new();
         let shared = || {
             self.iter().filter_map(|account| {
-                let id = account.id.as_ref().filter(|id| twice.contains(id))?;
-                Some((id, account))
+                let key = own(account).filter(|key| twice.contains(key))?;
+                Some((key, account))
             })
         };
-        for (id, account) in shared() {
-            if !owners.contains_key(id) || had_it(account) {
-                owners.insert(id, &account.username);
+        let mut owners: HashMap<&K, &str> = HashMap::new();
+        for (key, account) in shared() {
+            if !owners.contains_key(key) || had_it(account) {
+                owners.insert(key, &account.username);
             }
         }
         shared()
-            .filter(|(id, account)| {
-                let owner = owners.get(id);
+            .filter(|(key, account)| {
+                let owner = owners.get(key);
                 owner.is_none_or(|owner| !names::is_same(owner, &account.username))
             })
             .map(|(_, account)| account.username.clone())
@@ -195,5 +199,20 @@ mod tests {
         assert_eq!(edited.give_ids(Some(&before)), ["copy", "more"]);
         assert_eq!(id(&edited, "alice"), own);
         assert_ne!(id(&edited, "copy"), id(&edited, "more"));
+    }
+    #[test]
+    fn a_copied_account_gets_a_handle_of_its_own() {
+        let mut alice = accounts(&[("alice", None)]);
+        alice.change("alice", |alice| {
+            alice.give_handle();
+        });
+        let mut both = accounts(&[("copy", None), ("alice", None)]);
+        let own = alice.find("alice").unwrap().handle.clone();
+        for name in ["copy", "alice"] {
+            both.change(name, |account| account.handle.clone_from(&own));
+        }
+        assert_eq!(both.give_ids(Some(&alice)), ["copy"]);
+        let handle = |name| both.find(name).unwrap().handle.clone();
+        assert!(handle("alice") == own && handle("copy").is_some_and(|copy| Some(copy) != own));
     }
 }

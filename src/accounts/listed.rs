@@ -60,7 +60,7 @@ impl<'a> From<&'a Account> for Listed<'a> {
                 Some(_) => State::Active,
                 None => State::Invited,
             },
-            second_factor: account.totp.is_some(),
+            second_factor: account.has_second_factor(),
             created: account.created.at(),
             last_login: account.last_login,
         }

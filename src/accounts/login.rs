@@ -22,7 +22,7 @@ pub struct Authenticated {
     pub username: String,
     /// [`PasswordHash::id`] of the account's password.
     pub password_id: Digest,
-    /// Whether a second factor was confirmed before; if not, this login enrols one.
+    /// Whether it has a second factor; if not, this login enrols one.
     pub enrolled: bool,
     /// The password was a mailed one, with this digest.
     pub mailed: Option<Digest>,
@@ -42,7 +42,7 @@ pub fn authenticate(found: Option<&Account>, key: &Key) -> Option<Authenticated>
     Some(Authenticated {
         username: account.username.clone(),
         password_id: hash.id(),
-        enrolled: account.totp.is_some(),
+        enrolled: account.has_second_factor(),
         mailed: None,
         is_weak: hash.is_weak(),
         is_foreign: hash.is_foreign(),
@@ -60,18 +60,20 @@ pub fn authenticate_mailed(
     Some(Authenticated {
         username: account.username.clone(),
         password_id: account.password_id(),
-        enrolled: account.totp.is_some(),
+        enrolled: account.has_second_factor(),
         mailed: Some(mailed),
         is_weak: false,
         is_foreign: false,
     })
 }
 
-/// Which kind of code was right.
+/// What was right as the second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// A code of the authenticator.
     Code,
+    /// A passkey, after the password.
+    Passkey,
     /// A recovery code; `left` are not used yet.
     RecoveryCode { left: usize },
 }
@@ -98,7 +100,7 @@ pub enum CodeRefused {
     TooEarly(Duration),
     /// Looked at and counted.
     Wrong,
-    /// A wrong recovery code while the account has to wait: not counted.
+    /// A wrong recovery code or passkey while the account has to wait: not counted.
     WrongMeanwhile,
 }
 
@@ -109,6 +111,8 @@ pub enum Tried {
     Own(String),
     /// A code of a new authenticator, whose key the visitor has been shown.
     New,
+    /// A passkey, and whether it was right when it was looked at.
+    Passkey(bool),
     /// The key printed for this login in compatibility mode.
     PrintedKey,
 }
@@ -197,13 +201,14 @@ impl Account {
         let wait = self.code_wait(device, now);
         let is_known = device.is_some_and(|device| self.knows_device(device, now.timestamp()));
         match tried {
-            Tried::PrintedKey => return None,
+            Tried::PrintedKey | Tried::Passkey(true) => return None,
+            Tried::Passkey(false) => return wait.map(|_| CodeRefused::WrongMeanwhile),
             Tried::Own(typed) if is_recovery_code(typed) => {
                 let is_stopped = wait.is_some() && !self.has_recovery_code(typed);
                 return is_stopped.then_some(CodeRefused::WrongMeanwhile);
             }
             Tried::Own(_)
-                if !is_known && self.totp.is_some() && self.wrong_codes.is_at_the_end() =>
+                if !is_known && self.has_second_factor() && self.wrong_codes.is_at_the_end() =>
             {
                 return Some(CodeRefused::RecoveryCodeNeeded);
             }
@@ -251,6 +256,24 @@ impl Account {
         self.judge_code(&tried, None, now, |account| match key_is_right {
             true => Some(()),
             false => account.use_code(typed, now).map(|_| ()),
+        })
+    }
+
+    /// Accepts a passkey that was checked, for `judge` to note its use on the account as it is now;
+    /// `judge` gives `None` if the passkey was wrong, or is by now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::accept_code`].
+    pub fn accept_passkey(
+        &mut self,
+        is_right: bool,
+        device: Option<Digest>,
+        now: Moment,
+        judge: impl FnOnce(&mut Self) -> Option<()>,
+    ) -> Result<Accepted, CodeRefused> {
+        self.judge_code(&Tried::Passkey(is_right), device, now, |account| {
+            judge(account).map(|()| Accepted::Passkey)
         })
     }
 

@@ -81,7 +81,7 @@ impl PendingLogin {
         !account.disabled
             && account.basis() == self.basis
             && has_address(account, self.address.as_deref())
-            && account.totp.is_none() == self.enrolling.is_some()
+            && account.has_second_factor() != self.enrolling.is_some()
     }
 }
 

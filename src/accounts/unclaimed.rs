@@ -27,7 +27,7 @@ impl Account {
     /// Whether somebody registered it and never logged in to it. An account whose second factor an
     /// operator removed has been somebody's; a disabled one is kept for its name.
     pub(super) fn is_unclaimed(&self) -> bool {
-        self.registered && self.totp.is_none() && self.networks.is_empty() && !self.disabled
+        self.registered && !self.has_second_factor() && self.networks.is_empty() && !self.disabled
     }
 }
 

@@ -14,7 +14,9 @@ use crate::handlers::code::about_code;
 use crate::handlers::events::{self, Eyes};
 use crate::handlers::forms::{EndSessions, Typed};
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::{Answer, App, LoggedIn, known_device, logged_in, require_login, tokens};
+use crate::handlers::{
+    Answer, App, LoggedIn, known_device, logged_in, passkey, require_login, tokens,
+};
 use crate::http::Request;
 use crate::pages::access_token::TypedToken;
 use crate::pages::account::{AccountForm, AccountView, BrowserView, SessionView};
@@ -34,6 +36,8 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
         "change_mailed" => Some(Outcome::ChangeMailed),
         "confirmation_sent" => Some(Outcome::ConfirmationSent),
         "email_confirmed" => Some(Outcome::EmailConfirmed),
+        "passkey_added" => Some(Outcome::PasskeyAdded),
+        "passkey_removed" => Some(Outcome::PasskeyRemoved),
         "sessions_ended" => Some(Outcome::SessionsEnded),
         "token_removed" => Some(Outcome::TokenRemoved),
         _ => None,
@@ -41,7 +45,8 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
     let now = request.received.timestamp();
     let notice = notice.map(|outcome| match (&outcome, me.account.outlasting(now)) {
         (Outcome::PasswordChanged, Some(what)) => {
-            format!("{} {what} of yours still work.", outcome.message())
+            let said = outcome.message();
+            format!("{said} Still good: {what}. Remove below what is not yours.")
         }
         _ => outcome.message().into_owned(),
     });
@@ -104,6 +109,7 @@ fn as_json(
     if let Some(tokens) = tokens::as_json(app, me) {
         told["tokens"] = tokens;
     }
+    passkey::tell(app, &me.account, &mut told);
     told
 }
 
@@ -159,6 +165,7 @@ fn account_page(
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
         sessions: sessions.iter().map(view).collect(),
+        passkeys: passkey::view(app, request, &me.account),
         browsers: browsers(request, me).map(browser).collect(),
         tokens: tokens::views(app, request, me),
         events: events::views(happened, Eyes::Owner),
@@ -168,6 +175,22 @@ fn account_page(
         problem: None,
         now: request.received.timestamp().0,
     }
+}
+
+/// The account page as it is after a change, with what `amend` makes of it. `None` if the visitor is
+/// not logged in any more.
+pub(super) fn account_page_now(
+    app: &App,
+    request: &Request,
+    amend: impl FnOnce(&mut AccountView),
+) -> Option<AccountView> {
+    let me = logged_in(app, request).ok()??;
+    let sessions = sessions(app, request, &me).unwrap_or_default();
+    let happened = events::recent(app, &me.account);
+    let shown = (sessions.as_slice(), happened.as_slice());
+    let mut page = account_page(app, request, &me, shown, None);
+    amend(&mut page);
+    Some(page)
 }
 
 /// Shows a refusal on the account page, beside its form, if the visitor is still logged in.

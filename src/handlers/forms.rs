@@ -339,7 +339,7 @@ impl ConfirmForm {
 }
 
 /// A box: ticked, it sends `1`; else nothing.
-fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
+pub(super) fn is_ticked(form: &Form<'_>, field: &'static str) -> Result<bool, FormError> {
     let sent = form.optional(field, usize::MAX)?.unwrap_or_default();
     match sent.as_str() {
         "" => Ok(false),

@@ -122,7 +122,7 @@ mod tests {
             Outcome::WrongPassword,
             Outcome::WrongCode,
             Outcome::NotSaved,
-            Outcome::CodeRequired,
+            Outcome::CodeRequired(None),
             Outcome::LoginComplete(Vec::new()),
         ] {
             assert!(!outcome.is_cheap(), "{}", outcome.code());

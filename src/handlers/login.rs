@@ -1,5 +1,7 @@
 //! The first step of a login, the password; and logging out.
 
+use serde_json::Value;
+
 use crate::accounts::login::{Authenticated, authenticate, authenticate_mailed};
 use crate::accounts::names;
 use crate::accounts::password::{Password, Work};
@@ -13,14 +15,14 @@ use crate::handlers::forms::{Credentials, LoginForm, Typed, is_rd_too_long, rd_f
 use crate::handlers::sessions::Presented;
 use crate::handlers::tries::{begin, decide};
 use crate::handlers::{
-    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, known_device, logged_in, people,
-    sessions, target, use_session,
+    Answer, App, LoggedIn, denied, derive, hash, is_cross_site, known_device, logged_in, passkey,
+    people, sessions, target, use_session,
 };
 use crate::http::{Method, Request};
-use crate::pages;
 use crate::pages::logged_in::AlreadyLoggedIn;
 use crate::pages::login::Login;
 use crate::pages::logout::{LoggedOut, LogoutQuestion};
+use crate::pages::{self, Page};
 use crate::reply::{Outcome, Refusal, Reply};
 
 /// `GET /login`: the login page, or who the visitor is already logged in as.
@@ -30,7 +32,7 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     // The page is for everybody, even when the store cannot tell who is asking.
     let presented = use_session(app, request).unwrap_or(Presented::Nobodys);
     if let Presented::Of(me) = &presented {
-        return logged_in_already(app, me, &query, rd);
+        return logged_in_already(app, request, me, (&query, rd));
     }
 
     let text = |field| query.optional(field, names::MAX_USERNAME).ok().flatten();
@@ -47,14 +49,18 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
     let username = username
         .filter(|name| names::is_username(name))
         .unwrap_or_default();
+    let asked = passkey::ask_anybody(app, request);
     let page = |notice| {
-        Reply::page(Login {
+        let passkey = asked.as_ref().map(Value::to_string);
+        let page = Login {
             username,
             rd,
             form: token::cookie(),
             notice,
+            passkey,
             ..Login::default()
-        })
+        };
+        shown(app, asked, page)
     };
     if matches!(presented, Presented::Two) {
         let said = format!("{} {}", Outcome::TwoSessions.message(), sessions::ADVICE);
@@ -62,6 +68,14 @@ pub(super) fn login_page(app: &App, request: &Request) -> Answer {
         return Ok(page(Some(said)).with_cookies(cookies));
     }
     Ok(page(notice))
+}
+
+/// The page, or to programs what asks for a passkey. The original script answers with pages alone.
+fn shown(app: &App, asked: Option<Value>, page: impl Into<Box<dyn Page>>) -> Reply {
+    match &app.script {
+        Some(_) => Reply::page(page),
+        None => Reply::from(Outcome::LogIn(asked.map(Box::new))).showing(page),
+    }
 }
 
 const TOO_LONG: &str =
@@ -93,7 +107,12 @@ fn says(query: &Form<'_>, notice: &str) -> bool {
 
 /// Visitors who are logged in are not redirected: a proxy that does not see their session would
 /// send them back at once, in a loop. They are told so, and follow a link to go on.
-fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> Answer {
+fn logged_in_already(
+    app: &App,
+    request: &Request,
+    me: &LoggedIn,
+    (query, rd): (&Form<'_>, String),
+) -> Answer {
     let username = me.account.username.clone();
     let by_proxy = query.has("rm");
     let notice = match app.targets.elsewhere(&rd) {
@@ -121,25 +140,32 @@ fn logged_in_already(app: &App, me: &LoggedIn, query: &Form<'_>, rd: String) -> 
     } else {
         rd
     };
-    Ok(Reply::page(AlreadyLoggedIn {
+    let page = AlreadyLoggedIn {
         username,
         onward,
         missed: false,
         notice,
-    }))
+    };
+    Ok(shown(app, passkey::ask_anybody(app, request), page))
+}
+
+/// The login page again, with what is wrong, about whoever was named.
+pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+    let typed = Typed::of(app, request);
+    beside_login(app, request, refusal.about(&typed.username))
 }
 
 /// The login page again, with what is wrong.
-pub(super) fn login_again(app: &App, request: &Request, refusal: Refusal) -> Refusal {
+pub(super) fn beside_login(app: &App, request: &Request, refusal: Refusal) -> Refusal {
     let typed = Typed::of(app, request);
     let page = Login {
         username: typed.username,
         rd: typed.rd,
         form: typed.form,
         remember: typed.remember,
+        passkey: passkey::ask_anybody(app, request).map(|asked| asked.to_string()),
         ..Login::default()
     };
-    let refusal = refusal.about(&page.username);
     refusal.beside(|problem| page.refused(problem))
 }
 
@@ -165,19 +191,22 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     };
 
     let secret = (!enrolled).then(Secret::new);
+    // In the address too, for visitors who come without the cookie and have to begin again.
+    let next = pages::with_rd("/secret_key", &rd);
+    let login = PendingLogin::new(&username, basis, secret.clone(), mailed, rd)
+        .mailed_to(account.email.as_deref())
+        .remembering(remember);
+    let cookie = app.pending.begin(login, request.received.timestamp());
     let outcome = match &secret {
         Some(secret) => Outcome::EnrolRequired {
             secret: secret.base32(),
             otpauth: secret.otpauth(&app.issuer, &username),
         },
-        None => Outcome::CodeRequired,
+        None => {
+            let asked = passkey::ask_after_password(app, request, &cookie, &account);
+            Outcome::CodeRequired(asked.map(Box::new))
+        }
     };
-    // In the address too, for visitors who come without the cookie and have to begin again.
-    let next = pages::with_rd("/secret_key", &rd);
-    let login = PendingLogin::new(&username, basis, secret, mailed, rd)
-        .mailed_to(account.email.as_deref())
-        .remembering(remember);
-    let cookie = app.pending.begin(login, request.received.timestamp());
     Ok(Reply::from(outcome)
         .then_to(next)
         .with_cookie(app.cookies.set_login(&cookie))

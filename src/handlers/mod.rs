@@ -4,8 +4,8 @@
 //! a session are in `visitor`, for links that were mailed in `confirm` and `invitation`, for proxies
 //! that ask about a visitor in `authz`, for the two steps of a login in `login` and `code`, for
 //! visitors with a session in `account`, `acts`, `tokens` and `new_password`, for administrators in
-//! `people`; what the original script does is in `script`. The types that forms are parsed into are
-//! in `forms`.
+//! `people`, for passkeys in all of these places in `passkey`; what the original script does is in
+//! `script`. The types that forms are parsed into are in `forms`.
 
 use std::sync::Arc;
 
@@ -48,9 +48,11 @@ mod journal;
 mod login;
 mod new_login;
 mod new_password;
+mod passkey;
 mod people;
 mod routes;
 mod script;
+mod second_step;
 mod sent_twice;
 mod sessions;
 mod tokens;
@@ -60,6 +62,7 @@ mod visitor;
 use sessions::Presented;
 
 pub use journal::Journal;
+pub use passkey::Passkeys;
 pub use people::Confirmed;
 pub use routes::route_of;
 pub use script::Script;
@@ -109,6 +112,8 @@ pub struct App {
     pub sent_twice: SentTwice,
     /// Which sessions have shown password and code again of late.
     pub confirmed: Confirmed,
+    /// What asks for passkeys; `None` where the site can have none.
+    pub passkeys: Option<Passkeys>,
     /// Set if the server answers as the original script does.
     pub script: Option<Script>,
 }

@@ -133,10 +133,11 @@ fn replace_mailed(
     let cookies = save(app, request, &account, (entry, fresh), is_still, change)?;
     new_login::tell(app, request, &account, device.as_deref(), choice.by);
 
-    let onward = if choice.rd.is_empty() {
-        "/account"
-    } else {
-        &choice.rd
+    let onward = match choice.rd.as_str() {
+        // There it says what is still good beside it.
+        "" if account.outlasting(now).is_some() => "/account?notice=password_changed",
+        "" => "/account",
+        rd => rd,
     };
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to(onward)

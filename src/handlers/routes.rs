@@ -2,7 +2,7 @@
 
 use crate::handlers::{
     Answer, App, account, acts, address, authz, code, confirm, health, invitation, login,
-    new_password, people, script, tokens, visitor,
+    new_password, passkey, people, script, tokens, visitor,
 };
 use crate::http::{Method, Request};
 use crate::pages::message::Way;
@@ -114,6 +114,28 @@ const ROUTES: &[Route] = &[
     }),
 ];
 
+/// The rows of which the original script knows nothing: they are not there where the server answers
+/// as it does.
+const NOT_IN_SCRIPT: &[Route] = &[
+    post("/login/passkey", passkey::log_in, passkey::log_in_again),
+    post("/secret_key/passkey", passkey::second_step, as_said),
+    post(
+        "/account/passkeys",
+        passkey::begin_making,
+        passkey::begin_again,
+    ),
+    post(
+        "/account/passkeys/confirm",
+        passkey::finish_making,
+        passkey::begin_again,
+    ),
+    post(
+        "/account/passkeys/remove",
+        passkey::remove,
+        passkey::remove_again,
+    ),
+];
+
 /// The rows that take the place of forms where the server answers as the original script does.
 const SCRIPT: &[Route] = &[
     post("/login", script::login, script::login_again),
@@ -131,8 +153,10 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
     if people::is_at(path) {
         return people::answer(app, request);
     }
+    let further = || find(NOT_IN_SCRIPT, path).filter(|_| app.script.is_none());
     let is_there = !tokens::is_at(path) || tokens::are_offered(app);
-    let Some(route) = find(ROUTES, path).filter(|_| is_there) else {
+    let found = find(ROUTES, path).filter(|_| is_there).or_else(further);
+    let Some(route) = found else {
         return Err(not_so(app, path, Outcome::NotFound));
     };
     let instead = app.script.as_ref().and_then(|_| find(SCRIPT, path)?.post);
@@ -156,6 +180,7 @@ pub(super) fn dispatch(app: &App, request: &Request) -> Answer {
 pub fn route_of(path: &str) -> Option<&'static str> {
     let asked_by_proxies = || authz::PATHS.iter().find(|known| **known == path).copied();
     find(ROUTES, path)
+        .or_else(|| find(NOT_IN_SCRIPT, path))
         .map(|route| route.path)
         .or_else(|| people::route_of(path))
         .or_else(asked_by_proxies)
@@ -181,8 +206,13 @@ mod tests {
 
     #[test]
     fn every_path_has_one_row_and_the_script_takes_the_place_of_forms_that_there_are() {
-        for (n, route) in ROUTES.iter().enumerate() {
-            assert!(find(&ROUTES[..n], route.path).is_none(), "{}", route.path);
+        for rows in [ROUTES, NOT_IN_SCRIPT] {
+            for (n, route) in rows.iter().enumerate() {
+                assert!(find(&rows[..n], route.path).is_none(), "{}", route.path);
+            }
+        }
+        for route in NOT_IN_SCRIPT {
+            assert!(find(ROUTES, route.path).is_none(), "{}", route.path);
         }
         for route in SCRIPT {
             let usual = find(ROUTES, route.path).unwrap();

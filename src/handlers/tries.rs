@@ -64,7 +64,7 @@ impl Code {
     fn from(&self) -> CodeFrom {
         let cannot_be_guessed = match &self.tried {
             Tried::Own(typed) => is_recovery_code(typed),
-            Tried::PrintedKey => true,
+            Tried::Passkey(_) | Tried::PrintedKey => true,
             Tried::New => false,
         };
         match self.known {

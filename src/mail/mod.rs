@@ -28,6 +28,7 @@ use crate::rights;
 mod courier;
 mod letter;
 mod notices;
+mod passkeys;
 mod round;
 mod smtp;
 mod smtp_url;

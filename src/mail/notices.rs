@@ -2,6 +2,7 @@
 
 use crate::accounts::Account;
 use crate::clock::{Moment, Timestamp};
+use crate::mail::passkeys;
 use crate::mail::texts::{Mail, one_line, written};
 
 mod tokens;
@@ -23,6 +24,11 @@ pub enum Notice {
         /// What the browser says it is, as people say it.
         browser: String,
     },
+    /// A passkey with this name was added.
+    PasskeyAdded(String),
+    /// The counter of the passkey with this name is behind.
+    PasskeyCopied(String),
+    PasskeyRemoved(String),
     /// Its owner, or somebody with a mailed password and a code, chose a new password.
     PasswordChanged,
     /// Twenty wrong codes in a row came after the right password.
@@ -81,6 +87,9 @@ impl Notice {
             Self::EmailChanged(_) | Self::Edited(Edit::Email(_)) => "email_changed",
             Self::Edited(Edit::Name(_)) => "account_renamed",
             Self::NewLogin { .. } => "new_login",
+            Self::PasskeyAdded(_) => "passkey_added",
+            Self::PasskeyCopied(_) => "passkey_copied",
+            Self::PasskeyRemoved(_) => "passkey_removed",
             Self::PasswordChanged | Self::Edited(Edit::Password) => "password_changed",
             Self::PasswordKnown => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -108,9 +117,12 @@ impl Notice {
         match self {
             Self::AccountDeleted => account_deleted(when, site),
             Self::AuthenticatorChanged => authenticator_changed(when, site),
-            Self::Edited(edit) => edit.text(account, when, site),
+            Self::Edited(edit) => edit.text(account, at, when, site),
             Self::EmailChanged(new) => email_changed(new, when, site),
             Self::NewLogin { address, browser } => new_login(address, browser, when, site),
+            Self::PasskeyAdded(name) => passkeys::added(name, when, site),
+            Self::PasskeyCopied(name) => passkeys::copied(name, when, site),
+            Self::PasskeyRemoved(name) => passkeys::removed(name, when, site),
             Self::PasswordChanged => password_changed(account, at, when, site),
             Self::PasswordKnown => password_known(account, when, site),
             Self::RecoveryCodeUsed { left } => recovery_code_used(*left, when, site),
@@ -189,14 +201,23 @@ fn new_login(address: &str, browser: &str, when: &str, site: &str) -> (&'static 
          \n\
          If this was you, there is nothing to do.\n\
          \n\
-         If it was not you, somebody knows your password and had a code of yours.\n\
-         Log in, change your password, which logs out all other devices, then make\n\
-         new recovery codes and set up a new authenticator; and tell the people who\n\
-         run the site:\n\
+         If it was not you, somebody knows your password and had a code of yours, or\n\
+         has a passkey of yours. Log in, change your password, which logs out all\n\
+         other devices, then make new recovery codes, set up a new authenticator and\n\
+         remove the passkeys that are not yours; and tell the people who run the\n\
+         site:\n\
          \n\
          {site}/account\n"
     );
     ("New login", text)
+}
+
+/// What a mail about a new password says of that which outlasts it; empty without any.
+fn outlasting(account: &Account, at: Moment) -> String {
+    let what = account.outlasting(at.timestamp());
+    what.map_or_else(String::new, |what| {
+        format!("Still good: {what}. Your account page shows them.\n")
+    })
 }
 
 fn password_changed(
@@ -205,10 +226,7 @@ fn password_changed(
     when: &str,
     site: &str,
 ) -> (&'static str, String) {
-    let outlasting = account.outlasting(at.timestamp());
-    let outlasting = outlasting.map_or_else(String::new, |what| {
-        format!("{what} of yours still work: see your account.\n")
-    });
+    let outlasting = outlasting(account, at);
     let text = format!(
         "The password of your account was changed\n\
          on {when}.\n\
@@ -227,8 +245,8 @@ fn password_changed(
 
 /// Without an authenticator, the password alone protects the account, so the advice differs.
 fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, String) {
-    let (why, then) = match account.totp {
-        Some(_) => (
+    let (why, then) = match account.has_second_factor() {
+        true => (
             "They did not get in: that takes a code of your authenticator or a\n\
              recovery code.\n\
              \n\
@@ -236,7 +254,7 @@ fn password_known(account: &Account, when: &str, site: &str) -> (&'static str, S
              wrong; a recovery code gets you in.",
             "and choose one that you use nowhere else:",
         ),
-        None => (
+        false => (
             "They did not get in, but no authenticator is set up yet: whoever knows the\n\
              password can set up theirs.\n\
              \n\
@@ -318,7 +336,13 @@ fn second_factor_reset(when: &str, site: &str) -> (&'static str, String) {
 }
 
 impl Edit {
-    fn text(&self, account: &Account, when: &str, site: &str) -> (&'static str, String) {
+    fn text(
+        &self,
+        account: &Account,
+        at: Moment,
+        when: &str,
+        site: &str,
+    ) -> (&'static str, String) {
         let (subject, what, then) = match self {
             Self::AuthenticatorChanged => (
                 "Your authenticator was changed",
@@ -368,9 +392,14 @@ impl Edit {
             Self::Password => "/forgot_password",
             _ => "/login",
         };
+        let left = match self {
+            Self::Password => outlasting(account, at),
+            _ => String::new(),
+        };
         let text = format!(
             "The people who run the site {what}\n\
              on {when}.\n\
+             {left}\
              \n\
              {then}\n\
              \n\

@@ -32,14 +32,14 @@ impl Mail {
         valid_minutes: u64,
         site: &str,
     ) -> Option<Self> {
-        let (then, no_harm) = match account.totp {
-            Some(_) => (
+        let (then, no_harm) = match account.has_second_factor() {
+            true => (
                 "You will be asked for a code of your authenticator, and then to choose a\n\
                  password of your own.",
                 "there is nothing to do: your account has not\n\
                  changed, and this password is of no use without a code or a recovery code.",
             ),
-            None => (
+            false => (
                 "You will be asked to set up an authenticator, and then to choose a password\n\
                  of your own.",
                 "delete this mail: your account has not\n\

@@ -9,6 +9,7 @@ use super::access_token::{self, TokenView, TypedToken};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, notice};
+use super::passkey::{Around, PasskeysView};
 use super::people::listed_groups;
 use super::{Page, Problem, Ring, Site};
 
@@ -30,6 +31,7 @@ pub struct AccountView {
     pub sessions: Vec<SessionView>,
     /// In the order to be shown.
     pub browsers: Vec<BrowserView>,
+    pub passkeys: PasskeysView,
     /// In the order to be shown; `None` where there are none to be had.
     pub tokens: Option<Vec<TokenView>>,
     /// In the order to be shown.
@@ -73,11 +75,13 @@ pub struct BrowserView {
 /// The forms of the account page that may be refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AccountForm {
+    AddPasskey,
     Delete,
     Email,
     Move,
     NewToken,
     RecoveryCodes,
+    RemovePasskey,
     RemoveToken,
     Sessions,
 }
@@ -100,6 +104,15 @@ impl AccountView {
             None => Some(fixed(include_str!("../../static/parts/no_address.html"))),
             Some(_) if self.email_proven => None,
             Some(_) => Some(fixed(include_str!("../../static/parts/unproven.html"))),
+        }
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around {
+            username: &self.username,
+            adding: self.problem_of(AccountForm::AddPasskey),
+            removing: self.problem_of(AccountForm::RemovePasskey),
+            now: self.now,
         }
     }
 
@@ -126,6 +139,10 @@ impl Page for AccountView {
         self.problem.as_ref().map(|(_, problem)| problem)
     }
 
+    fn needs_script(&self) -> bool {
+        self.passkeys.needs_script()
+    }
+
     fn main(&self, _: &Site) -> Html {
         let elsewhere = self.sessions.iter().any(|session| !session.current)
             || self.browsers.iter().any(|browser| !browser.current);
@@ -150,6 +167,7 @@ impl Page for AccountView {
             .html("recovery", [recovery(self)])
             .html("move", [move_on(self)])
             .html("delete", [delete(self)])
+            .html("passkeys", self.passkeys.section(&self.around()))
             .html("sessions", sessions.map(|shown| session(shown, self.now)))
             .html("browsers", browsers(self))
             .html("others", elsewhere.then(|| fixed(others)))

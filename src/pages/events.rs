@@ -96,6 +96,7 @@ fn words(event: &EventView) -> &'static str {
 fn refusal(result: &str) -> &'static str {
     match result {
         "wrong_code" => "A wrong code was refused",
+        "wrong_passkey" => "A passkey was refused",
         "wrong_credentials" | "wrong_password" => "A wrong password was refused",
         "not_saved" | "unknown" | "internal" => "Something failed on our side",
         _ => "Something was refused",

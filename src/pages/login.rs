@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fill::{Html, Values, fill};
 use super::form::{fixed, link, notice};
-use super::{Page, Problem, Site, register_with_rd, short, with_rd};
+use super::{Page, Problem, Site, passkey, register_with_rd, short, with_rd};
 
 /// Asks for name and password.
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ pub struct Login {
     pub form: String,
     /// Whether the box to stay logged in is ticked.
     pub remember: bool,
+    /// What asks for a passkey, as JSON; `None` where there are none.
+    pub passkey: Option<String>,
     pub notice: Option<String>,
     pub problem: Option<Problem>,
 }
@@ -30,10 +32,11 @@ impl Login {
 }
 
 impl Login {
-    /// The box to stay logged in, where anybody can.
-    fn remember(&self, site: &Site) -> Option<Html> {
+    /// The box to stay logged in, where anybody can; `form` tells those of two forms apart.
+    fn remember(&self, site: &Site, form: &'static str) -> Option<Html> {
         let how_long = in_words(site.remember)?;
         let values = Values::new()
+            .text("form", form)
             .html("ticked", self.remember.then(|| fixed(" checked")))
             .text("how_long", how_long);
         Some(fill(
@@ -69,6 +72,10 @@ impl Page for Login {
         self.problem.as_ref()
     }
 
+    fn needs_script(&self) -> bool {
+        self.passkey.is_some()
+    }
+
     fn main(&self, site: &Site) -> Html {
         let rd = short(&self.rd);
         let register = site
@@ -79,11 +86,18 @@ impl Page for Login {
         } else {
             "password"
         };
+        let alone = |options: &String| {
+            let remember = self.remember(site, "passkey-");
+            passkey::alone(options, &self.rd, remember)
+        };
+        let offered = self.passkey.as_ref();
         let values = Values::new()
+            .html("webauthn", offered.map(|_| fixed(" webauthn")))
+            .html("passkey", offered.map(alone))
             .html("notice", self.notice.as_deref().map(notice))
             .text("username", self.username.as_str())
             .text("rd", self.rd.as_str())
-            .html("remember", self.remember(site))
+            .html("remember", self.remember(site, ""))
             .text("forgot", with_rd("/forgot_password", rd))
             .html("register", register)
             .once(&self.form)

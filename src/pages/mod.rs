@@ -1,7 +1,8 @@
 //! The pages a visitor sees: `static/` compiled in.
 //!
-//! Every text reaches a page through `fill`, which escapes it. No page has a script, an inline
-//! style or anything to fetch; the one stylesheet is part of the page and is allowed by its hash.
+//! Every text reaches a page through `fill`, which escapes it. No page has an inline style or
+//! anything to fetch; the one stylesheet is part of the page and is allowed by its hash. So is the
+//! one script, in those pages alone that offer passkeys; none needs it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub mod logged_in;
 pub mod login;
 pub mod logout;
 pub mod message;
+pub mod passkey;
 pub mod people;
 pub mod person;
 pub mod recovery_codes;
@@ -50,6 +52,7 @@ pub mod register;
 pub use self::agent::agent_label;
 use self::fill::{Begun, Html, Values, fill};
 pub use self::logo::{LOGO_FILES, MAX_LOGO, logo_url};
+pub use self::passkey::script_hash;
 
 /// The template of [`compat_code`]: the page that asks for the code, as programs that were written
 /// for the original script know it.
@@ -58,12 +61,13 @@ pub const COMPAT_CODE: &str = include_str!("../../static/compat/secret_key.html"
 /// The stylesheet, as short as it is without what stands there for readers alone: it is part of
 /// every page, and proxies take only so much of an answer that turns a visitor away.
 static STYLE: LazyLock<&'static str> =
-    LazyLock::new(|| compact(include_str!("../../static/style.css")).leak());
+    LazyLock::new(|| compact(include_str!("../../static/style.css"), "/*").leak());
 
-/// Leaves out comments that have lines of their own, indentation and line breaks.
-fn compact(css: &str) -> String {
-    let lines = css.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.starts_with("/*"));
+/// Leaves out comments that have lines of their own, which begin with `comment`, indentation and
+/// line breaks.
+fn compact(text: &str, comment: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.starts_with(comment));
     lines.collect::<Vec<_>>().join("")
 }
 
@@ -96,6 +100,11 @@ pub trait Page: Copied + Send + Sync + 'static {
 
     /// Whether the page needs more room than a form does.
     fn is_wide(&self) -> bool {
+        false
+    }
+
+    /// Whether the page offers something that takes a script.
+    fn needs_script(&self) -> bool {
         false
     }
 
@@ -229,7 +238,8 @@ impl Renderer {
             .text("title", title)
             .text("width", width)
             .text("ring", ring)
-            .html("main", [page.main(&self.site)]);
+            .html("main", [page.main(&self.site)])
+            .html("script", page.needs_script().then(passkey::script));
         self.layout.fill(&values).into_string()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::accounts::acts::Act;
+use crate::accounts::passkey::Step;
 use crate::clock::Timestamp;
 use crate::events::Kind;
 use crate::rejection::Rejection;
@@ -51,7 +52,8 @@ pub enum Outcome {
     Busy(Duration),
     /// A link that changes an address was mailed to the new one, as far as one may know.
     ChangeMailed,
-    CodeRequired,
+    /// With what asks for a passkey, if the account has one.
+    CodeRequired(Option<Box<Value>>),
     /// A link that proves an address was mailed to it.
     ConfirmationSent,
     /// Password and code were shown too long ago.
@@ -76,6 +78,8 @@ pub enum Outcome {
     Invited(Box<Invited>),
     LoggedOutByGet,
     LoggedOutByPost,
+    /// The login page; with what asks for a passkey, for programs.
+    LogIn(Option<Box<Value>>),
     /// With the recovery codes, if this login enrolled.
     LoginComplete(Vec<String>),
     LoginRequired,
@@ -90,11 +94,21 @@ pub enum Outcome {
     NoConfirmation,
     /// An invitation that does not work, or not any more.
     NoInvitation,
+    /// The site is reached by an address, which can have no passkeys.
+    NoPasskeysHere,
     NoPendingLogin,
     NotFound,
     NotSaved,
     /// Administrators cannot do this to themselves.
     NotYourself,
+    PasskeyAdded,
+    /// Its challenge was one of ours, and was asked too long ago.
+    PasskeyExpired,
+    /// With what makes a passkey.
+    PasskeyOptions(Box<Value>),
+    /// A new passkey does not hold; nobody is told why.
+    PasskeyRefused,
+    PasskeyRemoved,
     PasswordChanged,
     /// With the recovery codes, if this login enrolled.
     PasswordChangeRequired(Vec<String>),
@@ -130,6 +144,7 @@ pub enum Outcome {
     TokenRemoved,
     /// A field, how long it may be, and the unit of that.
     TooLong(&'static str, usize, &'static str),
+    TooManyPasskeys,
     /// A form, with how many fields it may have.
     TooManyFields(usize),
     TooManyTokens,
@@ -144,6 +159,8 @@ pub enum Outcome {
     WrongCode,
     /// Wrong password, unknown name, disabled account: one outcome, or it would tell who exists.
     WrongCredentials,
+    /// Whatever is wrong with it: one outcome, or it would tell who has which.
+    WrongPasskey(Step),
     WrongPassword,
 }
 
@@ -220,6 +237,8 @@ impl Outcome {
             Self::EmailConfirmed => Kind::EmailConfirmed,
             Self::LoggedOutByGet | Self::LoggedOutByPost => Kind::LoggedOut,
             Self::LoginComplete(_) => Kind::LoggedIn,
+            Self::PasskeyAdded => Kind::PasskeyAdded,
+            Self::PasskeyRemoved => Kind::PasskeyRemoved,
             Self::PasswordChanged => Kind::PasswordChanged,
             Self::RecoveryCodes(_) => Kind::RecoveryCodesMade,
             Self::Registered => Kind::Registered,
@@ -248,6 +267,10 @@ impl Outcome {
                 value["secret"] = json!(secret);
                 value["otpauth"] = json!(otpauth);
             }
+            Self::CodeRequired(Some(asked)) | Self::LogIn(Some(asked)) => {
+                value["passkey"] = Value::clone(asked);
+            }
+            Self::PasskeyOptions(options) => value["options"] = Value::clone(options),
             Self::GroupsChanged(groups) => value["groups"] = json!(groups),
             Self::Invited(made) => {
                 value["id"] = json!(made.id);
@@ -281,6 +304,9 @@ impl Outcome {
         for code in self.recovery_codes() {
             text.push('\n');
             text.push_str(code);
+        }
+        if let Self::PasskeyOptions(options) = self {
+            let _ = write!(text, "\n{options}");
         }
         text
     }

@@ -17,6 +17,8 @@ const TWO_YEARS: &str = "max-age=63072000";
 pub struct Presenter {
     pages: Renderer,
     content_security_policy: String,
+    /// The same for pages with the script.
+    policy_with_script: String,
     /// Whether browsers are told to insist on TLS.
     hsts: Box<dyn Fn() -> bool + Send + Sync>,
     compat: bool,
@@ -43,8 +45,15 @@ impl Presenter {
             pages::style_hash(),
             targets.unwrap_or_default()
         );
+        // The script makes no HTML, so nobody can have it make any.
+        let policy_with_script = format!(
+            "{content_security_policy}; script-src '{}'; require-trusted-types-for 'script'; \
+             trusted-types 'none'",
+            pages::script_hash()
+        );
         Self {
             pages: Renderer::new(site),
+            policy_with_script,
             content_security_policy,
             hsts: Box::new(hsts),
             compat,
@@ -57,6 +66,10 @@ impl Presenter {
         let form = match reply.outcome {
             // A page is a page, whatever is asked for.
             Outcome::Shown => Format::Page,
+            Outcome::LogIn(_) => match wanted(accept) {
+                Format::Text => Format::Page,
+                form => form,
+            },
             Outcome::Healthy | Outcome::Unhealthy(_) => Format::Text,
             // Only a proxy reads this, if anybody does.
             _ if reply.pointer.is_some() => Format::Text,
@@ -84,7 +97,7 @@ impl Presenter {
 
     fn usual(&self, reply: Reply, form: Format) -> Response {
         let outcome = &reply.outcome;
-        let mut headers = self.headers(&reply);
+        let mut headers = self.headers(&reply, form);
         let passed_on = passed_on(&reply);
         let (status, content_type, body) = match form {
             Format::Page if reply.location.is_some() => {
@@ -119,7 +132,7 @@ impl Presenter {
 
     /// The form that the script gives its answers: always 200, and for programs the body alone.
     fn script(&self, reply: Reply, form: Format) -> Response {
-        let mut headers = self.headers(&reply);
+        let mut headers = self.headers(&reply, form);
         let as_it_is = form != Format::Page || matches!(reply.outcome, Outcome::ScriptPage(_));
         let (content_type, body) = if as_it_is {
             ("text/html", reply.outcome.message().into_owned())
@@ -153,10 +166,14 @@ impl Presenter {
     }
 
     /// The fields every answer carries, and those of this one.
-    fn headers(&self, reply: &Reply) -> Vec<Field> {
-        let policy = self.content_security_policy.clone();
+    fn headers(&self, reply: &Reply, form: Format) -> Vec<Field> {
+        let is_page = form == Format::Page && reply.location.is_none();
+        let policy = match &reply.page {
+            Some(page) if is_page && page.needs_script() => &self.policy_with_script,
+            _ => &self.content_security_policy,
+        };
         let mut headers: Vec<Field> = vec![
-            ("Content-Security-Policy", policy.into()),
+            ("Content-Security-Policy", policy.clone().into()),
             ("X-Content-Type-Options", "nosniff".into()),
             // Without this, old browsers send `Origin: null` with our own forms.
             ("Referrer-Policy", "same-origin".into()),
@@ -166,6 +183,9 @@ impl Presenter {
         ];
         if (self.hsts)() {
             headers.push(("Strict-Transport-Security", TWO_YEARS.into()));
+        }
+        if let Outcome::LogIn(_) = reply.outcome {
+            headers.push(("Vary", "Accept".into()));
         }
         if let Outcome::MethodNotAllowed(allow) = reply.outcome {
             headers.push(("Allow", allow.into()));

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::accounts::passkey::Step;
 use crate::rejection::Rejection;
 use crate::reply::outcome::{Dialect, Outcome, seconds};
 use crate::reply::{SOON, THROTTLED};
@@ -104,7 +105,7 @@ impl Outcome {
                 "confirmation_sent",
                 "A confirmation has been sent to the new address.",
             ),
-            Self::CodeRequired => {
+            Self::CodeRequired(_) => {
                 row(200, "code_required", "Enter the code from your authenticator app.")
             }
             Self::ConfirmationSent => row(
@@ -157,6 +158,7 @@ impl Outcome {
             Self::LoggedOutByPost => {
                 row(200, "logged_out", "You have successfully exited the program.").in_script()
             }
+            Self::LogIn(_) => row(200, "log_in", "Log in."),
             Self::LoginComplete(_) => {
                 row(200, "login_complete", "Login completed successfully.").in_script()
             }
@@ -193,6 +195,9 @@ impl Outcome {
             .advising(
                 "If you have used it yourself, log in. If not, ask whoever invited you for another.",
             ),
+            Self::NoPasskeysHere => row(409, "no_passkeys_here", "Passkeys need a host name.")
+                .at("passkey")
+                .advising("This site is reached by an address. Nothing was changed."),
             Self::NoPendingLogin => {
                 row(401, "no_pending_login", "Log in with your password first.")
             }
@@ -207,6 +212,20 @@ impl Outcome {
                     "Another administrator can: so nobody locks themselves out by a slip.",
                 )
             }
+            Self::PasskeyAdded => row(200, "passkey_added", "Your passkey is set up."),
+            Self::PasskeyExpired => row(
+                401,
+                "passkey_expired",
+                "This page was open for too long. Try again.",
+            )
+            .at("passkey"),
+            Self::PasskeyOptions(_) => row(200, "passkey_options", "Confirm with your device."),
+            Self::PasskeyRefused => {
+                row(422, "passkey_refused", "This passkey could not be set up.")
+                    .at("passkey")
+                    .advising("Nothing was changed. Begin again, perhaps with another device.")
+            }
+            Self::PasskeyRemoved => row(200, "passkey_removed", "Done."),
             Self::PasswordChanged => row(200, "password_changed", "Password changed."),
             Self::PasswordChangeRequired(_) => {
                 row(200, "password_change_required", "Choose a new password.")
@@ -284,6 +303,12 @@ impl Outcome {
             .advising(
                 "All that you typed or pasted counts; nothing was cut off. Type less.",
             ),
+            Self::TooManyPasskeys => row(
+                409,
+                "too_many_passkeys",
+                "There are ten passkeys already. Remove one first.",
+            )
+            .at("passkey"),
             Self::TooManyFields(max) => row(
                 400,
                 "bad_field",
@@ -327,6 +352,23 @@ impl Outcome {
                     .at("password")
                     .costly()
                     .advising("Check both and try again, or have a new password sent.")
+            }
+            Self::WrongPasskey(step) => {
+                let row = row(
+                    401,
+                    "wrong_passkey",
+                    "This passkey is not known here, or was not confirmed.",
+                )
+                .at("passkey")
+                .advising(
+                    "Try another passkey, or go on without one. If it was removed from your \
+                     account, remove it from your device too.",
+                );
+                match step {
+                    Step::Alone => row,
+                    // It was counted, which takes a save.
+                    Step::AfterPassword => row.costly(),
+                }
             }
             Self::WrongPassword => row(401, "wrong_password", "Wrong password.")
                 .at("current_password")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::accounts::access_token::Uses;
+use crate::accounts::passkey::RelyingParty;
 use crate::accounts::pending::Pending;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::throttle::Throttle;
@@ -16,7 +17,7 @@ use crate::durable::directory_of;
 use crate::errands::Errands;
 use crate::front::tls::Tls;
 use crate::gate::{self, Gate};
-use crate::handlers::{App, Confirmed, Journal, Script, SentTwice};
+use crate::handlers::{App, Confirmed, Journal, Passkeys, Script, SentTwice};
 use crate::health::Health;
 use crate::pages;
 use crate::redirect::Targets;
@@ -50,6 +51,8 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     let steady = Arc::clone(clock);
     let sent_twice = SentTwice::open(move || steady.now().steady);
     let script = || Script::new(script_page::template(), given.out.clone());
+    // The original script knows no passkeys.
+    let party = RelyingParty::new(public_url, &issuer).filter(|_| !config.compat);
     Ok(App {
         store: files.store,
         health: Arc::new(health),
@@ -72,6 +75,7 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
         registration: config.registration,
         sent_twice: sent_twice.map_err(Problem::no_threads)?,
         confirmed: Confirmed::default(),
+        passkeys: party.map(Passkeys::new),
         script: config.compat.then(script),
     })
 }

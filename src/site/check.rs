@@ -13,7 +13,9 @@ use crate::log::{self, Level};
 use crate::mail;
 #[cfg(feature = "postgres")]
 use crate::site::database;
-use crate::site::{Problem, host, local_url, logo, smtp, tell_if_nobody_can_come, warn};
+use crate::site::{
+    Problem, host, local_url, logo, smtp, tell_if_nobody_can_come, warn, warn_of_passkeys,
+};
 use crate::store::{self, OpenError, Rules};
 
 /// How something stands.
@@ -156,13 +158,16 @@ impl Findings {
             if looked.wrong.is_empty() {
                 let local = || local_url(config.listen.port()).ok();
                 if let Some(site) = config.public_url.clone().or_else(local) {
-                    tell_if_nobody_can_come(config, &site, looked.accounts.unwrap_or(0) == 0);
+                    let accounts = looked.accounts.clone().unwrap_or_default();
+                    tell_if_nobody_can_come(config, &site, accounts.is_empty());
+                    let host = host(&site);
+                    warn_of_passkeys(config, &host, accounts.with_passkeys_elsewhere(&host));
                 }
             }
             looked
         });
         let file = config.users.display();
-        if let Some(accounts) = looked.accounts {
+        if let Some(accounts) = looked.accounts.map(|accounts| accounts.len()) {
             self.0
                 .push(Finding::ok(format!("{file} has {accounts} accounts")));
         } else if looked.wrong.is_empty() {

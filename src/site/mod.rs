@@ -75,6 +75,10 @@ impl Site {
         let public_url = public_url(given)?;
         let files = Files::open(given, &public_url)?;
         tell_if_nobody_can_come(given.config, &public_url, files.store.is_empty());
+        if let Ok(accounts) = files.store.everybody() {
+            let host = host(&public_url);
+            warn_of_passkeys(given.config, &host, accounts.with_passkeys_elsewhere(&host));
+        }
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
         let app = Arc::new(app::open(given, &public_url, files)?);
         let counted = Arc::clone(&outbox);
@@ -188,6 +192,17 @@ fn tell_if_nobody_can_come(config: &Config, public_url: &Url, is_empty: bool) {
              --email ADDRESS --groups admins --users {} --public-url {}",
             log::path(&config.users),
             public_url.origin().ascii_serialization()
+        );
+    }
+}
+
+/// Says how many accounts have passkeys that are for another host than the site's. The original
+/// script knows no passkeys.
+fn warn_of_passkeys(config: &Config, host: &str, elsewhere: usize) {
+    if elsewhere > 0 && !config.compat {
+        tracing::warn!(
+            target: PROGRAM,
+            "{elsewhere} accounts have passkeys for another host than {host}; they log in by code."
         );
     }
 }

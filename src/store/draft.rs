@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::accounts::confirmations::{Confirmed, Links, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
+use crate::accounts::passkey::{NotAdded, Passkey};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::{Changed, Fate, Person};
 use crate::accounts::session::{Session, Sessions};
@@ -204,6 +205,11 @@ impl Draft {
     ) -> Option<Arc<Account>> {
         self.accounts.invitation(token, now)?;
         Arc::make_mut(&mut self.accounts).claim(token, password, now)
+    }
+
+    /// As [`Accounts::add_passkey`].
+    pub(super) fn add_passkey(&mut self, username: &str, passkey: Passkey) -> Result<(), NotAdded> {
+        Arc::make_mut(&mut self.accounts).add_passkey(username, passkey)
     }
 
     /// Changes an account; `None` if there is no such one. If `change` panics, nothing happens.

@@ -12,8 +12,8 @@ use crate::store::{check_directory, fit, unreadable};
 
 /// What there is.
 pub struct Looked {
-    /// How many accounts; `None` without a file, or with one that cannot be used.
-    pub accounts: Option<usize>,
+    /// The accounts; `None` without a file, or with one that cannot be used.
+    pub accounts: Option<Arc<Accounts>>,
     /// How many sessions; `None` without a file, or with one that will be written anew.
     pub sessions: Option<usize>,
     /// For what a server could not start.
@@ -33,7 +33,7 @@ pub fn look(users: &Path, clock: &Arc<Clock>) -> Looked {
         return looked;
     }
     match Document::<Accounts>::look_at(users, clock) {
-        Ok(accounts) => looked.accounts = accounts.map(|accounts| accounts.len()),
+        Ok(accounts) => looked.accounts = accounts,
         Err(damage) => looked.wrong.push(unreadable(users, damage)),
     }
     let path = users.with_file_name("sessions.json");

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::accounts::confirmations::{Confirmed, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
+use crate::accounts::passkey::{CredentialId, NotAdded, Passkey};
 use crate::accounts::password::PasswordHash;
 use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
@@ -328,6 +329,33 @@ impl Store {
         let (asker, username) = (asker.to_owned(), username.to_owned());
         self.update_of(about, move |draft| {
             draft.change_for(&asker, &may, &username, &change)
+        })
+    }
+
+    /// The account that has a passkey with this id.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub fn owner_of(&self, passkey: &CredentialId) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.owner_of(passkey).cloned())
+    }
+
+    /// Adds a passkey to an account, if `may` allows it to that one as it is in the same save.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change_for`]; the innermost error says why it was not added.
+    pub fn add_passkey<E: Send + 'static>(
+        &self,
+        username: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        passkey: Passkey,
+    ) -> Result<Result<Result<(), NotAdded>, E>, NotSaved> {
+        let username = username.to_owned();
+        self.update(move |draft| {
+            draft.ask(&username, &may)?;
+            Ok(draft.add_passkey(&username, passkey.clone()))
         })
     }
 

@@ -196,7 +196,7 @@ impl Content for Accounts {
         for user in self.give_ids(before.map(|(before, _)| before)) {
             tracing::warn!(
                 user,
-                "this account had the id of another, and was given its own"
+                "this account had the id of another, or its handle, and was given its own"
             );
         }
         (edited, owes || Self::revision(self) != revision)

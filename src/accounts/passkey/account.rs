@@ -1,5 +1,7 @@
 //! The passkeys of an account: at most ten, no two with the same id, nor with another account's.
 
+use std::sync::Arc;
+
 use super::kept::{CredentialId, Handle, Passkey};
 use super::using::{Step, Used};
 use super::{MAX_PASSKEYS, Refused, RelyingParty, ensure};
@@ -18,6 +20,12 @@ pub enum NotAdded {
 }
 
 impl Account {
+    /// Whether a login takes more than the password: an authenticator app, or a passkey, even one
+    /// for another host. Without either the next login enrols an app.
+    pub fn has_second_factor(&self) -> bool {
+        self.totp.is_some() || !self.passkeys.is_empty()
+    }
+
     /// Its passkeys for this host; those for others are neither offered nor taken.
     pub fn passkeys_for<'a>(
         &'a self,
@@ -35,6 +43,11 @@ impl Account {
     /// By what its passkeys know whose they are; made when the first is asked for, and kept.
     pub fn give_handle(&mut self) -> &Handle {
         self.handle.get_or_insert_with(Handle::new)
+    }
+
+    /// Gives it another handle: what it has is another account's.
+    pub fn renew_handle(&mut self) {
+        self.handle = Some(Handle::new());
     }
 
     /// Whether it has room for another passkey.
@@ -69,9 +82,8 @@ impl Account {
 
 impl Accounts {
     /// The account that has a passkey with this id.
-    pub fn owner_of(&self, id: &CredentialId) -> Option<&Account> {
-        let owner = self.owners.of_passkey(id)?;
-        self.by_name.get(owner).map(AsRef::as_ref)
+    pub fn owner_of(&self, id: &CredentialId) -> Option<&Arc<Account>> {
+        self.by_name.get(self.owners.of_passkey(id)?)
     }
 
     /// Adds a passkey to an account (Level 3, 7.1, 26 to 29).
@@ -92,8 +104,8 @@ impl Accounts {
     }
 
     /// How many accounts have passkeys that are for another host than this.
-    pub fn with_passkeys_elsewhere(&self, party: &RelyingParty) -> usize {
-        let elsewhere = |account: &Account| account.passkeys.iter().any(|own| own.rp != party.id());
+    pub fn with_passkeys_elsewhere(&self, host: &str) -> usize {
+        let elsewhere = |account: &Account| account.passkeys.iter().any(|own| own.rp != host);
         self.iter().filter(|account| elsewhere(account)).count()
     }
 

@@ -12,8 +12,8 @@ use crate::accounts::kept::Unknown;
 use crate::accounts::token;
 use crate::clock::Timestamp;
 
-/// Longest name, in characters.
-const MAX_NAME: usize = 64;
+/// Longest name of a passkey, in characters.
+pub const MAX_NAME: usize = 64;
 
 /// Most bytes of what a browser says about the ways to an authenticator; it knows seven words.
 const MAX_TRANSPORTS: usize = 256;
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for CredentialId {
 
 /// By what an account's passkeys know whose they are; it says nothing about that person (Level 3,
 /// 14.6.1).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Handle([u8; 32]);
 
 impl Handle {

@@ -107,6 +107,7 @@ fn what_is_left(app: &App, request: &Request) -> Option<Option<Digest>> {
         account.generation,
         account.disabled,
         account.totp.is_some(),
+        account.passkeys.len(),
         account.groups,
         sessions,
     ]);

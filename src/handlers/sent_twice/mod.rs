@@ -78,6 +78,11 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
     ("/forgot_password", Browser::Page, &["username"]),
     ("/secret_key", Browser::Login, &["secret"]),
     (
+        "/secret_key/passkey",
+        Browser::Login,
+        &["client", "data", "signature", "id"],
+    ),
+    (
         "/account/password",
         Browser::Session,
         &["current_password", "new_password"],
@@ -94,6 +99,21 @@ const FORMS: &[(&str, Browser, &[&str])] = &[
         &["current_password", "secret"],
     ),
     ("/account/totp/confirm", Browser::Session, &["secret"]),
+    (
+        "/account/passkeys",
+        Browser::Session,
+        &["current_password", "secret"],
+    ),
+    (
+        "/account/passkeys/confirm",
+        Browser::Session,
+        &["client", "attestation"],
+    ),
+    (
+        "/account/passkeys/remove",
+        Browser::Session,
+        &["passkey", "current_password"],
+    ),
     (
         "/account/delete",
         Browser::Session,

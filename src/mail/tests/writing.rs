@@ -156,6 +156,18 @@ fn notices() -> Vec<(Notice, &'static str)> {
             "Your e-mail address was changed",
         ),
         (Notice::Edited(Edit::Password), "Your password was changed"),
+        (
+            Notice::PasskeyAdded("Key ring".to_owned()),
+            "A passkey was added",
+        ),
+        (
+            Notice::PasskeyCopied("Key ring".to_owned()),
+            "A passkey may have been copied",
+        ),
+        (
+            Notice::PasskeyRemoved("Key ring".to_owned()),
+            "A passkey was removed",
+        ),
         (Notice::PasswordChanged, "Your password was changed"),
         (Notice::PasswordKnown, "Somebody has your password"),
         (
@@ -201,6 +213,30 @@ fn every_notice_says_when_and_what_to_do_if_it_was_not_you() {
                 "{body}"
             );
         }
+    }
+}
+
+#[test]
+fn a_new_password_does_not_hide_the_passkeys_that_it_leaves() {
+    let passkey = |id: &str| {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "key": format!("pAEBAycgBiFYI{}", "A".repeat(43)),
+            "name": "Key", "created": "2026-11-22T12:00:00Z", "used": null, "count": 0,
+            "verified": true, "synced": true, "rp": "login.example.com",
+        }))
+        .unwrap()
+    };
+    for notice in [Notice::PasswordChanged, Notice::Edited(Edit::Password)] {
+        let body = |passkeys| {
+            let account = Account {
+                passkeys,
+                ..enrolled(alice())
+            };
+            notice.mail(&account, noon(), SITE).unwrap().body
+        };
+        assert!(!body(vec![]).contains("passkey"));
+        assert!(body(vec![passkey("AQ")]).contains("\nStill good: 1 passkey."));
+        assert!(body(vec![passkey("AQ"), passkey("Ag")]).contains("\nStill good: 2 passkeys."));
     }
 }
 

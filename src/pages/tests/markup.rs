@@ -9,7 +9,7 @@ use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use sha2::{Digest as _, Sha256};
 
 use super::super::enrol::Enrol;
-use super::super::{COMPAT_CODE, Site, compat_code, logo_url, style_hash};
+use super::super::{COMPAT_CODE, Site, compat_code, logo_url, script_hash, style_hash};
 use super::samples::{problem, render, samples, site};
 use super::tags::{attribute, attribute_names, inputs, tags};
 
@@ -114,9 +114,43 @@ fn no_id_is_given_twice() {
 }
 
 #[test]
-fn no_page_has_a_script_an_inline_style_or_anything_to_fetch() {
+fn only_what_offers_a_passkey_has_the_script_and_no_page_needs_it() {
+    let (mut with, mut without) = (0, 0);
     for (name, page) in samples("alice") {
         let html = render(&site(), page.as_ref());
+        let offers = html.contains(" data-script");
+        assert_eq!(
+            html.matches("<script").count(),
+            usize::from(offers),
+            "{name}"
+        );
+        *(if offers { &mut with } else { &mut without }) += 1;
+        let Some((_, script)) = html.split_once("<script>") else {
+            assert!(!page.needs_script(), "{name}");
+            continue;
+        };
+        let (script, _) = script.split_once("</script>").unwrap();
+        let hash = STANDARD.encode(Sha256::digest(script));
+        assert_eq!(script_hash(), format!("sha256-{hash}"), "{name}");
+        assert!(script.len() <= 2048 && page.needs_script(), "{name}");
+        for tag in tags(&html)
+            .iter()
+            .filter(|tag| tag.contains(" data-script"))
+        {
+            assert!(attribute_names(tag).contains(&"hidden"), "{tag} in {name}");
+        }
+    }
+    assert!(with > 5 && without > 20);
+}
+
+#[test]
+fn no_page_has_an_inline_style_another_script_or_anything_to_fetch() {
+    for (name, page) in samples("alice") {
+        let html = render(&site(), page.as_ref());
+        let html = match html.split_once("<script>") {
+            Some((before, script)) => before.to_owned() + script.split_once("</script>").unwrap().1,
+            None => html,
+        };
         for tag in tags(&html) {
             let element = tag.split([' ', '/']).next().unwrap();
             let barred = ["script", "link", "img", "iframe", "object", "base", "use"];
@@ -145,7 +179,11 @@ fn every_form_posts_to_this_site_and_has_a_button() {
             };
             assert_eq!(attribute(form, "method"), Some(method), "{name}");
             let action = attribute(form, "action");
-            if in_place.iter().any(|page| name.starts_with(page)) && name != "enrol_moving" {
+            let is_passkeys = attribute(form, "data-passkey").is_some();
+            if !is_passkeys
+                && in_place.iter().any(|page| name.starts_with(page))
+                && name != "enrol_moving"
+            {
                 assert_eq!(action, None, "{name}");
             } else {
                 assert!(action.unwrap().starts_with('/'), "{name}");
@@ -195,6 +233,7 @@ fn password_managers_are_told_what_each_field_is() {
                 (page, "username") if page.starts_with("person") => "off",
                 (page, "email") if page.starts_with("people") => "off",
                 (_, "days" | "groups" | "hosts" | "name" | "q") => "off",
+                ("login_passkey", "username") => "username webauthn",
                 (_, "username") => "username",
                 (_, "email") => "email",
                 (page, "password") if page.starts_with("register") => "new-password",
@@ -202,7 +241,7 @@ fn password_managers_are_told_what_each_field_is() {
                 (_, "new_password") => "new-password",
                 (_, "password" | "current_password") => "current-password",
                 // A recovery code comes from paper; a generated one-time code would be wrong.
-                ("recovery_code" | "recovery_code_wrong", "secret") => "off",
+                (page, "secret") if page.starts_with("recovery_code") => "off",
                 (_, "secret") => "one-time-code",
                 // A box has nothing to fill in.
                 (_, "remember") => "",
@@ -242,7 +281,11 @@ fn every_form_with_a_password_says_whose_it_is() {
         for form in html.split("<form").skip(1) {
             let (form, _) = form.split_once("</form>").unwrap();
             if form.contains("type=\"password\"") {
-                assert!(form.contains("autocomplete=\"username\""), "{name}");
+                let says = [
+                    "autocomplete=\"username\"",
+                    "autocomplete=\"username webauthn\"",
+                ];
+                assert!(says.iter().any(|says| form.contains(says)), "{name}");
             }
         }
     }

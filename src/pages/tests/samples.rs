@@ -16,6 +16,7 @@ use super::super::logged_in::AlreadyLoggedIn;
 use super::super::login::Login;
 use super::super::logout::{LoggedOut, LogoutQuestion};
 use super::super::message::{Message, Way};
+use super::super::passkey::{Listed, PasskeysView};
 use super::super::recovery_codes::RecoveryCodes;
 use super::super::register::Register;
 use super::super::{Page, Problem, Renderer, Site};
@@ -69,6 +70,7 @@ pub fn account(text: &str, problem: Option<(AccountForm, Problem)>) -> AccountVi
         email_proven: problem.is_some(),
         recovery_codes_left: 8,
         sessions: vec![session("a1", true), session(text, false)],
+        passkeys: passkeys(text),
         browsers: vec![browser(text, true), browser("Firefox on Linux", false)],
         events: vec![
             event("groups_changed", By::Operator, "ok"),
@@ -115,6 +117,25 @@ pub fn event(event: &str, by: By, text: &str) -> EventView {
         by,
         address: Some("2001:db8::7".to_owned()),
         agent: Some(text.to_owned()),
+    }
+}
+
+pub fn passkeys(text: &str) -> PasskeysView {
+    let one = |elsewhere: Option<String>| Listed {
+        id: text.to_owned(),
+        name: text.to_owned(),
+        created: 1_795_000_000,
+        used: elsewhere.as_ref().map(|_| 1_795_348_000),
+        synced: elsewhere.is_none(),
+        elsewhere,
+    };
+    PasskeysView {
+        offered: true,
+        full: false,
+        listed: vec![one(None), one(Some(text.to_owned()))],
+        making: None,
+        name: text.to_owned(),
+        removing: None,
     }
 }
 
@@ -213,9 +234,14 @@ fn logins(text: &str) -> Vec<Sample> {
             rd: own(),
             form: own(),
             remember: problem.is_some(),
+            passkey: None,
             notice,
             problem,
         })
+    };
+    let offering = Login {
+        passkey: Some(own()),
+        ..*login(None, problem(Some("passkey")))
     };
     let advised = Problem {
         field: Some("password"),
@@ -225,6 +251,7 @@ fn logins(text: &str) -> Vec<Sample> {
     };
     vec![
         ("login", login(None, None)),
+        ("login_passkey", Box::new(offering)),
         ("login_notice", login(Some(own()), None)),
         ("login_problem", login(None, problem(None))),
         ("login_field", login(None, problem(Some("password")))),
@@ -237,11 +264,22 @@ fn codes(text: &str) -> Vec<Sample> {
         Box::new(EnterCode {
             username: text.to_owned(),
             recovery,
+            has_app: true,
+            passkey: None,
             rd: text.to_owned(),
             problem,
         })
     };
+    let offering = |recovery: bool| {
+        Box::new(EnterCode {
+            has_app: !recovery,
+            passkey: Some(text.to_owned()),
+            ..*code(recovery, None)
+        })
+    };
     vec![
+        ("code_passkey", offering(false)),
+        ("recovery_code_passkey", offering(true)),
         ("code", code(false, None)),
         ("code_wrong", code(false, problem(Some("secret")))),
         ("recovery_code", code(true, None)),
@@ -337,7 +375,43 @@ fn accounts(text: &str) -> Vec<Sample> {
         hosts: vec!["app.example.com".to_owned(), text.to_owned()],
         expires: 1_797_940_000,
     };
+    let passkeys = |passkeys| {
+        Box::new(AccountView {
+            passkeys,
+            ..account(text, None)
+        })
+    };
+    let making = PasskeysView {
+        making: Some(text.to_owned()),
+        ..self::passkeys(text)
+    };
+    let full = PasskeysView {
+        full: true,
+        ..self::passkeys(text)
+    };
+    let not_here = PasskeysView {
+        offered: false,
+        ..self::passkeys(text)
+    };
+    let removing = PasskeysView {
+        listed: self::passkeys(text).listed.split_off(1),
+        removing: Some(text.to_owned()),
+        ..self::passkeys(text)
+    };
+    let removing = AccountView {
+        passkeys: removing,
+        ..*refused(AccountForm::RemovePasskey, password)
+    };
     vec![
+        ("account_making", passkeys(making)),
+        ("account_full", passkeys(full)),
+        ("account_not_here", passkeys(not_here)),
+        ("account_no_passkeys", passkeys(PasskeysView::default())),
+        ("account_removing", Box::new(removing)),
+        (
+            "account_add",
+            refused(AccountForm::AddPasskey, Some("secret")),
+        ),
         ("account", Box::new(account(text, None))),
         ("account_mute", Box::new(mute)),
         (

@@ -83,6 +83,11 @@ impl Forms {
             ),
             ("/account/totp", vec![password(), code(0)]),
             ("/account/totp/confirm", vec![("secret", text(moving))]),
+            ("/login/passkey", vec![("client", text("AAAA"))]),
+            ("/secret_key/passkey", vec![("client", text("AAAA"))]),
+            ("/account/passkeys", vec![password(), code(0)]),
+            ("/account/passkeys/confirm", vec![("client", text("AAAA"))]),
+            ("/account/passkeys/remove", vec![password()]),
             ("/account/sessions/end", vec![("session", text("others"))]),
             ("/logout", vec![]),
             ("/account/delete", vec![password(), code(1)]),
@@ -209,7 +214,8 @@ fn begin_login(browser: &Browser, name: &str) {
     let fields = [("username", name), ("password", PASSWORD)];
     let fields = fields.map(|(name, value)| (name, value.to_owned()));
     let form = form("/login", &fields, "_self");
-    browser.open("/account");
+    // One without our script, which lets nobody make HTML of a text.
+    browser.open("/account/password");
     browser.run_with("document.body.innerHTML = arguments[0]", &json!(form));
     browser.submit();
     browser.says("Enter your code");

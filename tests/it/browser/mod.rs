@@ -9,6 +9,7 @@ mod interruptions;
 mod life_of_an_account;
 mod log_out;
 mod origin;
+mod passkeys;
 mod person;
 mod shown_literally;
 mod stranger;

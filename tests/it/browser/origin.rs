@@ -31,7 +31,10 @@ fn a_browser_that_says_only_its_origin_says_ours() {
     // The password was taken; the cookie is not, without TLS.
     browser.says("your browser keeps no cookies for this site");
 
-    let sent = "document.head.innerHTML = '<meta name=referrer content=no-referrer>'";
+    let sent = "const meta = document.createElement('meta');
+        meta.name = 'referrer';
+        meta.content = 'no-referrer';
+        document.head.replaceChildren(meta);";
     browser.open("/login");
     browser.run(sent);
     password_step(&browser);

@@ -18,6 +18,7 @@ pub(super) fn through_every_page(server: &Server, browser: &Browser, shown: &dyn
         shown,
     };
     let phone = walk.a_first_login();
+    walk.a_passkey(&phone);
     walk.people();
     walk.an_account();
     walk.a_later_login(&phone);
@@ -54,6 +55,25 @@ impl Walk<'_> {
         self.browser.follow("I have kept them: continue");
         (self.shown)("account");
         phone
+    }
+
+    fn a_passkey(&self, phone: &Authenticator) {
+        let code = "Code from your authenticator, or a recovery code";
+        self.browser.never_fills_in();
+        self.browser.has_platform();
+        self.browser.open("/account");
+        self.browser.unfold("Add a passkey");
+        (self.shown)("account-add_passkey");
+        self.browser.fill("Current password", PASSWORD);
+        self.browser.fill(code, "000000");
+        self.press("Add a passkey", "account-add_passkey_refused");
+        self.browser.fill("Current password", PASSWORD);
+        self.browser.fill(code, &phone.code());
+        self.press("Add a passkey", "account-making_passkey");
+        self.press("Make the passkey", "account-passkey_added");
+        let remove = "//summary[starts-with(normalize-space(), 'Remove the passkey')]";
+        self.browser.click(remove);
+        (self.shown)("account-remove_passkey");
     }
 
     fn people(&self) {
@@ -192,6 +212,19 @@ impl Walk<'_> {
         self.browser.fill("Username", "alice");
         self.browser.fill("Password", "not this one");
         self.press("Continue", "login-refused");
+        // As if their owner had closed the browser's dialog.
+        let closed = "navigator.credentials.get = () => \
+            Promise.reject(new DOMException('closed', 'NotAllowedError'))";
+        self.browser.run(closed);
+        self.browser
+            .click("//button[normalize-space() = 'Log in with a passkey']");
+        wait_for("the words", || {
+            self.browser
+                .text()
+                .contains("nothing was confirmed")
+                .then_some(())
+        });
+        (self.shown)("login-no_passkey");
         self.open("/login?rd=%2Faccount", "login-sent_here");
         self.open("/forgot_password", "forgot");
         self.browser.fill("Username", "alice");

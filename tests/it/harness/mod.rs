@@ -17,6 +17,7 @@ mod browser;
 pub(crate) mod directory;
 #[cfg(feature = "makers")]
 pub(crate) mod makers;
+pub(crate) mod passkey;
 mod server;
 mod setup;
 pub(crate) mod smtp_sink;
@@ -40,10 +41,12 @@ pub(crate) use wire::Wire;
 pub(crate) const PASSWORD: &str = "seven wild horses";
 
 /// Every path that takes a form.
-pub(crate) const FORMS: [&str; 12] = [
+pub(crate) const FORMS: [&str; 17] = [
     "/register",
     "/login",
+    "/login/passkey",
     "/secret_key",
+    "/secret_key/passkey",
     "/forgot_password",
     "/logout",
     "/account/email",
@@ -51,6 +54,9 @@ pub(crate) const FORMS: [&str; 12] = [
     "/account/recovery_codes",
     "/account/totp",
     "/account/totp/confirm",
+    "/account/passkeys",
+    "/account/passkeys/confirm",
+    "/account/passkeys/remove",
     "/account/sessions/end",
     "/account/delete",
 ];

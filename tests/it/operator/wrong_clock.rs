@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::harness::passkey::{Algorithm, device, making};
+use crate::harness::three_forms::refused;
 use crate::harness::{Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 
 const HOUR: i64 = 3600;
@@ -354,4 +356,43 @@ fn a_guesser_gets_as_much_in_an_hour_as_the_readme_says() {
     let (alice, _) = Visitor::with_account(&server, "alice");
     let seen = guesses_in_an_hour(|| alice.post("/login", &wrong), setup.dir());
     assert!((17..=19).contains(&seen), "{seen}");
+}
+
+#[test]
+fn what_was_asked_of_a_passkey_over_five_minutes_ago_is_said_to_be_too_old_and_is_no_failure() {
+    let expired = (
+        401,
+        "passkey_expired",
+        "This page was open for too long. Try again.",
+    );
+    let setup = settable();
+    let server = setup.start();
+    let (alice, codes, mut passkey) = Visitor::with_passkey(&server, "alice");
+    let visitor = Visitor::program(&server);
+    let (in_time, too_late) = (visitor.asked(), visitor.asked());
+    let options = alice.options(&codes[0]);
+    let made = making(&device(&server, Algorithm::Es256), &options);
+
+    set(setup.dir(), 240);
+    let used = passkey.using(&in_time);
+    visitor
+        .send("/login/passkey", &used)
+        .expect("login_complete");
+    set(setup.dir(), 301);
+
+    // What was used up is known as such for as long as it could be used.
+    visitor
+        .send("/login/passkey", &used)
+        .expect("passkey_expired");
+    let used = passkey.using(&too_late);
+    for _ in 0..10 {
+        refused(&visitor, expired, |visitor| {
+            visitor.send("/login/passkey", &used)
+        });
+    }
+    refused(&alice, expired, |alice| {
+        alice.send("/account/passkeys/confirm", &made)
+    });
+    passkey.log_in(&visitor).expect("login_complete");
+    never_panicked(&server);
 }

@@ -23,6 +23,7 @@ mod logout;
 pub(crate) mod names_and_addresses;
 mod out_of_order;
 mod pages;
+mod passkeys;
 mod paths_and_methods;
 mod people;
 mod register;

@@ -1,7 +1,7 @@
 //! Which paths there are, by which methods, and what the others are answered.
 
 use crate::harness::three_forms::{FORMS, page, refused, see_other, text};
-use crate::harness::{Answer, PASSWORD, Server, Visitor};
+use crate::harness::{Accept, Answer, PASSWORD, Server, Visitor};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -14,7 +14,9 @@ fn a_page_is_html_whatever_is_asked_for() {
     for form in FORMS {
         let visitor = Visitor::new(&server, form);
         page(&visitor.get("/"), 200, "Create an account");
-        page(&visitor.get("/login"), 200, "Log in");
+        if form != Accept::Json {
+            page(&visitor.get("/login"), 200, "Log in");
+        }
         page(
             &visitor.get("/forgot_password"),
             200,
@@ -152,6 +154,11 @@ fn a_method_a_path_does_not_take_is_refused_with_those_it_does() {
         ("/account/sessions/end", "GET", "POST"),
         ("/account/delete", "GET", "POST"),
         ("/account/email", "GET", "POST"),
+        ("/login/passkey", "GET", "POST"),
+        ("/secret_key/passkey", "GET", "POST"),
+        ("/account/passkeys", "GET", "POST"),
+        ("/account/passkeys/confirm", "PUT", "POST"),
+        ("/account/passkeys/remove", "GET", "POST"),
     ] {
         let ask = |visitor: &Visitor| match method {
             "POST" | "PUT" | "PATCH" => visitor.send_form(method, path),

@@ -132,6 +132,14 @@ fn whose_a_passkey_is_follows_every_change() {
     assert_eq!(owner_of(&before, &one).as_deref(), Some("Alice"));
     assert_eq!(owner_of(&before, &two).as_deref(), Some("bob"));
 
+    // Under another name it is still the same person's.
+    let mut renamed = before.clone();
+    let now = Timestamp(1_800_000_000);
+    renamed.rename("alice", "Alicia", now).unwrap();
+    assert_eq!(owner_of(&renamed, &one).as_deref(), Some("Alicia"));
+    renamed.rename("Alicia", "ALICIA", now).unwrap();
+    assert_eq!(owner_of(&renamed, &one).as_deref(), Some("ALICIA"));
+
     // Whatever is done to another account, a passkey stays its first owner's.
     let mut all = before;
     let stolen = passkey_of(&one);
@@ -154,7 +162,7 @@ fn accounts_with_passkeys_for_another_host_are_counted() {
     bob.passkeys[0].rp = "AUTH.example.com".to_owned();
     let carol = owner("carol", &device(Algorithm::EdDsa));
     let all = accounts([alice, bob, carol]);
-    assert_eq!(all.with_passkeys_elsewhere(&party()), 2);
+    assert_eq!(all.with_passkeys_elsewhere(party().id()), 2);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::harness::{Server, wait_for};
 
 mod driver;
+mod security_key;
 
 use driver::Driver;
 

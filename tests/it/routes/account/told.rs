@@ -67,6 +67,7 @@ fn the_account_is_told_in_three_forms() {
         "sessions",
         "browsers",
         "events",
+        "passkeys",
     ];
     assert_eq!(names, expected);
     assert_eq!(account["username"], "alice");
