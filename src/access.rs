@@ -330,10 +330,10 @@ fn read_path(written: Spanned<String>) -> Result<Guarded, BadRules> {
     let wrong = || {
         bad(
             written.span(),
-            "path is no plain path such as /admin, without dots, parameters or a query",
+            "path is no plain path such as /admin, without dots, stars, parameters or a query",
         )
     };
-    let plain = text.starts_with('/') && !text.contains(['?', '#']);
+    let plain = text.starts_with('/') && !text.contains(['?', '#', '*']);
     let url = Url::parse(&format!("https://host{text}")).ok();
     let url = url.filter(|_| plain && path::two_readings(text).is_none());
     let letters = url

@@ -38,12 +38,11 @@ fn look(path: &str) -> Result<(), Why> {
     }
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        match segment {
-            "" if segments.peek().is_some() => return Err(EMPTY),
-            "." | ".." => return Err(DOTS),
-            _ => {}
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(EMPTY);
         }
     }
+    no_dots(path)?;
 
     let mut bytes = path.as_bytes().to_vec();
     for level in 0..MAX_DECODING {
@@ -53,9 +52,25 @@ fn look(path: &str) -> Result<(), Why> {
         if level == 0 {
             plain(&decoded)?;
         }
+        no_dots(&String::from_utf8_lossy(&decoded))?;
         bytes = decoded;
     }
     decode(&bytes, true)?.map_or(Ok(()), |_| Err(DEEP))
+}
+
+/// Refuses segments that are dots to an application that drops blanks around a name, or what
+/// follows a colon.
+fn no_dots(path: &str) -> Result<(), Why> {
+    let is_dots = |segment: &str| {
+        let name = segment.split(':').next().unwrap_or_default();
+        let mut letters = name.chars().filter(|c| !c.is_whitespace());
+        let first = [letters.next(), letters.next(), letters.next()];
+        matches!(first, [Some('.'), None | Some('.'), None])
+    };
+    match path.split('/').any(is_dots) {
+        true => Err(DOTS),
+        false => Ok(()),
+    }
 }
 
 fn plain(decoded: &[u8]) -> Result<(), Why> {

@@ -255,7 +255,23 @@ const TWO_READINGS: [(&str, &[&str]); 12] = [
     ),
     (
         "dots",
-        &["/.", "/..", "/./admin", "/a/../b", "/admin/.", "/x/.."],
+        &[
+            "/.",
+            "/..",
+            "/./admin",
+            "/a/../b",
+            "/admin/.",
+            "/x/..",
+            "/open/..%20/admin",
+            "/open/%20../admin",
+            "/open/.%20./admin",
+            "/open/.%20/admin",
+            "/open/..%c2%a0/admin",
+            "/open/..%E3%80%80/admin",
+            "/open/..%2520/admin",
+            "/open/..:/admin",
+            "/open/..::$DATA/admin",
+        ],
     ),
     (
         "a control character",
@@ -528,7 +544,7 @@ fn a_rule_that_opens_opens_what_it_names_and_nothing_like_it() {
 #[test]
 fn bad_rules_are_named_by_line_and_reason() {
     let host = "host is no name such as app.example.com or *.example.com";
-    let path = "path is no plain path such as /admin, without dots, parameters or a query";
+    let path = "path is no plain path such as /admin, without dots, stars, parameters or a query";
     for (text, reason, line) in [
         ("\n\n[[rule]]\nhost = \"a b\"\ngroups = []", host, 4),
         ("[[rule]]\nhost = \"*\"\ngroups = []", host, 2),
@@ -543,6 +559,11 @@ fn bad_rules_are_named_by_line_and_reason() {
         ),
         (
             "[[rule]]\nhost = \"a\"\ngroups = []\npath = \"/a/../b\"",
+            path,
+            4,
+        ),
+        (
+            "[[rule]]\nhost = \"a\"\ngroups = []\npath = \"/admin/*\"",
             path,
             4,
         ),

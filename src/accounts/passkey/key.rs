@@ -82,7 +82,9 @@ impl PublicKey {
     /// again in files, of which there may be many.
     pub(super) fn is_sound(&self) -> bool {
         match &self.numbers {
-            Numbers::EdDsa(point) => ParsedPublicKey::new(&ED25519, point).is_ok(),
+            Numbers::EdDsa(point) => {
+                has_large_order(point) && ParsedPublicKey::new(&ED25519, point).is_ok()
+            }
             Numbers::Es256(point) => {
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point.as_slice()).is_ok()
             }
@@ -146,6 +148,43 @@ fn rsa(n: &[u8]) -> RsaPublicKeyComponents<&[u8]> {
     RsaPublicKeyComponents { n, e: &EXPONENT }
 }
 
+/// The y of the points of Ed25519 whose order divides 8, with 0 for the sign of x. Somebody can sign
+/// for these without a private key (RFC 8032, section 8.2 and its references).
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    },
+    {
+        let mut minus_one = [0xff; 32];
+        minus_one[0] = 0xec;
+        minus_one[31] = 0x7f;
+        minus_one
+    },
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+/// Whether a point of Ed25519 is written as it must be (RFC 8032, section 5.1.3), and none of
+/// [`SMALL_ORDER`].
+fn has_large_order(point: &[u8; 32]) -> bool {
+    let mut y = *point;
+    y[31] &= 0x7f;
+    // The prime is 2^255 - 19.
+    let is_below_prime = y[0] < 0xed || y[1..31] != [0xff; 30] || y[31] != 0x7f;
+    is_below_prime && !SMALL_ORDER.contains(&y)
+}
+
 fn point(x: &[u8], y: &[u8]) -> Option<Box<[u8; 65]>> {
     if x.len() != 32 || y.len() != 32 {
         return None;
@@ -164,5 +203,37 @@ impl<'de> Deserialize<'de> for PublicKey {
         base64url::deserialize(deserializer, "the key of a passkey", |bytes| {
             Self::read(&bytes).ok()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_sound(point: [u8; 32]) -> bool {
+        let cose = [&[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 32][..], &point].concat();
+        PublicKey::read(&cose).is_ok_and(|key| key.is_sound())
+    }
+
+    #[test]
+    fn a_key_for_which_anybody_can_sign_is_none() {
+        // The base point, to see that a point is read at all.
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        assert!(is_sound(base));
+        for mut small in SMALL_ORDER {
+            for sign in [0, 0x80] {
+                small[31] = small[31] & 0x7f | sign;
+                assert!(!is_sound(small), "{small:x?}");
+            }
+        }
+        // Those from the prime on stand for what is smaller by it.
+        for first in 0xed..=0xff {
+            let mut beyond = [0xff; 32];
+            beyond[0] = first;
+            assert!(!is_sound(beyond), "{beyond:x?}");
+            beyond[31] = 0x7f;
+            assert!(!is_sound(beyond), "{beyond:x?}");
+        }
     }
 }
