@@ -6,6 +6,8 @@ use crate::harness::{Answer, Server, Visitor, wait_for};
 
 mod alone;
 mod kept;
+#[cfg(feature = "makers")]
+mod makers;
 mod making;
 mod nowhere;
 mod script;
