@@ -10,6 +10,7 @@ mod kept;
 mod makers;
 mod making;
 mod nowhere;
+mod once;
 mod script;
 mod second_step;
 
