@@ -25,6 +25,8 @@ mod invite;
 mod person;
 mod progress;
 mod said;
+#[cfg(feature = "postgres")]
+mod store;
 mod user;
 
 /// Carries out a command. The exit code is 0 if all is well, 2 if the call is wrong or names a file
@@ -35,6 +37,15 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
     // let us listen, the signal ends the command, as it would any other program.
     let _ = flag::register(SIGXFSZ, Arc::default());
     let done = match command {
+        #[cfg(feature = "postgres")]
+        Command::Store(asked) => store::carry_out(asked, server),
+        // A build without it has refused that already.
+        #[cfg(not(feature = "postgres"))]
+        Command::Store(_) => Ok(()),
+        command if command.needs_files() && server.is_on_database() => Err(Failure::Failed {
+            what: "cannot work on a database yet".to_owned(),
+            hint: Some("leave out --store, AUTH_STORE and AUTH_STORE_FILE".to_owned()),
+        }),
         Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => user::list(asked, server),

@@ -18,6 +18,7 @@ use crate::mail::{Sender, SmtpUrl};
 mod advice;
 mod checked;
 mod commands;
+mod database;
 mod operators;
 mod people;
 mod told;
@@ -25,8 +26,10 @@ mod words;
 
 pub use self::checked::Checked;
 pub use self::commands::{
-    Backup, Command, Completions, Doctor, EventsAsked, Import, ProxyConfig, Restore, Since,
+    Backup, Command, Completions, Doctor, EventsAsked, Import, OfStore, ProxyConfig, Restore, Since,
 };
+#[cfg(feature = "postgres")]
+pub use self::database::{Database, Place};
 pub use self::operators::{Flag, OfServer};
 pub use self::people::{Add, Invite, List, Named, Remove, Set, User};
 pub use self::told::{DOCTOR_EXAMPLE, Refused, clean};
@@ -53,6 +56,32 @@ struct Flags {
         default_value = "users.json"
     )]
     users: PathBuf,
+
+    // Hidden, as all that is about a database, until a server serves from one.
+    /// A database in place of the files: postgres://user:pass@host/dbname
+    #[arg(
+        long,
+        env = "AUTH_STORE",
+        value_name = "URL",
+        conflicts_with = "store_file",
+        hide_env_values = true,
+        hide = true
+    )]
+    store: Option<String>,
+
+    /// A file that holds what --store would say
+    #[arg(
+        long,
+        env = "AUTH_STORE_FILE",
+        value_name = "PATH",
+        conflicts_with = "store",
+        hide = true
+    )]
+    store_file: Option<PathBuf>,
+
+    /// The key that seals secrets in the database
+    #[arg(long, env = "AUTH_STORE_KEY", value_name = "PATH", hide = true)]
+    store_key: Option<PathBuf>,
 
     /// The certificate, PEM, chain first
     #[arg(
@@ -223,6 +252,9 @@ enum LogFormat {
 pub struct Config {
     pub listen: SocketAddr,
     pub users: PathBuf,
+    /// In place of the files beside `users`.
+    #[cfg(feature = "postgres")]
+    pub database: Option<Database>,
     pub cert: PathBuf,
     pub key: PathBuf,
     pub tls: bool,
@@ -312,6 +344,10 @@ impl Config {
             return Err(in_the_clear(listen, told));
         }
         let smtp = smtp(flags.smtp_file, flags.smtp, told)?;
+        let database = database::read(flags.store, flags.store_file, flags.store_key, told)?;
+        if database.is_some() && flags.compat {
+            return Err(database::shown_to_all(told));
+        }
         // There, an account opens other people's applications.
         let by_default = match flags.cookie_domain {
             Some(_) => Registration::Invited,
@@ -321,6 +357,8 @@ impl Config {
         let mut config = Self {
             listen,
             users: flags.users,
+            #[cfg(feature = "postgres")]
+            database,
             cert: flags.cert,
             key: flags.key,
             tls: !flags.no_tls,

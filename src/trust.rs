@@ -6,6 +6,10 @@
 //! server, even if it is on the list of trusted ones. But the operator put it on that list because
 //! they trust this very server.
 
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 use rustls::client;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
@@ -13,12 +17,36 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
+mod verifier;
+
+use verifier::ByNameToo;
+
 /// The certificates (DER) that this machine trusts: those of `SSL_CERT_FILE` and `SSL_CERT_DIR`
 /// where they are set, else the system's.
 pub fn of_this_machine() -> Vec<Vec<u8>> {
     let found = rustls_native_certs::load_native_certs();
     let plain = |certificate: &[u8]| certificate.to_vec();
     found.certs.iter().map(|found| plain(found)).collect()
+}
+
+/// TLS to servers whose certificate is signed by one of these, or is one of them. Name and dates are
+/// checked in either case. `None` if none of these is a certificate.
+///
+/// # Errors
+///
+/// If this program's TLS lacks what it needs.
+pub fn client(all: Vec<CertificateDer<'static>>) -> io::Result<Option<ClientConfig>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let Some(verifier) = ByNameToo::new(all, Arc::clone(&provider)) else {
+        return Ok(None);
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Some(config))
 }
 
 /// Whether a server's certificate (DER) is itself among the trusted ones, and valid at `now`,

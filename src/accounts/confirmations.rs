@@ -18,7 +18,7 @@ pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most links that are open at the same time, so that nobody can fill the file; the oldest makes
 /// room. No more are mailed within their lifetime.
-const MAX_OPEN: usize = 10_000;
+pub const MAX_OPEN: usize = 10_000;
 
 /// What a link is for.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]

@@ -23,7 +23,7 @@ const HELD: Duration = Duration::from_secs(180 * DAY.as_secs());
 const OLD_ENOUGH: Duration = DAY;
 
 /// Most names held of accounts that strangers made and gave up, so that nobody can fill the file.
-const MOST_OF_STRANGERS: usize = 10_000;
+pub const MOST_OF_STRANGERS: usize = 10_000;
 
 /// The names, by [`names::key`], with the moment when each was given up.
 #[derive(Clone, Default, PartialEq)]

@@ -111,6 +111,11 @@ impl Digest {
         &self.0
     }
 
+    /// As in files: base64url.
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
     /// The first 12 characters: enough to name it in a list, useless to forge it.
     pub fn short(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0[..9])
@@ -119,7 +124,7 @@ impl Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+        serializer.serialize_str(&self.text())
     }
 }
 

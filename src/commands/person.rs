@@ -10,6 +10,7 @@ use crate::commands::Failure;
 use crate::commands::events::row;
 use crate::commands::said::{posting, print, tell_besides};
 use crate::config::{Named, OfServer, Remove, Set};
+use crate::log::complain;
 use crate::operator::{self, Asked, Place, Refused, Shown};
 use crate::terminal::{self, Echo, printable};
 
@@ -65,6 +66,16 @@ pub(super) fn set(asked: &Set, server: &OfServer) -> Result<(), Failure> {
         assumed.warn();
     }
     let account = tell_besides(done, server);
+    if asked.email.is_some() && account.password.is_none() {
+        complain(
+            "warning: they have not chosen a password yet, and a link mailed to another address has \
+             ended",
+            Some(&format!(
+                "auth_user user new-password {} mails them the next way in",
+                account.username
+            )),
+        );
+    }
     let mut document = in_full(&account, &[], operator::NO_LIMITS);
     if let Some(document) = document.as_object_mut() {
         document.remove("sessions");

@@ -64,6 +64,8 @@ pub(super) fn read(
         |arg: &Arg| inner.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let server = Flags::command();
     let mut good = Vec::new();
+    // Whether a database or its key is wrong.
+    let mut is_homeless = false;
     for arg in server.get_arguments() {
         let given = if is_given(arg) {
             flags(arg, inner)
@@ -74,18 +76,36 @@ pub(super) fn read(
                 .into_iter()
                 .collect()
         };
+        let with = companion(arg);
         for setting in given {
-            match start(&[&setting]) {
-                Ok(_) => good.push(setting),
-                Err(why) => note(why, &mut wrong)?,
+            let alone = [Some(&setting), with.as_ref()];
+            match start(&alone.into_iter().flatten().collect::<Vec<_>>()) {
+                Ok(_) => good.push((arg.get_id().clone(), setting)),
+                Err(why) => {
+                    note(why, &mut wrong)?;
+                    is_homeless |= with.is_some();
+                }
             }
         }
     }
+    // Its absence is no second mistake.
+    good.retain(|(id, _)| !(is_homeless && id == "store_key"));
+    let good = good.into_iter().map(|(_, setting)| setting).collect();
     Ok(Told::Check(Checked {
         config: together(good, &mut wrong)?,
         wrong,
         json: inner.get_flag("json"),
     }))
+}
+
+/// What a flag is never without, so that it can be judged by itself.
+fn companion(arg: &Arg) -> Option<Setting> {
+    let with = match arg.get_id().as_str() {
+        "store" | "store_file" => "--store-key=key",
+        "store_key" => "--store=postgres://localhost",
+        _ => return None,
+    };
+    Some(Setting::Flag(with.into()))
 }
 
 /// A flag or a variable with its value.

@@ -49,6 +49,14 @@ pub enum Command {
     Completions(Completions),
     /// Print this program's manual page, in roff
     Man,
+    /// Make what a store on a database needs
+    #[command(
+        subcommand,
+        arg_required_else_help = false,
+        disable_help_subcommand = true,
+        hide = true
+    )]
+    Store(OfStore),
 }
 
 /// The word of the command that takes all flags of the server.
@@ -60,8 +68,26 @@ impl Command {
     pub(super) fn is_of_operators(name: &str) -> bool {
         matches!(
             name,
-            "user" | "events" | "import" | "invite" | "backup" | "restore"
+            "user" | "events" | "import" | "invite" | "backup" | "restore" | "store"
         )
+    }
+
+    /// Whether it works on accounts, and so far on files only.
+    pub fn needs_files(&self) -> bool {
+        match self {
+            Self::User(_)
+            | Self::Events(_)
+            | Self::Invite(_)
+            | Self::Import(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => true,
+            Self::ProxyConfig(_)
+            | Self::Doctor(_)
+            | Self::Check(_)
+            | Self::Store(_)
+            | Self::Completions(_)
+            | Self::Man => false,
+        }
     }
 }
 
@@ -173,6 +199,34 @@ pub struct Restore {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What can be done to a store as a whole.
+#[derive(Subcommand)]
+pub enum OfStore {
+    /// Make the key that seals secrets in a database, once for all nodes
+    Key {
+        /// The file to make, where none is yet
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the tables of a database, or bring them up to this version
+    ///
+    /// Whoever lists processes reads a password in an argument: AUTH_STORE_FILE names a file that
+    /// holds the URL instead.
+    Migrate {
+        /// The database [default: what --store says]
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Prints the script on standard output, to be put where the shell looks for such scripts.

@@ -9,12 +9,16 @@ use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use crate::accounts::registration::Registration;
 use crate::accounts::session::Limits;
+#[cfg(feature = "postgres")]
+use crate::config::Place;
 use crate::config::commands::Command;
 use crate::config::{
-    EVENTS_KEPT, Flags, REMEMBER, Refused, SESSION_IDLE, SESSION_MAX, Told, Who, duration,
-    events_kept, origin, remember, told,
+    EVENTS_KEPT, Flags, REMEMBER, Refused, SESSION_IDLE, SESSION_MAX, Told, Who, database,
+    duration, events_kept, origin, remember, told,
 };
 use crate::mail::Sender;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::Url;
 
 /// The flag of the server that every command reads.
 const USERS: &str = "users";
@@ -23,7 +27,7 @@ const USERS: &str = "users";
 const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
 
 /// Those that few commands read, or of which they see only whether they were told.
-const SEEN: [&str; 8] = [
+const SEEN: [&str; 11] = [
     "cert",
     "key",
     "registration",
@@ -32,6 +36,9 @@ const SEEN: [&str; 8] = [
     "session_max",
     "smtp",
     "smtp_file",
+    "store",
+    "store_file",
+    "store_key",
 ];
 
 /// What a command knows of the server whose files it works on.
@@ -138,6 +145,43 @@ impl OfServer {
         ["cert", "key"].map(|id| given.get_one::<OsString>(id).map(Path::new))
     }
 
+    /// Whether a database was told, on which accounts would be in place of files.
+    pub fn is_on_database(&self) -> bool {
+        let given = told::innermost(&self.told.matches);
+        ["store", "store_file"]
+            .iter()
+            .any(|id| given.get_one::<OsString>(id).is_some())
+    }
+
+    /// Where the URL of the database is, if one was told; the key need not be.
+    ///
+    /// # Errors
+    ///
+    /// If what was told is no such URL.
+    #[cfg(feature = "postgres")]
+    pub fn database(&self) -> Result<Option<Place>, Refused> {
+        let given = told::innermost(&self.told.matches);
+        if let Some(file) = given.get_one::<OsString>("store_file") {
+            return Ok(Some(Place::File(file.into())));
+        }
+        let url = self.told("store", "--store", Url::parse)?;
+        Ok(url.map(|url| Place::Url(Box::new(url))))
+    }
+
+    /// The URL of a database that is an argument of a command.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    #[cfg(feature = "postgres")]
+    pub fn url(text: &str) -> Result<Place, Refused> {
+        let url = Url::parse(text).map_err(|why| Refused::Wrong {
+            what: format!("invalid value for URL: {why}"),
+            hint: told::STORE_EXAMPLE.to_owned(),
+        });
+        Ok(Place::Url(Box::new(url?)))
+    }
+
     fn told<T, E: std::fmt::Display>(
         &self,
         id: &str,
@@ -185,6 +229,10 @@ fn flags() -> clap::Command {
 
 /// Whether the command that these arguments name is one of those on the server's files.
 pub(super) fn are_meant(arguments: &[OsString]) -> bool {
+    is_named(arguments, Command::is_of_operators)
+}
+
+fn is_named(arguments: &[OsString], is_meant: impl FnOnce(&str) -> bool) -> bool {
     let named = flags()
         .ignore_errors(true)
         // Else a call for help would name no command.
@@ -193,7 +241,7 @@ pub(super) fn are_meant(arguments: &[OsString]) -> bool {
         .try_get_matches_from(arguments);
     let named = named.ok();
     let name = named.as_ref().and_then(|matches| matches.subcommand_name());
-    name.is_some_and(Command::is_of_operators)
+    name.is_some_and(is_meant)
 }
 
 /// Reads the call of such a command.
@@ -205,11 +253,18 @@ pub(super) fn read(
     arguments: Vec<OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Told, Refused> {
+    if is_named(&arguments, |name| name == "store") {
+        database::is_possible()?;
+    }
     let told = told::Told::read(&flags(), arguments, variable)?;
     // Nothing is missing in what was just parsed.
     let command = Command::from_arg_matches(&told.matches);
     let command = command.map_err(|error| told.refuse("", &error.kind()))?;
     let users = told::innermost(&told.matches).get_one::<PathBuf>(USERS);
     let users = users.cloned().unwrap_or_default();
-    Ok(Told::Do(Box::new(command), OfServer::new(users, told)))
+    let server = OfServer::new(users, told);
+    if server.is_on_database() {
+        database::is_possible()?;
+    }
+    Ok(Told::Do(Box::new(command), server))
 }

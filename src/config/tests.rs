@@ -177,7 +177,15 @@ fn every_example_is_taken() {
             .unwrap_or_else(|| panic!("no example for {flag}"));
         match *example {
             "true" => assert!(read_with(&[&flag], &[]).is_ok(), "{flag}"),
-            value => assert!(read_with(&[&flag, value], &[]).is_ok(), "{flag}"),
+            value => {
+                let mut call = vec![flag.as_str(), value];
+                match flag.as_str() {
+                    "--store" | "--store-file" => call.extend(["--store-key", "key"]),
+                    "--store-key" => call.extend(["--store", "postgres://localhost"]),
+                    _ => {}
+                }
+                assert!(read_with(&call, &[]).is_ok(), "{flag}");
+            }
         }
     }
 }
@@ -328,7 +336,7 @@ fn every_variable_that_is_empty_is_as_one_that_is_not_set() {
         .get_arguments()
         .filter_map(|arg| arg.get_env()?.to_str())
         .collect();
-    assert_eq!(names.len(), 21);
+    assert_eq!(names.len(), 24);
     for empty in ["", " ", "\"\"", "''\n"] {
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, empty)).collect();
         let config = read_with(&[], &variables).ok().unwrap();

@@ -17,9 +17,15 @@ const SHOWN: usize = 100;
 
 /// A valid value for each flag, for the hint about a wrong one. Of the commands' own flags, only
 /// those that the example of a whole call does not show.
-pub(super) const EXAMPLES: [(&str, &str); 34] = [
+pub(super) const EXAMPLES: [(&str, &str); 37] = [
     ("--listen", "127.0.0.1:8000"),
     ("--users", "/var/lib/auth_user/users.json"),
+    (
+        "--store",
+        "postgres://auth_user:password@db.example.com/auth",
+    ),
+    ("--store-file", "/run/secrets/store"),
+    ("--store-key", "/etc/auth_user/store.key"),
     ("--cert", "/etc/ssl/login/fullchain.pem"),
     ("--key", "/etc/ssl/login/privkey.pem"),
     ("--no-tls", "true"),
@@ -81,6 +87,10 @@ const EVENTS_EXAMPLE: &str = "for instance auth_user events --user alice --since
 /// The hint for a wrong call of `backup` or `restore`.
 const BACKUP_EXAMPLE: &str = "for instance auth_user backup monday.tar, or auth_user --users \
                               new/users.json restore monday.tar";
+
+/// The hint for a wrong call of `store`.
+pub(super) const STORE_EXAMPLE: &str =
+    "for instance auth_user store migrate postgres://auth_user@db.example.com/auth";
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -393,6 +403,8 @@ pub(super) fn whole_call(arguments: &[OsString]) -> String {
         EVENTS_EXAMPLE.to_owned()
     } else if named("backup") || named("restore") {
         BACKUP_EXAMPLE.to_owned()
+    } else if named("store") {
+        STORE_EXAMPLE.to_owned()
     } else {
         "auth_user --help lists all flags and commands".to_owned()
     }

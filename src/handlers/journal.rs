@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Moment;
 use crate::http::{Method, Request};
-use crate::reply::{Outcome, Reply};
+use crate::reply::{Outcome, Reply, WRONG_TOKEN};
 
 /// Most lines a second about requests that cost their sender nothing: enough to see an attack, few
 /// enough that thousands of requests a second do not flood the disk.
@@ -27,8 +27,8 @@ struct Second {
 }
 
 impl Journal {
-    /// Writes one line for each request that tried to change something, and for each that failed
-    /// on our side.
+    /// Writes one line for each request that tried to change something or to enter by a token, and
+    /// for each that failed on our side.
     pub(super) fn note(&self, request: &Request, reply: &Reply, user: Option<&str>) {
         let logged_nobody_out = reply.outcome.is_logout() && reply.user.is_none();
         // Mostly from a proxy that is not trusted yet: its operator will look here.
@@ -68,10 +68,10 @@ impl Journal {
     }
 }
 
-/// Whether a request tried to change something.
+/// Whether a request tried to change something, or to enter by a token.
 pub(super) fn is_try(request: &Request, reply: &Reply) -> bool {
     // A GET that names an account has ended its session.
-    request.method == Method::Post || reply.user.is_some()
+    request.method == Method::Post || reply.user.is_some() || reply.noted == Some(WRONG_TOKEN)
 }
 
 /// What the log calls a reply.
@@ -130,6 +130,8 @@ mod tests {
         for outcome in [Outcome::Busy(SOON), Outcome::NotFound, Outcome::CrossSite] {
             assert!(outcome.is_cheap(), "{}", outcome.code());
         }
+        let wrong_token = Reply::from(Outcome::LoginRequired).noted_as(WRONG_TOKEN);
+        assert!(wrong_token.is_cheap());
         let again = || Reply::from(Outcome::LoginComplete(Vec::new()));
         assert!(again().noted_as(REPEATED).is_cheap() && !again().is_cheap());
     }

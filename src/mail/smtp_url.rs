@@ -37,6 +37,10 @@ impl SmtpUrl {
     /// User name and password are percent-decoded. The default ports are 465, 587 and 25.
     pub fn parse(text: &str) -> Result<Self, SmtpUrlError> {
         let url = Url::parse(text).map_err(|_| SmtpUrlError("it is not a URL"))?;
+        // First: HOST:PORT alone is a URL of another scheme, and odd in every respect.
+        if !matches!(url.scheme(), "smtp" | "smtps") {
+            return Err(SmtpUrlError("it starts with neither smtps:// nor smtp://"));
+        }
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(SmtpUrlError(
                 "nothing may follow the port; write / ? # in a password as %2F %3F %23",
@@ -50,12 +54,11 @@ impl SmtpUrl {
             ("smtp", Some("tls=none")) => {
                 return Err(SmtpUrlError("tls=none is for a loopback host only"));
             }
-            ("smtp" | "smtps", Some(_)) => {
+            _ => {
                 return Err(SmtpUrlError(
                     "smtp://…?tls=none is the only option there is",
                 ));
             }
-            _ => return Err(SmtpUrlError("it starts with neither smtps:// nor smtp://")),
         };
         let port = url.port().unwrap_or(default_port);
         if port == 0 {

@@ -63,6 +63,10 @@ pub const THROTTLED: &str = "throttled";
 /// What the log calls an answer that was given before, whatever it was.
 pub const REPEATED: &str = "repeated";
 
+/// What the log calls an answer that sends to the login whoever brought an access token that is not
+/// good there.
+pub const WRONG_TOKEN: &str = "wrong_token";
+
 /// Who a visitor is, as an application behind a proxy is told.
 #[derive(Clone)]
 pub struct Identity {

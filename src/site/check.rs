@@ -11,6 +11,8 @@ use crate::front::Room;
 use crate::front::tls::{self, Tls};
 use crate::log::{self, Level};
 use crate::mail;
+#[cfg(feature = "postgres")]
+use crate::site::database;
 use crate::site::{
     Problem, host, local_url, logo, smtp, tell_if_nobody_can_come, warn, warn_of_passkeys,
 };
@@ -142,6 +144,15 @@ impl Findings {
     }
 
     fn look_at_store(&mut self, config: &Config, clock: &Arc<Clock>) {
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &config.database {
+            self.look(|| {
+                let looked = database::open(database, clock, true);
+                looked.map(|()| Finding::ok("the database can be used"))
+            });
+            self.look(|| Err(database::not_served()));
+            return;
+        }
         let looked = self.hear(|| {
             let looked = store::look(&config.users, clock);
             if looked.wrong.is_empty() {

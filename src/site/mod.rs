@@ -4,6 +4,8 @@
 
 mod app;
 mod check;
+#[cfg(feature = "postgres")]
+mod database;
 mod files;
 mod logo;
 mod problem;
@@ -31,6 +33,8 @@ use crate::metrics::server::{self, Text};
 use crate::reply::Outcome;
 use crate::server::Service;
 pub use crate::site::check::{Finding, Standing, check};
+#[cfg(feature = "postgres")]
+pub use crate::site::database::url as database_url;
 use crate::site::files::Files;
 pub use crate::site::problem::Problem;
 use crate::site::watched::Watched;
@@ -63,6 +67,11 @@ impl Site {
     ///
     /// What cannot be opened, and what to do about it.
     pub fn open(given: &Given<'_>) -> Result<Self, Problem> {
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &given.config.database {
+            database::open(database, given.clock, false)?;
+            return Err(database::not_served());
+        }
         let public_url = public_url(given)?;
         let files = Files::open(given, &public_url)?;
         tell_if_nobody_can_come(given.config, &public_url, files.store.is_empty());

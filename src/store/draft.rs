@@ -25,6 +25,8 @@ pub struct Draft {
     begun: Vec<Arc<Session>>,
     /// How many times sessions were ended.
     pub(super) ends: usize,
+    /// The ids of sessions that were to end, whether or not they are among these.
+    pub(super) asked_ends: Vec<Digest>,
 }
 
 /// What a draft starts from.
@@ -50,6 +52,7 @@ impl Draft {
             base,
             begun: Vec::new(),
             ends: 0,
+            asked_ends: Vec::new(),
         }
     }
 
@@ -269,6 +272,7 @@ impl Draft {
     }
 
     pub(super) fn end_sessions(&mut self, ids: &[Digest]) {
+        self.asked_ends.extend_from_slice(ids);
         if ids.iter().any(|id| self.sessions.find(*id).is_some()) {
             self.end_with(|sessions, _| sessions.end(ids));
         }

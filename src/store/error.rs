@@ -128,6 +128,24 @@ impl NotSaved {
         }
     }
 
+    /// For a change that a database refused, or could not be asked for.
+    #[cfg(feature = "postgres")]
+    pub(super) fn in_database(reason: &dyn fmt::Display) -> Self {
+        Self {
+            said: format!("cannot save in the database: {reason}").into(),
+            kind: Kind::Refused,
+        }
+    }
+
+    /// For a change whose answer was lost, and nobody knows what became of it.
+    #[cfg(feature = "postgres")]
+    pub(super) fn unknown_in_database(reason: &dyn fmt::Display) -> Self {
+        Self {
+            kind: Kind::Unknown,
+            ..Self::in_database(reason)
+        }
+    }
+
     /// For a lost answer, which files never cause.
     #[cfg(test)]
     pub(super) fn unknown() -> Self {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::accounts::Accounts;
 use crate::accounts::edits::Edited;
+use crate::store::document::{Document, News};
+use crate::store::worker;
 
 /// Something that people must be told.
 pub enum Told {
@@ -48,4 +50,27 @@ impl Listener {
             None => state.untold.push(told),
         }
     }
+}
+
+/// Has people told the news of the accounts.
+pub(super) fn hear_accounts(
+    document: &Document<Accounts>,
+    listener: &Arc<Listener>,
+) -> worker::Hear {
+    let (published, listener) = (document.published(), Arc::clone(listener));
+    let file = document.path().display().to_string();
+    Box::new(move |news| match news {
+        News::TakenUp => {}
+        News::Edited(edited) => {
+            let user = &edited.account.username;
+            let was = edited.name_before.as_deref();
+            tracing::info!(event = "edited_by_hand", user, was, changed = edited.what);
+            listener.tell(Told::Edited(edited));
+        }
+        News::Unreadable(damage) => listener.tell(Told::Unreadable {
+            accounts: published.get(),
+            file: file.clone(),
+            reason: damage.to_string(),
+        }),
+    })
 }

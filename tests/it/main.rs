@@ -4,6 +4,9 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+#[cfg(feature = "databases")]
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod files;
 mod harness;
 mod layers;
@@ -17,4 +20,5 @@ mod packaging;
 mod proxies;
 mod routes;
 mod service;
+mod store;
 mod wire;

@@ -6,14 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned, client,
-};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, Error, StreamOwned};
 
 use crate::trust;
 
@@ -41,76 +35,10 @@ impl Trust {
         if named.is_some() && all.len() == before {
             return Err(io::Error::other("the file of --ca holds no certificate"));
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(all.iter().cloned());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let by_signature =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|_| {
-                    io::Error::other("this machine trusts no certificate; name one with --ca")
-                })?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ByNameToo { by_signature, all }))
-            .with_no_client_auth();
+        let config = trust::client(all)?.ok_or_else(|| {
+            io::Error::other("this machine trusts no certificate; name one with --ca")
+        })?;
         Ok(Self(Arc::new(config)))
-    }
-}
-
-/// Trusts what a root has signed, and a certificate that is itself on the list.
-#[derive(Debug)]
-struct ByNameToo {
-    by_signature: Arc<WebPkiServerVerifier>,
-    all: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for ByNameToo {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let signed = self
-            .by_signature
-            .verify_server_cert(shown, intermediates, name, ocsp, now);
-        let all = self.all.iter().map(AsRef::as_ref);
-        if signed.is_err() && trust::is_named(shown, all, now.as_secs()) {
-            if !trust::is_for(shown, &name.to_str()) {
-                client::verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        }
-        signed
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_signature
-            .verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_signature
-            .verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_signature.supported_verify_schemes()
     }
 }
 

@@ -109,16 +109,20 @@ impl Tls {
     /// # Errors
     ///
     /// As [`Tls::open`].
-    pub fn look(files: &Files, wall: u64) -> Result<&'static str, StartError> {
+    pub fn look(files: &Files, wall: u64) -> Result<String, StartError> {
         if made::foresee(files)? == made::Foreseen::Make {
-            return Ok("a certificate will be made");
+            // Named, since a path that was mistyped is a certificate that is not there.
+            return Ok(format!(
+                "a certificate will be made: {:?}",
+                files.certificate
+            ));
         }
         let pair = pair::load(files)?;
         if made::is_to_be_renewed(&pair, files, wall) {
-            return Ok("the certificate will be renewed");
+            return Ok("the certificate will be renewed".to_owned());
         }
         pair.warn(files, wall);
-        Ok("the certificate and its key belong together")
+        Ok("the certificate and its key belong together".to_owned())
     }
 
     /// Whether the certificate in use is one that this program made.

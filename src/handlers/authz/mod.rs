@@ -19,7 +19,7 @@ use crate::http::{FOREIGN_FIELD, Request};
 use crate::pages::message::{Message, Way};
 use crate::redirect;
 use crate::rejection::Rejection;
-use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON};
+use crate::reply::{Dialect, Identity, Outcome, Refusal, Reply, SOON, WRONG_TOKEN};
 
 /// Where proxies ask.
 pub(super) const PATHS: [&str; 3] = [
@@ -145,9 +145,22 @@ fn to_login(
         Outcome::SentToLogin { by_get }
     };
     let refusal = Refusal::from(outcome).pointing_to(login_url(app, asked));
+    let refusal = match program::refused(app, request, brought) {
+        Some(refused) => with_wrong_token(refusal, &refused),
+        None => refusal,
+    };
     match asked.target.host_str() {
         Some(host) if asks_for_token => refusal.challenging(host),
         _ => refusal,
+    }
+}
+
+/// The same answer, of which the log tells: a guess at a token looks like any other question.
+fn with_wrong_token(refusal: Refusal, refused: &program::Refused) -> Refusal {
+    let refusal = refusal.telling_refused(WRONG_TOKEN);
+    match &refused.owner {
+        Some(owner) => refusal.about(&owner.username),
+        None => refusal,
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) enum Brought {
     /// What looks like a token of ours, and is the only thing in the only such field.
     Token(Token),
     /// The same among other things, which is good for nothing.
-    Confused,
+    Confused(Digest),
 }
 
 /// Something of the shape of our tokens, as it was brought.
@@ -65,7 +65,7 @@ impl Brought {
         let is_alone = parts.clone().count() == 1;
         match parts.find_map(token_in) {
             Some(token) if is_alone => Self::Token(token),
-            Some(_) => Self::Confused,
+            Some(token) => Self::Confused(token.hash),
             None => Self::Foreign(fields.iter().map(|field| field.to_vec()).collect()),
         }
     }
@@ -79,7 +79,7 @@ impl Brought {
     pub(super) fn into_foreign(self) -> Vec<Vec<u8>> {
         match self {
             Self::Foreign(fields) => fields,
-            Self::Token(_) | Self::Confused => Vec::new(),
+            Self::Token(_) | Self::Confused(_) => Vec::new(),
         }
     }
 }
@@ -112,8 +112,7 @@ fn token_in(credentials: &[u8]) -> Option<Token> {
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Whom a request without a session enters for, by a token that is good for what is asked for; its
-/// groups are not looked at. A wrong token counts against its network, but a good one is taken
-/// whatever the counts say: it cannot be guessed.
+/// groups are not looked at. A good token is taken whatever the counts say: it cannot be guessed.
 ///
 /// # Errors
 ///
@@ -133,7 +132,6 @@ pub(super) fn owner(
     }
     let now = request.received;
     let Some(account) = app.store.owner_of_token(*hash)? else {
-        app.throttle.wrong_token(*hash, request.client, now.steady);
         return Ok(None);
     };
     let host = asked.target.host_str().unwrap_or_default();
@@ -147,6 +145,37 @@ pub(super) fn owner(
     };
     app.token_uses.note(token, now.timestamp());
     Ok(Some(account))
+}
+
+/// What looks like a token of ours and opens nothing here.
+pub(super) struct Refused {
+    /// Whose it is, if it is a living token.
+    pub(super) owner: Option<Arc<Account>>,
+}
+
+/// The token that a request brought in vain, for the log; `None` if there is none, or if the same
+/// was refused to its network a short while ago: programs ask again and again. One that nobody has
+/// counts against the network, wherever it is brought.
+pub(super) fn refused(app: &App, request: &Request, brought: &Brought) -> Option<Refused> {
+    let hash = match brought {
+        Brought::Foreign(_) => return None,
+        Brought::Token(token) => token.hash,
+        Brought::Confused(hash) => *hash,
+    };
+    let now = request.received;
+    let owner = app.store.owner_of_token(hash);
+    // Nobody's only if the accounts could be read.
+    let is_guess = tokens::are_offered(app) && matches!(owner, Ok(None));
+    let is_new = app
+        .throttle
+        .wrong_token(hash, request.client, now.steady, is_guess);
+    let is_living = |account: &Arc<Account>| {
+        let token = account.token_of(hash);
+        token.is_some_and(|token| token.is_living(now.timestamp()))
+    };
+    is_new.then(|| Refused {
+        owner: owner.ok().flatten().filter(is_living),
+    })
 }
 
 /// Whether the name is the account's, or its address, as at a login.

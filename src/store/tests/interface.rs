@@ -1,4 +1,5 @@
-//! What holds for every store, checked for the files and for the store in memory.
+//! What holds for every store, checked for the files, for the store in memory and, with the feature
+//! `databases`, for a database.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,8 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Taken};
 use crate::clock::Timestamp;
 use crate::reply::Refusal;
+#[cfg(feature = "databases")]
+use crate::store::postgres::tests::in_database;
 use crate::store::tests::{Place, account, now, session};
 use crate::store::{Kept, Store};
 
@@ -177,7 +180,7 @@ proptest! {
     #[test]
     fn every_store_keeps_what_it_was_told(acts in acts()) {
         let place = Place::new();
-        for store in [place.open(), Store::in_memory()] {
+        for store in kinds(&place) {
             let mut model = Model::default();
             for one in &acts {
                 let name = match one {
@@ -197,10 +200,20 @@ proptest! {
     }
 }
 
+/// A store of each kind, with nothing in it.
+fn kinds(place: &Place) -> Vec<Store> {
+    vec![
+        place.open(),
+        Store::in_memory(),
+        #[cfg(feature = "databases")]
+        in_database(),
+    ]
+}
+
 /// Each kind of store, with the account `alice`.
 fn each(test: impl Fn(&Store)) {
     let place = Place::new();
-    for store in [place.open(), Store::in_memory()] {
+    for store in kinds(&place) {
         store.add(account("alice")).unwrap().unwrap();
         test(&store);
     }

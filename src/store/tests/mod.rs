@@ -90,7 +90,7 @@ fn users(names: &[&str]) -> String {
     format!("{{\"version\": 1, \"users\": {{{}}}}}", users.join(","))
 }
 
-fn account(name: &str) -> Account {
+pub(super) fn account(name: &str) -> Account {
     let mut account: Account = serde_json::from_str(&user(name)).unwrap();
     account.username = name.to_owned();
     account
@@ -123,17 +123,17 @@ fn names(store: &Store) -> Vec<String> {
         .collect()
 }
 
-fn session(id: &str, name: &str, now: Timestamp) -> Session {
+pub(super) fn session(id: &str, name: &str, now: Timestamp) -> Session {
     let account = (name, account(name).basis());
     Session::new(Digest::of(id), account, "127.0.0.1".to_owned(), "curl", now)
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Clock::start().now().timestamp()
 }
 
 /// Waits for something that another thread will do soon.
-fn eventually(what: &str, happened: impl Fn() -> bool) {
+pub(super) fn eventually(what: &str, happened: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !happened() {
         assert!(Instant::now() < end, "never happened: {what}");

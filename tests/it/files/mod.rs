@@ -3,6 +3,7 @@
 
 mod certificate;
 mod damaged_files;
+mod earlier_version;
 mod edited_accounts;
 #[cfg(feature = "faults")]
 pub(crate) mod failing_disk;

@@ -214,7 +214,9 @@ fn another_s_file_by_a_second_name_is_in_no_backup() {
     // On the same file system, as the two folders need not be.
     let precious = dir.join("precious");
     fs::write(&precious, "precious").unwrap();
-    fs::create_dir_all(dir.join("outbox")).unwrap();
+    let outbox = dir.join("outbox");
+    fs::create_dir(&outbox).unwrap();
+    chown(&outbox, Some(65534), Some(65534)).unwrap();
     for name in ["access.toml", "server.key", "logo.svg", "outbox/1.eml"] {
         fs::hard_link(&precious, dir.join(name)).unwrap();
     }

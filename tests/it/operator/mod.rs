@@ -39,12 +39,14 @@ const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\
 pub(crate) use backup::backups_while_writers_write;
 pub(crate) use check::assert_check_says;
 pub(crate) use events::told;
+#[cfg(all(feature = "faults", feature = "databases"))]
+pub(crate) use wrong_clock::faketime;
 
 /// Exit status, standard output, standard error.
-type Said = (i32, String, String);
+pub(crate) type Said = (i32, String, String);
 
 /// Runs a command in the setup's folder, with this on its standard input.
-fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
+pub(crate) fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
     let mut child = setup
         .clone()
         .with(arguments)
@@ -65,7 +67,7 @@ fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
 /// Starts a server that must refuse what it was told: exit 2, a line that names it, a hint, nothing
 /// made.
 #[track_caller]
-fn assert_misused(setup: &Setup, named: &str) -> String {
+pub(crate) fn assert_misused(setup: &Setup, named: &str) -> String {
     let before = fs::read_dir(setup.dir()).unwrap().count();
 
     let (status, out, err) = setup.run();
@@ -84,7 +86,7 @@ fn assert_misused(setup: &Setup, named: &str) -> String {
 
 /// Starts a server that cannot: exit 1, a line and a hint, nothing made.
 #[track_caller]
-fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
+pub(crate) fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
     let before = fs::read_dir(setup.dir()).unwrap().count();
 
     let (status, out, err) = setup.run();

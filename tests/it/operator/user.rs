@@ -259,6 +259,27 @@ fn wrong_calls_are_seen_before_anything_is_read() {
     assert!(listing(setup.dir()).is_empty());
 }
 
+/// Their link goes with the old address, which may have been a slip.
+#[test]
+fn who_waits_for_a_link_and_gets_another_address_is_told_of() {
+    let setup = Setup::bare();
+    let words = ["user", "add", "alice", "--email", "alcie@example.com"];
+    assert_eq!(run(&setup, &words, b"").0, 0);
+
+    let words = ["user", "set", "alice", "--email", "alice@example.com"];
+    let said = run(&setup, &words, b"");
+
+    assert_eq!((said.0, said.1.as_str()), (0, "Done.\n"));
+    assert!(
+        said.2
+            .contains("warning: they have not chosen a password yet")
+    );
+    assert!(
+        said.2
+            .contains("hint: auth_user user new-password alice mails")
+    );
+}
+
 /// Without a password, the account waits for one, and a link to choose it is printed and mailed.
 #[test]
 fn an_account_without_a_password_comes_with_a_link() {

@@ -30,7 +30,8 @@ fn to_2100() -> i64 {
     4_102_444_800 - real()
 }
 
-fn faketime() -> PathBuf {
+/// The library that has a program see another time.
+pub(crate) fn faketime() -> PathBuf {
     let found = fs::read_dir("/usr/lib")
         .unwrap()
         .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))

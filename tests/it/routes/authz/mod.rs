@@ -11,6 +11,7 @@ mod many_visitors;
 mod public;
 mod questions_read;
 mod questions_refused;
+mod refused_tokens;
 mod sent_to_login;
 mod tokens;
 

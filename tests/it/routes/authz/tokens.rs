@@ -37,10 +37,10 @@ tokens = true
 const CHALLENGE: &str = "Basic realm=\"app.example.com\", charset=\"UTF-8\"";
 
 /// Every host that a test asks about and that is in the domain.
-const HOSTS: [&str; 2] = ["app.example.com", "www.example.com"];
+pub(super) const HOSTS: [&str; 2] = ["app.example.com", "www.example.com"];
 
 /// A server with rules, and alice with these tokens.
-fn with_tokens(tokens: &[Value]) -> (Server, Visitor) {
+pub(super) fn with_tokens(tokens: &[Value]) -> (Server, Visitor) {
     let setup = setup();
     fs::write(setup.dir().join("access.toml"), RULES).unwrap();
     let server = setup.start();
@@ -88,7 +88,7 @@ fn enter(server: &Server, method: &str, host: &str, path: &str, more: &[(&str, &
     answer
 }
 
-fn bearer(secret: &str) -> String {
+pub(super) fn bearer(secret: &str) -> String {
     format!("Bearer {secret}")
 }
 

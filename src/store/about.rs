@@ -1,0 +1,78 @@
+//! Which part of a store a question or a change is about. Files are in memory as a whole; a database
+//! is asked for what is named here, and locks no more than that.
+
+use crate::accounts::names;
+use crate::accounts::token::Digest;
+
+/// Keys that find all that the rules look at.
+#[derive(Clone, Default)]
+pub(super) struct About {
+    pub(super) is_everything: bool,
+    /// [`names::key`] of usernames.
+    pub(super) names: Vec<String>,
+    /// [`names::key`] of addresses.
+    pub(super) emails: Vec<String>,
+    /// Of links. With each comes what the link leads to.
+    pub(super) tokens: Vec<Digest>,
+    /// By what invitations can be ended.
+    pub(super) shorts: Vec<String>,
+    /// Only accounts and their sessions, and no links or former names.
+    pub(super) is_plain: bool,
+}
+
+impl About {
+    /// All there is.
+    pub(super) fn everything() -> Self {
+        Self {
+            is_everything: true,
+            ..Self::default()
+        }
+    }
+
+    /// An account by name or address, with its sessions, links and former name.
+    pub(super) fn account(name: &str) -> Self {
+        Self::default().and(name)
+    }
+
+    /// What this link leads to.
+    pub(super) fn link(token: Digest) -> Self {
+        Self {
+            tokens: vec![token],
+            ..Self::default()
+        }
+    }
+
+    /// Another account too, by name or address; or none, if nobody has that.
+    pub(super) fn and(mut self, name: &str) -> Self {
+        match name.contains('@') {
+            true => {
+                let email = names::ascii_domain(name);
+                self.emails.push(names::key(&email).into_owned());
+            }
+            false => self.names.push(names::key(name).into_owned()),
+        }
+        self
+    }
+
+    /// The owner of this address too, if there is one.
+    pub(super) fn and_owner(self, email: Option<&str>) -> Self {
+        match email {
+            Some(email) => self.and(email),
+            None => self,
+        }
+    }
+
+    /// The invitation with this id too.
+    pub(super) fn and_short(mut self, id: &str) -> Self {
+        self.shorts.push(id.to_owned());
+        self
+    }
+
+    /// Without links and former names, which cost questions of their own.
+    pub(super) fn plain(self) -> Self {
+        Self {
+            is_plain: true,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What opens an account, or an application, without a name: passkeys and access tokens.
+
+use std::sync::Arc;
+
+use crate::accounts::Account;
+use crate::accounts::passkey::{CredentialId, NotAdded, Passkey};
+use crate::accounts::person::Person;
+use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
+use crate::store::{NotSaved, Store, Unavailable};
+
+impl Store {
+    /// The account that has an access token with this hash; whether that is good is not judged.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub fn owner_of_token(&self, hash: Digest) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.owner_of_token(hash).cloned())
+    }
+
+    /// The account that has a passkey with this id.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read now.
+    pub fn owner_of(&self, passkey: &CredentialId) -> Result<Option<Arc<Account>>, Unavailable> {
+        Ok(self.accounts()?.owner_of(passkey).cloned())
+    }
+
+    /// Adds a passkey to an account, if `may` allows it to that one as it is in the same save.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change_for`]; the innermost error says why it was not added.
+    pub fn add_passkey<E: Send + 'static>(
+        &self,
+        username: &str,
+        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
+        passkey: Passkey,
+    ) -> Result<Result<Result<(), NotAdded>, E>, NotSaved> {
+        let username = username.to_owned();
+        self.update(move |draft| {
+            draft.ask(&username, &may)?;
+            Ok(draft.add_passkey(&username, passkey.clone()))
+        })
+    }
+
+    /// Notes when access tokens were last used; costs a save only if that is news.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn note_token_uses(&self, uses: Vec<(Digest, Timestamp)>) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.unnoted(&uses).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.note_token_uses(&uses))
+    }
+
+    /// Removes access tokens that expired long ago; costs a save only if there are any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::change`].
+    pub fn drop_past_tokens(&self, now: Timestamp) -> Result<(), NotSaved> {
+        let accounts = self.accounts();
+        if accounts.is_ok_and(|accounts| accounts.with_past_tokens(now).is_empty()) {
+            return Ok(());
+        }
+        self.update(move |draft| draft.drop_past_tokens(now))
+    }
+}

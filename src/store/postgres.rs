@@ -1,0 +1,39 @@
+//! The same store on PostgreSQL, for more than one machine: accounts, sessions and links as rows, of
+//! which a change locks no more than it is about.
+//!
+//! The client library is asynchronous and everything else here waits, so each connection brings a
+//! runtime of its own that runs only while somebody waits for that connection: there is no thread
+//! besides, and no call without a limit.
+
+mod connection;
+mod database;
+mod failure;
+mod keeper;
+mod key;
+mod open;
+mod pool;
+mod reach;
+mod recent;
+mod refusal;
+mod rows;
+mod schema;
+mod seal;
+mod slice;
+#[cfg(test)]
+#[cfg(feature = "databases")]
+pub(super) mod tests;
+mod tls;
+mod url;
+mod watched;
+mod write;
+
+pub(super) use database::Database;
+pub use key::make_key;
+pub use open::Opened;
+pub use refusal::Refusal;
+pub use schema::{Migrated, migrate};
+pub use url::Url;
+
+/// What there is to say of a server that asks for passwords as MD5.
+pub const BY_MD5: &str = "the database takes the password as an MD5, which is easily guessed from: \
+                          set password_encryption = 'scram-sha-256' there, and the password anew";

@@ -1,0 +1,368 @@
+//! The store on a database. Each change is one transaction, made again where others were in its way,
+//! and answered when it is committed.
+//!
+//! # Whether a change was committed
+//!
+//! Each change leaves a row of its own. If the answer to its COMMIT is lost, another connection tries
+//! to leave the same row: where it is there already, the change was committed, and where it was not,
+//! it is now, so that the change never can be. If nobody can be asked, or the change still waits
+//! there, nobody knows.
+
+use std::cell::Cell;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::accounts::token::{self, Digest};
+use crate::store::Who;
+use crate::store::about::About;
+use crate::store::draft::{Base, Draft};
+use crate::store::error::{NotSaved, Unavailable};
+use crate::store::postgres::failure::{Cause, Failure};
+use crate::store::postgres::keeper;
+use crate::store::postgres::open::Opened;
+use crate::store::postgres::pool::{NoConnection, Pool};
+use crate::store::postgres::recent::{Recent, Version};
+use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
+use crate::store::postgres::seal::Seal;
+use crate::store::postgres::slice::{self, Lock};
+use crate::store::postgres::write::{Changes, Touched};
+
+/// How long a question may take, with the wait for a connection.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// How long a change is tried, however often.
+const CHANGE: Duration = Duration::from_secs(2);
+
+/// How long the fate of a change is asked for.
+const FATE: Duration = Duration::from_millis(2_500);
+
+/// How many changes at the same time are waited for at most before one is made again.
+const AGAIN_AFTER: u64 = 20;
+
+/// Accounts and sessions in a database.
+///
+/// No `Debug`: it has the key.
+pub(in crate::store) struct Database {
+    shared: Arc<Shared>,
+    /// Ends the thread when it is dropped.
+    close: Mutex<Option<Sender<()>>>,
+    /// Gives once, when the thread ends, whether everything was saved; `None` after that.
+    ended: Mutex<Option<Receiver<bool>>>,
+}
+
+/// What the thread that does the chores works on too.
+pub(super) struct Shared {
+    pub(super) pool: Pool,
+    seal: Seal,
+    pub(super) recent: Recent,
+}
+
+/// Why a change was not made, apart from the database's own reasons.
+enum Unmade {
+    Damaged(Damaged),
+    Panicked,
+    Unwritable(serde_json::Error),
+}
+
+impl Database {
+    /// # Errors
+    ///
+    /// If the system has no thread to give.
+    pub(in crate::store) fn start(opened: Opened) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            pool: opened.pool,
+            seal: opened.seal,
+            recent: Recent::default(),
+        });
+        let (close, closed) = mpsc::channel();
+        let (end, ended) = mpsc::sync_channel(1);
+        let kept = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                // If nobody is left to hear this, it does not matter.
+                let _ = end.send(keeper::keep(&kept, &closed));
+            })?;
+        Ok(Self {
+            shared,
+            close: Mutex::new(Some(close)),
+            ended: Mutex::new(Some(ended)),
+        })
+    }
+
+    /// Saves when sessions were last used, and ends the thread, within `patience`. False if that
+    /// was not saved.
+    pub(in crate::store) fn close(&self, patience: Duration) -> bool {
+        drop(taken(&self.close));
+        let ended = taken(&self.ended);
+        // Whoever asks again has had the answer already.
+        ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
+    }
+
+    /// The part of the store that is asked for.
+    pub(in crate::store) fn look(&self, about: &About) -> Result<Base, Unavailable> {
+        let seal = &self.shared.seal;
+        self.ask(async |client| slice::read(client, about, seal, Lock::Not).await)
+    }
+
+    /// A session and its account, of one moment less than a second ago. What would not let the
+    /// visitor in is of this moment.
+    pub(in crate::store) fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        let began = Instant::now();
+        if let Some((session, account)) = self.shared.recent.get(id, began)
+            && session.is_of(&account)
+            && !account.disabled
+        {
+            return Ok(Some((session, account)));
+        }
+        let read = self.read_who(id)?;
+        Ok(read.map(|(who, version)| self.shared.recent.put(who, version, began)))
+    }
+
+    fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
+        let (id, seal) = (id.text(), &self.shared.seal);
+        self.ask(async |client| {
+            let query = format!(
+                "SELECT {SESSION}, {ACCOUNT}, account.revision FROM session JOIN account USING (name)
+                WHERE session.id = $1"
+            );
+            let row = client.query_typed_opt(&query, &[(&id, Type::TEXT)]).await?;
+            let who = row.map(|row| {
+                let (session, account) = (read_session(&row, 0)?, AccountRow::read(&row, 3, seal)?);
+                let version = Version {
+                    account: row.try_get(3).unwrap_or_default(),
+                    revision: row.try_get(7).unwrap_or_default(),
+                };
+                Ok(((session.into(), account.into()), version))
+            });
+            Ok(who.transpose())
+        })
+    }
+
+    /// Asks once more where a connection turns out to have ended while nobody looked.
+    fn ask<R>(
+        &self,
+        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
+    ) -> Result<R, Unavailable> {
+        let end = Instant::now() + QUESTION;
+        loop {
+            let mut connection = self.shared.pool.lend(end).map_err(|_| Unavailable)?;
+            match connection.call(left(end), &question) {
+                Ok(Ok(read)) => return Ok(read),
+                Ok(Err(damaged)) => {
+                    say_damaged(&damaged);
+                    return Err(Unavailable);
+                }
+                // The connection had ended while nobody looked.
+                Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
+                Err(_) => return Err(Unavailable),
+            }
+        }
+    }
+
+    /// Makes a change of a part of the store, and waits until it is committed.
+    pub(in crate::store) fn update<R>(
+        &self,
+        about: &About,
+        change: impl Fn(&mut Draft) -> R,
+    ) -> Result<R, NotSaved> {
+        let end = Instant::now() + CHANGE;
+        let mut tries = 0;
+        loop {
+            let mut connection = self.shared.pool.lend(end).map_err(|why| not_saved(&why))?;
+            let id: [u8; 16] = token::random();
+            let is_sent = Cell::new(false);
+            let mut made = None;
+            let done = connection.call(left(end), async |client| {
+                let attempt = Attempt {
+                    id: &id,
+                    about,
+                    seal: &self.shared.seal,
+                    is_sent: &is_sent,
+                };
+                attempt.make(client, &change, &mut made).await
+            });
+            drop(connection);
+            let made = made.map(|(made, touched)| {
+                let Touched { ids, names } = touched;
+                self.shared.recent.forget(&ids, &names);
+                made
+            });
+            let failure = match (done, made) {
+                (Ok(Ok(())), Some(made)) => return Ok(made),
+                (Ok(Ok(())), None) => return Err(NotSaved::in_database(&"nothing was made")),
+                (Ok(Err(unmade)), _) => return Err(unmade.into()),
+                (Err(failure), made) if is_sent.get() && !failure.is_rollback() => {
+                    match (self.was_committed(&id), made) {
+                        (Ok(true), Some(made)) => return Ok(made),
+                        (Ok(_), _) => failure,
+                        (Err(_), _) => return Err(NotSaved::unknown_in_database(&failure)),
+                    }
+                }
+                (Err(failure), _) => failure,
+            };
+            if !may_help_again(&failure) || left(end).is_zero() {
+                return Err(NotSaved::in_database(&failure));
+            }
+            tries += 1;
+            rest(tries, end);
+        }
+    }
+
+    /// Whether a change was committed whose answer was lost; if it was not, it never will be.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can be asked, or the change is still on its way.
+    pub(super) fn was_committed(&self, id: &[u8]) -> Result<bool, ()> {
+        let end = Instant::now() + FATE;
+        let mut connection = self.shared.pool.open(end).map_err(|_| ())?;
+        let leave = "INSERT INTO change (id) VALUES ($1) ON CONFLICT DO NOTHING";
+        let left = connection.call(left(end), async |client| {
+            client.execute_typed(leave, &[(&id, Type::BYTEA)]).await
+        });
+        left.map(|rows| rows == 0).map_err(|_| ())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.close(Duration::MAX);
+    }
+}
+
+/// One attempt at a change.
+struct Attempt<'a> {
+    id: &'a [u8],
+    about: &'a About,
+    seal: &'a Seal,
+    /// Whether the COMMIT may have reached the database.
+    is_sent: &'a Cell<bool>,
+}
+
+impl Attempt<'_> {
+    /// Makes the change, leaves in `made` what it gave, and commits.
+    ///
+    /// A transaction that is not committed is rolled back at once: a connection at rest must hold no
+    /// locks.
+    async fn make<R>(
+        &self,
+        client: &Client,
+        change: &impl Fn(&mut Draft) -> R,
+        made: &mut Option<(R, Touched)>,
+    ) -> Result<Result<(), Unmade>, tokio_postgres::Error> {
+        let written = self.write(client, change, made).await;
+        if matches!(written, Ok(Ok(Written::All))) {
+            self.is_sent.set(true);
+            client.batch_execute("COMMIT").await?;
+            return Ok(Ok(()));
+        }
+        let rolled_back = client.batch_execute("ROLLBACK").await;
+        let written = written?;
+        rolled_back?;
+        Ok(written.map(|_| ()))
+    }
+
+    async fn write<R>(
+        &self,
+        client: &Client,
+        change: &impl Fn(&mut Draft) -> R,
+        made: &mut Option<(R, Touched)>,
+    ) -> Result<Result<Written, Unmade>, tokio_postgres::Error> {
+        let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let read = slice::read(client, self.about, self.seal, Lock::Held);
+        let ((), base) = future::try_join(begin, read).await?;
+        let base = match base {
+            Ok(base) => base,
+            Err(damaged) => return Ok(Err(Unmade::Damaged(damaged))),
+        };
+        let mut draft = Draft::of(base);
+        let gave = panic::catch_unwind(AssertUnwindSafe(|| change(&mut draft)));
+        let Ok(gave) = gave else {
+            return Ok(Err(Unmade::Panicked));
+        };
+        let changes = match Changes::of(&draft, self.seal) {
+            Ok(changes) => changes,
+            Err(error) => return Ok(Err(Unmade::Unwritable(error))),
+        };
+        *made = Some((gave, changes.touched()));
+        if changes.are_none() {
+            return Ok(Ok(Written::Nothing));
+        }
+        let witness = "INSERT INTO change (id) VALUES ($1)";
+        let id: [(&(dyn ToSql + Sync), Type); 1] = [(&self.id, Type::BYTEA)];
+        let witness = client.execute_typed(witness, &id);
+        future::try_join(changes.write(client), witness).await?;
+        Ok(Ok(Written::All))
+    }
+}
+
+/// What a change has left to be committed.
+enum Written {
+    Nothing,
+    All,
+}
+
+impl From<Unmade> for NotSaved {
+    fn from(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::Damaged(damaged) => {
+                say_damaged(&damaged);
+                Self::in_database(&format_args!("{} is damaged", damaged.which))
+            }
+            Unmade::Panicked => Self::in_database(&"the change panicked"),
+            Unmade::Unwritable(error) => Self::in_database(&error),
+        }
+    }
+}
+
+fn not_saved(why: &NoConnection) -> NotSaved {
+    match why {
+        NoConnection::Busy => NotSaved::in_database(&"all connections are in use"),
+        NoConnection::Away(why) => NotSaved::in_database(why),
+    }
+}
+
+fn say_damaged(damaged: &Damaged) {
+    let Damaged { which, reason } = damaged;
+    tracing::error!(row = which, reason, "the database has something damaged");
+}
+
+/// Whether the same change may succeed if it is made again: others were in its way, or it did not
+/// come to be committed.
+fn may_help_again(failure: &Failure) -> bool {
+    let others = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        // Somebody has just taken the name or the address: the rules say so the next time.
+        SqlState::UNIQUE_VIOLATION,
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+    ];
+    failure.cause == Cause::Lost || others.iter().any(|state| failure.is(state))
+}
+
+/// Waits a little, another time for each who may be in the way of the others.
+fn rest(tries: u64, end: Instant) {
+    let [random] = token::random::<1>();
+    let pause = Duration::from_millis(tries.min(AGAIN_AFTER) * (1 + u64::from(random) % 8));
+    thread::sleep(pause.min(left(end)));
+}
+
+fn taken<T>(kept: &Mutex<Option<T>>) -> Option<T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}

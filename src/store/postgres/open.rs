@@ -1,0 +1,194 @@
+//! Whether a database can be used as it is, asked before anything is done with it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::clock::{Clock, Timestamp};
+use crate::store::postgres::connection::{Connection, For};
+use crate::store::postgres::pool::Pool;
+use crate::store::postgres::refusal::Refusal;
+use crate::store::postgres::schema::{self, TABLES};
+use crate::store::postgres::seal::{Place, Seal};
+use crate::store::postgres::tls::Trust;
+use crate::store::postgres::url::Url;
+
+/// How long hosts are looked for. With the questions that come then, a start has said within ten
+/// seconds why it fails.
+const REACHED: Duration = Duration::from_secs(8);
+
+/// How long all the questions of a start may take together.
+const QUESTIONS: Duration = Duration::from_millis(1_500);
+
+/// How far the clocks of a node and of the database may be apart: codes and waits are judged by
+/// nodes, and compared over all of them.
+const APART: Duration = Duration::from_secs(5);
+
+/// What the key is tried on.
+const KNOWN: &[u8] = b"auth_user";
+
+/// What everything but making the schema needs.
+const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// A database that can be used.
+///
+/// No `Debug`: it has the key.
+pub struct Opened {
+    pub(super) pool: Pool,
+    pub(super) seal: Seal,
+    /// Whether the server takes the password as an MD5, which is easily guessed from.
+    pub asks_md5: bool,
+}
+
+impl Opened {
+    /// Looks at everything that must be right, and leaves the check of the key if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What is not right. Nothing is changed then.
+    pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(url, key, clock, KEEP_CHECK)
+    }
+
+    /// As [`Opened::open`], and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What is not right.
+    pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(url, key, clock, SEE_CHECK)
+    }
+
+    /// `keep` gives the check of the key that counts, if there is one, and is given one that could.
+    fn judge(url: &Url, key: &Path, clock: &Clock, keep: &str) -> Result<Self, Refusal> {
+        let seal = Seal::read(key)?;
+        let trust = trust(url)?;
+        let mut connection = connect(url, trust.as_ref())?;
+        let found = connection.call(QUESTIONS, look);
+        let found = found.map_err(|failure| Refusal::of(&failure))?;
+        schema::judge(found.version, url)?;
+        if let Some((right, table)) = found.missing {
+            return Err(Refusal::new(
+                format!("cannot use the store: the user may not {right} in its table {table}"),
+                "grant SELECT, INSERT, UPDATE and DELETE on all of its tables",
+            ));
+        }
+        judge_clock(found.now, clock)?;
+        let check = seal.close(KNOWN, OF_CHECK);
+        let kept = connection.call(QUESTIONS, async |client| {
+            let check = [(&check as &(dyn ToSql + Sync), Type::BYTEA)];
+            let kept = client.query_typed_one(keep, &check).await?;
+            kept.try_get::<_, Option<Vec<u8>>>(0)
+        });
+        let kept = kept.map_err(|failure| Refusal::of(&failure))?;
+        if kept.is_some_and(|kept| seal.open(&kept, OF_CHECK).is_none()) {
+            return Err(Refusal::new(
+                format!(
+                    "cannot open the store: the key in {key:?} is not the one its secrets are \
+                     sealed with"
+                ),
+                "name the key that was given first, with --store-key",
+            ));
+        }
+        Ok(Self {
+            pool: Pool::new(url.clone(), trust),
+            seal,
+            asks_md5: connection.asks_md5,
+        })
+    }
+}
+
+/// Where the check of the key is.
+const OF_CHECK: Place<'_> = Place {
+    table: "meta",
+    row: b"",
+    field: "key_check",
+};
+
+/// Leaves a check where there is none, and gives the one that is there then.
+const KEEP_CHECK: &str = "UPDATE meta SET key_check = coalesce(key_check, $1) RETURNING key_check";
+
+/// Gives the one that is there.
+const SEE_CHECK: &str = "SELECT key_check FROM meta WHERE $1::bytea IS NOT NULL";
+
+/// What a start asks for.
+struct Found {
+    version: Option<i32>,
+    /// A right that is missing, and the table.
+    missing: Option<(String, String)>,
+    /// Seconds since 1970 at the database.
+    now: i64,
+}
+
+async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
+    let version = schema::version(client).await?;
+    let rights = "SELECT r.granted, t.name FROM unnest(string_to_array($1, ' ')) t(name)
+        CROSS JOIN unnest(string_to_array($2, ' ')) r(granted)
+        WHERE NOT has_table_privilege(t.name, r.granted) LIMIT 1";
+    let (tables, granted) = (TABLES.join(" "), RIGHTS.join(" "));
+    let missing = match version {
+        Some(version) if version >= schema::VERSION => {
+            let asked = [(&tables as &_, Type::TEXT), (&granted as &_, Type::TEXT)];
+            client.query_typed_opt(rights, &asked).await?
+        }
+        _ => None,
+    };
+    let missing = missing.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let now = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint";
+    let now = client.query_typed_one(now, &[]).await?.try_get(0)?;
+    Ok(Found {
+        version,
+        missing: missing.transpose()?,
+        now,
+    })
+}
+
+fn judge_clock(at_database: i64, clock: &Clock) -> Result<(), Refusal> {
+    let here = clock.now().wall;
+    let there = u64::try_from(at_database).unwrap_or(0);
+    if here.abs_diff(there) <= APART.as_secs() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        format!(
+            "cannot use the store: the clock here says {}, the database's {}",
+            Timestamp(here),
+            Timestamp(there)
+        ),
+        "set both clocks, and keep them right, for instance by NTP",
+    ))
+}
+
+/// Connects to a host that takes writes.
+///
+/// # Errors
+///
+/// Why none of them will do.
+pub(super) fn connect(url: &Url, trust: Option<&Trust>) -> Result<Connection, Refusal> {
+    let end = Instant::now() + REACHED;
+    Ok(Connection::open(url, trust, For::Writing, end)?)
+}
+
+/// Whose certificates are trusted, if it matters.
+///
+/// # Errors
+///
+/// If the file of certificates is none.
+pub(super) fn trust(url: &Url) -> Result<Option<Trust>, Refusal> {
+    if url.root.is_none() && !url.needs_tls() {
+        return Ok(None);
+    }
+    let root = url.root.as_deref();
+    Trust::new(root).map(Some).map_err(|error| match root {
+        Some(root) => Refusal::new(
+            format!("cannot use the certificates {root:?}: {error}"),
+            "name a PEM file with certificates as sslrootcert, or leave that out",
+        ),
+        None => Refusal::new(
+            format!("cannot use the certificates of this machine: {error}"),
+            "install the package ca-certificates, or name a PEM file as sslrootcert",
+        ),
+    })
+}

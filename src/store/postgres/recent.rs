@@ -1,0 +1,275 @@
+//! Sessions and their accounts as they were read lately. An entry says yes only if a read of it
+//! began less than a second ago; it never says no. One thread reads again what is in use, in one
+//! question for all, so a session that is asked about all the time costs no question of its own, and
+//! one that was ended elsewhere is known to be within a second, however long a question takes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::accounts::names;
+use crate::accounts::session::Session;
+use crate::accounts::token::Digest;
+use crate::store::Who;
+
+/// How old the beginning of a read may be: what ends a session is known everywhere by then.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// How long an entry is kept true after it was last used.
+const IN_USE: Duration = Duration::from_secs(10);
+
+/// Most entries. With more sessions in use some cost a question each.
+const MOST: usize = 100_000;
+
+/// The entries, by the digest of the cookie.
+///
+/// No `Debug`: it has accounts in it.
+#[derive(Default)]
+pub(super) struct Recent(Mutex<HashMap<Digest, Entry>>);
+
+struct Entry {
+    who: Who,
+    version: Version,
+    /// When the last read of it began; `None` if it counts no more.
+    read: Option<Instant>,
+    used: Instant,
+    /// The last use that is in the database, seconds since 1970.
+    saved: u64,
+}
+
+/// What differs once an account is another.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Version {
+    pub(super) account: String,
+    pub(super) revision: i64,
+}
+
+impl Recent {
+    /// The session and its account, if they were read lately enough.
+    pub(super) fn get(&self, id: Digest, now: Instant) -> Option<Who> {
+        let mut kept = self.kept();
+        let entry = kept.get_mut(&id)?;
+        let read = entry.read?;
+        if now.saturating_duration_since(read) >= FRESH {
+            return None;
+        }
+        entry.used = now;
+        Some(entry.who.clone())
+    }
+
+    /// Keeps what a read gave that began then. Gives it back, with what else is known of the last
+    /// use.
+    pub(super) fn put(&self, who: Who, version: Version, began: Instant) -> Who {
+        let id = who.0.id;
+        let mut kept = self.kept();
+        let before = kept.get(&id);
+        if before.is_none() && kept.len() >= MOST {
+            kept.retain(|_, entry| began.saturating_duration_since(entry.used) < IN_USE);
+            if kept.len() >= MOST {
+                return who;
+            }
+        }
+        let before = kept.get(&id);
+        if let Some(before) = before {
+            who.0.seen(before.who.0.last_seen());
+        }
+        // A question that took longer than another does not undo what that has found.
+        if before.is_none_or(|before| before.read.is_none_or(|read| read <= began)) {
+            let saved = before.map_or(who.0.last_seen().0, |before| before.saved);
+            let entry = Entry {
+                who: who.clone(),
+                version,
+                read: Some(began),
+                used: began,
+                saved,
+            };
+            kept.insert(id, entry);
+        }
+        who
+    }
+
+    /// What this node has changed itself counts no more: sessions with these ids, and all of the
+    /// accounts with these names.
+    pub(super) fn forget(&self, ids: &[Digest], keys: &[String]) {
+        for (id, entry) in self.kept().iter_mut() {
+            let name = names::key(&entry.who.0.username);
+            if ids.contains(id) || keys.iter().any(|key| *key == name) {
+                entry.read = None;
+            }
+        }
+    }
+
+    /// What is to be read again at this moment.
+    pub(super) fn in_use(&self, now: Instant) -> Vec<Digest> {
+        let kept = self.kept();
+        let is_in_use = |entry: &Entry| {
+            entry.read.is_some() && now.saturating_duration_since(entry.used) < IN_USE
+        };
+        let in_use = kept.iter().filter(|(_, entry)| is_in_use(entry));
+        in_use.map(|(id, _)| *id).collect()
+    }
+
+    /// Takes what a read of these has found that began then.
+    pub(super) fn renew(&self, ids: &[Digest], found: &HashMap<Digest, Version>, began: Instant) {
+        let mut kept = self.kept();
+        for id in ids {
+            let Some(entry) = kept.get_mut(id) else {
+                continue;
+            };
+            // Read since then, or forgotten: this is older.
+            if entry.read.is_none_or(|read| read > began) {
+                continue;
+            }
+            entry.read = match found.get(id) {
+                Some(version) if *version == entry.version => Some(began),
+                _ => None,
+            };
+        }
+    }
+
+    /// The sessions that were used since their last use was saved, with that.
+    pub(super) fn unsaved(&self) -> Vec<Arc<Session>> {
+        let kept = self.kept();
+        let used = kept.values();
+        let used = used.filter(|entry| entry.who.0.last_seen().0 > entry.saved);
+        used.map(|entry| Arc::clone(&entry.who.0)).collect()
+    }
+
+    /// Notes that these last uses are in the database, and lets go of what is not in use.
+    pub(super) fn saved(&self, uses: &[(Digest, u64)], now: Instant) {
+        let mut kept = self.kept();
+        for (id, saved) in uses {
+            if let Some(entry) = kept.get_mut(id) {
+                entry.saved = entry.saved.max(*saved);
+            }
+        }
+        kept.retain(|_, entry| {
+            entry.who.0.last_seen().0 > entry.saved
+                || now.saturating_duration_since(entry.used) < IN_USE
+        });
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Digest, Entry>> {
+        // Every change of an entry is done in one step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::tests::{account, session};
+
+    const AT: Timestamp = Timestamp(1_800_000_000);
+
+    fn who() -> Who {
+        (session("s", "alice", AT).into(), account("alice").into())
+    }
+
+    fn version(revision: i64) -> Version {
+        Version {
+            account: "alice000000000000000000000".to_owned(),
+            revision,
+        }
+    }
+
+    fn id() -> Digest {
+        Digest::of("s")
+    }
+
+    /// An entry, and when the read of it began.
+    fn with_entry() -> (Recent, Instant) {
+        let (recent, began) = (Recent::default(), Instant::now());
+        recent.put(who(), version(1), began);
+        (recent, began)
+    }
+
+    fn after(began: Instant, milliseconds: u64) -> Instant {
+        began + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn an_entry_counts_for_less_than_a_second_from_the_beginning_of_its_read() {
+        let (recent, began) = with_entry();
+
+        assert!(recent.get(id(), after(began, 999)).is_some());
+        assert!(recent.get(id(), after(began, 1000)).is_none());
+        assert!(recent.get(Digest::of("other"), began).is_none());
+    }
+
+    #[test]
+    fn what_is_read_again_and_is_the_same_counts_on() {
+        let (recent, began) = with_entry();
+        let ids = recent.in_use(after(began, 500));
+        let found = HashMap::from([(id(), version(1))]);
+
+        recent.renew(&ids, &found, after(began, 500));
+
+        assert!(recent.get(id(), after(began, 1499)).is_some());
+        assert!(recent.get(id(), after(began, 1500)).is_none());
+    }
+
+    #[test]
+    fn what_is_gone_or_another_counts_no_more() {
+        for found in [HashMap::new(), HashMap::from([(id(), version(2))])] {
+            let (recent, began) = with_entry();
+
+            recent.renew(&[id()], &found, after(began, 500));
+
+            assert!(recent.get(id(), after(began, 501)).is_none());
+            assert!(recent.in_use(after(began, 501)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_older_read_changes_nothing() {
+        let (recent, began) = with_entry();
+        recent.put(who(), version(2), after(began, 500));
+
+        recent.renew(&[id()], &HashMap::new(), after(began, 400));
+        recent.put(who(), version(1), after(began, 300));
+        let found = HashMap::from([(id(), version(2))]);
+        recent.renew(&[id()], &found, after(began, 600));
+
+        assert!(recent.get(id(), after(began, 1599)).is_some());
+    }
+
+    #[test]
+    fn what_this_node_changed_counts_no_more_and_no_older_read_brings_it_back() {
+        let forget_session = |recent: &Recent| recent.forget(&[id()], &[]);
+        let forget_account = |recent: &Recent| recent.forget(&[], &["alice".to_owned()]);
+        for forget in [forget_session, forget_account as fn(&Recent)] {
+            let (recent, began) = with_entry();
+
+            forget(&recent);
+
+            assert!(recent.get(id(), began).is_none());
+            recent.renew(
+                &[id()],
+                &HashMap::from([(id(), version(1))]),
+                after(began, 1),
+            );
+            assert!(recent.get(id(), after(began, 2)).is_none());
+        }
+    }
+
+    #[test]
+    fn the_last_use_outlives_a_new_read_until_it_is_saved() {
+        let (recent, began) = with_entry();
+        let (session, _) = recent.get(id(), began).unwrap();
+        session.seen(AT.plus(Duration::from_secs(60)));
+
+        let (session, _) = recent.put(who(), version(2), after(began, 500));
+
+        assert_eq!(session.last_seen(), AT.plus(Duration::from_secs(60)));
+        let unsaved = recent.unsaved();
+        assert_eq!(unsaved.len(), 1);
+        recent.saved(&[(id(), AT.0 + 60)], after(began, 600));
+        assert!(recent.unsaved().is_empty());
+        assert!(recent.get(id(), after(began, 600)).is_some());
+        // Not in use for long.
+        recent.saved(&[], after(began, 20_000));
+        assert!(recent.kept().is_empty());
+    }
+}

@@ -1,0 +1,333 @@
+//! What a change has made of its part of the store, as statements.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future;
+use serde_json::{Map, Value};
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::accounts::confirmations::MAX_OPEN;
+use crate::accounts::former::MOST_OF_STRANGERS;
+use crate::accounts::session::Session;
+use crate::accounts::token::Digest;
+use crate::accounts::{Account, Accounts, names};
+use crate::store::draft::Draft;
+use crate::store::postgres::rows::AccountRow;
+use crate::store::postgres::seal::Seal;
+use crate::store::postgres::slice::{CONFIRMS, INVITES, texts};
+
+/// Everything that a change has made another, in the order in which it is written.
+///
+/// No `Debug`: it has accounts in it.
+pub(super) struct Changes {
+    /// Ids.
+    gone: Vec<String>,
+    changed: Vec<AccountRow>,
+    new: Vec<AccountRow>,
+    /// Ids of sessions, of whatever account.
+    ended: Vec<Digest>,
+    begun: Vec<Arc<Session>>,
+    closed: Vec<String>,
+    opened: Vec<Link>,
+    /// Names that are free again.
+    freed: Vec<String>,
+    held: Vec<Held>,
+    /// Names in lower case of the accounts that are gone or another.
+    touched: Vec<String>,
+}
+
+/// What is not as it was: sessions by id, and accounts by name in lower case.
+pub(super) struct Touched {
+    pub(super) ids: Vec<Digest>,
+    pub(super) names: Vec<String>,
+}
+
+struct Link {
+    token: String,
+    kind: i16,
+    account: Option<String>,
+    email: Option<String>,
+    short: Option<String>,
+    body: String,
+}
+
+struct Held {
+    name: String,
+    since: String,
+    /// Whether a stranger had made the account: of such names not so many are held.
+    is_strangers: bool,
+}
+
+impl Changes {
+    /// # Errors
+    ///
+    /// If something cannot be written as JSON.
+    pub(super) fn of(draft: &Draft, seal: &Seal) -> serde_json::Result<Self> {
+        let (before, after) = (&draft.base.accounts, &draft.accounts);
+        let was: HashMap<_, _> = before
+            .iter()
+            .map(|account| (&account.id, account))
+            .collect();
+        let is: HashSet<_> = after.iter().map(|account| &account.id).collect();
+        let (mut changed, mut new) = (Vec::new(), Vec::new());
+        for account in after.iter() {
+            match was.get(&account.id) {
+                Some(same) if Arc::ptr_eq(same, account) => {}
+                Some(_) => changed.push(AccountRow::of(account, seal)?),
+                None => new.push(AccountRow::of(account, seal)?),
+            }
+        }
+        let is_same = |account: &&Arc<Account>| {
+            let found = after.find(&account.username);
+            found.is_some_and(|found| Arc::ptr_eq(found, account))
+        };
+        let touched = before.iter().filter(|account| !is_same(account));
+        let touched = touched.map(|account| names::key(&account.username).into_owned());
+        let touched = touched.collect();
+        let gone = before.iter().filter(|account| !is.contains(&account.id));
+        let gone = gone.filter_map(|account| account.id.as_ref());
+        let gone = gone.map(|id| id.as_str().to_owned()).collect();
+        let (ended, begun) = sessions(draft);
+        let (mut closed, mut opened) = (Vec::new(), Vec::new());
+        for kind in [CONFIRMS, INVITES] {
+            let (was, is) = (links(before, kind)?, links(after, kind)?);
+            closed.extend(was.keys().filter(|token| !is.contains_key(*token)).cloned());
+            let other = is
+                .iter()
+                .filter(|(token, body)| was.get(*token) != Some(*body));
+            let other = other.map(|(token, body)| Link::of(token, kind, body));
+            opened.extend(other.collect::<serde_json::Result<Vec<_>>>()?);
+        }
+        let (freed, held) = former(before, after)?;
+        Ok(Self {
+            gone,
+            changed,
+            new,
+            ended,
+            begun,
+            closed,
+            opened,
+            freed,
+            held,
+            touched,
+        })
+    }
+
+    /// What is not as it was.
+    pub(super) fn touched(&self) -> Touched {
+        let begun = self.begun.iter().map(|session| session.id);
+        Touched {
+            ids: begun.chain(self.ended.iter().copied()).collect(),
+            names: self.touched.clone(),
+        }
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn are_none(&self) -> bool {
+        self.gone.is_empty()
+            && self.changed.is_empty()
+            && self.new.is_empty()
+            && self.ended.is_empty()
+            && self.begun.is_empty()
+            && self.closed.is_empty()
+            && self.opened.is_empty()
+            && self.freed.is_empty()
+            && self.held.is_empty()
+    }
+
+    /// Writes all of it, within a transaction. All of it is on its way at once, in this order, for
+    /// as far as one statement does not need the answer to another.
+    pub(super) async fn write(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let accounts = self.write_accounts(client);
+        let sessions = self.write_sessions(client);
+        let (links, former) = (self.write_links(client), self.write_former(client));
+        future::try_join4(accounts, sessions, links, former).await?;
+        Ok(())
+    }
+
+    async fn write_accounts(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        remove(client, "DELETE FROM account WHERE id = ANY($1)", &self.gone).await?;
+        let update = "UPDATE account SET name = $2, email = $3, username = $4, body = $5,
+            totp = $6, revision = revision + 1 WHERE id = $1";
+        let insert = "INSERT INTO account (id, name, email, username, body, totp)
+            VALUES ($1, $2, $3, $4, $5, $6)";
+        let changed = self.changed.iter().map(|row| (update, row));
+        for (statement, row) in changed.chain(self.new.iter().map(|row| (insert, row))) {
+            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
+                (&row.id, Type::TEXT),
+                (&row.name, Type::TEXT),
+                (&row.email, Type::TEXT),
+                (&row.username, Type::TEXT),
+                (&row.body, Type::TEXT),
+                (&row.totp, Type::BYTEA),
+            ];
+            client.execute_typed(statement, &columns).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_sessions(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let ended: Vec<String> = self.ended.iter().map(Digest::text).collect();
+        remove(client, "DELETE FROM session WHERE id = ANY($1)", &ended).await?;
+        for session in &self.begun {
+            let (id, name) = (
+                session.id.text(),
+                names::key(&session.username).into_owned(),
+            );
+            let last_seen = i64::try_from(session.last_seen().0).unwrap_or(i64::MAX);
+            let body = serde_json::to_string(session.as_ref()).unwrap_or_default();
+            let insert = "INSERT INTO session (id, name, last_seen, body)
+                VALUES ($1, $2, $3, $4)
+                ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+                last_seen = excluded.last_seen, body = excluded.body";
+            let columns: [(&(dyn ToSql + Sync), Type); 4] = [
+                (&id, Type::TEXT),
+                (&name, Type::TEXT),
+                (&last_seen, Type::INT8),
+                (&body, Type::TEXT),
+            ];
+            client.execute_typed(insert, &columns).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_links(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        remove(
+            client,
+            "DELETE FROM link WHERE token = ANY($1)",
+            &self.closed,
+        )
+        .await?;
+        for link in &self.opened {
+            let insert = "INSERT INTO link (token, kind, account, email, short, body)
+                VALUES ($1, $2, $3, $4, $5, $6)
+                ON CONFLICT (token) DO UPDATE SET kind = excluded.kind,
+                account = excluded.account, email = excluded.email, short = excluded.short,
+                body = excluded.body";
+            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
+                (&link.token, Type::TEXT),
+                (&link.kind, Type::INT2),
+                (&link.account, Type::TEXT),
+                (&link.email, Type::TEXT),
+                (&link.short, Type::TEXT),
+                (&link.body, Type::TEXT),
+            ];
+            client.execute_typed(insert, &columns).await?;
+        }
+        if self.opened.iter().any(|link| link.kind == CONFIRMS) {
+            // The oldest make room, so that nobody can fill the table.
+            let bound = "DELETE FROM link WHERE kind = $1 AND place <= (SELECT place FROM link
+                WHERE kind = $1 ORDER BY place DESC OFFSET $2 LIMIT 1)";
+            let most = i64::try_from(MAX_OPEN).unwrap_or(i64::MAX);
+            let asked: [(&(dyn ToSql + Sync), Type); 2] =
+                [(&CONFIRMS, Type::INT2), (&most, Type::INT8)];
+            client.execute_typed(bound, &asked).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_former(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        remove(
+            client,
+            "DELETE FROM former WHERE name = ANY($1)",
+            &self.freed,
+        )
+        .await?;
+        for held in &self.held {
+            let most = match held.is_strangers {
+                true => i64::try_from(MOST_OF_STRANGERS).unwrap_or(i64::MAX),
+                false => i64::MAX,
+            };
+            let insert = "INSERT INTO former (name, since)
+                SELECT $1, $2 WHERE (SELECT count(*) FROM former) < $3
+                ON CONFLICT (name) DO UPDATE SET since = excluded.since";
+            let columns: [(&(dyn ToSql + Sync), Type); 3] = [
+                (&held.name, Type::TEXT),
+                (&held.since, Type::TEXT),
+                (&most, Type::INT8),
+            ];
+            client.execute_typed(insert, &columns).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn remove(
+    client: &Client,
+    statement: &str,
+    keys: &Vec<String>,
+) -> Result<(), tokio_postgres::Error> {
+    if !keys.is_empty() {
+        client.execute_typed(statement, &[texts(keys)]).await?;
+    }
+    Ok(())
+}
+
+/// Sessions that end, also those that are not of this part of the store, and those that begin.
+fn sessions(draft: &Draft) -> (Vec<Digest>, Vec<Arc<Session>>) {
+    let (before, after) = (&draft.base.sessions, &draft.sessions);
+    let gone = before
+        .iter()
+        .filter(|session| after.find(session.id).is_none());
+    let gone = gone.map(|session| session.id);
+    let ended: HashSet<Digest> = gone.chain(draft.asked_ends.iter().copied()).collect();
+    let is_begun = |session: &&Arc<Session>| {
+        let was = before.find(session.id);
+        ended.contains(&session.id) || !was.is_some_and(|was| Arc::ptr_eq(was, session))
+    };
+    let begun = after.iter().filter(is_begun).cloned().collect();
+    (ended.into_iter().collect(), begun)
+}
+
+/// The links of a kind, by token.
+fn links(accounts: &Accounts, kind: i16) -> serde_json::Result<Map<String, Value>> {
+    let all = match kind {
+        CONFIRMS => serde_json::to_value(accounts.confirmations().as_ref())?,
+        _ => serde_json::to_value(accounts.invitations().as_ref())?,
+    };
+    serde_json::from_value(all)
+}
+
+impl Link {
+    fn of(token: &str, kind: i16, body: &Value) -> serde_json::Result<Self> {
+        let field = |name: &str| body.get(name).and_then(Value::as_str);
+        let (email, short) = match kind {
+            INVITES => {
+                let digest: Digest = serde_json::from_value(token.into())?;
+                let email = field("email").map(|email| names::key(email).into_owned());
+                (email, Some(digest.short()))
+            }
+            _ => (None, None),
+        };
+        Ok(Self {
+            token: token.to_owned(),
+            kind,
+            account: field("account").map(str::to_owned),
+            email,
+            short,
+            body: serde_json::to_string(body)?,
+        })
+    }
+}
+
+/// The names that are free again, and those that are held anew.
+fn former(before: &Accounts, after: &Accounts) -> serde_json::Result<(Vec<String>, Vec<Held>)> {
+    let all = |accounts: &Accounts| -> serde_json::Result<Map<String, Value>> {
+        serde_json::from_value(serde_json::to_value(accounts.former().as_ref())?)
+    };
+    let (was, is) = (all(before)?, all(after)?);
+    let freed = was.keys().filter(|name| !is.contains_key(*name)).cloned();
+    let other = is
+        .iter()
+        .filter(|(name, since)| was.get(*name) != Some(*since));
+    let held = other.map(|(name, since)| Held {
+        is_strangers: before
+            .find(name)
+            .is_some_and(|account: &Arc<Account>| account.registered),
+        name: name.clone(),
+        since: since.as_str().unwrap_or_default().to_owned(),
+    });
+    Ok((freed.collect(), held.collect()))
+}

@@ -1,0 +1,237 @@
+//! PostgreSQL for tests: a server of their own in a temporary folder, which ends with the process of
+//! the tests, however that ends. Not a test by itself: the tests of the library and those of the
+//! program both have this file as a module.
+
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to be made and to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nobody in particular: the server does not run as root.
+const NOBODY: u32 = 65534;
+
+/// The superuser.
+pub(crate) const ADMIN: &str = "postgres";
+
+/// Runs a server, and ends it and removes its folder once nothing holds standard input open.
+const KEEPER: &str = r#"
+"$1/postgres" -D "$2/data" >"$2/log" 2>&1 &
+pid=$!
+cat >/dev/null
+kill -QUIT $pid 2>/dev/null
+wait $pid
+rm -rf "$2"
+"#;
+
+/// Who is asked how to prove themselves: `clear` by a password in clear, everybody else by what is
+/// kept of theirs; sockets believe everybody.
+const HBA: &str = "\
+local all all trust
+host all clear 127.0.0.1/32 password
+host all all 127.0.0.1/32 md5
+";
+
+/// A running server.
+pub(crate) struct Cluster {
+    place: PathBuf,
+    pub(crate) port: u16,
+    keeper: Child,
+    /// While it is open the server runs.
+    hold: Option<ChildStdin>,
+}
+
+impl Cluster {
+    /// The server that the tests of this process share, each with databases of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(None))
+    }
+
+    /// A server; with this certificate and its key, in PEM, it has TLS.
+    pub(crate) fn start(pair: Option<(&str, &str)>) -> Self {
+        let place = TempDir::new().unwrap().keep();
+        if is_root() {
+            chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let data = place.join("data");
+        let made = as_nobody(&program("initdb"))
+            .args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"])
+            .args(["--username", ADMIN, "--pgdata"])
+            .arg(&data)
+            .current_dir(&place)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        fs::write(data.join("pg_hba.conf"), HBA).unwrap();
+        let port = free_port();
+        let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        // Nothing here is to outlive a power cut.
+        conf.push_str(&format!(
+            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nfsync = off\nmax_connections = 60\n\
+             shared_buffers = 16MB\nunix_socket_directories = '{}'\n",
+            place.display()
+        ));
+        if let Some((certificate, key)) = pair {
+            write_for_server(&data.join("server.crt"), certificate);
+            write_for_server(&data.join("server.key"), key);
+            conf.push_str("ssl = on\n");
+        }
+        fs::write(data.join("postgresql.conf"), conf).unwrap();
+        let mut keeper = as_nobody(Path::new("/bin/sh"))
+            .args(["-c", KEEPER, "sh"])
+            .arg(programs())
+            .arg(&place)
+            .current_dir(&place)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let hold = keeper.stdin.take();
+        let cluster = Self {
+            place,
+            port,
+            keeper,
+            hold,
+        };
+        cluster.wait_until_ready();
+        cluster
+    }
+
+    fn wait_until_ready(&self) {
+        let begun = Instant::now();
+        while !self.try_sql(ADMIN, "SELECT 1").0 {
+            let log = fs::read_to_string(self.place.join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "it does not start: {log}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.place
+    }
+
+    /// Makes a database and somebody of the same name who owns it, with this password; gives the
+    /// name.
+    pub(crate) fn database(&self, password: &str) -> String {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test{}", MADE.fetch_add(1, Ordering::Relaxed));
+        self.sql(
+            ADMIN,
+            &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"),
+        );
+        self.sql(ADMIN, &format!("CREATE DATABASE {name} OWNER {name}"));
+        name
+    }
+
+    /// The URL of a database by the socket, for its owner.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let folder = self.folder().display();
+        format!(
+            "postgres://{database}@:{}/{database}?host={folder}",
+            self.port
+        )
+    }
+
+    /// Has something done in a database by an administrator; gives what came back, unadorned.
+    #[track_caller]
+    pub(crate) fn sql(&self, database: &str, statement: &str) -> String {
+        let (is_done, said) = self.try_sql(database, statement);
+        assert!(is_done, "{statement}: {said}");
+        said
+    }
+
+    fn try_sql(&self, database: &str, statement: &str) -> (bool, String) {
+        let done = Command::new(program("psql"))
+            .args([
+                "-XAtq",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                ADMIN,
+                "-d",
+                database,
+            ])
+            .arg("-h")
+            .arg(&self.place)
+            .args(["-p", &self.port.to_string(), "-c", statement])
+            .output()
+            .unwrap();
+        let text = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        (done.status.success(), text.trim_end().to_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.hold.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Writes a file that only the server can read.
+fn write_for_server(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The program, run by somebody who is not root.
+fn as_nobody(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            &NOBODY.to_string(),
+            "--regid",
+            &NOBODY.to_string(),
+        ])
+        .arg("--clear-groups")
+        .arg(program);
+    command
+}
+
+/// The folder of PostgreSQL's own programs, the latest of those there are.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let folders = versions.flatten().map(|version| version.path().join("bin"));
+    let mut folders: Vec<PathBuf> = folders.filter(|bin| bin.join("initdb").exists()).collect();
+    folders.sort();
+    let found = folders.pop();
+    found.expect("PostgreSQL is not installed; tests/setup installs it")
+}
+
+fn program(name: &str) -> PathBuf {
+    programs().join(name)
+}
+
+/// A port that nobody listens at. Each is given once, and from below those that the system gives.
+fn free_port() -> u16 {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Tests of another checkout may run beside these.
+    let first = 5_500 + u16::try_from(std::process::id() % 100).unwrap() * 40;
+    loop {
+        let port = first + GIVEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}

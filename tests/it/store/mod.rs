@@ -1,0 +1,40 @@
+//! Accounts in a database, as far as that goes.
+
+#[cfg(feature = "databases")]
+mod encrypted;
+#[cfg(feature = "postgres")]
+mod flags;
+#[cfg(feature = "postgres")]
+mod key;
+#[cfg(feature = "databases")]
+mod migrate;
+#[cfg(feature = "databases")]
+mod start;
+#[cfg(not(feature = "postgres"))]
+mod without;
+
+#[cfg(feature = "postgres")]
+use std::path::PathBuf;
+
+#[cfg(feature = "postgres")]
+use crate::harness::Setup;
+#[cfg(feature = "postgres")]
+use crate::operator::run;
+
+/// A folder with a key in it; gives the path of the key too.
+#[cfg(feature = "postgres")]
+fn with_key() -> (Setup, PathBuf) {
+    let setup = Setup::new();
+    let key = setup.dir().join("store.key");
+    let (status, _, err) = run(&setup, &["store", "key", key.to_str().unwrap()], b"");
+    assert_eq!(status, 0, "{err}");
+    (setup, key)
+}
+
+/// The setup on this database, with this key.
+#[cfg(feature = "databases")]
+fn on(setup: &Setup, url: &str) -> Setup {
+    setup
+        .clone()
+        .with(&["--store", url, "--store-key", "store.key"])
+}

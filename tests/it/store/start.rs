@@ -1,0 +1,252 @@
+//! What a start on a database finds, and says.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::{ADMIN, Cluster};
+use crate::harness::Setup;
+#[cfg(feature = "faults")]
+use crate::operator::faketime;
+use crate::operator::{assert_cannot, run};
+use crate::store::{on, with_key};
+
+/// How a start ends that has found nothing wrong.
+const NOT_YET: &str = "cannot serve from a database yet";
+
+/// A folder with a key, and the URL of a database with tables, which the cluster made.
+fn ready(cluster: &Cluster) -> (Setup, String, String) {
+    let (setup, _) = with_key();
+    let database = cluster.database("");
+    let url = cluster.url(&database);
+    let (status, _, err) = run(&setup, &["store", "migrate", &url], b"");
+    assert_eq!(status, 0, "{err}");
+    (setup, url, database)
+}
+
+#[test]
+fn files_are_not_served_in_place_of_a_database() {
+    let (setup, url, database) = ready(Cluster::shared());
+
+    assert_cannot(&on(&setup, &url), NOT_YET, "--store");
+
+    let check = "SELECT key_check IS NOT NULL FROM meta";
+    assert_eq!(Cluster::shared().sql(&database, check), "t");
+}
+
+#[test]
+fn a_check_finds_the_same_and_leaves_no_trace_in_the_database() {
+    let (setup, url, database) = ready(Cluster::shared());
+
+    let (status, out, err) = run(&on(&setup, &url), &["check"], b"");
+
+    assert_eq!(status, 1, "{err}");
+    assert!(out.contains("ok: the database can be used"), "{out}");
+    assert!(out.contains(&format!("wrong: {NOT_YET}")), "{out}");
+    let check = "SELECT key_check IS NULL FROM meta";
+    assert_eq!(Cluster::shared().sql(&database, check), "t");
+    let (_, out, _) = run(&setup, &["check", "--store", "mysql://"], b"");
+    assert_eq!(out.matches("wrong: ").count(), 1, "{out}");
+}
+
+#[test]
+fn a_schema_that_is_missing_or_does_not_fit_is_named_with_what_to_do() {
+    let (setup, _) = with_key();
+    let cluster = Cluster::shared();
+    let database = cluster.database("");
+    let url = cluster.url(&database);
+    let hint = format!("run: auth_user store migrate {url}");
+
+    let said = assert_cannot(&on(&setup, &url), "", &hint);
+    let what = "auth_user: cannot use the store: it has no schema";
+    assert_eq!(said.lines().next(), Some(what));
+    run(&setup, &["store", "migrate", &url], b"");
+    for (version, what) in [
+        (
+            "0",
+            "cannot use the store: its schema is version 0, this needs 1",
+        ),
+        (
+            "3",
+            "cannot use the store: its schema is version 3, this knows up to 1",
+        ),
+    ] {
+        cluster.sql(&database, &format!("UPDATE meta SET version = {version}"));
+        assert_cannot(&on(&setup, &url), what, "");
+    }
+    cluster.sql(&database, "UPDATE meta SET version = 2");
+    assert_cannot(&on(&setup, &url), NOT_YET, "");
+}
+
+#[test]
+fn another_key_than_the_first_is_refused_and_changes_nothing() {
+    let cluster = Cluster::shared();
+    let (first, url, database) = ready(cluster);
+    let (second, _) = with_key();
+    let check = || cluster.sql(&database, "SELECT encode(key_check, 'hex') FROM meta");
+    assert_cannot(&on(&first, &url), NOT_YET, "");
+    let before = check();
+
+    let said = assert_cannot(&on(&second, &url), "cannot open the store", "--store-key");
+
+    let what = "auth_user: cannot open the store: the key in \"store.key\" is not the one its \
+                secrets are sealed with";
+    assert_eq!(said.lines().next(), Some(what));
+    assert_eq!(check(), before);
+    assert_cannot(&on(&first, &url), NOT_YET, "");
+}
+
+#[test]
+fn rights_that_are_missing_are_named() {
+    let cluster = Cluster::shared();
+    let (setup, url, database) = ready(cluster);
+    cluster.sql(&database, &format!("ALTER TABLE meta OWNER TO {ADMIN}"));
+    assert_cannot(
+        &on(&setup, &url),
+        "permission denied for table meta",
+        "SELECT",
+    );
+    cluster.sql(
+        &database,
+        &format!("GRANT SELECT, INSERT, UPDATE ON meta TO {database}"),
+    );
+    assert_cannot(
+        &on(&setup, &url),
+        "may not DELETE in its table meta",
+        "DELETE",
+    );
+    cluster.sql(&database, &format!("GRANT DELETE ON meta TO {database}"));
+    assert_cannot(&on(&setup, &url), NOT_YET, "");
+}
+
+#[test]
+fn a_database_that_takes_no_writes_is_named_as_such() {
+    let cluster = Cluster::shared();
+    let (setup, url, database) = ready(cluster);
+    cluster.sql(
+        &database,
+        &format!("ALTER ROLE {database} SET default_transaction_read_only = on"),
+    );
+
+    assert_cannot(&on(&setup, &url), "no host takes writes", "takes writes");
+    let (status, _, err) = run(&setup, &["store", "migrate", &url], b"");
+
+    assert_eq!(status, 1);
+    assert!(err.contains("read-only"), "{err}");
+}
+
+#[test]
+fn who_is_refused_reads_why_in_the_words_of_the_database() {
+    let cluster = Cluster::shared();
+    let (setup, _) = with_key();
+    let database = cluster.database("right");
+    let port = cluster.port;
+    let url = |user: &str, password: &str, name: &str| {
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/{name}")
+    };
+    for (url, why, hint) in [
+        (
+            url(&database, "hidden", &database),
+            "password authentication failed for user",
+            "password",
+        ),
+        (
+            url("nobody", "hidden", &database),
+            "password authentication failed for user",
+            "password",
+        ),
+        (
+            url(&database, "right", "missing"),
+            "database \"missing\" does not exist",
+            "make the database",
+        ),
+        (
+            url(&database, "", &database),
+            "password missing",
+            "password",
+        ),
+    ] {
+        let said = assert_cannot(&on(&setup, &url), why, hint);
+        assert!(!said.contains("hidden"), "{said}");
+    }
+}
+
+#[test]
+fn a_password_goes_over_tls_only_if_it_is_asked_for_in_clear() {
+    let cluster = Cluster::shared();
+    let (setup, _) = with_key();
+    let database = cluster.database("right");
+    cluster.sql(ADMIN, "CREATE ROLE clear LOGIN PASSWORD 'hidden'");
+    let url = format!(
+        "postgres://clear:hidden@127.0.0.1:{}/{database}",
+        cluster.port
+    );
+
+    let said = assert_cannot(&on(&setup, &url), "in clear", "");
+
+    assert!(!said.contains("hidden"), "{said}");
+}
+
+#[test]
+fn a_password_that_is_kept_as_md5_is_taken_with_a_warning() {
+    let cluster = Cluster::shared();
+    let (setup, _) = with_key();
+    let database = cluster.database("right");
+    cluster.sql(
+        &database,
+        &format!("SET password_encryption = 'md5'; ALTER ROLE {database} PASSWORD 'right'"),
+    );
+    let url = format!(
+        "postgres://{database}:right@127.0.0.1:{}/{database}",
+        cluster.port
+    );
+
+    let (status, _, err) = run(&setup, &["store", "migrate", &url], b"");
+    let said = assert_cannot(&on(&setup, &url), NOT_YET, "");
+
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("warning: ") && err.contains("MD5"), "{err}");
+    assert!(said.contains("WARN") && said.contains("MD5"), "{said}");
+}
+
+#[test]
+fn a_database_that_is_away_is_named_within_ten_seconds() {
+    let cluster = Cluster::shared();
+    let (setup, url, _) = ready(cluster);
+    let begun = Instant::now();
+    // Listens and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().port();
+    let many: Vec<String> = (0..12).map(|_| format!("127.0.0.1:{silent}")).collect();
+
+    let away = format!("postgres://u@{}/d", many.join(","));
+    assert_cannot(&on(&setup, &away), "it does not answer", "runs");
+
+    // A bound of the product, and far from what the test itself needs.
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    let missing = "postgres:///d?host=/nowhere";
+    assert_cannot(
+        &on(&setup, missing),
+        "/nowhere/.s.PGSQL.5432: No such file",
+        "runs",
+    );
+    // The next host is asked.
+    let second = url.replace("?host=", "?host=/nowhere,");
+    assert_cannot(&on(&setup, &second), NOT_YET, "");
+}
+
+#[test]
+#[cfg(feature = "faults")]
+fn a_clock_that_is_wrong_is_shown_beside_the_databases() {
+    let (setup, url, _) = ready(Cluster::shared());
+    let setup = on(&setup, &url)
+        .env("LD_PRELOAD", faketime().to_str().unwrap())
+        .env("FAKETIME", "+60s")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+
+    let said = assert_cannot(&setup, "cannot use the store: the clock here says ", "NTP");
+
+    assert!(said.contains(", the database's "), "{said}");
+}
