@@ -1,5 +1,5 @@
 //! Every page, in every state a visitor can bring it to, judged by axe: wide and narrow, light and
-//! dark.
+//! dark. Its console is silent, and its policy allows no script but ours, where that is.
 
 use std::fs;
 
@@ -16,6 +16,17 @@ const JUDGE: &str = "
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 return axe.run({ runOnly: tags, preload: false, resultTypes: ['violations'] }).then(found =>
     found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.html).join(' ')));
+";
+
+/// What the browser holds a page to, which it says when it refuses a style that is none of ours.
+const POLICY: &str = "
+return new Promise(told => {
+    const tell = event => told(event.originalPolicy);
+    document.addEventListener('securitypolicyviolation', tell, { once: true });
+    const style = document.createElement('style');
+    style.textContent = 'p { color: red }';
+    document.head.append(style);
+});
 ";
 
 /// Judges the page that is shown.
@@ -47,6 +58,37 @@ impl<'a> Judge<'a> {
         self.browser.resize(320, 844);
         assert!(!is_too_wide(self.browser), "{page} moves sideways");
         assert_eq!(complaints(self.browser), [] as [&str; 0], "{page}");
+        self.judge_policy(page);
+    }
+
+    fn judge_policy(&self, page: &str) {
+        let policy = self.browser.run(POLICY);
+        let policy = policy.as_str().unwrap();
+        let scripts = self.browser.run("return document.scripts.length");
+        let about_scripts: Vec<&str> = policy
+            .split("; ")
+            .filter(|part| part.contains("script") || part.contains("types"))
+            .collect();
+        match scripts.as_u64() {
+            Some(0) => assert_eq!(about_scripts, [] as [&str; 0], "{page}"),
+            Some(1) => {
+                let (source, rest) = about_scripts.split_first().unwrap();
+                assert!(
+                    source.starts_with("script-src 'sha256-"),
+                    "{page}: {policy}"
+                );
+                assert_eq!(source.matches(' ').count(), 1, "{page}: {policy}");
+                let types = ["require-trusted-types-for 'script'", "trusted-types 'none'"];
+                assert_eq!(rest, types, "{page}");
+                let url = self.browser.url();
+                let carries = ["/login", "/secret_key", "/account"];
+                let carries = carries.map(|path| url.contains(path));
+                assert!(carries.contains(&true), "{page} at {url}");
+            }
+            _ => panic!("{scripts} scripts on {page}"),
+        }
+        // The refusal was asked for.
+        self.browser.console();
     }
 }
 

@@ -1,15 +1,12 @@
 //! A login by passkey alone.
 
-use std::sync::Barrier;
-use std::thread;
-
 use serde_json::{Value, json};
 
 use crate::harness::passkey::{
-    Algorithm, BACKED_UP, Device, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
+    Algorithm, BACKED_UP, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
 };
 use crate::harness::three_forms::{refused, see_other};
-use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
 use crate::routes::passkeys::{WRONG, event, is_wrong, kept, lines};
 
 #[test]
@@ -221,60 +218,6 @@ fn a_field_that_is_no_field_is_named_and_is_no_failure() {
         visitor.send("/login/passkey", &fields).expect("bad_field");
     }
     is_wrong(&visitor.send("/login/passkey", &with(nonsense(), "user", "")));
-}
-
-#[test]
-fn of_two_at_once_one_begins_a_session() {
-    let server = Server::start();
-    let (_, _, mut passkey) = Visitor::with_passkey(&server, "alice");
-    for _ in 0..5 {
-        let visitors = [(); 4].map(|()| Visitor::program(&server));
-        let fields = &passkey.using(&visitors[0].asked());
-        let together = &Barrier::new(visitors.len());
-        let mut codes: Vec<String> = thread::scope(|scope| {
-            let begin = |visitor: Visitor| {
-                scope.spawn(move || {
-                    together.wait();
-                    let answer = visitor.send("/login/passkey", fields);
-                    answer.json()["code"].as_str().unwrap().to_owned()
-                })
-            };
-            let threads = visitors.map(begin);
-            threads.map(|thread| thread.join().unwrap()).to_vec()
-        });
-        codes.sort();
-        assert_eq!(
-            codes,
-            ["login_complete", WRONG.1, WRONG.1, WRONG.1],
-            "once, and a passkey alone is never answered again"
-        );
-    }
-}
-
-#[test]
-fn what_was_asked_before_a_restart_is_good_for_nothing_after_it() {
-    let setup = Setup::new().with(&["--public-url", "https://localhost:8443"]);
-    let mut server = setup.start();
-    let (alice, _) = Visitor::with_account(&server, "alice");
-    let codes = alice.new_recovery_codes();
-    let device = Device::new(Algorithm::Es256, "localhost", "https://localhost:8443");
-    let mut passkey = alice.add(device, &codes[0]);
-    let visitor = Visitor::program(&server);
-    let (spent, unspent) = (
-        passkey.using(&visitor.asked()),
-        passkey.using(&visitor.asked()),
-    );
-    visitor
-        .send("/login/passkey", &spent)
-        .expect("login_complete");
-
-    server.kill();
-    let server = setup.start();
-
-    let visitor = Visitor::program(&server);
-    is_wrong(&visitor.send("/login/passkey", &spent));
-    is_wrong(&visitor.send("/login/passkey", &unspent));
-    passkey.log_in(&visitor).expect("login_complete");
 }
 
 /// Edits alice's account, and returns when the server has taken that up.

@@ -6,8 +6,11 @@ use crate::harness::{Answer, Server, Visitor, wait_for};
 
 mod alone;
 mod kept;
+#[cfg(feature = "makers")]
+mod makers;
 mod making;
 mod nowhere;
+mod once;
 mod script;
 mod second_step;
 
