@@ -35,7 +35,9 @@ fn harmless(browser: &Browser, what: &str) {
         // Chromium tells of every refusal; this one is the answer's status.
         let status =
             line.contains("Failed to load resource: the server responded with a status of");
-        assert!(status, "{what}: {line}");
+        // And now and then of a form that it has not read to its end; each has a field for the name.
+        let half_read = line.contains("[DOM] Password forms should have");
+        assert!(status || half_read, "{what}: {line}");
     }
 }
 

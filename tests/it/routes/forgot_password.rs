@@ -202,9 +202,7 @@ fn a_recovery_is_told_in_three_forms() {
         sent,
     );
     // Of the three that were asked for, as many as one network may have in an hour.
-    for _ in 0..2 {
-        server.next_mail("Your new password");
-    }
+    server.next_mails("Your new password", 2);
     server.wait_for_log("result=\"too_many\"");
 
     for form in FORMS {

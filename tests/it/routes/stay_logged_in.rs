@@ -178,6 +178,6 @@ fn without_the_box_the_field_does_nothing() {
         !Visitor::new(&server, Accept::Page)
             .get("/login")
             .body
-            .contains("remember")
+            .contains("name=\"remember\"")
     );
 }
