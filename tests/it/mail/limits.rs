@@ -116,8 +116,9 @@ fn a_mail_that_cannot_be_written_counts_for_nothing_and_its_password_is_not_kept
             remove,
         ),
         (
+            // Its mode is that of the process, and cannot be changed: the server tries.
             "a directory where nothing can be made",
-            |server| replace(server, |path| symlink("/proc", path).unwrap()),
+            |server| replace(server, |path| symlink("/proc/self/task", path).unwrap()),
             remove,
         ),
         (
