@@ -87,7 +87,10 @@ fn serve(config: &Config) -> ExitCode {
 fn run(config: &Config, handed: Option<Listeners>) -> Result<bool, Problem> {
     site::warn(config);
     let clock = Arc::new(Clock::start());
-    let room = Room::claim()?;
+    let room = match Room::claim()? {
+        room if config.database.is_some() => room.for_waiting(),
+        room => room,
+    };
     let (listeners, address) = listen(config, handed)?;
     let metrics = config.metrics.map(site::open_metrics).transpose()?;
     let besides = listeners.count() + metrics.as_ref().map_or(0, |_| server::MOST_CONNECTIONS);

@@ -262,6 +262,20 @@ impl Store {
         Ok(account.map(|account| (session, account)))
     }
 
+    /// As [`Store::who`], for applications, which go on for some seconds while the store does not
+    /// answer: then what was known last, if that lets the visitor in.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now, and are not known.
+    pub fn who_of_late(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.who_of_late(id);
+        }
+        self.who(id)
+    }
+
     /// The account with this username or e-mail.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::session::Limits;
 use crate::accounts::token::{self, Digest};
+use crate::metrics;
 use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
@@ -31,7 +32,7 @@ use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pool::NoConnection;
-use crate::store::postgres::recent::Version;
+use crate::store::postgres::recent::{FRESH, LASTING, Version};
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
 use crate::store::postgres::shared::{Shared, left, say_damaged};
@@ -56,6 +57,29 @@ pub(in crate::store) struct Database {
     close: Mutex<Option<Sender<()>>>,
     /// Gives once, when the thread ends, whether everything was saved; `None` after that.
     ended: Mutex<Option<Receiver<bool>>>,
+}
+
+/// What a change has come to.
+struct Made<R> {
+    gave: R,
+    /// Whether there was anything to write.
+    is_written: bool,
+}
+
+/// Why an attempt at a change has failed.
+enum Tried {
+    /// It may help to try again.
+    Again(Failure),
+    InVain(NotSaved),
+}
+
+impl Tried {
+    fn of(failure: Failure) -> Self {
+        match may_help_again(&failure) {
+            true => Self::Again(failure),
+            false => Self::InVain(not_saved(&failure)),
+        }
+    }
 }
 
 /// Why a change was not made, apart from the database's own reasons.
@@ -121,14 +145,25 @@ impl Database {
     /// visitor in is of this moment.
     pub(in crate::store) fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
         let began = Instant::now();
-        if let Some((session, account)) = self.shared.recent.get(id, began)
-            && session.is_of(&account)
-            && !account.disabled
-        {
-            return Ok(Some((session, account)));
+        if let Some(known) = self.known(id, FRESH, began) {
+            return Ok(Some(known));
         }
         let read = self.read_who(id)?;
         Ok(read.map(|(who, version)| self.shared.recent.put(who, version, began)))
+    }
+
+    /// As [`Database::who`]; while the database does not answer, of one moment a few seconds ago, if
+    /// that lets the visitor in.
+    pub(in crate::store) fn who_of_late(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        self.who(id).or_else(|unavailable| {
+            let known = self.known(id, LASTING, Instant::now());
+            known.map(Some).ok_or(unavailable)
+        })
+    }
+
+    fn known(&self, id: Digest, within: Duration, now: Instant) -> Option<Who> {
+        let known = self.shared.recent.get(id, within, now);
+        known.filter(|(session, account)| session.is_of(account) && !account.disabled)
     }
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
@@ -159,52 +194,72 @@ impl Database {
         about: &About,
         change: impl Fn(&mut Draft) -> R,
     ) -> Result<R, NotSaved> {
-        let end = Instant::now() + CHANGE;
+        let (begun, end) = (Instant::now(), Instant::now() + CHANGE);
         let mut tries = 0;
-        loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|why| not_lent(&why))?;
-            let id: [u8; 16] = token::random();
-            let is_sent = Cell::new(false);
-            let mut made = None;
-            let done = connection.call(left(end), async |client| {
-                let attempt = Attempt {
-                    id: &id,
-                    about,
-                    seal: &self.shared.seal,
-                    is_sent: &is_sent,
-                };
-                attempt.make(client, &change, &mut made).await
-            });
-            drop(connection);
-            let made = made.map(|(made, touched)| {
-                let Touched { ids, names } = touched;
-                self.shared.recent.forget(&ids, &names);
-                made
-            });
-            let failure = match (done, made) {
-                (Ok(Ok(())), Some(made)) => return Ok(made),
-                (Ok(Ok(())), None) => return Err(NotSaved::in_database(&"nothing was made")),
-                (Ok(Err(unmade)), _) => return Err(unmade.into()),
-                (Err(failure), made) if is_sent.get() && !failure.is_rollback() => {
-                    match (self.was_committed(&id), made) {
-                        (Ok(true), Some(made)) => return Ok(made),
-                        (Ok(_), _) => failure,
-                        (Err(_), _) => {
-                            tracing::error!(
-                                reason = %failure,
-                                "nobody knows whether the database has saved a change"
-                            );
-                            return Err(NotSaved::unknown_in_database(&failure));
-                        }
+        let why = loop {
+            match self.try_once(about, &change, end) {
+                Ok(Made { gave, is_written }) => {
+                    if is_written {
+                        metrics::saved(begun.elapsed(), true);
                     }
+                    return Ok(gave);
                 }
-                (Err(failure), _) => failure,
-            };
-            if !may_help_again(&failure) || left(end).is_zero() {
-                return Err(not_saved(&failure));
+                Err(Tried::Again(failure)) if left(end).is_zero() => break not_saved(&failure),
+                Err(Tried::Again(_)) => {
+                    tries += 1;
+                    rest(tries, end);
+                }
+                Err(Tried::InVain(why)) => break why,
             }
-            tries += 1;
-            rest(tries, end);
+        };
+        metrics::saved(begun.elapsed(), false);
+        Err(why)
+    }
+
+    fn try_once<R>(
+        &self,
+        about: &About,
+        change: &impl Fn(&mut Draft) -> R,
+        end: Instant,
+    ) -> Result<Made<R>, Tried> {
+        let lent = self.shared.pool.lend(end);
+        let mut connection = lent.map_err(|why| Tried::InVain(not_lent(&why)))?;
+        let id: [u8; 16] = token::random();
+        let is_sent = Cell::new(false);
+        let mut made = None;
+        let done = connection.call(left(end), async |client| {
+            let attempt = Attempt {
+                id: &id,
+                about,
+                seal: &self.shared.seal,
+                is_sent: &is_sent,
+            };
+            attempt.make(client, change, &mut made).await
+        });
+        drop(connection);
+        let made = made.map(|(made, touched)| {
+            let Touched { ids, names } = touched;
+            self.shared.recent.forget(&ids, &names);
+            made
+        });
+        let nothing = || Tried::InVain(NotSaved::in_database(&"nothing was made"));
+        match done {
+            Ok(Ok(written)) => Ok(Made {
+                gave: made.ok_or_else(nothing)?,
+                is_written: matches!(written, Written::All),
+            }),
+            Ok(Err(unmade)) => Err(Tried::InVain(unmade.into())),
+            Err(failure) if is_sent.get() && !failure.is_rollback() => {
+                match self.was_committed(&id) {
+                    Ok(true) => Ok(Made {
+                        gave: made.ok_or_else(nothing)?,
+                        is_written: true,
+                    }),
+                    Ok(false) => Err(Tried::of(failure)),
+                    Err(()) => Err(Tried::InVain(unknown(&failure))),
+                }
+            }
+            Err(failure) => Err(Tried::of(failure)),
         }
     }
 
@@ -249,17 +304,17 @@ impl Attempt<'_> {
         client: &Client,
         change: &impl Fn(&mut Draft) -> R,
         made: &mut Option<(R, Touched)>,
-    ) -> Result<Result<(), Unmade>, tokio_postgres::Error> {
+    ) -> Result<Result<Written, Unmade>, tokio_postgres::Error> {
         let written = self.write(client, change, made).await;
         if matches!(written, Ok(Ok(Written::All))) {
             self.is_sent.set(true);
             client.batch_execute("COMMIT").await?;
-            return Ok(Ok(()));
+            return written;
         }
         let rolled_back = client.batch_execute("ROLLBACK").await;
         let written = written?;
         rolled_back?;
-        Ok(written.map(|_| ()))
+        Ok(written)
     }
 
     async fn write<R>(
@@ -320,6 +375,14 @@ fn not_lent(why: &NoConnection) -> NotSaved {
         NoConnection::Busy => NotSaved::busy_database(&"all connections are in use"),
         NoConnection::Away(why) => NotSaved::busy_database(why),
     }
+}
+
+fn unknown(failure: &Failure) -> NotSaved {
+    tracing::error!(
+        reason = %failure,
+        "nobody knows whether the database has saved a change"
+    );
+    NotSaved::unknown_in_database(failure)
 }
 
 fn not_saved(failure: &Failure) -> NotSaved {

@@ -118,9 +118,21 @@ impl Setup {
 
     /// As [`Setup::start`], with the log somewhere else.
     pub(crate) fn start_logging_to(&self, log: impl Into<Stdio>) -> Server {
+        #[cfg(feature = "databases")]
+        if let Some(on_database) = crate::harness::nodes::moved(self) {
+            let mut command = on_database.command();
+            command.stderr(log);
+            return on_database.announced(command);
+        }
         let mut command = self.command();
         command.stderr(log);
         self.announced(command)
+    }
+
+    /// Whether one of these flags is told.
+    pub(crate) fn tells(&self, flags: &[&str]) -> bool {
+        let mut arguments = self.arguments.iter();
+        arguments.any(|argument| flags.contains(&argument.as_str()))
     }
 
     /// Starts the program by a launcher that does something with these descriptors, its standard
