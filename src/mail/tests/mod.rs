@@ -2,6 +2,8 @@
 
 mod delivery;
 mod directory;
+#[cfg(feature = "databases")]
+mod rows;
 mod sink;
 mod tls;
 mod writing;

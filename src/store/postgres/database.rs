@@ -29,15 +29,13 @@ use crate::store::error::{NotSaved, Unavailable};
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
-use crate::store::postgres::pool::{NoConnection, Pool};
-use crate::store::postgres::recent::{Recent, Version};
+use crate::store::postgres::pool::NoConnection;
+use crate::store::postgres::recent::Version;
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
+use crate::store::postgres::shared::{Shared, left, say_damaged};
 use crate::store::postgres::slice::{self, Lock};
 use crate::store::postgres::write::{Changes, Touched};
-
-/// How long a question may take, with the wait for a connection.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// How long a change is tried, however often.
 const CHANGE: Duration = Duration::from_secs(2);
@@ -59,13 +57,6 @@ pub(in crate::store) struct Database {
     ended: Mutex<Option<Receiver<bool>>>,
 }
 
-/// What the thread that does the chores works on too.
-pub(super) struct Shared {
-    pub(super) pool: Pool,
-    seal: Seal,
-    pub(super) recent: Recent,
-}
-
 /// Why a change was not made, apart from the database's own reasons.
 enum Unmade {
     Damaged(Damaged),
@@ -78,11 +69,7 @@ impl Database {
     ///
     /// If the system has no thread to give.
     pub(in crate::store) fn start(opened: Opened) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            pool: opened.pool,
-            seal: opened.seal,
-            recent: Recent::default(),
-        });
+        let shared = Arc::new(Shared::of(opened));
         let (close, closed) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(1);
         let kept = Arc::downgrade(&shared);
@@ -111,7 +98,7 @@ impl Database {
     /// The part of the store that is asked for.
     pub(in crate::store) fn look(&self, about: &About) -> Result<Base, Unavailable> {
         let seal = &self.shared.seal;
-        self.ask(async |client| slice::read(client, about, seal, Lock::Not).await)
+        self.shared.ask(async |client| slice::read(client, about, seal, Lock::Not).await)
     }
 
     /// A session and its account, of one moment less than a second ago. What would not let the
@@ -130,7 +117,7 @@ impl Database {
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
         let (id, seal) = (id.text(), &self.shared.seal);
-        self.ask(async |client| {
+        self.shared.ask(async |client| {
             let query = format!(
                 "SELECT {SESSION}, {ACCOUNT}, account.revision FROM session JOIN account USING (name)
                 WHERE session.id = $1"
@@ -146,27 +133,6 @@ impl Database {
             });
             Ok(who.transpose())
         })
-    }
-
-    /// Asks once more where a connection turns out to have ended while nobody looked.
-    fn ask<R>(
-        &self,
-        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
-    ) -> Result<R, Unavailable> {
-        let end = Instant::now() + QUESTION;
-        loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|_| Unavailable)?;
-            match connection.call(left(end), &question) {
-                Ok(Ok(read)) => return Ok(read),
-                Ok(Err(damaged)) => {
-                    say_damaged(&damaged);
-                    return Err(Unavailable);
-                }
-                // The connection had ended while nobody looked.
-                Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
-                Err(_) => return Err(Unavailable),
-            }
-        }
     }
 
     /// Makes a change of a part of the store, and waits until it is committed.
@@ -332,11 +298,6 @@ fn not_saved(why: &NoConnection) -> NotSaved {
     }
 }
 
-fn say_damaged(damaged: &Damaged) {
-    let Damaged { which, reason } = damaged;
-    tracing::error!(row = which, reason, "the database has something damaged");
-}
-
 /// Whether the same change may succeed if it is made again: others were in its way, or it did not
 /// come to be committed.
 fn may_help_again(failure: &Failure) -> bool {
@@ -361,8 +322,4 @@ fn rest(tries: u64, end: Instant) {
 
 fn taken<T>(kept: &Mutex<Option<T>>) -> Option<T> {
     kept.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
 }

@@ -11,8 +11,8 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::token::Digest;
 use crate::store::postgres::connection::Connection;
-use crate::store::postgres::database::Shared;
 use crate::store::postgres::recent::Version;
+use crate::store::postgres::shared::Shared;
 use crate::store::postgres::slice::texts;
 
 /// How often what is in use is read again: a read that takes long leaves time for another before an
