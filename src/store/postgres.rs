@@ -10,6 +10,7 @@ mod database;
 mod failure;
 mod keeper;
 mod key;
+mod marks;
 mod open;
 mod pool;
 mod reach;
@@ -18,6 +19,8 @@ mod refusal;
 mod rows;
 mod schema;
 mod seal;
+mod sessions;
+mod shared;
 mod slice;
 #[cfg(test)]
 #[cfg(feature = "databases")]
@@ -32,6 +35,7 @@ pub use key::make_key;
 pub use open::Opened;
 pub use refusal::Refusal;
 pub use schema::{Migrated, migrate};
+pub(crate) use shared::Shared;
 pub use url::Url;
 
 /// What there is to say of a server that asks for passwords as MD5.
