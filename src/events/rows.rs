@@ -294,7 +294,7 @@ mod tests {
         let place = Place::new();
         let rows = place.events();
         let old = clock::since_epoch() - DAY - Duration::from_secs(60);
-        insert(&place, 1, "old");
+        insert(&place, 1000, "old");
         place.sql(&format!("UPDATE event SET at = {}", old.as_millis()));
 
         let appended = [event("alice"), event("bob")];

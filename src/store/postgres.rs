@@ -12,6 +12,7 @@ mod failure;
 mod keeper;
 mod key;
 mod mail_rows;
+mod marks;
 mod open;
 mod pool;
 mod reach;
@@ -20,6 +21,7 @@ mod refusal;
 mod rows;
 mod schema;
 mod seal;
+mod sessions;
 mod shared;
 mod slice;
 #[cfg(test)]

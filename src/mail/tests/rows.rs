@@ -11,8 +11,8 @@ use crate::mail::courier::Schedule;
 use crate::mail::letter;
 use crate::mail::server::Server;
 use crate::mail::tests::sink::{Manners, Received, Sink};
-use crate::mail::tests::{finish, impatient, mail_to, sender};
-use crate::mail::{MAX_WAITING, Outbox, SmtpUrl};
+use crate::mail::tests::{finish, impatient, mail_at, sender};
+use crate::mail::{MAX_WAITING, Mail, Outbox, SmtpUrl};
 use crate::store::postgres::HOLD;
 use crate::store::postgres::tests::Place;
 
@@ -29,6 +29,11 @@ fn sending(place: &Place, sink: &Sink) -> Outbox {
 fn with_schedule(place: &Place, sink: &Sink, schedule: Schedule) -> Outbox {
     let delivery = Some((url(sink), schedule));
     Outbox::in_database_with(place.mail(), sender(), delivery).unwrap()
+}
+
+/// Rows go by when a mail was written, and files by their own time.
+fn mail_to(address: &str) -> Mail {
+    mail_at(Clock::start().now(), address)
 }
 
 fn url(sink: &Sink) -> SmtpUrl {
@@ -220,8 +225,10 @@ fn a_dead_server_leaves_mail_to_other_nodes_without_blame() {
 fn a_full_outbox_refuses_and_takes_again_when_there_is_room() {
     let place = Place::new();
     let outbox = quiet(&place);
+    let now = Clock::start().now().wall;
     let fill = format!(
-        "INSERT INTO mail (id, at, text) SELECT n, n, '' FROM generate_series(1, {MAX_WAITING}) n"
+        "INSERT INTO mail (id, at, text)
+            SELECT n, {now}, '' FROM generate_series(1, {MAX_WAITING}) n"
     );
     place.sql(&fill);
 

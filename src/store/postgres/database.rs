@@ -21,6 +21,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::accounts::session::Limits;
 use crate::accounts::token::{self, Digest};
 use crate::store::Who;
 use crate::store::about::About;
@@ -68,8 +69,8 @@ impl Database {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(in crate::store) fn start(opened: Opened) -> io::Result<Self> {
-        let shared = Arc::new(Shared::of(opened));
+    pub(in crate::store) fn start(opened: Opened, limits: Limits) -> io::Result<Self> {
+        let shared = Arc::new(Shared::of(opened, limits));
         let (close, closed) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(1);
         let kept = Arc::downgrade(&shared);
@@ -95,10 +96,25 @@ impl Database {
         ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 
+    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether the database does not answer.
+    pub(in crate::store) fn is_away(&self) -> bool {
+        self.shared.pool.is_away()
+    }
+
+    /// How many accounts and sessions there are, as counted within the last minute.
+    pub(in crate::store) fn counted(&self) -> (usize, usize) {
+        self.shared.counted()
+    }
+
     /// The part of the store that is asked for.
     pub(in crate::store) fn look(&self, about: &About) -> Result<Base, Unavailable> {
         let seal = &self.shared.seal;
-        self.shared.ask(async |client| slice::read(client, about, seal, Lock::Not).await)
+        self.shared
+            .ask(async |client| slice::read(client, about, seal, Lock::Not).await)
     }
 
     /// A session and its account, of one moment less than a second ago. What would not let the
@@ -117,6 +133,7 @@ impl Database {
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
         let (id, seal) = (id.text(), &self.shared.seal);
+        let late = self.shared.chores_every();
         self.shared.ask(async |client| {
             let query = format!(
                 "SELECT {SESSION}, {ACCOUNT}, account.revision FROM session JOIN account USING (name)
@@ -125,6 +142,7 @@ impl Database {
             let row = client.query_typed_opt(&query, &[(&id, Type::TEXT)]).await?;
             let who = row.map(|row| {
                 let (session, account) = (read_session(&row, 0)?, AccountRow::read(&row, 3, seal)?);
+                let session = session.known_late(late);
                 let version = Version {
                     account: row.try_get(3).unwrap_or_default(),
                     revision: row.try_get(7).unwrap_or_default(),
@@ -144,7 +162,7 @@ impl Database {
         let end = Instant::now() + CHANGE;
         let mut tries = 0;
         loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|why| not_saved(&why))?;
+            let mut connection = self.shared.pool.lend(end).map_err(|why| not_lent(&why))?;
             let id: [u8; 16] = token::random();
             let is_sent = Cell::new(false);
             let mut made = None;
@@ -171,13 +189,19 @@ impl Database {
                     match (self.was_committed(&id), made) {
                         (Ok(true), Some(made)) => return Ok(made),
                         (Ok(_), _) => failure,
-                        (Err(_), _) => return Err(NotSaved::unknown_in_database(&failure)),
+                        (Err(_), _) => {
+                            tracing::error!(
+                                reason = %failure,
+                                "nobody knows whether the database has saved a change"
+                            );
+                            return Err(NotSaved::unknown_in_database(&failure));
+                        }
                     }
                 }
                 (Err(failure), _) => failure,
             };
             if !may_help_again(&failure) || left(end).is_zero() {
-                return Err(NotSaved::in_database(&failure));
+                return Err(not_saved(&failure));
             }
             tries += 1;
             rest(tries, end);
@@ -291,10 +315,21 @@ impl From<Unmade> for NotSaved {
     }
 }
 
-fn not_saved(why: &NoConnection) -> NotSaved {
+fn not_lent(why: &NoConnection) -> NotSaved {
     match why {
-        NoConnection::Busy => NotSaved::in_database(&"all connections are in use"),
-        NoConnection::Away(why) => NotSaved::in_database(why),
+        NoConnection::Busy => NotSaved::busy_database(&"all connections are in use"),
+        NoConnection::Away(why) => NotSaved::busy_database(why),
+    }
+}
+
+fn not_saved(failure: &Failure) -> NotSaved {
+    match failure.is_of_the_moment() {
+        true => NotSaved::busy_database(failure),
+        false => {
+            let not_saved = NotSaved::in_database(failure);
+            tracing::error!(reason = %failure, "the database has not saved a change");
+            not_saved
+        }
     }
 }
 

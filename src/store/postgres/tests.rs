@@ -17,7 +17,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Totp};
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::{EventRows, MailRows, Opened, Shared, Url, make_key, migrate};
-use crate::store::tests::{account, eventually, now, session};
+use crate::store::tests::{LIMITS, account, eventually, now, session};
 use crate::store::{Kept, NotSaved, Store};
 
 /// A database with tables and a key.
@@ -47,7 +47,7 @@ impl Place {
     }
 
     fn open_by(&self, url: &Url) -> Store {
-        Store::in_database(self.opened(url)).unwrap()
+        Store::in_database(self.opened(url), LIMITS).unwrap()
     }
 
     fn opened(&self, url: &Url) -> Opened {
@@ -57,12 +57,16 @@ impl Place {
 
     /// What a node that begins now would keep its mail in.
     pub(crate) fn mail(&self) -> MailRows {
-        MailRows::of(&Arc::new(Shared::of(self.opened(&self.url))))
+        MailRows::of(&self.shared())
     }
 
     /// The same for its events.
     pub(crate) fn events(&self) -> EventRows {
-        EventRows::of(&Arc::new(Shared::of(self.opened(&self.url))))
+        EventRows::of(&self.shared())
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        Arc::new(Shared::of(self.opened(&self.url), LIMITS))
     }
 
     pub(crate) fn sql(&self, statement: &str) -> String {
