@@ -155,10 +155,7 @@ impl FileReader {
     /// # Errors
     ///
     /// Whatever the disk says, or `see`.
-    pub(super) fn read(
-        &mut self,
-        see: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn read(&mut self, see: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let place = Place::of(&self.path)?;
         loop {
             if self.file.is_none() && !self.begin(&place)? {

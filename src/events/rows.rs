@@ -139,7 +139,8 @@ impl Reader {
         }
         let most = i64::try_from(MOST_MISSED).unwrap_or(i64::MAX);
         let from = (self.last + 1).max(place.saturating_sub(most));
-        self.missed.extend((from..place).map(|missed| (missed, now)));
+        self.missed
+            .extend((from..place).map(|missed| (missed, now)));
         while self.missed.len() > MOST_MISSED {
             self.missed.pop_first();
         }

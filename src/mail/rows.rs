@@ -9,8 +9,8 @@
 
 use std::io::{self, Error};
 use std::sync::Mutex;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::PoisonError;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -231,7 +231,10 @@ impl RowRounds {
             return;
         }
         let name = &mail.name;
-        warn!(mail = name, reason, "a mail was put off and is tried again later");
+        warn!(
+            mail = name,
+            reason, "a mail was put off and is tried again later"
+        );
         let pause = self.server.pause(mail.failures.saturating_add(1));
         // If that cannot be noted, it is tried again once the hold ends.
         let _ = self.rows.put_off(name, pause);
@@ -251,7 +254,10 @@ impl RowRounds {
         match self.rows.remove(&mail) {
             Ok(()) => info!(mail, "a mail was sent"),
             Err(Unavailable) => {
-                error!(mail, "a mail was sent but cannot be removed from the database");
+                error!(
+                    mail,
+                    "a mail was sent but cannot be removed from the database"
+                );
                 self.accepted.push(mail);
             }
         }

@@ -33,11 +33,11 @@ mod watched;
 mod write;
 
 pub(super) use database::Database;
-pub use event_rows::EventRows;
 pub(crate) use event_rows::EventRow;
+pub use event_rows::EventRows;
 pub use key::make_key;
-pub(crate) use mail_rows::{HOLD, TakenMail};
 pub use mail_rows::MailRows;
+pub(crate) use mail_rows::{HOLD, TakenMail};
 pub use open::Opened;
 pub use refusal::Refusal;
 pub use schema::{Migrated, migrate};

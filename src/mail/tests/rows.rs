@@ -68,7 +68,9 @@ fn of_many_mails_each_is_sent_once_by_whichever_node() {
     let without = quiet(&place);
 
     for n in 0..200 {
-        without.post(&mail_to(&format!("a{n}@example.org"))).unwrap();
+        without
+            .post(&mail_to(&format!("a{n}@example.org")))
+            .unwrap();
     }
     wait_for("an empty table", || waiting(&place).is_empty());
 
@@ -111,7 +113,9 @@ fn a_mail_that_takes_long_stays_with_its_node() {
     let quick = Sink::start(Manners::default());
     let node = sending(&place, &slow);
     node.post(&mail_to("alice@example.org")).unwrap();
-    slow.connections.recv_timeout(Duration::from_secs(60)).unwrap();
+    slow.connections
+        .recv_timeout(Duration::from_secs(60))
+        .unwrap();
 
     let other = sending(&place, &quick);
     thread::sleep(HOLD + Duration::from_secs(2));
@@ -131,7 +135,13 @@ fn no_text_of_a_mail_is_in_the_table_in_clear() {
 
     let row = place.sql("SELECT encode(text, 'escape'), mail::text FROM mail");
 
-    for word in ["s3cret-password", "alice", "example.org", "Subject", "New password"] {
+    for word in [
+        "s3cret-password",
+        "alice",
+        "example.org",
+        "Subject",
+        "New password",
+    ] {
         assert!(!row.contains(word), "{word}: {row}");
         let hex: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
         assert!(!row.contains(&hex), "{word}: {row}");
@@ -209,7 +219,9 @@ fn a_dead_server_leaves_mail_to_other_nodes_without_blame() {
     };
     let node = with_schedule(&place, &dead, schedule);
     node.post(&mail_to("alice@example.org")).unwrap();
-    dead.connections.recv_timeout(Duration::from_secs(60)).unwrap();
+    dead.connections
+        .recv_timeout(Duration::from_secs(60))
+        .unwrap();
     let free = "SELECT taken_by IS NULL AND failures = 0 FROM mail";
     wait_for("it to be free", || place.sql(free) == "t");
     let sink = Sink::start(Manners::default());

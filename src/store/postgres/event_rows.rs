@@ -87,7 +87,9 @@ impl EventRows {
                 (&most, Type::INT8),
             ];
             let rows = client.query_typed(query, &asked).await?;
-            let lines = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+            let lines = rows
+                .iter()
+                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
             Ok(Ok(lines.collect::<Result<_, _>>()?))
         })
     }

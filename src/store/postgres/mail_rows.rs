@@ -149,7 +149,11 @@ impl MailRows {
 
     /// Removes a mail that was taken here.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Unavailable> {
-        self.of_taken("DELETE FROM mail WHERE id = $1 AND taken_by = $2", name, None)
+        self.of_taken(
+            "DELETE FROM mail WHERE id = $1 AND taken_by = $2",
+            name,
+            None,
+        )
     }
 
     /// Does something to a mail, unless another node has taken it meanwhile.
@@ -163,7 +167,11 @@ impl MailRows {
         let seconds = seconds.map(|seconds| seconds.as_secs_f64());
         let mut asked: Vec<(&(dyn ToSql + Sync), Type)> =
             vec![(&name, Type::TEXT), (&by, Type::BYTEA)];
-        asked.extend(seconds.iter().map(|s| (s as &(dyn ToSql + Sync), Type::FLOAT8)));
+        asked.extend(
+            seconds
+                .iter()
+                .map(|s| (s as &(dyn ToSql + Sync), Type::FLOAT8)),
+        );
         self.execute(statement, &asked).map(drop)
     }
 
