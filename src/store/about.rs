@@ -7,7 +7,7 @@ use crate::accounts::token::Digest;
 
 /// Keys that find all that the rules look at.
 #[derive(Clone, Default)]
-pub(super) struct About {
+pub(crate) struct About {
     pub(super) is_everything: bool,
     /// [`names::key`] of usernames.
     pub(super) names: Vec<String>,
@@ -27,7 +27,7 @@ pub(super) struct About {
 
 impl About {
     /// All there is.
-    pub(super) fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         Self {
             is_everything: true,
             ..Self::default()
@@ -35,7 +35,7 @@ impl About {
     }
 
     /// An account by name or address, with its sessions, links and former name.
-    pub(super) fn account(name: &str) -> Self {
+    pub(crate) fn account(name: &str) -> Self {
         Self::default().and(name)
     }
 
@@ -48,7 +48,7 @@ impl About {
     }
 
     /// Another account too, by name or address; or none, if nobody has that.
-    pub(super) fn and(mut self, name: &str) -> Self {
+    pub(crate) fn and(mut self, name: &str) -> Self {
         match name.contains('@') {
             true => {
                 let email = names::ascii_domain(name);
@@ -60,7 +60,7 @@ impl About {
     }
 
     /// The owner of this address too, if there is one.
-    pub(super) fn and_owner(self, email: Option<&str>) -> Self {
+    pub(crate) fn and_owner(self, email: Option<&str>) -> Self {
         match email {
             Some(email) => self.and(email),
             None => self,
@@ -68,7 +68,7 @@ impl About {
     }
 
     /// The invitation with this id too.
-    pub(super) fn and_short(mut self, id: &str) -> Self {
+    pub(crate) fn and_short(mut self, id: &str) -> Self {
         self.shorts.push(id.to_owned());
         self
     }

@@ -52,7 +52,6 @@ mod told;
 mod users_json;
 mod worker;
 
-use about::About;
 use document::Document;
 use draft::Base;
 use files::Files;
@@ -64,6 +63,7 @@ use tests::memory::Memory;
 use told::{Listener, hear_accounts};
 use worker::Chores;
 
+pub(crate) use about::About;
 pub use access_toml::Rules;
 pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
@@ -395,6 +395,10 @@ impl Store {
     ///
     /// If they cannot be read now.
     pub fn everybody(&self) -> Result<Arc<Accounts>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return Ok(database.everything()?.0);
+        }
         self.accounts()
     }
 

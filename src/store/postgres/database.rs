@@ -8,7 +8,7 @@
 //! it is now, so that the change never can be. If nobody can be asked, or the change still waits
 //! there, nobody knows.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -21,7 +21,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::accounts::session::Limits;
+use crate::accounts::Accounts;
+use crate::accounts::session::{Limits, Sessions};
 use crate::accounts::token::{self, Digest};
 use crate::metrics;
 use crate::store::Who;
@@ -35,12 +36,19 @@ use crate::store::postgres::pool::NoConnection;
 use crate::store::postgres::recent::{FRESH, LASTING, Version};
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
-use crate::store::postgres::shared::{Shared, left, say_damaged};
+use crate::store::postgres::shared::{AT_LENGTH, Shared, left, say_damaged};
 use crate::store::postgres::slice::{self, Lock};
 use crate::store::postgres::write::{Changes, Touched};
 
 /// How long a change is tried, however often.
 const CHANGE: Duration = Duration::from_secs(2);
+
+/// Limits that end no session.
+const FOR_EVER: Limits = Limits {
+    idle: Duration::MAX,
+    max: Duration::MAX,
+    remember: Duration::MAX,
+};
 
 /// How long the fate of a change is asked for.
 const FATE: Duration = Duration::from_millis(2_500);
@@ -51,7 +59,7 @@ const AGAIN_AFTER: u64 = 20;
 /// Accounts and sessions in a database.
 ///
 /// No `Debug`: it has the key.
-pub(in crate::store) struct Database {
+pub struct Database {
     shared: Arc<Shared>,
     /// Ends the thread when it is dropped.
     close: Mutex<Option<Sender<()>>>,
@@ -111,6 +119,64 @@ impl Database {
         })
     }
 
+    /// As a command uses it, which comes and goes: nothing is kept true, and no chores are done.
+    pub fn of_command(opened: Opened) -> Self {
+        Self {
+            shared: Arc::new(Shared::of(opened, FOR_EVER)),
+            close: Mutex::new(None),
+            ended: Mutex::new(None),
+        }
+    }
+
+    /// All accounts and sessions, however many there are.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn everything(&self) -> Result<(Arc<Accounts>, Arc<Sessions>), Unavailable> {
+        let read = self.shared.ask_at_length(async |client| {
+            slice::read(client, &About::everything(), &self.shared.seal, Lock::Not).await
+        })?;
+        Ok((read.accounts, read.sessions))
+    }
+
+    /// The accounts that are asked for, and their sessions.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn some(
+        &self,
+        about: &About,
+    ) -> Result<(Arc<Accounts>, Arc<Sessions>), Unavailable> {
+        let read = self.look(about)?;
+        Ok((read.accounts, read.sessions))
+    }
+
+    /// Makes a change by a command, which may be a large one. Of one that is refused nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be saved; the inner error, if the change gave that.
+    pub(crate) fn change_at_once<R, E>(
+        &self,
+        about: &About,
+        change: &mut impl FnMut(&mut Draft) -> Result<R, E>,
+    ) -> Result<Result<R, E>, NotSaved> {
+        let change = RefCell::new(change);
+        let limit = match about.is_everything {
+            true => AT_LENGTH,
+            false => CHANGE,
+        };
+        self.update_within(limit, about, |draft| {
+            let gave = (change.borrow_mut())(draft);
+            if gave.is_err() {
+                *draft = Draft::of(draft.base.clone());
+            }
+            gave
+        })
+    }
+
     /// Saves when sessions were last used, and ends the thread, within `patience`. False if that
     /// was not saved.
     pub(in crate::store) fn close(&self, patience: Duration) -> bool {
@@ -120,7 +186,7 @@ impl Database {
         ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 
-    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -194,7 +260,16 @@ impl Database {
         about: &About,
         change: impl Fn(&mut Draft) -> R,
     ) -> Result<R, NotSaved> {
-        let (begun, end) = (Instant::now(), Instant::now() + CHANGE);
+        self.update_within(CHANGE, about, change)
+    }
+
+    fn update_within<R>(
+        &self,
+        limit: Duration,
+        about: &About,
+        change: impl Fn(&mut Draft) -> R,
+    ) -> Result<R, NotSaved> {
+        let (begun, end) = (Instant::now(), Instant::now() + limit);
         let mut tries = 0;
         let why = loop {
             match self.try_once(about, &change, end) {

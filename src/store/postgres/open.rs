@@ -19,6 +19,9 @@ use crate::store::postgres::url::Url;
 /// seconds why it fails.
 const REACHED: Duration = Duration::from_secs(8);
 
+/// The same, for a command: it has said within five seconds why it cannot do anything.
+const REACHED_BY_COMMAND: Duration = Duration::from_secs(3);
+
 /// How long all the questions of a start may take together.
 const QUESTIONS: Duration = Duration::from_millis(1_500);
 
@@ -49,7 +52,16 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP_CHECK)
+        Self::judge(url, key, clock, (KEEP_CHECK, REACHED))
+    }
+
+    /// As [`Opened::open`], and gives up sooner where no host answers.
+    ///
+    /// # Errors
+    ///
+    /// What is not right. Nothing is changed then.
+    pub fn open_by_command(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(url, key, clock, (KEEP_CHECK, REACHED_BY_COMMAND))
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -58,14 +70,19 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, SEE_CHECK)
+        Self::judge(url, key, clock, (SEE_CHECK, REACHED))
     }
 
     /// `keep` gives the check of the key that counts, if there is one, and is given one that could.
-    fn judge(url: &Url, key: &Path, clock: &Clock, keep: &str) -> Result<Self, Refusal> {
+    fn judge(
+        url: &Url,
+        key: &Path,
+        clock: &Clock,
+        (keep, reached): (&str, Duration),
+    ) -> Result<Self, Refusal> {
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
-        let mut connection = connect(url, trust.as_ref())?;
+        let mut connection = connect_within(reached, url, trust.as_ref())?;
         let found = connection.call(QUESTIONS, look);
         let found = found.map_err(|failure| Refusal::of(&failure))?;
         schema::judge(found.version, url)?;
@@ -167,7 +184,15 @@ fn judge_clock(at_database: i64, clock: &Clock) -> Result<(), Refusal> {
 ///
 /// Why none of them will do.
 pub(super) fn connect(url: &Url, trust: Option<&Trust>) -> Result<Connection, Refusal> {
-    let end = Instant::now() + REACHED;
+    connect_within(REACHED, url, trust)
+}
+
+fn connect_within(
+    limit: Duration,
+    url: &Url,
+    trust: Option<&Trust>,
+) -> Result<Connection, Refusal> {
+    let end = Instant::now() + limit;
     Ok(Connection::open(url, trust, For::Writing, end)?)
 }
 

@@ -1,10 +1,19 @@
 //! The same tests once more, on a database: with `TESTED_ON=database` in the environment every server
-//! that tests start has its accounts there.
+//! that tests start has its accounts there, and with `TESTED_ON=nodes` it is two of them behind
+//! HAProxy, which sends each connection to another.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 use crate::cluster::Cluster;
-use crate::harness::Setup;
+use crate::harness::smtp_sink::Sink;
+use crate::harness::{Setup, free_port};
 use crate::operator::run;
 
 /// What has no store, or has told where it is.
@@ -13,9 +22,24 @@ const ELSEWHERE: [&str; 4] = ["--compat", "--store", "--store-file", "--users"];
 /// Where the URL of a folder's database is noted.
 const NOTED: &str = ".database";
 
+/// Ended when dropped.
+pub(super) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether there are two nodes.
+pub(super) fn are_two() -> bool {
+    std::env::var("TESTED_ON").is_ok_and(|on| on == "nodes")
+}
+
 /// The setup on a database of its folder's own, if the tests are run on one.
 pub(super) fn moved(setup: &Setup) -> Option<Setup> {
-    let is_wanted = std::env::var("TESTED_ON").is_ok_and(|on| on == "database");
+    let is_wanted = are_two() || std::env::var("TESTED_ON").is_ok_and(|on| on == "database");
     if !is_wanted || setup.tells(&ELSEWHERE) {
         return None;
     }
@@ -30,9 +54,87 @@ pub(super) fn moved(setup: &Setup) -> Option<Setup> {
         fs::write(&noted, &url).unwrap();
     }
     let url = fs::read_to_string(&noted).unwrap();
-    Some(
-        setup
-            .clone()
-            .with(&["--store", &url, "--store-key", "store.key"]),
-    )
+    let setup = setup
+        .clone()
+        .with(&["--store", &url, "--store-key", "store.key"]);
+    Some(match setup.tells(&["--smtp"]) {
+        true => setup,
+        false => {
+            let sink = mails_to(&setup.dir().join("outbox"), setup.shared_dir());
+            setup.with(&["--smtp", &sink])
+        }
+    })
+}
+
+/// A mail server that puts mails where they would wait without one; gives its URL.
+fn mails_to(outbox: &Path, kept: Arc<TempDir>) -> String {
+    fs::create_dir_all(outbox).unwrap();
+    let (sink, outbox) = (Sink::start(), outbox.to_owned());
+    let url = sink.url();
+    thread::spawn(move || {
+        // The folder stays for as long as mails may come.
+        let _kept = kept;
+        for (n, mail) in sink.mails.iter().enumerate() {
+            let name = format!("{n:010}-{}", std::process::id());
+            let draft = outbox.join(format!("{name}.draft"));
+            if fs::write(&draft, &mail.text).is_err() {
+                break;
+            }
+            let _ = fs::rename(&draft, outbox.join(format!("{name}.eml")));
+        }
+    });
+    url
+}
+
+/// HAProxy before two ports, at a port of its own.
+pub(super) fn balance(dir: &Path, ports: [u16; 2]) -> (u16, Running) {
+    let port = free_port();
+    let configuration = format!(
+        "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+         listen nodes\n bind 127.0.0.1:{port}\n balance roundrobin\n\
+         {}",
+        ports
+            .map(|port| format!(" server node{port} 127.0.0.1:{port}\n"))
+            .concat()
+    );
+    let file = dir.join("nodes.cfg");
+    fs::write(&file, configuration).unwrap();
+    let child = Command::new("haproxy")
+        .args(["-db", "-f"])
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::harness::wait_for("haproxy", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    (port, Running(child))
+}
+
+/// Another node of this setup, and its port.
+pub(super) fn another(setup: &Setup) -> (u16, Running) {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(setup.dir().join("log"))
+        .unwrap();
+    let mut command = setup.command();
+    command.stderr(log);
+    let (child, _, _, port) = setup.begun(command);
+    (port, Running(child))
+}
+
+/// The accounts in the database of a folder, as users.json has them, but for what is sealed; `None`
+/// if it has none.
+pub(super) fn users(dir: &Path) -> Option<Value> {
+    let url = fs::read_to_string(dir.join(NOTED)).ok()?;
+    let name = url.split('/').nth(3).unwrap().split('?').next().unwrap();
+    let rows = "SELECT username || chr(9) || body FROM account ORDER BY place";
+    let rows = Cluster::shared().sql(name, rows);
+    let rows = rows.lines().map(|row| {
+        let (name, body) = row.split_once('\t').unwrap();
+        (name.to_owned(), serde_json::from_str(body).unwrap())
+    });
+    Some(json!({ "version": 1, "users": rows.collect::<Map<String, Value>>() }))
 }

@@ -28,6 +28,9 @@ pub(crate) struct Server {
     /// Made at the first connection.
     pub(super) trust: OnceLock<Arc<ClientConfig>>,
     pub(crate) dir: Arc<TempDir>,
+    /// Another node, and what stands before both.
+    #[cfg(feature = "databases")]
+    pub(super) beside: Vec<crate::harness::nodes::Running>,
 }
 
 impl Server {
@@ -72,6 +75,10 @@ impl Server {
 
     /// users.json as it is on disk.
     pub(crate) fn users(&self) -> Value {
+        #[cfg(feature = "databases")]
+        if let Some(users) = crate::harness::nodes::users(self.dir.path()) {
+            return users;
+        }
         serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
     }
 

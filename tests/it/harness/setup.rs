@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,15 @@ impl Setup {
         if let Some(on_database) = crate::harness::nodes::moved(self) {
             let mut command = on_database.command();
             command.stderr(log);
-            return on_database.announced(command);
+            let mut server = on_database.announced(command);
+            if crate::harness::nodes::are_two() && !self.tells(&["--listen"]) {
+                let (port, node) = crate::harness::nodes::another(&on_database);
+                let ports = [server.port, port];
+                let (port, balancer) = crate::harness::nodes::balance(self.dir(), ports);
+                server.port = port;
+                server.beside = vec![balancer, node];
+            }
+            return server;
         }
         let mut command = self.command();
         command.stderr(log);
@@ -143,7 +151,15 @@ impl Setup {
         self.announced(command)
     }
 
-    fn announced(&self, mut command: Command) -> Server {
+    pub(super) fn shared_dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    /// The program once it has said where it listens, with what it says there, and the port.
+    pub(super) fn begun(
+        &self,
+        mut command: Command,
+    ) -> (Child, BufReader<ChildStdout>, String, u16) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -152,6 +168,11 @@ impl Setup {
             panic!("no server: {line:?}\n{}", read(self.dir(), "log"));
         };
         let port = port.split(' ').next().unwrap().parse().unwrap();
+        (child, stdout, line, port)
+    }
+
+    fn announced(&self, command: Command) -> Server {
+        let (child, stdout, line, port) = self.begun(command);
         Server {
             child,
             stdout,
@@ -168,6 +189,8 @@ impl Setup {
                 .unwrap_or_else(|| certificate_in(self.dir())),
             trust: OnceLock::new(),
             dir: Arc::clone(&self.dir),
+            #[cfg(feature = "databases")]
+            beside: Vec::new(),
         }
     }
 
