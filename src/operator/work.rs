@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::events::Event;
 use crate::mail::{self, Mail, Outbox};
 use crate::operator::{Posting, Refused, Source};
-use crate::store::{self, About, Draft};
+use crate::store::{self, About, Draft, KeptMail};
 
 /// Where a command works.
 #[derive(Clone, Copy)]
@@ -80,7 +80,10 @@ impl Place<'_> {
         let ((gave, happened), made) = self.source.change(about, |draft| {
             // What an attempt has drafted that others were in the way of is not sent.
             post.drafts.clear();
-            change(draft, &mut post, now)
+            post.letters.clear();
+            let changed = change(draft, &mut post, now)?;
+            draft.mails = post.letters.clone();
+            Ok(changed)
         })?;
         let mails = post.send();
         let untold = self.source.note(self.events_kept, &happened).err();
@@ -101,6 +104,8 @@ pub(super) struct Post<'a> {
     /// Whether the outbox was made for these mails.
     is_new: bool,
     drafts: Vec<mail::Draft>,
+    /// Those that are saved with the change, where that is in a database.
+    letters: Vec<KeptMail>,
 }
 
 impl<'a> Post<'a> {
@@ -110,6 +115,7 @@ impl<'a> Post<'a> {
             outbox: None,
             is_new: false,
             drafts: Vec::new(),
+            letters: Vec::new(),
         }
     }
 
@@ -125,7 +131,12 @@ impl<'a> Post<'a> {
         let outbox = match self.outbox.take() {
             Some(outbox) => outbox,
             None => {
-                let (outbox, is_new) = self.place.source.outbox(posting.from.clone())?;
+                let Some(opened) = self.place.source.outbox(posting.from.clone()) else {
+                    let letter = mail::letter(&posting.from, &mail);
+                    self.letters.push(letter.map_err(Refused::NoMail)?);
+                    return Ok(());
+                };
+                let (outbox, is_new) = opened?;
                 self.is_new = is_new;
                 outbox
             }
@@ -137,6 +148,7 @@ impl<'a> Post<'a> {
 
     fn send(mut self) -> Vec<io::Result<Option<PathBuf>>> {
         self.is_new = false;
+        let saved = std::mem::take(&mut self.letters).into_iter().map(|_| Ok(None));
         let drafts = std::mem::take(&mut self.drafts).into_iter();
         let sent = drafts.filter_map(|draft| {
             let sent = self.outbox.as_ref()?.send(draft);
@@ -145,8 +157,8 @@ impl<'a> Post<'a> {
             }
             Some(sent)
         });
-        sent.map(|mail| mail.map(|path| path.map(|path| store::full_path(&path))))
-            .collect()
+        let sent = sent.map(|mail| mail.map(|path| path.map(|path| store::full_path(&path))));
+        sent.chain(saved).collect()
     }
 }
 

@@ -66,6 +66,7 @@ use worker::Chores;
 pub(crate) use about::About;
 pub use access_toml::Rules;
 pub use draft::Draft;
+pub(crate) use draft::KeptMail;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use hold::{Hold, hold};
 pub use look::{Looked, look};

@@ -421,7 +421,7 @@ impl Attempt<'_> {
         let witness = "INSERT INTO change (id) VALUES ($1)";
         let id: [(&(dyn ToSql + Sync), Type); 1] = [(&self.id, Type::BYTEA)];
         let witness = client.execute_typed(witness, &id);
-        future::try_join(changes.write(client), witness).await?;
+        future::try_join(changes.write(client, self.seal), witness).await?;
         Ok(Ok(Written::All))
     }
 }

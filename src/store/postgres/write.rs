@@ -13,7 +13,8 @@ use crate::accounts::former::MOST_OF_STRANGERS;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
-use crate::store::draft::Draft;
+use crate::store::draft::{Draft, KeptMail};
+use crate::store::postgres::mail_rows;
 use crate::store::postgres::marks::{self, Marks, Written, seconds};
 use crate::store::postgres::rows::AccountRow;
 use crate::store::postgres::seal::Seal;
@@ -37,6 +38,7 @@ pub(super) struct Changes {
     begun: Vec<Arc<Session>>,
     closed: Vec<String>,
     opened: Vec<Link>,
+    mails: Vec<KeptMail>,
     /// Names that are free again.
     freed: Vec<String>,
     held: Vec<Held>,
@@ -119,6 +121,7 @@ impl Changes {
             begun,
             closed,
             opened,
+            mails: draft.mails.clone(),
             freed,
             held,
             touched,
@@ -143,17 +146,25 @@ impl Changes {
             && self.begun.is_empty()
             && self.closed.is_empty()
             && self.opened.is_empty()
+            && self.mails.is_empty()
             && self.freed.is_empty()
             && self.held.is_empty()
     }
 
     /// Writes all of it, within a transaction. All of it is on its way at once, in this order, for
     /// as far as one statement does not need the answer to another.
-    pub(super) async fn write(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+    pub(super) async fn write(
+        &self,
+        client: &Client,
+        seal: &Seal,
+    ) -> Result<(), tokio_postgres::Error> {
         let accounts = self.write_accounts(client);
         let sessions = self.write_sessions(client);
         let (links, former) = (self.write_links(client), self.write_former(client));
         future::try_join4(accounts, sessions, links, former).await?;
+        for mail in &self.mails {
+            mail_rows::insert(client, mail, seal).await?;
+        }
         Ok(())
     }
 

@@ -14,10 +14,12 @@ use tempfile::TempDir;
 use crate::cluster::Cluster;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Setup, free_port};
-use crate::operator::run;
 
 /// What has no store, or has told where it is.
 const ELSEWHERE: [&str; 4] = ["--compat", "--store", "--store-file", "--users"];
+
+/// The file with the key.
+pub(super) const KEY: &str = "store.key";
 
 /// Where the URL of a folder's database is noted.
 const NOTED: &str = ".database";
@@ -37,31 +39,38 @@ pub(super) fn are_two() -> bool {
     std::env::var("TESTED_ON").is_ok_and(|on| on == "nodes")
 }
 
-/// The setup on a database of its folder's own, if the tests are run on one.
-pub(super) fn moved(setup: &Setup) -> Option<Setup> {
+/// The database of a folder, if the tests are run on one: made when it is first asked for.
+pub(super) fn database(setup: &Setup) -> Option<String> {
     let is_wanted = are_two() || std::env::var("TESTED_ON").is_ok_and(|on| on == "database");
     if !is_wanted || setup.tells(&ELSEWHERE) {
         return None;
     }
     let noted = setup.dir().join(NOTED);
-    if !noted.exists() {
-        let cluster = Cluster::shared();
-        let url = cluster.url(&cluster.database(""));
-        for command in [&["store", "key", "store.key"], &["store", "migrate", &url]] {
-            let (status, _, err) = run(setup, command, b"");
-            assert_eq!(status, 0, "{err}");
-        }
-        fs::write(&noted, &url).unwrap();
+    if let Ok(url) = fs::read_to_string(&noted) {
+        return Some(url);
     }
-    let url = fs::read_to_string(&noted).unwrap();
-    let setup = setup
-        .clone()
-        .with(&["--store", &url, "--store-key", "store.key"]);
+    let cluster = Cluster::shared();
+    let url = cluster.url(&cluster.database(""));
+    for command in [&["store", "key", KEY], &["store", "migrate", &url]] {
+        let made = Command::new(env!("CARGO_BIN_EXE_auth_user"))
+            .args(command)
+            .current_dir(setup.dir())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    fs::write(&noted, &url).unwrap();
+    Some(url)
+}
+
+/// The setup with a mail server, if it is on a database: mails wait where tests look for them.
+pub(super) fn moved(setup: &Setup) -> Option<Setup> {
+    database(setup)?;
     Some(match setup.tells(&["--smtp"]) {
-        true => setup,
+        true => setup.clone(),
         false => {
             let sink = mails_to(&setup.dir().join("outbox"), setup.shared_dir());
-            setup.with(&["--smtp", &sink])
+            setup.clone().with(&["--smtp", &sink])
         }
     })
 }
@@ -128,13 +137,37 @@ pub(super) fn another(setup: &Setup) -> (u16, Running) {
 /// The accounts in the database of a folder, as users.json has them, but for what is sealed; `None`
 /// if it has none.
 pub(super) fn users(dir: &Path) -> Option<Value> {
-    let url = fs::read_to_string(dir.join(NOTED)).ok()?;
-    let name = url.split('/').nth(3).unwrap().split('?').next().unwrap();
     let rows = "SELECT username || chr(9) || body FROM account ORDER BY place";
-    let rows = Cluster::shared().sql(name, rows);
+    let rows = Cluster::shared().sql(&noted(dir)?, rows);
     let rows = rows.lines().map(|row| {
         let (name, body) = row.split_once('\t').unwrap();
         (name.to_owned(), serde_json::from_str(body).unwrap())
     });
     Some(json!({ "version": 1, "users": rows.collect::<Map<String, Value>>() }))
+}
+
+/// Changes an account as nobody should, in the database of a folder; false if it has none.
+pub(super) fn edit(dir: &Path, name: &str, account: &Value) -> bool {
+    let Some(database) = noted(dir) else {
+        return false;
+    };
+    let email = account["email"].as_str().map(str::to_lowercase);
+    let email = email.map_or("NULL".to_owned(), |email| format!("'{email}'"));
+    let key = match account["totp"].is_object() {
+        true => "totp",
+        false => "NULL",
+    };
+    let edit = format!(
+        "UPDATE account SET body = $edited${account}$edited$, email = {email}, totp = {key},
+            revision = revision + 1 WHERE username = '{name}'"
+    );
+    Cluster::shared().sql(&database, &edit);
+    true
+}
+
+/// The name of the database of a folder.
+fn noted(dir: &Path) -> Option<String> {
+    let url = fs::read_to_string(dir.join(NOTED)).ok()?;
+    let name = url.split('/').nth(3)?.split('?').next()?;
+    Some(name.to_owned())
 }

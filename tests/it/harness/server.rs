@@ -114,6 +114,10 @@ impl Server {
     pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut users = self.users();
         edit(&mut users["users"][name]);
+        #[cfg(feature = "databases")]
+        if crate::harness::nodes::edit(self.dir.path(), name, &users["users"][name]) {
+            return;
+        }
         // Moved into place, as editors do: the server must never see half of it.
         fs::write(
             self.path("edited"),

@@ -89,6 +89,11 @@ impl Setup {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTH_")) {
             command.env_remove(name);
         }
+        #[cfg(feature = "databases")]
+        if let Some(url) = crate::harness::nodes::database(self) {
+            command.env("AUTH_STORE", url);
+            command.env("AUTH_STORE_KEY", crate::harness::nodes::KEY);
+        }
         let told = self.arguments.iter().any(|argument| argument == "--listen")
             || self
                 .environment
