@@ -3,6 +3,7 @@
 
 use crate::accounts::names;
 use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
 
 /// Keys that find all that the rules look at.
 #[derive(Clone, Default)]
@@ -16,6 +17,8 @@ pub(super) struct About {
     pub(super) tokens: Vec<Digest>,
     /// By what invitations can be ended.
     pub(super) shorts: Vec<String>,
+    /// What waits under this id at this moment.
+    pub(super) pending: Option<(Digest, Timestamp)>,
     /// Only accounts and their sessions, and no links or former names.
     pub(super) is_plain: bool,
 }
@@ -66,6 +69,14 @@ impl About {
     pub(super) fn and_short(mut self, id: &str) -> Self {
         self.shorts.push(id.to_owned());
         self
+    }
+
+    /// What waits under this id too.
+    pub(super) fn and_pending(self, id: Digest, now: Timestamp) -> Self {
+        Self {
+            pending: Some((id, now)),
+            ..self
+        }
     }
 
     /// Without links and former names, which cost questions of their own.

@@ -11,6 +11,7 @@ mod failure;
 mod keeper;
 mod key;
 mod open;
+mod pending;
 mod pool;
 mod reach;
 mod recent;

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::accounts::token::Digest;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::database::Shared;
+use crate::store::postgres::pending;
 use crate::store::postgres::recent::Version;
 use crate::store::postgres::slice::texts;
 
@@ -68,6 +69,7 @@ impl Keeper {
         if self.done.elapsed() >= CHORES {
             self.save_uses(shared)?;
             self.call(shared, async |client| {
+                client.execute_typed(&pending::sweep(), &[]).await?;
                 client.execute_typed(REMEMBERED, &[]).await
             })?;
             self.done = Instant::now();
