@@ -8,6 +8,8 @@ use crate::durable::directory_of;
 use crate::events::Events;
 use crate::front::tls::{self, Tls};
 use crate::mail::Outbox;
+#[cfg(feature = "postgres")]
+use crate::site::database;
 use crate::site::{Given, Problem, host, smtp};
 use crate::store::{Rules, Store};
 
@@ -27,6 +29,12 @@ impl Files {
         let directory = directory_of(&config.users);
         let rules = Rules::open(directory, clock)?;
         let limits = config.session_limits;
+        #[cfg(feature = "postgres")]
+        let store = match &config.database {
+            Some(database) => database::open(database, limits, clock)?,
+            None => Store::open(&config.users, limits, Arc::clone(clock))?,
+        };
+        #[cfg(not(feature = "postgres"))]
         let store = Store::open(&config.users, limits, Arc::clone(clock))?;
         let tls = config
             .tls

@@ -2,6 +2,7 @@
 //! is asked for what is named here, and locks no more than that.
 
 use crate::accounts::names;
+use crate::accounts::passkey::CredentialId;
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
 
@@ -19,6 +20,10 @@ pub(super) struct About {
     pub(super) shorts: Vec<String>,
     /// What waits under this id at this moment.
     pub(super) pending: Option<(Digest, Timestamp)>,
+    /// What opens accounts without their names, as in [`of_passkey`] and [`of_token`].
+    pub(super) credentials: Vec<String>,
+    /// Of accounts.
+    pub(super) ids: Vec<String>,
     /// Only accounts and their sessions, and no links or former names.
     pub(super) is_plain: bool,
 }
@@ -79,6 +84,27 @@ impl About {
         }
     }
 
+    /// The owner of this passkey too, if there is one.
+    pub(super) fn and_passkey(mut self, id: &CredentialId) -> Self {
+        self.credentials.push(of_passkey(id));
+        self
+    }
+
+    /// The owner of the access token with this hash too, if there is one.
+    pub(super) fn and_token(mut self, hash: Digest) -> Self {
+        self.credentials.push(of_token(hash));
+        self
+    }
+
+    /// The accounts with these ids.
+    #[cfg(feature = "postgres")]
+    pub(super) fn ids(ids: Vec<String>) -> Self {
+        Self {
+            ids,
+            ..Self::default()
+        }
+    }
+
     /// Without links and former names, which cost questions of their own.
     pub(super) fn plain(self) -> Self {
         Self {
@@ -86,4 +112,14 @@ impl About {
             ..self
         }
     }
+}
+
+/// A passkey as a key.
+pub(super) fn of_passkey(id: &CredentialId) -> String {
+    format!("passkey {}", id.text())
+}
+
+/// An access token as a key.
+pub(super) fn of_token(hash: Digest) -> String {
+    format!("token {}", hash.text())
 }

@@ -10,6 +10,7 @@ mod database;
 mod failure;
 mod keeper;
 mod key;
+mod marks;
 mod open;
 mod pending;
 mod pool;
@@ -19,6 +20,8 @@ mod refusal;
 mod rows;
 mod schema;
 mod seal;
+mod sessions;
+mod shared;
 mod slice;
 #[cfg(test)]
 #[cfg(feature = "databases")]
@@ -33,6 +36,7 @@ pub use key::make_key;
 pub use open::Opened;
 pub use refusal::Refusal;
 pub use schema::{Migrated, migrate};
+pub(crate) use shared::Shared;
 pub use url::Url;
 
 /// What there is to say of a server that asks for passwords as MD5.

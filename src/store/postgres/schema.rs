@@ -20,8 +20,16 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 7] = [
-    "meta", "account", "session", "link", "former", "pending", "change",
+pub(super) const TABLES: [&str; 9] = [
+    "meta",
+    "account",
+    "credential",
+    "regular",
+    "session",
+    "link",
+    "former",
+    "pending",
+    "change",
 ];
 
 /// How long raising the schema may take, and how long another that does the same is waited for.

@@ -17,7 +17,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Totp};
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::{Opened, Url, make_key, migrate};
-use crate::store::tests::{account, eventually, now, session};
+use crate::store::tests::{LIMITS, account, eventually, now, session};
 use crate::store::{Kept, NotSaved, Store};
 
 /// A database with tables and a key.
@@ -49,7 +49,7 @@ impl Place {
     fn open_by(&self, url: &Url) -> Store {
         let key = self.directory.path().join("key");
         let opened = Opened::open(url, &key, &Clock::start());
-        Store::in_database(opened.ok().unwrap()).unwrap()
+        Store::in_database(opened.ok().unwrap(), LIMITS).unwrap()
     }
 
     fn sql(&self, statement: &str) -> String {
