@@ -191,17 +191,6 @@ impl Effect {
         }
     }
 
-    /// Whether nothing pending becomes another.
-    pub fn is_none(&self) -> bool {
-        let Self {
-            ends,
-            was_wrong,
-            forgets,
-            begins,
-        } = self;
-        ends.is_none() && was_wrong.is_none() && forgets.is_none() && begins.is_none()
-    }
-
     /// Ends a login whose code was right, and begins a choice of a new password under another id.
     /// Nothing but the end comes of one that did not begin with a mailed password.
     pub fn must_choose(&mut self, login: &PendingLogin, by: SecondStep, ids: Ids, at: Timestamp) {

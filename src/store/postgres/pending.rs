@@ -11,6 +11,7 @@ use crate::accounts::pending::{
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::clock::Timestamp;
+use crate::store::postgres::marks::seconds;
 use crate::store::postgres::rows::{Damaged, damaged};
 use crate::store::postgres::seal::{Place, Seal};
 use crate::store::postgres::slice::Lock;
@@ -202,8 +203,4 @@ impl NewRow {
         client.execute_typed(insert, &columns).await?;
         Ok(())
     }
-}
-
-fn seconds(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
 }
