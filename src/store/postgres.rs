@@ -7,9 +7,11 @@
 
 mod connection;
 mod database;
+mod event_rows;
 mod failure;
 mod keeper;
 mod key;
+mod mail_rows;
 mod marks;
 mod open;
 mod pending;
@@ -25,14 +27,18 @@ mod shared;
 mod slice;
 #[cfg(test)]
 #[cfg(feature = "databases")]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod tls;
 mod url;
 mod watched;
 mod write;
 
 pub(super) use database::Database;
+pub(crate) use event_rows::EventRow;
+pub use event_rows::EventRows;
 pub use key::make_key;
+pub use mail_rows::MailRows;
+pub(crate) use mail_rows::{HOLD, TakenMail};
 pub use open::Opened;
 pub use refusal::Refusal;
 pub use schema::{Migrated, migrate};

@@ -142,7 +142,7 @@ impl Database {
     ) -> Result<Option<Stage>, Unavailable> {
         let seal = &self.shared.seal;
         let shared = &self.shared;
-        shared.ask(async |client| pending::read(client, (id, now), seal, Lock::Not).await)
+        shared.ask(async |client| pending::read(client, (id, now), seal).await)
     }
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
@@ -284,10 +284,10 @@ impl Attempt<'_> {
     ) -> Result<Result<Written, Unmade>, tokio_postgres::Error> {
         let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
         let read = slice::read(client, self.about, self.seal, Lock::Held);
-        // After the account, in whose order those wait who change the same.
+        // Carried out after the lock on the account is had, since it is asked after that.
         let waiting = async {
             match self.about.pending {
-                Some(id) => pending::read(client, id, self.seal, Lock::Held).await,
+                Some(id) => pending::read(client, id, self.seal).await,
                 None => Ok(Ok(None)),
             }
         };

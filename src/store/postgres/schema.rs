@@ -20,7 +20,7 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 9] = [
+pub(super) const TABLES: [&str; 11] = [
     "meta",
     "account",
     "credential",
@@ -30,6 +30,8 @@ pub(super) const TABLES: [&str; 9] = [
     "former",
     "pending",
     "change",
+    "mail",
+    "event",
 ];
 
 /// How long raising the schema may take, and how long another that does the same is waited for.

@@ -28,7 +28,7 @@ pub(super) enum Lock {
 }
 
 impl Lock {
-    pub(super) fn clause(self) -> &'static str {
+    fn clause(self) -> &'static str {
         match self {
             Self::Held => " FOR UPDATE",
             Self::Not => "",
