@@ -14,6 +14,7 @@ mod key;
 mod mail_rows;
 mod marks;
 mod open;
+mod pending;
 mod pool;
 mod reach;
 mod recent;
