@@ -243,6 +243,19 @@ impl Store {
         }
     }
 
+    /// Whether a change could be asked for now. Files say so only once there is one.
+    ///
+    /// # Errors
+    ///
+    /// If a database does not answer, or takes no changes.
+    pub fn takes_changes(&self) -> Result<(), Unavailable> {
+        match &self.kept {
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.takes_changes(),
+            _ => Ok(()),
+        }
+    }
+
     /// The database, for what else is kept in it; `None` where files are.
     #[cfg(feature = "postgres")]
     pub(crate) fn database(&self) -> Option<&Arc<Shared>> {

@@ -198,6 +198,19 @@ impl Database {
         self.shared.pool.is_away()
     }
 
+    /// Asks whether the database takes changes.
+    pub(in crate::store) fn takes_changes(&self) -> Result<(), Unavailable> {
+        let query = "SELECT current_setting('transaction_read_only')";
+        let is_read_only: String = self.shared.ask(async |client| {
+            let row = client.query_typed_one(query, &[]).await?;
+            row.try_get(0).map(Ok)
+        })?;
+        match is_read_only.as_str() {
+            "off" => Ok(()),
+            _ => Err(Unavailable),
+        }
+    }
+
     /// How many accounts and sessions there are, as counted within the last minute.
     pub(in crate::store) fn counted(&self) -> (usize, usize) {
         self.shared.counted()
