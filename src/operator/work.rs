@@ -148,7 +148,9 @@ impl<'a> Post<'a> {
 
     fn send(mut self) -> Vec<io::Result<Option<PathBuf>>> {
         self.is_new = false;
-        let saved = std::mem::take(&mut self.letters).into_iter().map(|_| Ok(None));
+        let saved = std::mem::take(&mut self.letters)
+            .into_iter()
+            .map(|_| Ok(None));
         let drafts = std::mem::take(&mut self.drafts).into_iter();
         let sent = drafts.filter_map(|draft| {
             let sent = self.outbox.as_ref()?.send(draft);
