@@ -47,6 +47,11 @@ impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
         self.rows.entry(key).or_default()
     }
 
+    /// Puts a row that was kept elsewhere.
+    pub fn put(&mut self, key: K, row: V) {
+        self.rows.insert(key, row);
+    }
+
     /// Removes the row with this key, if there is one.
     pub fn remove(&mut self, key: K) {
         self.rows.remove(&key);
