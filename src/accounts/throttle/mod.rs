@@ -40,6 +40,7 @@ use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK};
 use table::{Table, Weight};
 
 pub use counts::Verdict;
+pub use hourly::InvitedAttempt;
 pub use keys::{Counted, Key};
 #[cfg(feature = "postgres")]
 pub use part::{Kept, Part, Ticket};

@@ -201,18 +201,19 @@ impl Part {
     /// Decides an attempt. Where it is no longer undecided after its time, it has been counted as a
     /// failure; where it is not before, the row was cleared.
     pub fn decide(&mut self, ticket: &Ticket, is_forgiven: bool) {
-        let decision = Decision::of(is_forgiven, ticket.at);
+        let is_over = self.now.saturating_sub(ticket.at) >= UNDECIDED;
         for key in &ticket.keys {
             let undecided = self.undecided.entry(*key).or_default();
             let index = undecided.iter().position(|one| one.id == ticket.id);
-            let is_over = self.now.saturating_sub(ticket.at) >= UNDECIDED;
-            match index {
-                Some(index) => {
-                    undecided.remove(index);
-                }
+            let at = match index {
+                Some(index) => undecided.remove(index).at,
                 None if is_forgiven || is_over => continue,
-                None => self.state.begin_in(*key, ticket.from),
-            }
+                None => {
+                    self.state.begin_in(*key, ticket.from);
+                    ticket.at
+                }
+            };
+            let decision = Decision::of(is_forgiven, at);
             self.state.decide_in(*key, ticket.from, decision);
         }
     }
