@@ -1,9 +1,8 @@
 //! Times as whole microseconds, which is what a database knows.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 fn of(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
@@ -19,7 +18,11 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
 
 /// A time that may be missing.
 pub mod perhaps {
-    use super::*;
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::of;
 
     pub fn serialize<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         time.map(of).serialize(to)
@@ -33,7 +36,12 @@ pub mod perhaps {
 
 /// Times in order.
 pub mod all {
-    use super::*;
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::of;
 
     pub fn serialize<S: Serializer>(times: &VecDeque<Duration>, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(times.iter().map(|time| of(*time)))
@@ -47,7 +55,11 @@ pub mod all {
 
 /// Times with what they are of.
 pub mod keyed {
-    use super::*;
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::of;
     use crate::accounts::token::Digest;
 
     pub fn serialize<S: Serializer>(

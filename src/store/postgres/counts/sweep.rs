@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::KINDS;
+use super::rows::KINDS;
 
 /// The most rows of a kind: some megabytes, and far more than can be filled at the rate of hashing.
 const MAX_ROWS: i64 = 100_000;
