@@ -48,6 +48,7 @@ impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
     }
 
     /// Puts a row that was kept elsewhere.
+    #[cfg(feature = "postgres")]
     pub fn put(&mut self, key: K, row: V) {
         self.rows.insert(key, row);
     }
