@@ -6,6 +6,7 @@
 //! besides, and no call without a limit.
 
 mod connection;
+pub(super) mod counts;
 mod database;
 mod event_rows;
 mod failure;
