@@ -87,9 +87,11 @@ fn serve(config: &Config) -> ExitCode {
 fn run(config: &Config, handed: Option<Listeners>) -> Result<bool, Problem> {
     site::warn(config);
     let clock = Arc::new(Clock::start());
-    let room = match Room::claim()? {
-        room if config.database.is_some() => room.for_waiting(),
-        room => room,
+    let room = Room::claim()?;
+    #[cfg(feature = "postgres")]
+    let room = match config.database {
+        Some(_) => room.for_waiting(),
+        None => room,
     };
     let (listeners, address) = listen(config, handed)?;
     let metrics = config.metrics.map(site::open_metrics).transpose()?;

@@ -72,6 +72,7 @@ impl Room {
 
     /// The same, with more servers, if there is room: where requests wait for a database, others must
     /// not wait behind them when it does not answer.
+    #[cfg(feature = "postgres")]
     pub fn for_waiting(self) -> Self {
         let inner = self.inner.max(MOST_INNER);
         let more = (inner - self.inner) * DESCRIPTORS_PER_INNER;
@@ -132,6 +133,7 @@ fn raise() -> usize {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "postgres")]
     #[test]
     fn there_are_more_servers_for_a_store_that_is_waited_for_if_there_is_room() {
         let small = Room::under(64, 2).unwrap();

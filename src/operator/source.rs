@@ -54,6 +54,10 @@ impl<'a> Source<'a> {
     /// # Errors
     ///
     /// If they cannot be read.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "files are read and changed as a whole")
+    )]
     pub(super) fn some(
         self,
         about: impl FnOnce() -> About,
@@ -74,10 +78,14 @@ impl<'a> Source<'a> {
     /// # Errors
     ///
     /// [`Refused`]; nothing is changed then.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "files are read and changed as a whole")
+    )]
     pub(super) fn change<R>(
         self,
         about: impl FnOnce() -> About,
-        mut change: impl FnMut(&mut Draft) -> Result<R, Refused>,
+        change: impl FnMut(&mut Draft) -> Result<R, Refused>,
     ) -> Result<Made<R>, Refused> {
         match self {
             Self::Files(users) => {
@@ -90,7 +98,7 @@ impl<'a> Source<'a> {
             }
             #[cfg(feature = "postgres")]
             Self::Database(database) => {
-                let made = database.change_at_once(&about(), &mut change);
+                let made = database.change_at_once(&about(), change);
                 Ok((made.map_err(Refused::NotSaved)??, None))
             }
         }

@@ -48,6 +48,10 @@ pub(crate) struct KeptMail {
     /// Of the row; also in its Message-ID.
     pub(crate) name: String,
     /// When it was written, in seconds since 1970.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "files have a time")
+    )]
     pub(crate) at: u64,
     /// Head and body.
     pub(crate) text: Zeroizing<Vec<u8>>,

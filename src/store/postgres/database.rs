@@ -164,7 +164,7 @@ impl Database {
     pub(crate) fn change_at_once<R, E>(
         &self,
         about: &About,
-        change: &mut impl FnMut(&mut Draft) -> Result<R, E>,
+        change: impl FnMut(&mut Draft) -> Result<R, E>,
     ) -> Result<Result<R, E>, NotSaved> {
         let change = RefCell::new(change);
         let limit = match about.is_everything {
