@@ -28,6 +28,7 @@ use crate::network::Network;
 mod about;
 mod access_toml;
 mod asked;
+mod challenges;
 mod document;
 mod draft;
 mod error;
@@ -53,6 +54,7 @@ mod users_json;
 mod worker;
 
 use about::About;
+use challenges::Asking;
 use document::Document;
 use draft::Base;
 use files::Files;
@@ -65,6 +67,7 @@ use told::{Listener, hear_accounts};
 use worker::Chores;
 
 pub use access_toml::Rules;
+pub use challenges::HeldChallenge;
 pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use hold::{Hold, hold};
@@ -84,6 +87,7 @@ const CHORES: Duration = Duration::from_secs(60);
 pub struct Store {
     kept: Kept,
     listener: Arc<Listener>,
+    asking: Asking,
 }
 
 /// A session, and the account with the name in it.
@@ -139,6 +143,7 @@ impl Store {
         Ok(Self {
             kept: Kept::Files(files),
             listener,
+            asking: Asking::default(),
         })
     }
 
@@ -152,6 +157,7 @@ impl Store {
         Ok(Self {
             kept: Kept::Database(Box::new(Database::start(opened)?)),
             listener: Arc::default(),
+            asking: Asking::default(),
         })
     }
 
@@ -161,6 +167,7 @@ impl Store {
         Self {
             kept: Kept::Memory(Memory::default()),
             listener: Arc::default(),
+            asking: Asking::default(),
         }
     }
 

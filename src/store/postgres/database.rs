@@ -26,6 +26,7 @@ use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
 use crate::store::error::{NotSaved, Unavailable};
+use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     pub(super) pool: Pool,
     seal: Seal,
     pub(super) recent: Recent,
+    pub(super) challenges: Challenges,
 }
 
 /// Why a change was not made, apart from the database's own reasons.
@@ -82,6 +84,7 @@ impl Database {
             pool: opened.pool,
             seal: opened.seal,
             recent: Recent::default(),
+            challenges: opened.challenges,
         });
         let (close, closed) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(1);
@@ -97,6 +100,10 @@ impl Database {
             close: Mutex::new(Some(close)),
             ended: Mutex::new(Some(ended)),
         })
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Saves when sessions were last used, and ends the thread, within `patience`. False if that
@@ -149,7 +156,7 @@ impl Database {
     }
 
     /// Asks once more where a connection turns out to have ended while nobody looked.
-    fn ask<R>(
+    pub(super) fn ask<R>(
         &self,
         question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
     ) -> Result<R, Unavailable> {

@@ -20,7 +20,9 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 6] = ["meta", "account", "session", "link", "former", "change"];
+pub(super) const TABLES: [&str; 7] = [
+    "meta", "account", "session", "link", "former", "answered", "change",
+];
 
 /// How long raising the schema may take, and how long another that does the same is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
