@@ -8,7 +8,7 @@ use crate::durable::directory_of;
 use crate::events::Events;
 use crate::front::tls::{self, Tls};
 use crate::mail::Outbox;
-use crate::site::{Given, Problem, host, smtp};
+use crate::site::{Given, Problem, host, reach, smtp};
 use crate::store::{Rules, Store};
 
 /// What is kept on disk.
@@ -25,7 +25,7 @@ impl Files {
         let (config, clock) = (given.config, given.clock);
         let delivery = config.smtp.as_ref().map(smtp::url).transpose()?;
         let directory = directory_of(&config.users);
-        let rules = Rules::open(directory, clock)?;
+        let rules = Rules::open(directory, clock, reach(config, public_url))?;
         let limits = config.session_limits;
         let store = Store::open(&config.users, limits, Arc::clone(clock))?;
         let tls = config
