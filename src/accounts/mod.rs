@@ -25,6 +25,7 @@ pub mod groups;
 pub mod ids;
 pub mod invitations;
 pub mod kept;
+pub mod labels;
 pub mod listed;
 pub mod login;
 pub mod mailed;

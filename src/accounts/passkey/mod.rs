@@ -21,7 +21,7 @@ mod using;
 
 pub use account::NotAdded;
 pub use challenge::{Answered, Challenge, Challenges, LIFETIME, Purpose, millis};
-pub use kept::{CredentialId, Handle, MAX_NAME, Passkey, is_name, transports};
+pub use kept::{CredentialId, Handle, Passkey, transports};
 pub use key::PublicKey;
 pub use making::{Made, Making};
 pub use using::{Answer, Step, Used};
