@@ -13,8 +13,8 @@ use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::entry::agent;
 use crate::handlers::forms::PasswordAndCode;
 use crate::handlers::grounds::{Grounds, gone};
-use crate::handlers::passkey::forms::{Confirm, Remove};
 use crate::handlers::passkey::as_value;
+use crate::handlers::passkey::forms::{Confirm, Remove};
 use crate::handlers::{Answer, App, require_login};
 use crate::http::Request;
 use crate::mail::Notice;
@@ -80,7 +80,7 @@ pub(in crate::handlers) fn finish_making(app: &App, request: &Request) -> Answer
     let held = held.map_err(not_made)?;
     let name = form.name.unwrap_or_else(|| agent_label(agent(request)));
     let passkey = Passkey::new(&made, party, &name, form.transports, now.timestamp());
-    let grounds = Grounds::session(&me);
+    let (id, grounds) = (passkey.id.clone(), Grounds::session(&me));
     let may = move |person: Option<&Person<'_>>| grounds.hold(person);
     let added = app.store.add_passkey(username, may, passkey)?;
     added.map_err(gone)?.map_err(not_added)?;
@@ -88,7 +88,7 @@ pub(in crate::handlers) fn finish_making(app: &App, request: &Request) -> Answer
     app.errands
         .notify(&me.account, &Notice::PasskeyAdded(name), now);
 
-    Ok(Reply::from(Outcome::PasskeyAdded)
+    Ok(Reply::from(Outcome::PasskeyAdded(Some(id)))
         .then_to("/account?notice=passkey_added")
         .about(username))
 }
