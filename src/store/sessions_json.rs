@@ -176,7 +176,10 @@ mod tests {
             format.write(&sessions, &mut written).unwrap();
 
             let (sessions, _) = parse(&written).unwrap();
-            assert!(sessions.challenge_key().unwrap().bytes() == &[0; 32], "{key}");
+            assert!(
+                sessions.challenge_key().unwrap().bytes() == &[0; 32],
+                "{key}"
+            );
         }
     }
 }

@@ -70,9 +70,7 @@ impl Keeper {
             self.call(shared, async |client| {
                 client.execute_typed(REMEMBERED, &[]).await
             })?;
-            self.call(shared, async |client| {
-                shared.challenges.sweep(client).await
-            })?;
+            self.call(shared, async |client| shared.challenges.sweep(client).await)?;
             self.done = Instant::now();
         }
         Some(())
