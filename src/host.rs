@@ -46,6 +46,12 @@ pub fn is_below(host: &str, domain: &str) -> bool {
     sub.is_some_and(|sub| sub.ends_with('.'))
 }
 
+/// What this machine calls itself.
+pub fn own() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}
+
 /// A URL's host as certificates name it: an address without brackets in its usual form, a name in
 /// lower case without the dot of the root.
 pub fn plain(host: &str) -> String {

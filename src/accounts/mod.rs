@@ -43,7 +43,7 @@ pub mod setting;
 pub mod throttle;
 pub mod token;
 pub mod totp;
-mod unclaimed;
+pub mod unclaimed;
 
 use access_token::AccessToken;
 use confirmations::{Confirmations, Links};

@@ -53,6 +53,19 @@ impl Account {
             .map(|known| known.network)
     }
 
+    /// The networks from which the account has logged in, each with the time from when to when it
+    /// counts among the regular ones.
+    pub fn spans(&self) -> impl Iterator<Item = (Network, Timestamp, Timestamp)> {
+        let since = match self.registered {
+            true => self.created.at().map(|created| created.plus(MEMBER_AGE)),
+            false => Some(Timestamp(0)),
+        };
+        let known = self.networks.iter();
+        known.filter_map(move |known| {
+            Some((known.network, since?, known.last_login.plus(REGULARITY)))
+        })
+    }
+
     /// Whether no stranger can have made the account for the purpose.
     fn is_old(&self, now: Timestamp) -> bool {
         let created = self.created.at();

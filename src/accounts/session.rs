@@ -98,6 +98,10 @@ pub struct Session {
     /// save.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     last_seen: AtomicU64,
+    /// Seconds by which the last request may have come later than is known here, because another
+    /// node had it.
+    #[serde(skip)]
+    late: u64,
     /// The address of the client at the login.
     pub address: String,
     /// What the browser says it is.
@@ -132,6 +136,7 @@ impl Session {
             created: now,
             basis,
             last_seen,
+            late: 0,
             address,
             agent,
             remembered: None,
@@ -173,12 +178,21 @@ impl Session {
         self.last_seen.fetch_max(now.0, Ordering::Relaxed);
     }
 
+    /// The same session, whose last request may have come later than is known here, by so much.
+    pub fn known_late(self, by: Duration) -> Self {
+        Self {
+            late: by.as_secs(),
+            ..self
+        }
+    }
+
     /// Whether it has been unused, or has existed, for too long.
     pub fn is_over(&self, limits: Limits, now: Timestamp) -> bool {
         match self.stays_until(limits) {
             Some(end) => now >= end,
             None => {
-                now.since(self.created) >= limits.max || now.since(self.last_seen()) >= limits.idle
+                let idle = limits.idle.saturating_add(Duration::from_secs(self.late));
+                now.since(self.created) >= limits.max || now.since(self.last_seen()) >= idle
             }
         }
     }

@@ -17,7 +17,7 @@ const STAYS_AMONG_MANY: Duration = Duration::from_secs(3 * DAY.as_secs());
 const MANY: usize = 1_000;
 
 /// Most that are removed at once: each removal moves up all accounts behind it.
-const AT_ONCE: usize = 100;
+pub const AT_ONCE: usize = 100;
 
 /// The first day of 2026, before accounts had the mark `registered`: one with an earlier date was
 /// made while the clock was wrong, and nobody knows how old it is.
@@ -29,23 +29,36 @@ impl Account {
     pub(super) fn is_unclaimed(&self) -> bool {
         self.registered && !self.has_second_factor() && self.networks.is_empty() && !self.disabled
     }
+
+    /// When it was registered, if nobody has ever logged in to it; the end of time, if that is not
+    /// known.
+    pub fn unclaimed_since(&self) -> Option<Timestamp> {
+        let made = self.created.at().filter(|made| *made >= NOT_BEFORE);
+        self.is_unclaimed()
+            .then(|| made.unwrap_or(Timestamp(u64::MAX)))
+    }
+}
+
+/// How long accounts may stay that nobody has logged in to, of which there are so many.
+pub fn stays(unclaimed: usize) -> Duration {
+    match unclaimed > MANY {
+        true => STAYS_AMONG_MANY,
+        false => STAYS,
+    }
 }
 
 impl Accounts {
     /// The names of the accounts that never enrolled and have stayed long enough; at most as many
     /// as are removed at once.
     pub fn never_enrolled(&self, now: Timestamp) -> Vec<String> {
-        let unclaimed = || self.iter().filter(|account| account.is_unclaimed());
-        let stays = if unclaimed().count() > MANY {
-            STAYS_AMONG_MANY
-        } else {
-            STAYS
-        };
-        unclaimed()
-            .filter(|account| {
-                let made = account.created.at().filter(|made| *made >= NOT_BEFORE);
-                made.is_some_and(|made| now.since(made) >= stays)
-            })
+        let unclaimed = self.iter().filter(|account| account.is_unclaimed());
+        self.unclaimed_for(stays(unclaimed.count()), now)
+    }
+
+    fn unclaimed_for(&self, stays: Duration, now: Timestamp) -> Vec<String> {
+        let since = |account: &Account| account.unclaimed_since();
+        self.iter()
+            .filter(|account| since(account).is_some_and(|since| now.since(since) >= stays))
             .take(AT_ONCE)
             .map(|account| account.username.clone())
             .collect()
@@ -53,7 +66,16 @@ impl Accounts {
 
     /// Removes the accounts that [`Accounts::never_enrolled`] names, and gives their names.
     pub fn remove_never_enrolled(&mut self, now: Timestamp) -> Vec<String> {
-        let names = self.never_enrolled(now);
+        self.remove_all(self.never_enrolled(now))
+    }
+
+    /// Removes those that nobody has ever logged in to for so long, some at a time, and gives their
+    /// names.
+    pub fn remove_unclaimed_for(&mut self, stays: Duration, now: Timestamp) -> Vec<String> {
+        self.remove_all(self.unclaimed_for(stays, now))
+    }
+
+    fn remove_all(&mut self, names: Vec<String>) -> Vec<String> {
         for name in &names {
             self.remove(name);
         }

@@ -66,7 +66,7 @@ pub(super) fn tell_besides<R>(done: Done<R>, server: &OfServer) -> R {
     }
     for mail in &done.mails {
         match mail {
-            Ok(mail) if !server.sends_mail() => {
+            Ok(Some(mail)) if !server.sends_mail() => {
                 complain(&format!("the mail waits in {}", mail.display()), None);
             }
             Ok(_) => {}

@@ -121,6 +121,8 @@ pub struct Event {
     invitation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
 }
 
 impl Event {
@@ -143,6 +145,7 @@ impl Event {
             groups: None,
             invitation: None,
             count: None,
+            node: None,
         }
     }
 
@@ -228,6 +231,19 @@ impl Event {
     pub fn invitation(self, id: &str) -> Self {
         let invitation = Some(id.to_owned());
         Self { invitation, ..self }
+    }
+
+    /// The node that saw it, of several.
+    #[cfg(feature = "postgres")]
+    pub(super) fn on(self, node: &str) -> Self {
+        let node = Some(node.to_owned());
+        Self { node, ..self }
+    }
+
+    /// When it was, since 1970.
+    #[cfg(feature = "postgres")]
+    pub(super) fn time(&self) -> Duration {
+        self.time
     }
 
     /// The name in the file of what happened, and what came of it.

@@ -1,4 +1,5 @@
-//! What happened to accounts, a line an event, in `events.jsonl` beside the accounts.
+//! What happened to accounts, a line an event, in `events.jsonl` beside the accounts; or a row an
+//! event, where accounts are in a database, of all nodes.
 //!
 //! Nothing waits for it: whoever has something to tell puts it into a bounded queue, and a thread
 //! writes it. What cannot be written is lost and counted, and no request fails for it. Strangers
@@ -16,18 +17,26 @@ use std::time::Duration;
 
 use crate::accounts::ids::AccountId;
 use crate::clock::Clock;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::EventRows;
 
 mod file;
 mod keeper;
+mod kept;
 mod line;
 mod lines;
 mod reader;
+#[cfg(feature = "postgres")]
+mod rows;
 mod shares;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use file::Log;
+use kept::Kept;
+#[cfg(feature = "postgres")]
+use rows::Rows;
 use shares::Counts;
 use writer::Writer;
 
@@ -47,12 +56,19 @@ pub fn beside(users: &Path) -> PathBuf {
 
 /// The way to the thread that writes events.
 pub struct Events {
-    path: PathBuf,
+    source: Source,
     /// `None` if none are kept.
     queue: Option<SyncSender<Message>>,
     shared: Arc<Shared>,
     /// Gives once, when the thread has ended; `None` after that.
     ended: Mutex<Option<Receiver<()>>>,
+}
+
+/// Where the last events of an account are read.
+enum Source {
+    File(PathBuf),
+    #[cfg(feature = "postgres")]
+    Rows(EventRows),
 }
 
 /// What the thread and those who tell it something both see.
@@ -81,10 +97,31 @@ impl Events {
     /// once there is something to write.
     pub fn open(users: &Path, kept: Duration, clock: Arc<Clock>) -> io::Result<Self> {
         let path = beside(users);
+        let log = Kept::File(Log::new(path.clone()));
+        Self::start(Source::File(path), log, kept, clock)
+    }
+
+    /// As [`Events::open`], in a database, with the name of this node.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    #[cfg(feature = "postgres")]
+    pub fn in_database(
+        rows: EventRows,
+        node: String,
+        kept: Duration,
+        clock: Arc<Clock>,
+    ) -> io::Result<Self> {
+        let log = Kept::Rows(Rows::new(rows.clone(), node));
+        Self::start(Source::Rows(rows), log, kept, clock)
+    }
+
+    fn start(source: Source, log: Kept, kept: Duration, clock: Arc<Clock>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         if kept.is_zero() {
             return Ok(Self {
-                path,
+                source,
                 queue: None,
                 shared,
                 ended: Mutex::new(None),
@@ -92,7 +129,7 @@ impl Events {
         }
         let (queue, messages) = mpsc::sync_channel(MOST_WAITING);
         let (end, ended) = mpsc::sync_channel(1);
-        let writer = Writer::new(Log::new(path.clone()), kept, clock, Arc::clone(&shared));
+        let writer = Writer::new(log, kept, clock, Arc::clone(&shared));
         thread::Builder::new()
             .name("events".to_owned())
             .spawn(move || {
@@ -101,7 +138,7 @@ impl Events {
                 let _ = end.send(());
             })?;
         Ok(Self {
-            path,
+            source,
             queue: Some(queue),
             shared,
             ended: Mutex::new(Some(ended)),
@@ -125,7 +162,11 @@ impl Events {
 
     /// The last events of an account, the newest first. Nothing, if they cannot be read.
     pub fn recent(&self, id: &AccountId) -> Vec<Seen> {
-        recent(&self.path, id)
+        match &self.source {
+            Source::File(path) => recent(path, id),
+            #[cfg(feature = "postgres")]
+            Source::Rows(rows) => recent_in_database(rows, id),
+        }
     }
 
     /// Has everything written that waits, and the thread end; false if that took longer than
@@ -164,6 +205,16 @@ pub fn recent(path: &Path, id: &AccountId) -> Vec<Seen> {
     reader::newest_of(path, id.as_str(), SHOWN).unwrap_or_default()
 }
 
+/// As [`Events::recent`], in a database.
+#[cfg(feature = "postgres")]
+pub fn recent_in_database(rows: &EventRows, id: &AccountId) -> Vec<Seen> {
+    let lines = rows.newest_of(id.as_str(), SHOWN).unwrap_or_default();
+    let lines = lines.iter();
+    lines
+        .filter_map(|line| Seen::parse(line.as_bytes()))
+        .collect()
+}
+
 /// Writes events at once, for commands, and waits until they are on disk; a `kept` of zero writes
 /// nothing.
 ///
@@ -179,4 +230,23 @@ pub fn append(users: &Path, kept: Duration, events: &[Event]) -> io::Result<()> 
         log.append(&event.line())?;
     }
     log.sync()
+}
+
+/// As [`append`], into a database; `node` is where the command runs.
+///
+/// # Errors
+///
+/// If the database does not answer.
+#[cfg(feature = "postgres")]
+pub fn append_in_database(
+    rows: &EventRows,
+    node: &str,
+    kept: Duration,
+    events: &[Event],
+) -> io::Result<()> {
+    if kept.is_zero() || events.is_empty() {
+        return Ok(());
+    }
+    let new: Vec<_> = events.iter().map(|event| rows::row(event, node)).collect();
+    rows.add(&new).map_err(rows::away)
 }

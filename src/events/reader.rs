@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::events::file::Place;
 use crate::events::line::Seen;
 use crate::events::lines::{LONGEST, Lines, Piece};
+#[cfg(feature = "postgres")]
+use crate::events::rows;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::EventRows;
 
 /// How much of the end of the file is looked through for the newest lines.
 const NEWEST: u64 = 16 << 20;
@@ -90,8 +94,43 @@ pub(super) fn backwards(
     Ok(())
 }
 
-/// Reads all lines from the beginning on, and those that come later.
-pub struct Reader {
+/// Reads all events from the beginning on, and those that come later.
+pub struct Reader(Source);
+
+enum Source {
+    File(FileReader),
+    #[cfg(feature = "postgres")]
+    Rows(rows::Reader),
+}
+
+impl Reader {
+    /// Of a file. Nothing is opened yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self(Source::File(FileReader::new(path)))
+    }
+
+    /// Of a database, where all nodes write.
+    #[cfg(feature = "postgres")]
+    pub fn in_database(rows: EventRows) -> Self {
+        Self(Source::Rows(rows::Reader::new(rows)))
+    }
+
+    /// Shows each line that was not shown before. No file is as an empty one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk or the database says, or `see`.
+    pub fn read(&mut self, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match &mut self.0 {
+            Source::File(file) => file.read(&mut see),
+            #[cfg(feature = "postgres")]
+            Source::Rows(rows) => rows.read(&mut see),
+        }
+    }
+}
+
+/// Reads all lines of the file from the beginning on, and those that come later.
+pub(super) struct FileReader {
     path: PathBuf,
     file: Option<File>,
     /// Up to where the file was shown.
@@ -100,9 +139,9 @@ pub struct Reader {
     last: Vec<u8>,
 }
 
-impl Reader {
+impl FileReader {
     /// Nothing is opened yet.
-    pub fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
             file: None,
@@ -116,7 +155,7 @@ impl Reader {
     /// # Errors
     ///
     /// Whatever the disk says, or `see`.
-    pub fn read(&mut self, mut see: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn read(&mut self, see: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let place = Place::of(&self.path)?;
         loop {
             if self.file.is_none() && !self.begin(&place)? {

@@ -7,15 +7,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::clock::{self, Clock};
-use crate::events::file::Log;
+use crate::events::kept::Kept;
 use crate::events::line::Event;
 use crate::events::shares::Shares;
-use crate::events::{Message, Shared, keeper};
+use crate::events::{Message, Shared};
 
-/// Time between two syncs, while there is something to sync: a line is on disk within a second.
+/// Time between two syncs, while there is something to sync: an event is kept within a second.
 const SYNC: Duration = Duration::from_millis(900);
 
-/// Time from a line to its sync, so that the disk is left to the request that the line is about.
+/// Time from an event to its sync, so that the disk is left to the request that it is about.
 const LEAVE_DISK: Duration = Duration::from_millis(400);
 
 /// How often counts are written.
@@ -25,7 +25,7 @@ const COUNTS: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) struct Writer {
-    log: Log,
+    log: Kept,
     kept: Duration,
     clock: Arc<Clock>,
     shared: Arc<Shared>,
@@ -40,7 +40,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(log: Log, kept: Duration, clock: Arc<Clock>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(log: Kept, kept: Duration, clock: Arc<Clock>, shared: Arc<Shared>) -> Self {
         let now = clock.now().steady;
         Self {
             log,
@@ -69,6 +69,10 @@ impl Writer {
         }
         self.write_counts();
         self.sync();
+        let lost = self.log.unsynced() + self.shared.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            say_lost(lost);
+        }
     }
 
     fn is_closing(&self) -> bool {
@@ -116,25 +120,32 @@ impl Writer {
     }
 
     fn write(&mut self, event: &Event) {
-        if let Err(error) = self.log.append(&event.line()) {
+        if let Err(error) = self.log.append(event) {
             self.failed(&error);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.failing = false;
-        let lost = self.shared.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            tracing::warn!(lost, "events were lost: they could not be written");
+        if self.log.unsynced() == 0 {
+            self.succeeded();
         }
         let now = self.clock.now().steady;
         self.sync_at
             .get_or_insert((now + LEAVE_DISK).max(self.synced + SYNC));
     }
 
+    /// Tells what was lost before this.
+    fn succeeded(&mut self) {
+        self.failing = false;
+        let lost = self.shared.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            say_lost(lost);
+        }
+    }
+
     /// Tells of the first of several failures.
     fn failed(&mut self, cause: &io::Error) {
         if !self.failing {
-            let file = self.log.path().display();
+            let file = &self.log;
             tracing::error!(%file, %cause, "events cannot be written");
         }
         self.failing = true;
@@ -144,18 +155,29 @@ impl Writer {
         if self.sync_at.take().is_none() {
             return;
         }
-        // What this disk does to lines it has taken, nobody can count.
-        if let Err(error) = self.log.sync() {
-            self.failed(&error);
-        }
+        let is_any_unsynced = self.log.unsynced() > 0;
+        let synced = self.log.sync();
         self.synced = self.clock.now().steady;
+        match synced {
+            Ok(()) if is_any_unsynced => self.succeeded(),
+            Ok(()) => {}
+            Err(error) => {
+                self.failed(&error);
+                // What can be tried again is.
+                self.sync_at = (self.log.unsynced() > 0).then_some(self.synced + SYNC);
+            }
+        }
     }
 
     fn keep(&mut self) {
         let oldest = clock::since_epoch().saturating_sub(self.kept);
-        if let Err(cause) = keeper::drop_before(self.log.path(), oldest) {
-            let file = self.log.path().display();
+        if let Err(cause) = self.log.drop_before(oldest) {
+            let file = &self.log;
             tracing::error!(%file, %cause, "old events cannot be dropped");
         }
     }
+}
+
+fn say_lost(lost: u64) {
+    tracing::warn!(lost, "events were lost: they could not be written");
 }

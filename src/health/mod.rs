@@ -22,6 +22,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// Why changes cannot be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// The database does not answer.
+    Database,
     /// The accounts cannot be read: an operator has to mend their file.
     UsersFile,
     /// The next save would fail: no room, no right to write, or a disk that does not answer.
@@ -32,6 +34,7 @@ impl Fault {
     /// The word for whoever watches.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Database => "database",
             Self::UsersFile => "users_file",
             Self::Disk => "disk",
         }
@@ -85,6 +88,9 @@ impl Health {
 
     /// What is wrong, the first if there is more. Waits for nothing.
     pub fn fault(&self) -> Option<Fault> {
+        if self.store.is_away() {
+            return Some(Fault::Database);
+        }
         if self.store.is_unreadable() {
             return Some(Fault::UsersFile);
         }
@@ -99,6 +105,10 @@ impl Health {
     }
 
     fn look(&self) {
+        // The store itself knows how a database stands, and nothing is written to the folder then.
+        if !self.store.is_on_disk() {
+            return;
+        }
         self.looks_since
             .store(self.milliseconds(), Ordering::Relaxed);
         let could_save = store::could_save(&self.users);

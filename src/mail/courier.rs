@@ -2,14 +2,9 @@
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-use crate::clock::Clock;
-use crate::mail::round::Rounds;
-use crate::mail::smtp_url::SmtpUrl;
 
 const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
@@ -36,19 +31,27 @@ impl Schedule {
     }
 }
 
+/// What the thread does again and again.
+pub(super) trait Round {
+    /// Sends what is due, and says how long to wait before the next round.
+    fn go(&mut self, bell: &Bell) -> Duration;
+
+    /// Lets a new mail try a failing server soon.
+    fn hurry(&mut self);
+}
+
 /// The handle of the thread. When it is dropped, the thread ends after the mail it is sending.
 pub(super) struct Courier {
     bell: Arc<Bell>,
 }
 
 impl Courier {
-    pub(super) fn start(dir: PathBuf, url: SmtpUrl, schedule: Schedule) -> io::Result<Self> {
+    pub(super) fn start(mut rounds: impl Round + Send + 'static) -> io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let ended = EndSignal(Arc::clone(&bell));
         thread::Builder::new()
             .name("mail".to_owned())
             .spawn(move || {
-                let mut rounds = Rounds::new(dir, url, schedule, Clock::start());
                 loop {
                     // The thread must outlive a panic: nobody would start another one.
                     let round = panic::catch_unwind(AssertUnwindSafe(|| rounds.go(&ended.0)));

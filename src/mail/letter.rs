@@ -128,7 +128,16 @@ pub(super) fn read(path: &Path) -> io::Result<Letter> {
         return Err(invalid("it is too large"));
     }
 
-    let text = with_crlf(&raw);
+    parse(&raw)
+}
+
+/// Reads the text of a mail.
+///
+/// # Errors
+///
+/// `InvalidData` with the reason if it is not a mail that can be sent.
+pub(super) fn parse(raw: &[u8]) -> io::Result<Letter> {
+    let text = with_crlf(raw);
     let envelope = envelope(&text)?;
     Ok(Letter { envelope, text })
 }

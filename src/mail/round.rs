@@ -25,24 +25,19 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::durable::{self, sync_directory_of};
 use crate::log;
-use crate::mail::courier::{Bell, Schedule};
-use crate::mail::has_ending;
+use crate::mail::courier::{Bell, Round, Schedule};
+use crate::mail::directory::has_ending;
 use crate::mail::letter;
+use crate::mail::server::{Next, Server, TOO_LATE, Tries};
 use crate::mail::smtp::{Connection, SmtpError};
 use crate::mail::smtp_url::SmtpUrl;
-use crate::metrics;
 
 /// What is remembered between rounds. A restart forgets all this, and so tries every mail at once.
 pub(super) struct Rounds {
     dir: PathBuf,
-    url: SmtpUrl,
-    schedule: Schedule,
-    clock: Clock,
     /// By file name; only of files that are there.
     mails: HashMap<OsString, State>,
-    server: Tries,
-    /// When the server failed last, on the steady clock.
-    server_failed: Duration,
+    server: Server,
 }
 
 enum State {
@@ -51,35 +46,8 @@ enum State {
     Waiting(Tries),
 }
 
-/// Failures in a row, and when the next try is due on the steady clock.
-#[derive(Clone, Copy, Default)]
-struct Tries {
-    failures: u32,
-    due: Duration,
-}
-
-/// Whether the round goes on after a mail.
-enum Next {
-    Go,
-    /// The server is in trouble.
-    Break,
-}
-
-impl Rounds {
-    pub(super) fn new(dir: PathBuf, url: SmtpUrl, schedule: Schedule, clock: Clock) -> Self {
-        Self {
-            dir,
-            url,
-            schedule,
-            clock,
-            mails: HashMap::new(),
-            server: Tries::default(),
-            server_failed: Duration::ZERO,
-        }
-    }
-
-    /// Sends what is due, and says how long to wait before the next round.
-    pub(super) fn go(&mut self, bell: &Bell) -> Duration {
+impl Round for Rounds {
+    fn go(&mut self, bell: &Bell) -> Duration {
         match self.turn(bell) {
             Ok(wait) => wait,
             // Nothing waits in an outbox that is not there; the next mail makes the directory.
@@ -91,10 +59,18 @@ impl Rounds {
         }
     }
 
-    /// Lets a new mail try a failing server soon, even where old ones have long waits by now.
-    pub(super) fn hurry(&mut self) {
-        let soon = self.server_failed.saturating_add(HURRIED_WAIT);
-        self.server.due = self.server.due.min(soon);
+    fn hurry(&mut self) {
+        self.server.hurry();
+    }
+}
+
+impl Rounds {
+    pub(super) fn new(dir: PathBuf, url: SmtpUrl, schedule: Schedule, clock: Clock) -> Self {
+        Self {
+            dir,
+            mails: HashMap::new(),
+            server: Server::new(url, schedule, clock),
+        }
     }
 
     fn turn(&mut self, bell: &Bell) -> io::Result<Duration> {
@@ -139,8 +115,8 @@ impl Rounds {
     fn send_due(&mut self, files: &[PathBuf], bell: &Bell) {
         let mut connection = None;
         for path in files {
-            let now = self.clock.now().steady;
-            if bell.is_stopping() || self.server.due > now {
+            let now = self.server.now().steady;
+            if bell.is_stopping() || self.server.is_left_alone() {
                 break;
             }
             if self.is_due(path, now) && matches!(self.try_one(path, &mut connection), Next::Break)
@@ -175,31 +151,16 @@ impl Rounds {
                 return Next::Go;
             }
         };
-        let open = || Connection::open(&self.url, self.clock.now().wall);
-        let mut opened = match connection.take().map_or_else(open, Ok) {
-            Ok(opened) => opened,
-            Err(reason) => {
-                metrics::mail_failed();
-                self.server_failed(&reason);
-                return Next::Break;
-            }
-        };
-        let sent = opened.send(&letter);
-        if opened.is_usable() {
-            *connection = Some(opened);
+        match self.server.send(&letter, connection) {
+            Some(sent) => self.note(path, sent),
+            None => Next::Break,
         }
-        self.note(path, sent)
     }
 
     /// What becomes of a mail that was sent, or was not.
     fn note(&mut self, path: &Path, sent: Result<(), SmtpError>) -> Next {
         match sent {
-            Ok(()) => metrics::mail_sent(),
-            Err(_) => metrics::mail_failed(),
-        }
-        match sent {
             Ok(()) => {
-                self.server = Tries::default();
                 self.remove(path);
                 Next::Go
             }
@@ -214,25 +175,9 @@ impl Rounds {
             Err(SmtpError::Broken(reason)) => {
                 // It may be this mail that breaks the server, so it counts against both.
                 self.put_off(path, &reason);
-                self.server_failed(&reason);
+                self.server.failed(&reason);
                 Next::Break
             }
-        }
-    }
-
-    fn server_failed(&mut self, reason: &str) {
-        let server = self.url.name();
-        warn!(server, reason, "cannot reach the mail server; mail waits");
-        self.server_failed = self.clock.now().steady;
-        self.server = self.after_failure(self.server.failures);
-    }
-
-    fn after_failure(&self, failures: u32) -> Tries {
-        let failures = failures.saturating_add(1);
-        let pause = (self.schedule.pause)(failures);
-        Tries {
-            failures,
-            due: self.clock.now().steady.saturating_add(pause),
         }
     }
 
@@ -249,7 +194,7 @@ impl Rounds {
     }
 
     fn wait_longer(&mut self, path: &Path) {
-        let tries = self.after_failure(self.failures(path));
+        let tries = self.server.after_failure(self.failures(path));
         self.mails
             .insert(name(path).to_owned(), State::Waiting(tries));
     }
@@ -258,7 +203,7 @@ impl Rounds {
         for path in files {
             let accepted = matches!(self.mails.get(name(path)), Some(State::Accepted));
             if !accepted && self.is_too_old(path) {
-                self.set_aside(path, "the mail server could not be reached in time");
+                self.set_aside(path, TOO_LATE);
             }
         }
     }
@@ -268,7 +213,8 @@ impl Rounds {
     fn is_too_old(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|metadata| {
             let made = u64::try_from(metadata.mtime()).unwrap_or(0);
-            self.clock.now().wall.saturating_sub(made) >= self.schedule.give_up.as_secs()
+            let age = self.server.now().wall.saturating_sub(made);
+            self.server.is_too_old(Duration::from_secs(age))
         })
     }
 
@@ -302,15 +248,15 @@ impl Rounds {
     /// The time until the first mail or the server is due, but never so long that a mail that an
     /// operator drops in would go unnoticed.
     fn next_due(&self) -> Duration {
-        let now = self.clock.now().steady;
+        let now = self.server.now().steady;
         self.mails
             .values()
             .filter_map(|state| match state {
                 State::Accepted => None,
                 State::Waiting(tries) => Some(tries.due),
             })
-            .chain((self.server.failures > 0).then_some(self.server.due))
-            .map(|due| due.max(self.server.due).saturating_sub(now))
+            .chain(self.server.is_failing().then_some(self.server.due()))
+            .map(|due| due.max(self.server.due()).saturating_sub(now))
             .min()
             .unwrap_or(LOOK_EVERY)
             .clamp(SHORTEST_WAIT, LOOK_EVERY)
@@ -350,17 +296,13 @@ fn name(path: &Path) -> &OsStr {
 const SET_ASIDE: &str = ".failed";
 
 /// As many as may wait to be sent.
-const MAX_SET_ASIDE: usize = crate::mail::MAX_WAITING;
+pub(super) const MAX_SET_ASIDE: usize = crate::mail::MAX_WAITING;
 
 /// How long a mail that an operator drops in may go unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// How long to wait while another process has its turn, which lasts about as long as one mail.
 const TURN_WAIT: Duration = Duration::from_secs(1);
-
-/// A mailed password is worth little after half an hour, so a new mail does not wait that long
-/// for a server that may have come back; and a dead one gets six tries a minute at most.
-const HURRIED_WAIT: Duration = Duration::from_secs(10);
 
 /// Keeps a round that has nothing to do from being followed by the next at once.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);

@@ -32,8 +32,8 @@ pub struct Done<R> {
     pub made: Option<PathBuf>,
     /// Why the events were not written, if they were not.
     pub untold: Option<io::Error>,
-    /// Where each mail waits, or why it could not be written in the end.
-    pub mails: Vec<io::Result<PathBuf>>,
+    /// Where each mail waits, `None` for the database, or why it could not be written in the end.
+    pub mails: Vec<io::Result<Option<PathBuf>>>,
 }
 
 impl<R> Done<R> {
@@ -138,7 +138,7 @@ impl<'a> Post<'a> {
         Ok(())
     }
 
-    fn send(mut self) -> Vec<io::Result<PathBuf>> {
+    fn send(mut self) -> Vec<io::Result<Option<PathBuf>>> {
         self.is_new = false;
         let drafts = std::mem::take(&mut self.drafts).into_iter();
         let sent = drafts.filter_map(|draft| {
@@ -148,7 +148,7 @@ impl<'a> Post<'a> {
             }
             Some(sent)
         });
-        sent.map(|mail| mail.map(|path| store::full_path(&path)))
+        sent.map(|mail| mail.map(|path| path.map(|path| store::full_path(&path))))
             .collect()
     }
 }

@@ -380,6 +380,7 @@ impl From<NotSaved> for Refusal {
         match why {
             why if why.is_unknown() => Outcome::MaybeSaved,
             why if why.is_unreadable() => Outcome::AccountsUnreadable,
+            why if why.is_busy() => Outcome::Busy(SOON),
             _ => Outcome::NotSaved,
         }
         .into()

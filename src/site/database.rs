@@ -1,10 +1,12 @@
-//! The database that accounts are in, as far as that goes: it is looked at, and not served from.
+//! The store in a database.
 
 use std::fs;
 
+use crate::accounts::session::Limits;
 use crate::clock::Clock;
 use crate::config::{self, Database, Place};
 use crate::site::Problem;
+use crate::store::Store;
 use crate::store::postgres::{self, Opened, Refusal, Url};
 
 /// The URL of the database, which may be in a file, out of sight of whoever lists processes.
@@ -25,29 +27,33 @@ pub fn url(place: &Place) -> Result<Url, Problem> {
         .map_err(|why| Problem::new(format_args!("cannot use {path:?}: {why}"), hint))
 }
 
-/// Opens the database, or, `to_look`, only sees whether that could be, and changes nothing.
+/// Opens the store in the database.
 ///
 /// # Errors
 ///
 /// What is not right; nothing is changed then.
-pub(super) fn open(database: &Database, clock: &Clock, to_look: bool) -> Result<(), Problem> {
+pub(super) fn open(database: &Database, limits: Limits, clock: &Clock) -> Result<Store, Problem> {
     let url = url(&database.place)?;
-    let opened = match to_look {
-        true => Opened::look(&url, &database.key, clock)?,
-        false => Opened::open(&url, &database.key, clock)?,
-    };
-    if opened.asks_md5 {
-        tracing::warn!(target: super::PROGRAM, "{}", postgres::BY_MD5);
-    }
+    let opened = Opened::open(&url, &database.key, clock)?;
+    warn_of_md5(&opened);
+    Store::in_database(opened, limits).map_err(Problem::no_threads)
+}
+
+/// Sees whether the database could be opened, and changes nothing.
+///
+/// # Errors
+///
+/// What is not right.
+pub(super) fn look(database: &Database, clock: &Clock) -> Result<(), Problem> {
+    let url = url(&database.place)?;
+    warn_of_md5(&Opened::look(&url, &database.key, clock)?);
     Ok(())
 }
 
-/// What a start ends with, for as long as only files are served from.
-pub(super) fn not_served() -> Problem {
-    Problem::new(
-        "cannot serve from a database yet",
-        "leave out --store and --store-key, and the variables of these names",
-    )
+fn warn_of_md5(opened: &Opened) {
+    if opened.asks_md5 {
+        tracing::warn!(target: super::PROGRAM, "{}", postgres::BY_MD5);
+    }
 }
 
 impl From<Refusal> for Problem {

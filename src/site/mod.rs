@@ -68,17 +68,12 @@ impl Site {
     ///
     /// What cannot be opened, and what to do about it.
     pub fn open(given: &Given<'_>) -> Result<Self, Problem> {
-        #[cfg(feature = "postgres")]
-        if let Some(database) = &given.config.database {
-            database::open(database, given.clock, false)?;
-            return Err(database::not_served());
-        }
         let public_url = public_url(given)?;
         let files = Files::open(given, &public_url)?;
         tell_if_nobody_can_come(given.config, &public_url, files.store.is_empty());
-        if let Ok(accounts) = files.store.everybody() {
-            let host = host(&public_url);
-            warn_of_passkeys(given.config, &host, accounts.with_passkeys_elsewhere(&host));
+        let host = host(&public_url);
+        if let Ok(elsewhere) = files.store.with_passkeys_elsewhere(&host) {
+            warn_of_passkeys(given.config, &host, elsewhere);
         }
         let (outbox, tls) = (Arc::clone(&files.outbox), files.tls.clone());
         let app = Arc::new(app::open(given, &public_url, files)?);

@@ -2,6 +2,7 @@
 //! is asked for what is named here, and locks no more than that.
 
 use crate::accounts::names;
+use crate::accounts::passkey::CredentialId;
 use crate::accounts::token::Digest;
 
 /// Keys that find all that the rules look at.
@@ -16,6 +17,10 @@ pub(super) struct About {
     pub(super) tokens: Vec<Digest>,
     /// By what invitations can be ended.
     pub(super) shorts: Vec<String>,
+    /// What opens accounts without their names, as in [`of_passkey`] and [`of_token`].
+    pub(super) credentials: Vec<String>,
+    /// Of accounts.
+    pub(super) ids: Vec<String>,
     /// Only accounts and their sessions, and no links or former names.
     pub(super) is_plain: bool,
 }
@@ -68,6 +73,27 @@ impl About {
         self
     }
 
+    /// The owner of this passkey too, if there is one.
+    pub(super) fn and_passkey(mut self, id: &CredentialId) -> Self {
+        self.credentials.push(of_passkey(id));
+        self
+    }
+
+    /// The owner of the access token with this hash too, if there is one.
+    pub(super) fn and_token(mut self, hash: Digest) -> Self {
+        self.credentials.push(of_token(hash));
+        self
+    }
+
+    /// The accounts with these ids.
+    #[cfg(feature = "postgres")]
+    pub(super) fn ids(ids: Vec<String>) -> Self {
+        Self {
+            ids,
+            ..Self::default()
+        }
+    }
+
     /// Without links and former names, which cost questions of their own.
     pub(super) fn plain(self) -> Self {
         Self {
@@ -75,4 +101,14 @@ impl About {
             ..self
         }
     }
+}
+
+/// A passkey as a key.
+pub(super) fn of_passkey(id: &CredentialId) -> String {
+    format!("passkey {}", id.text())
+}
+
+/// An access token as a key.
+pub(super) fn of_token(hash: Digest) -> String {
+    format!("token {}", hash.text())
 }

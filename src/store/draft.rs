@@ -1,6 +1,8 @@
 //! What a batch of changes makes of accounts and sessions, before any of it is saved.
 
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::time::Duration;
 
 use crate::accounts::confirmations::{Confirmed, Links, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
@@ -302,6 +304,12 @@ impl Draft {
     /// time. They have no sessions.
     pub(super) fn remove_unclaimed(&mut self, now: Timestamp) -> Vec<String> {
         Arc::make_mut(&mut self.accounts).remove_never_enrolled(now)
+    }
+
+    /// Removes accounts that nobody ever logged in to for so long, some at a time.
+    #[cfg(feature = "postgres")]
+    pub(super) fn remove_unclaimed_for(&mut self, stays: Duration, now: Timestamp) -> Vec<String> {
+        Arc::make_mut(&mut self.accounts).remove_unclaimed_for(stays, now)
     }
 
     /// As [`Accounts::note_uses`].

@@ -32,6 +32,8 @@ pub struct NotSaved {
 enum Kind {
     /// Nothing of the change is kept.
     Refused,
+    /// The same, and it may be otherwise in a moment.
+    Busy,
     /// No change can be saved until an operator mends the file.
     Unreadable,
     /// It may have been saved, or may still be.
@@ -128,12 +130,22 @@ impl NotSaved {
         }
     }
 
-    /// For a change that a database refused, or could not be asked for.
+    /// For a change that a database refused.
     #[cfg(feature = "postgres")]
     pub(super) fn in_database(reason: &dyn fmt::Display) -> Self {
         Self {
             said: format!("cannot save in the database: {reason}").into(),
             kind: Kind::Refused,
+        }
+    }
+
+    /// For a change that a database could not be asked for, or that was in the way of others for too
+    /// long.
+    #[cfg(feature = "postgres")]
+    pub(super) fn busy_database(reason: &dyn fmt::Display) -> Self {
+        Self {
+            kind: Kind::Busy,
+            ..Self::in_database(reason)
         }
     }
 
@@ -158,6 +170,11 @@ impl NotSaved {
     /// Whether the change may have been saved after all; else nothing of it is kept.
     pub fn is_unknown(&self) -> bool {
         self.kind == Kind::Unknown
+    }
+
+    /// Whether nothing of the change is kept, and the next may be.
+    pub fn is_busy(&self) -> bool {
+        self.kind == Kind::Busy
     }
 
     /// Whether no change can be saved until an operator mends the file.

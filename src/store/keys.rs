@@ -7,6 +7,9 @@ use crate::accounts::passkey::{CredentialId, NotAdded, Passkey};
 use crate::accounts::person::Person;
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
+#[cfg(feature = "postgres")]
+use crate::store::Kept;
+use crate::store::about::About;
 use crate::store::{NotSaved, Store, Unavailable};
 
 impl Store {
@@ -16,7 +19,8 @@ impl Store {
     ///
     /// If it cannot be read now.
     pub fn owner_of_token(&self, hash: Digest) -> Result<Option<Arc<Account>>, Unavailable> {
-        Ok(self.accounts()?.owner_of_token(hash).cloned())
+        let base = self.look(|| About::default().and_token(hash).plain())?;
+        Ok(base.accounts.owner_of_token(hash).cloned())
     }
 
     /// The account that has a passkey with this id.
@@ -25,7 +29,8 @@ impl Store {
     ///
     /// If it cannot be read now.
     pub fn owner_of(&self, passkey: &CredentialId) -> Result<Option<Arc<Account>>, Unavailable> {
-        Ok(self.accounts()?.owner_of(passkey).cloned())
+        let base = self.look(|| About::default().and_passkey(passkey).plain())?;
+        Ok(base.accounts.owner_of(passkey).cloned())
     }
 
     /// Adds a passkey to an account, if `may` allows it to that one as it is in the same save.
@@ -39,8 +44,9 @@ impl Store {
         may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
         passkey: Passkey,
     ) -> Result<Result<Result<(), NotAdded>, E>, NotSaved> {
+        let about = About::account(username).and_passkey(&passkey.id);
         let username = username.to_owned();
-        self.update(move |draft| {
+        self.update_of(about, move |draft| {
             draft.ask(&username, &may)?;
             Ok(draft.add_passkey(&username, passkey.clone()))
         })
@@ -52,11 +58,15 @@ impl Store {
     ///
     /// As [`Store::change`].
     pub fn note_token_uses(&self, uses: Vec<(Digest, Timestamp)>) -> Result<(), NotSaved> {
-        let accounts = self.accounts();
-        if accounts.is_ok_and(|accounts| accounts.unnoted(&uses).is_empty()) {
+        let about = || {
+            let uses = uses.iter().map(|(hash, _)| *hash);
+            uses.fold(About::default(), About::and_token)
+        };
+        let base = self.look(|| about().plain());
+        if base.is_ok_and(|base| base.accounts.unnoted(&uses).is_empty()) {
             return Ok(());
         }
-        self.update(move |draft| draft.note_token_uses(&uses))
+        self.update_of(about(), move |draft| draft.note_token_uses(&uses))
     }
 
     /// Removes access tokens that expired long ago; costs a save only if there are any.
@@ -65,6 +75,10 @@ impl Store {
     ///
     /// As [`Store::change`].
     pub fn drop_past_tokens(&self, now: Timestamp) -> Result<(), NotSaved> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.drop_past_tokens(now);
+        }
         let accounts = self.accounts();
         if accounts.is_ok_and(|accounts| accounts.with_past_tokens(now).is_empty()) {
             return Ok(());

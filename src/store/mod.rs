@@ -60,7 +60,7 @@ use draft::Base;
 use files::Files;
 use opening::{try_out_beside, unreadable};
 #[cfg(feature = "postgres")]
-use postgres::{Database, Opened};
+use postgres::{Database, Opened, Shared};
 #[cfg(test)]
 use tests::memory::Memory;
 use told::{Listener, hear_accounts};
@@ -147,15 +147,16 @@ impl Store {
         })
     }
 
-    /// The store in a database that can be used.
+    /// The store in a database that can be used. Sessions that are over by the `limits` are
+    /// forgotten.
     ///
     /// # Errors
     ///
     /// If the system has no thread to give.
     #[cfg(feature = "postgres")]
-    pub fn in_database(opened: Opened) -> io::Result<Self> {
+    pub fn in_database(opened: Opened, limits: Limits) -> io::Result<Self> {
         Ok(Self {
-            kept: Kept::Database(Box::new(Database::start(opened)?)),
+            kept: Kept::Database(Box::new(Database::start(opened, limits)?)),
             listener: Arc::default(),
             asking: Asking::default(),
         })
@@ -177,8 +178,13 @@ impl Store {
         self.listener.listen(Box::new(hear));
     }
 
-    /// How many accounts there are, and how many sessions that are not over.
+    /// How many accounts there are, and how many sessions that are not over; of a database, as counted
+    /// within the last minute.
     pub fn count(&self, limits: Limits, now: Timestamp) -> (usize, usize) {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.counted();
+        }
         let accounts = self.accounts().map_or(0, |accounts| accounts.len());
         let lasts = |session: &&Arc<Session>| !session.is_over(limits, now);
         let sessions = self.sessions();
@@ -188,6 +194,10 @@ impl Store {
 
     /// Whether there is no account.
     pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.counted().0 == 0;
+        }
         self.accounts().is_ok_and(|accounts| accounts.is_empty())
     }
 
@@ -200,6 +210,44 @@ impl Store {
             Kept::Database(_) => false,
             #[cfg(test)]
             Kept::Memory(_) => false,
+        }
+    }
+
+    /// How many accounts have passkeys that are for another host than this.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts cannot be read now.
+    pub fn with_passkeys_elsewhere(&self, host: &str) -> Result<usize, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.with_passkeys_elsewhere(host);
+        }
+        Ok(self.accounts()?.with_passkeys_elsewhere(host))
+    }
+
+    /// Whether the store is in files.
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self.kept, Kept::Files(_))
+    }
+
+    /// Whether the store is in a database that does not answer.
+    pub fn is_away(&self) -> bool {
+        match &self.kept {
+            Kept::Files(_) => false,
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.is_away(),
+            #[cfg(test)]
+            Kept::Memory(_) => false,
+        }
+    }
+
+    /// The database, for what else is kept in it; `None` where files are.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn database(&self) -> Option<&Arc<Shared>> {
+        match &self.kept {
+            Kept::Database(database) => Some(database.shared()),
+            _ => None,
         }
     }
 
@@ -262,6 +310,10 @@ impl Store {
     ///
     /// If the accounts cannot be read now.
     pub fn regular_networks(&self, now: Timestamp) -> Result<HashSet<Network>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.regular_networks(now);
+        }
         Ok(self.accounts()?.regular_networks(now))
     }
 
@@ -363,6 +415,10 @@ impl Store {
     ///
     /// As [`Store::change`].
     pub fn remove_unclaimed(&self, now: Timestamp) -> Result<Vec<String>, NotSaved> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.remove_unclaimed(now);
+        }
         let accounts = self.accounts();
         if accounts.is_ok_and(|accounts| accounts.never_enrolled(now).is_empty()) {
             return Ok(Vec::new());

@@ -8,9 +8,12 @@
 mod challenges;
 mod connection;
 mod database;
+mod event_rows;
 mod failure;
 mod keeper;
 mod key;
+mod mail_rows;
+mod marks;
 mod open;
 mod pool;
 mod reach;
@@ -19,20 +22,27 @@ mod refusal;
 mod rows;
 mod schema;
 mod seal;
+mod sessions;
+mod shared;
 mod slice;
 #[cfg(test)]
 #[cfg(feature = "databases")]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod tls;
 mod url;
 mod watched;
 mod write;
 
 pub(super) use database::Database;
+pub(crate) use event_rows::EventRow;
+pub use event_rows::EventRows;
 pub use key::make_key;
+pub use mail_rows::MailRows;
+pub(crate) use mail_rows::{HOLD, TakenMail};
 pub use open::Opened;
 pub use refusal::Refusal;
 pub use schema::{Migrated, migrate};
+pub(crate) use shared::Shared;
 pub use url::Url;
 
 /// What there is to say of a server that asks for passwords as MD5.

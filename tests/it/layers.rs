@@ -120,6 +120,7 @@ fn every_outside_thing_has_one_owner() {
                 "clock",
                 "deployment/doctor",
                 "events/file",
+                "events/rows",
                 "front",
                 "gate",
                 "results",

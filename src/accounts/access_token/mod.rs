@@ -92,9 +92,13 @@ impl AccessToken {
         self.hosts.iter().any(|own| own == host)
     }
 
-    /// Whether it expired so long ago that nobody wonders any more.
+    /// When it expired so long ago that nobody wonders any more.
+    pub fn goes(&self) -> Timestamp {
+        self.expires.plus(LISTED)
+    }
+
     fn is_past(&self, now: Timestamp) -> bool {
-        now >= self.expires.plus(LISTED)
+        now >= self.goes()
     }
 }
 

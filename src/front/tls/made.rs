@@ -172,10 +172,7 @@ fn names(host: &str) -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
-    let own = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .to_ascii_lowercase();
+    let own = host::own().to_ascii_lowercase();
     let plain = own
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));

@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketType};
 
 use crate::clock::Clock;
 use crate::mail::SmtpUrl;
-use crate::mail::courier::{Bell, Schedule};
+use crate::mail::courier::{Bell, Round as _, Schedule};
 use crate::mail::round::Rounds;
 use crate::mail::tests::sink::{Manners, Sink};
 use crate::mail::tests::{finish, impatient, mail_to, names, quiet, sending, with_schedule};
@@ -190,6 +190,7 @@ fn a_refused_mail_is_set_aside_and_the_next_one_goes() {
     let dir = tempfile::tempdir().unwrap();
     let waiting = quiet(dir.path());
     let refused = waiting.post(&mail_to("nobody@example.org")).unwrap();
+    let refused = refused.unwrap();
     let aside = format!("{}.failed", refused.file_name().unwrap().to_str().unwrap());
     let sink = Sink::start(Manners {
         replies: ["550 no such user"].into(),
@@ -230,6 +231,7 @@ fn a_mail_older_than_a_day_is_tried_once_more_and_then_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let file = quiet(dir.path())
         .post(&mail_to("alice@example.org"))
+        .unwrap()
         .unwrap();
     let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
     File::options()
@@ -256,7 +258,7 @@ fn a_mail_older_than_a_day_is_set_aside_when_the_server_is_dead() {
     let dir = tempfile::tempdir().unwrap();
     let waiting = quiet(dir.path());
     waiting.post(&mail_to("young@example.org")).unwrap();
-    let old = waiting.post(&mail_to("old@example.org")).unwrap();
+    let old = waiting.post(&mail_to("old@example.org")).unwrap().unwrap();
     let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
     File::options()
         .write(true)

@@ -32,7 +32,8 @@ fn mail_is_for_the_owner_alone_whatever_the_umask() {
     }
     let dir = std::env::temp_dir().join(format!("auth_user_outbox_{}", std::process::id()));
 
-    let file = quiet(&dir).post(&mail_to("alice@example.org")).unwrap();
+    let posted = quiet(&dir).post(&mail_to("alice@example.org")).unwrap();
+    let file = posted.unwrap();
 
     let modes = (mode(&dir), mode(&file));
     fs::remove_dir_all(&dir).unwrap();
@@ -144,7 +145,7 @@ fn whoever_races_to_put_a_link_in_its_place_is_given_nothing() {
         });
         for _ in 0..400 {
             let _ = symlink(&victim, &link);
-            let _ = crate::mail::open_or_make(&outbox);
+            let _ = crate::mail::directory::open_or_make(&outbox);
             // One of them is the link and the other the folder, and which one changes.
             for _ in 0..2 {
                 for path in [&outbox, &link] {

@@ -2,6 +2,8 @@
 
 mod delivery;
 mod directory;
+#[cfg(feature = "databases")]
+mod rows;
 mod sink;
 mod tls;
 mod writing;
@@ -36,8 +38,12 @@ fn owner(address: &str, username: &str) -> Account {
 }
 
 fn mail_to(address: &str) -> Mail {
+    mail_at(noon(), address)
+}
+
+fn mail_at(at: Moment, address: &str) -> Mail {
     let alice = owner(address, "alice");
-    Mail::new_password(&alice, "s3cret-password", noon(), 30, SITE).unwrap()
+    Mail::new_password(&alice, "s3cret-password", at, 30, SITE).unwrap()
 }
 
 fn sender() -> Sender {

@@ -79,6 +79,12 @@ impl Sink {
         self.received.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
+    /// Everything that has arrived and was not asked for. Only meaningful once the sender has stopped.
+    #[cfg(feature = "databases")]
+    pub(super) fn all(&self) -> Vec<Received> {
+        self.received.try_iter().collect()
+    }
+
     /// Whether nothing more has arrived. Only meaningful once the sender has stopped.
     pub(super) fn is_empty(&self) -> bool {
         self.received.try_recv().is_err()

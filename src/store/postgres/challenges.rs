@@ -147,7 +147,7 @@ impl Database {
         let (bytes, holder) = (challenge.bytes(), &holder[..]);
         let asked = i64::try_from(challenge.asked()).unwrap_or(i64::MAX);
         let lifetime = lifetime();
-        let (is_held, is_old) = self.ask(async |client| {
+        let (is_held, is_old) = self.shared().ask(async |client| {
             let hold: [(&(dyn ToSql + Sync), Type); 4] = [
                 (&bytes, Type::BYTEA),
                 (&asked, Type::INT8),
@@ -167,14 +167,15 @@ impl Database {
     /// As [`Challenges::sweep`].
     #[cfg(test)]
     pub(in crate::store) fn sweep_challenges(&self) -> Result<(), Unavailable> {
-        self.ask(async |client| Ok(Ok(self.shared().challenges.sweep(client).await?)))
+        self.shared()
+            .ask(async |client| Ok(Ok(self.shared().challenges.sweep(client).await?)))
     }
 
     /// The answer of who held it was not taken. If the database cannot be told so, the challenge
     /// stays used up, and whoever was refused needs a fresh page.
     pub(in crate::store) fn let_go_of_challenge(&self, challenge: &Challenge, holder: &Holder) {
         let (bytes, holder) = (challenge.bytes(), &holder[..]);
-        let _ = self.ask(async |client| {
+        let _ = self.shared().ask(async |client| {
             let held: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&bytes, Type::BYTEA), (&holder, Type::BYTEA)];
             client.execute_typed(LET_GO, &held).await.map(Ok)

@@ -21,24 +21,22 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::accounts::session::Limits;
 use crate::accounts::token::{self, Digest};
 use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
 use crate::store::error::{NotSaved, Unavailable};
-use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
-use crate::store::postgres::pool::{NoConnection, Pool};
-use crate::store::postgres::recent::{Recent, Version};
+use crate::store::postgres::pool::NoConnection;
+use crate::store::postgres::recent::Version;
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
+use crate::store::postgres::shared::{Shared, left, say_damaged};
 use crate::store::postgres::slice::{self, Lock};
 use crate::store::postgres::write::{Changes, Touched};
-
-/// How long a question may take, with the wait for a connection.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// How long a change is tried, however often.
 const CHANGE: Duration = Duration::from_secs(2);
@@ -60,14 +58,6 @@ pub(in crate::store) struct Database {
     ended: Mutex<Option<Receiver<bool>>>,
 }
 
-/// What the thread that does the chores works on too.
-pub(super) struct Shared {
-    pub(super) pool: Pool,
-    seal: Seal,
-    pub(super) recent: Recent,
-    pub(super) challenges: Challenges,
-}
-
 /// Why a change was not made, apart from the database's own reasons.
 enum Unmade {
     Damaged(Damaged),
@@ -79,13 +69,8 @@ impl Database {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub(in crate::store) fn start(opened: Opened) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            pool: opened.pool,
-            seal: opened.seal,
-            recent: Recent::default(),
-            challenges: opened.challenges,
-        });
+    pub(in crate::store) fn start(opened: Opened, limits: Limits) -> io::Result<Self> {
+        let shared = Arc::new(Shared::of(opened, limits));
         let (close, closed) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(1);
         let kept = Arc::downgrade(&shared);
@@ -102,10 +87,6 @@ impl Database {
         })
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     /// Saves when sessions were last used, and ends the thread, within `patience`. False if that
     /// was not saved.
     pub(in crate::store) fn close(&self, patience: Duration) -> bool {
@@ -115,10 +96,25 @@ impl Database {
         ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 
+    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether the database does not answer.
+    pub(in crate::store) fn is_away(&self) -> bool {
+        self.shared.pool.is_away()
+    }
+
+    /// How many accounts and sessions there are, as counted within the last minute.
+    pub(in crate::store) fn counted(&self) -> (usize, usize) {
+        self.shared.counted()
+    }
+
     /// The part of the store that is asked for.
     pub(in crate::store) fn look(&self, about: &About) -> Result<Base, Unavailable> {
         let seal = &self.shared.seal;
-        self.ask(async |client| slice::read(client, about, seal, Lock::Not).await)
+        self.shared
+            .ask(async |client| slice::read(client, about, seal, Lock::Not).await)
     }
 
     /// A session and its account, of one moment less than a second ago. What would not let the
@@ -137,7 +133,8 @@ impl Database {
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
         let (id, seal) = (id.text(), &self.shared.seal);
-        self.ask(async |client| {
+        let late = self.shared.chores_every();
+        self.shared.ask(async |client| {
             let query = format!(
                 "SELECT {SESSION}, {ACCOUNT}, account.revision FROM session JOIN account USING (name)
                 WHERE session.id = $1"
@@ -145,6 +142,7 @@ impl Database {
             let row = client.query_typed_opt(&query, &[(&id, Type::TEXT)]).await?;
             let who = row.map(|row| {
                 let (session, account) = (read_session(&row, 0)?, AccountRow::read(&row, 3, seal)?);
+                let session = session.known_late(late);
                 let version = Version {
                     account: row.try_get(3).unwrap_or_default(),
                     revision: row.try_get(7).unwrap_or_default(),
@@ -153,27 +151,6 @@ impl Database {
             });
             Ok(who.transpose())
         })
-    }
-
-    /// Asks once more where a connection turns out to have ended while nobody looked.
-    pub(super) fn ask<R>(
-        &self,
-        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
-    ) -> Result<R, Unavailable> {
-        let end = Instant::now() + QUESTION;
-        loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|_| Unavailable)?;
-            match connection.call(left(end), &question) {
-                Ok(Ok(read)) => return Ok(read),
-                Ok(Err(damaged)) => {
-                    say_damaged(&damaged);
-                    return Err(Unavailable);
-                }
-                // The connection had ended while nobody looked.
-                Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
-                Err(_) => return Err(Unavailable),
-            }
-        }
     }
 
     /// Makes a change of a part of the store, and waits until it is committed.
@@ -185,7 +162,7 @@ impl Database {
         let end = Instant::now() + CHANGE;
         let mut tries = 0;
         loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|why| not_saved(&why))?;
+            let mut connection = self.shared.pool.lend(end).map_err(|why| not_lent(&why))?;
             let id: [u8; 16] = token::random();
             let is_sent = Cell::new(false);
             let mut made = None;
@@ -212,13 +189,19 @@ impl Database {
                     match (self.was_committed(&id), made) {
                         (Ok(true), Some(made)) => return Ok(made),
                         (Ok(_), _) => failure,
-                        (Err(_), _) => return Err(NotSaved::unknown_in_database(&failure)),
+                        (Err(_), _) => {
+                            tracing::error!(
+                                reason = %failure,
+                                "nobody knows whether the database has saved a change"
+                            );
+                            return Err(NotSaved::unknown_in_database(&failure));
+                        }
                     }
                 }
                 (Err(failure), _) => failure,
             };
             if !may_help_again(&failure) || left(end).is_zero() {
-                return Err(NotSaved::in_database(&failure));
+                return Err(not_saved(&failure));
             }
             tries += 1;
             rest(tries, end);
@@ -332,16 +315,22 @@ impl From<Unmade> for NotSaved {
     }
 }
 
-fn not_saved(why: &NoConnection) -> NotSaved {
+fn not_lent(why: &NoConnection) -> NotSaved {
     match why {
-        NoConnection::Busy => NotSaved::in_database(&"all connections are in use"),
-        NoConnection::Away(why) => NotSaved::in_database(why),
+        NoConnection::Busy => NotSaved::busy_database(&"all connections are in use"),
+        NoConnection::Away(why) => NotSaved::busy_database(why),
     }
 }
 
-fn say_damaged(damaged: &Damaged) {
-    let Damaged { which, reason } = damaged;
-    tracing::error!(row = which, reason, "the database has something damaged");
+fn not_saved(failure: &Failure) -> NotSaved {
+    match failure.is_of_the_moment() {
+        true => NotSaved::busy_database(failure),
+        false => {
+            let not_saved = NotSaved::in_database(failure);
+            tracing::error!(reason = %failure, "the database has not saved a change");
+            not_saved
+        }
+    }
 }
 
 /// Whether the same change may succeed if it is made again: others were in its way, or it did not
@@ -368,8 +357,4 @@ fn rest(tries: u64, end: Instant) {
 
 fn taken<T>(kept: &Mutex<Option<T>>) -> Option<T> {
     kept.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now())
 }

@@ -57,6 +57,18 @@ impl Failure {
             if classes.iter().any(|class| said.code().starts_with(class)))
     }
 
+    /// Whether the same may be done in a moment: nobody could be asked, nothing can be written for
+    /// now, or others were in the way.
+    pub(super) fn is_of_the_moment(&self) -> bool {
+        match &self.cause {
+            Cause::Refused(said) => {
+                let classes = ["08", "40", "53300", "55P03", "57", "25006"];
+                classes.iter().any(|class| said.code().starts_with(class))
+            }
+            Cause::Lost | Cause::ReadOnly | Cause::Mistrust | Cause::NoLogin => true,
+        }
+    }
+
     /// Whether the database said this.
     pub(super) fn is(&self, state: &SqlState) -> bool {
         matches!(&self.cause, Cause::Refused(said) if said == state)
@@ -126,5 +138,23 @@ mod tests {
         assert!(!refused(&SqlState::ADMIN_SHUTDOWN).is_rollback());
         assert!(!refused(&SqlState::QUERY_CANCELED).is_rollback());
         assert!(!Failure::late().is_rollback());
+    }
+
+    #[test]
+    fn a_full_disk_is_not_over_in_a_moment() {
+        let refused = |state: &SqlState| Failure::new("", Cause::Refused(state.clone()));
+
+        for state in [
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+        ] {
+            assert!(refused(&state).is_of_the_moment(), "{}", state.code());
+        }
+        assert!(!refused(&SqlState::DISK_FULL).is_of_the_moment());
+        assert!(!refused(&SqlState::INSUFFICIENT_PRIVILEGE).is_of_the_moment());
+        assert!(Failure::late().is_of_the_moment());
     }
 }

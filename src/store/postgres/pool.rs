@@ -92,6 +92,11 @@ impl Pool {
         }
     }
 
+    /// Whether the database does not answer.
+    pub(super) fn is_away(&self) -> bool {
+        self.kept().away.is_some()
+    }
+
     /// A new connection, beside all others and never kept.
     pub(super) fn open(&self, end: Instant) -> Result<Connection, NoHost> {
         let trust = self.trust.as_ref();

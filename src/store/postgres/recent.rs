@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
 use crate::store::Who;
 
 /// How old the beginning of a read may be: what ends a session is known everywhere by then.
@@ -110,7 +111,12 @@ impl Recent {
     }
 
     /// Takes what a read of these has found that began then.
-    pub(super) fn renew(&self, ids: &[Digest], found: &HashMap<Digest, Version>, began: Instant) {
+    pub(super) fn renew(
+        &self,
+        ids: &[Digest],
+        found: &HashMap<Digest, (Version, Timestamp)>,
+        began: Instant,
+    ) {
         let mut kept = self.kept();
         for id in ids {
             let Some(entry) = kept.get_mut(id) else {
@@ -121,7 +127,11 @@ impl Recent {
                 continue;
             }
             entry.read = match found.get(id) {
-                Some(version) if *version == entry.version => Some(began),
+                Some((version, last_seen)) if *version == entry.version => {
+                    entry.who.0.seen(*last_seen);
+                    entry.saved = entry.saved.max(last_seen.0);
+                    Some(began)
+                }
                 _ => None,
             };
         }
@@ -158,7 +168,6 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::store::tests::{account, session};
 
     const AT: Timestamp = Timestamp(1_800_000_000);
@@ -202,7 +211,7 @@ mod tests {
     fn what_is_read_again_and_is_the_same_counts_on() {
         let (recent, began) = with_entry();
         let ids = recent.in_use(after(began, 500));
-        let found = HashMap::from([(id(), version(1))]);
+        let found = HashMap::from([(id(), (version(1), AT))]);
 
         recent.renew(&ids, &found, after(began, 500));
 
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_another_counts_no_more() {
-        for found in [HashMap::new(), HashMap::from([(id(), version(2))])] {
+        for found in [HashMap::new(), HashMap::from([(id(), (version(2), AT))])] {
             let (recent, began) = with_entry();
 
             recent.renew(&[id()], &found, after(began, 500));
@@ -229,7 +238,7 @@ mod tests {
 
         recent.renew(&[id()], &HashMap::new(), after(began, 400));
         recent.put(who(), version(1), after(began, 300));
-        let found = HashMap::from([(id(), version(2))]);
+        let found = HashMap::from([(id(), (version(2), AT))]);
         recent.renew(&[id()], &found, after(began, 600));
 
         assert!(recent.get(id(), after(began, 1599)).is_some());
@@ -247,7 +256,7 @@ mod tests {
             assert!(recent.get(id(), began).is_none());
             recent.renew(
                 &[id()],
-                &HashMap::from([(id(), version(1))]),
+                &HashMap::from([(id(), (version(1), AT))]),
                 after(began, 1),
             );
             assert!(recent.get(id(), after(began, 2)).is_none());

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::accounts::session::Session;
 use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
+use crate::store::postgres::marks::seconds;
 use crate::store::postgres::seal::{Place, Seal};
 
 /// A row that cannot be what this program has written.
@@ -34,6 +35,8 @@ pub(super) struct AccountRow {
     pub(super) body: String,
     /// The key of the second factor, sealed.
     pub(super) totp: Option<Vec<u8>>,
+    /// [`Account::unclaimed_since`], in seconds since 1970.
+    pub(super) unclaimed: Option<i64>,
 }
 
 impl AccountRow {
@@ -60,6 +63,7 @@ impl AccountRow {
             body: serde_json::to_string(&body)?,
             id: id.as_str().to_owned(),
             totp,
+            unclaimed: account.unclaimed_since().map(seconds),
         })
     }
 

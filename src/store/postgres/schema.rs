@@ -20,8 +20,18 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 7] = [
-    "meta", "account", "session", "link", "former", "answered", "change",
+pub(super) const TABLES: [&str; 11] = [
+    "meta",
+    "account",
+    "credential",
+    "regular",
+    "session",
+    "link",
+    "former",
+    "answered",
+    "change",
+    "mail",
+    "event",
 ];
 
 /// How long raising the schema may take, and how long another that does the same is waited for.

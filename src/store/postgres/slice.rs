@@ -175,10 +175,17 @@ impl Wanted {
         let mut wanted = Self {
             names: about.names.clone(),
             emails: about.emails.clone(),
-            ids: Vec::new(),
+            ids: about.ids.clone(),
             tokens: about.tokens.iter().map(|token| token.text()).collect(),
             shorts: about.shorts.clone(),
         };
+        if !about.credentials.is_empty() {
+            let query = "SELECT account FROM credential WHERE key = ANY($1)";
+            let asked = [texts(&about.credentials)];
+            for row in client.query_typed(query, &asked).await? {
+                wanted.ids.push(row.try_get(0)?);
+            }
+        }
         if wanted.tokens.is_empty() && wanted.shorts.is_empty() {
             return Ok(wanted);
         }

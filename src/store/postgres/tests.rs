@@ -17,19 +17,19 @@ use tempfile::TempDir;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Totp};
 use crate::clock::{Clock, Timestamp};
-use crate::store::postgres::{Opened, Url, make_key, migrate};
-use crate::store::tests::{account, eventually, now, session};
+use crate::store::postgres::{EventRows, MailRows, Opened, Shared, Url, make_key, migrate};
+use crate::store::tests::{LIMITS, account, eventually, now, session};
 use crate::store::{Kept, NotSaved, Store};
 
 /// A database with tables and a key.
-struct Place {
+pub(crate) struct Place {
     name: String,
     url: Url,
     directory: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cluster = Cluster::shared();
         let name = cluster.database("");
         let url = Url::parse(&cluster.url(&name)).unwrap();
@@ -48,12 +48,29 @@ impl Place {
     }
 
     fn open_by(&self, url: &Url) -> Store {
-        let key = self.directory.path().join("key");
-        let opened = Opened::open(url, &key, &Clock::start());
-        Store::in_database(opened.ok().unwrap()).unwrap()
+        Store::in_database(self.opened(url), LIMITS).unwrap()
     }
 
-    fn sql(&self, statement: &str) -> String {
+    fn opened(&self, url: &Url) -> Opened {
+        let key = self.directory.path().join("key");
+        Opened::open(url, &key, &Clock::start()).ok().unwrap()
+    }
+
+    /// What a node that begins now would keep its mail in.
+    pub(crate) fn mail(&self) -> MailRows {
+        MailRows::of(&self.shared())
+    }
+
+    /// The same for its events.
+    pub(crate) fn events(&self) -> EventRows {
+        EventRows::of(&self.shared())
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        Arc::new(Shared::of(self.opened(&self.url), LIMITS))
+    }
+
+    pub(crate) fn sql(&self, statement: &str) -> String {
         Cluster::shared().sql(&self.name, statement)
     }
 }

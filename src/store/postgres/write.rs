@@ -14,6 +14,7 @@ use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::store::draft::Draft;
+use crate::store::postgres::marks::{self, Marks, Written, seconds};
 use crate::store::postgres::rows::AccountRow;
 use crate::store::postgres::seal::Seal;
 use crate::store::postgres::slice::{CONFIRMS, INVITES, texts};
@@ -26,6 +27,8 @@ pub(super) struct Changes {
     gone: Vec<String>,
     changed: Vec<AccountRow>,
     new: Vec<AccountRow>,
+    /// What accounts are found by.
+    marks: Vec<Written>,
     /// Ids of sessions, of whatever account.
     ended: Vec<Digest>,
     begun: Vec<Arc<Session>>,
@@ -71,13 +74,16 @@ impl Changes {
             .map(|account| (&account.id, account))
             .collect();
         let is: HashSet<_> = after.iter().map(|account| &account.id).collect();
-        let (mut changed, mut new) = (Vec::new(), Vec::new());
+        let (mut changed, mut new, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for account in after.iter() {
-            match was.get(&account.id) {
-                Some(same) if Arc::ptr_eq(same, account) => {}
+            let before = was.get(&account.id);
+            match before {
+                Some(same) if Arc::ptr_eq(same, account) => continue,
                 Some(_) => changed.push(AccountRow::of(account, seal)?),
                 None => new.push(AccountRow::of(account, seal)?),
             }
+            let before = before.map(|before| Marks::of(before));
+            marks.extend(Marks::of(account).since(before.as_ref()));
         }
         let is_same = |account: &&Arc<Account>| {
             let found = after.find(&account.username);
@@ -105,6 +111,7 @@ impl Changes {
             gone,
             changed,
             new,
+            marks,
             ended,
             begun,
             closed,
@@ -149,21 +156,26 @@ impl Changes {
 
     async fn write_accounts(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         remove(client, "DELETE FROM account WHERE id = ANY($1)", &self.gone).await?;
+        marks::remove(client, &self.gone).await?;
         let update = "UPDATE account SET name = $2, email = $3, username = $4, body = $5,
-            totp = $6, revision = revision + 1 WHERE id = $1";
-        let insert = "INSERT INTO account (id, name, email, username, body, totp)
-            VALUES ($1, $2, $3, $4, $5, $6)";
+            totp = $6, unclaimed = $7, revision = revision + 1 WHERE id = $1";
+        let insert = "INSERT INTO account (id, name, email, username, body, totp, unclaimed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let changed = self.changed.iter().map(|row| (update, row));
         for (statement, row) in changed.chain(self.new.iter().map(|row| (insert, row))) {
-            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
+            let columns: [(&(dyn ToSql + Sync), Type); 7] = [
                 (&row.id, Type::TEXT),
                 (&row.name, Type::TEXT),
                 (&row.email, Type::TEXT),
                 (&row.username, Type::TEXT),
                 (&row.body, Type::TEXT),
                 (&row.totp, Type::BYTEA),
+                (&row.unclaimed, Type::INT8),
             ];
             client.execute_typed(statement, &columns).await?;
+        }
+        for written in &self.marks {
+            written.write(client).await?;
         }
         Ok(())
     }
@@ -176,16 +188,20 @@ impl Changes {
                 session.id.text(),
                 names::key(&session.username).into_owned(),
             );
-            let last_seen = i64::try_from(session.last_seen().0).unwrap_or(i64::MAX);
+            let (created, last_seen) = (seconds(session.created), seconds(session.last_seen()));
+            let remembered = session.remembered.map(seconds);
             let body = serde_json::to_string(session.as_ref()).unwrap_or_default();
-            let insert = "INSERT INTO session (id, name, last_seen, body)
-                VALUES ($1, $2, $3, $4)
-                ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-                last_seen = excluded.last_seen, body = excluded.body";
-            let columns: [(&(dyn ToSql + Sync), Type); 4] = [
+            let insert = "INSERT INTO session (id, name, created, last_seen, remembered, body)
+                VALUES ($1, $2, $3, $4, $5, $6)
+                ON CONFLICT (id) DO UPDATE SET name = excluded.name, created = excluded.created,
+                last_seen = excluded.last_seen, remembered = excluded.remembered,
+                body = excluded.body";
+            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
                 (&id, Type::TEXT),
                 (&name, Type::TEXT),
+                (&created, Type::INT8),
                 (&last_seen, Type::INT8),
+                (&remembered, Type::INT8),
                 (&body, Type::TEXT),
             ];
             client.execute_typed(insert, &columns).await?;

@@ -20,7 +20,7 @@ use crate::accounts::{Account, Taken};
 use crate::clock::{Clock, Timestamp};
 use crate::store::{OpenError, Store};
 
-const LIMITS: Limits = Limits {
+pub(in crate::store) const LIMITS: Limits = Limits {
     idle: Duration::from_secs(3600),
     max: Duration::from_secs(86_400),
     remember: Duration::ZERO,

@@ -346,7 +346,10 @@ tokens = true
     assert_eq!(server.log().matches("never count").count(), 1);
 
     write_rules(&server, RULES);
-    write_rules(&server, "[[rule]]\nhost = \"app.example.org\"\npublic = true\n");
+    write_rules(
+        &server,
+        "[[rule]]\nhost = \"app.example.org\"\npublic = true\n",
+    );
 
     server.wait_for_log(&said(outside));
 }

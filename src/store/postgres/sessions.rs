@@ -1,0 +1,95 @@
+//! Questions about sessions apart from accounts: which are as they were, which are over, how many
+//! there are.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::accounts::session::Limits;
+use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
+use crate::store::postgres::recent::Version;
+use crate::store::postgres::slice::texts;
+
+/// Which of these sessions there are, what their accounts are now, and when they were last used.
+pub(super) async fn versions(
+    client: &Client,
+    ids: &[Digest],
+) -> Result<HashMap<Digest, (Version, Timestamp)>, tokio_postgres::Error> {
+    let known: HashMap<String, Digest> = ids.iter().map(|id| (id.text(), *id)).collect();
+    let asked: Vec<String> = known.keys().cloned().collect();
+    let query = "SELECT session.id, account.id, account.revision, session.last_seen FROM session
+        JOIN account USING (name) WHERE session.id = ANY($1)";
+    let mut found = HashMap::new();
+    for row in client.query_typed(query, &[texts(&asked)]).await? {
+        if let Some(id) = known.get(row.try_get::<_, &str>(0)?) {
+            let version = Version {
+                account: row.try_get(1)?,
+                revision: row.try_get(2)?,
+            };
+            let last_seen = u64::try_from(row.try_get::<_, i64>(3)?).unwrap_or(0);
+            found.insert(*id, (version, Timestamp(last_seen)));
+        }
+    }
+    Ok(found)
+}
+
+/// Saves last uses; one that another node has seen later stays.
+pub(super) async fn save_uses(
+    client: &Client,
+    uses: &[(Digest, u64)],
+) -> Result<u64, tokio_postgres::Error> {
+    let ids: Vec<String> = uses.iter().map(|(id, _)| id.text()).collect();
+    let seen = |(_, seen): &(Digest, u64)| i64::try_from(*seen).unwrap_or(i64::MAX);
+    let seen: Vec<i64> = uses.iter().map(seen).collect();
+    let statement = "UPDATE session SET last_seen = greatest(session.last_seen, used.seen)
+        FROM unnest($1::text[], $2::bigint[]) used(id, seen) WHERE session.id = used.id";
+    let asked: [(&(dyn ToSql + Sync), Type); 2] = [texts(&ids), (&seen, Type::INT8_ARRAY)];
+    client.execute_typed(statement, &asked).await
+}
+
+/// Ends the sessions that are over by the `limits`, and those of no account. When one was last used
+/// may be known here by `late` too late.
+pub(super) async fn end_those_over(
+    client: &Client,
+    limits: Limits,
+    late: Duration,
+    now: Duration,
+) -> Result<u64, tokio_postgres::Error> {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let before = |limit: Duration| seconds(now).saturating_sub(seconds(limit));
+    let (is_remembered, remember) = match limits.remember.is_zero() {
+        true => (false, i64::MIN),
+        false => (true, before(limits.remember)),
+    };
+    let (begun, used) = (before(limits.max), before(limits.idle.saturating_add(late)));
+    // Those of no account may be of one that is just being made.
+    let orphaned = before(ORPHANED);
+    let statement = "DELETE FROM session WHERE
+        CASE WHEN remembered IS NOT NULL AND $1 THEN remembered <= $2
+            ELSE created <= $3 OR last_seen <= $4 END
+        OR (created <= $5 AND NOT EXISTS (SELECT FROM account WHERE account.name = session.name))";
+    let asked: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&is_remembered, Type::BOOL),
+        (&remember, Type::INT8),
+        (&begun, Type::INT8),
+        (&used, Type::INT8),
+        (&orphaned, Type::INT8),
+    ];
+    client.execute_typed(statement, &asked).await
+}
+
+/// How many accounts and sessions there are.
+pub(super) async fn count(client: &Client) -> Result<(usize, usize), tokio_postgres::Error> {
+    let query = "SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM session)";
+    let row = client.query_typed_one(query, &[]).await?;
+    let number = |column| -> Result<usize, tokio_postgres::Error> {
+        Ok(usize::try_from(row.try_get::<_, i64>(column)?).unwrap_or(0))
+    };
+    Ok((number(0)?, number(1)?))
+}
+
+/// How long a session may be there before its account.
+const ORPHANED: Duration = Duration::from_secs(60);
