@@ -41,6 +41,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Sessions, SessionsJson), Damage> {
     let top = Top {
         field: SESSIONS,
         seed: PhantomData::<Vec<Session>>,
+        latest: VERSION,
     };
     let (sessions, mut top) = json::parse(bytes, top)?;
     let mut sessions: Sessions = sessions.into_iter().collect();

@@ -64,6 +64,7 @@ pub(super) fn ask_after_password(
     account: &Account,
 ) -> Option<Value> {
     let party = &app.passkeys.as_ref()?.party;
+    account.passkeys_for(party).next()?;
     let purpose = Purpose::AfterPassword(Digest::of(cookie));
     let now = request.received.steady;
     let challenge = app.store.ask_challenge(purpose, now).ok()?;
