@@ -30,6 +30,7 @@ mod about;
 mod access_toml;
 mod asked;
 mod challenges;
+pub mod counts;
 mod document;
 mod draft;
 mod error;

@@ -7,6 +7,7 @@
 
 mod challenges;
 mod connection;
+pub(super) mod counts;
 mod database;
 mod event_rows;
 mod failure;

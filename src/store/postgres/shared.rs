@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
 use crate::store::postgres::challenges::Challenges;
+use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pool::Pool;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(super) seal: Seal,
     pub(super) recent: Recent,
     pub(super) challenges: Challenges,
+    pub(super) counts: Local,
     /// How long sessions last.
     pub(super) limits: Limits,
     /// Accounts and sessions, as last counted.
@@ -44,6 +46,7 @@ impl Shared {
             seal: opened.seal,
             recent: Recent::default(),
             challenges: opened.challenges,
+            counts: Local::default(),
             limits,
             counted: Default::default(),
         }

@@ -3,6 +3,7 @@
 mod challenges;
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
+mod counts;
 mod pending;
 mod proxy;
 
