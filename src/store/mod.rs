@@ -29,6 +29,7 @@ use crate::network::Network;
 mod about;
 mod access_toml;
 mod asked;
+mod challenges;
 pub mod counts;
 mod document;
 mod draft;
@@ -56,6 +57,7 @@ mod users_json;
 mod worker;
 
 use about::About;
+use challenges::Asking;
 use document::Document;
 use draft::Base;
 use files::Files;
@@ -68,6 +70,7 @@ use told::{Listener, hear_accounts};
 use worker::Chores;
 
 pub use access_toml::Rules;
+pub use challenges::HeldChallenge;
 pub use draft::Draft;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use hold::{Hold, hold};
@@ -89,6 +92,7 @@ pub struct Store {
     /// What is pending, unless that is in a database.
     pending: Arc<Pending>,
     listener: Arc<Listener>,
+    asking: Asking,
 }
 
 /// A session, and the account with the name in it.
@@ -145,6 +149,7 @@ impl Store {
             kept: Kept::Files(files),
             pending: Arc::default(),
             listener,
+            asking: Asking::default(),
         })
     }
 
@@ -160,6 +165,7 @@ impl Store {
             kept: Kept::Database(Box::new(Database::start(opened, limits)?)),
             pending: Arc::default(),
             listener: Arc::default(),
+            asking: Asking::default(),
         })
     }
 
@@ -170,6 +176,7 @@ impl Store {
             kept: Kept::Memory(Memory::default()),
             pending: Arc::default(),
             listener: Arc::default(),
+            asking: Asking::default(),
         }
     }
 
