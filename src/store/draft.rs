@@ -14,7 +14,7 @@ use crate::accounts::pending::{Effect, Stage};
 use crate::accounts::person::{Changed, Fate, Person};
 use crate::accounts::session::{Session, Sessions};
 use crate::accounts::setting::{Setting, Unset};
-use crate::accounts::token::Digest;
+use crate::accounts::token::{Digest, DigestKey};
 use crate::accounts::{Account, Accounts, Taken};
 use crate::clock::Timestamp;
 
@@ -319,6 +319,17 @@ impl Draft {
         if self.sessions.revision() != before {
             self.ends += 1;
         }
+    }
+
+    /// The key of the challenges: a `fresh` one if none is kept.
+    pub(super) fn keep_challenge_key(&mut self, fresh: &Arc<DigestKey>) -> Arc<DigestKey> {
+        if let Some(kept) = self.sessions.challenge_key() {
+            return Arc::clone(kept);
+        }
+        Arc::make_mut(&mut self.sessions).keep_challenge_key(Arc::clone(fresh));
+        // Saved and refused as the end of a session is: no account rests on it.
+        self.ends += 1;
+        Arc::clone(fresh)
     }
 
     /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a

@@ -29,6 +29,7 @@ use crate::network::Network;
 mod about;
 mod access_toml;
 mod asked;
+mod challenges;
 pub mod counts;
 mod document;
 mod draft;
@@ -55,6 +56,7 @@ mod told;
 mod users_json;
 mod worker;
 
+use challenges::Asking;
 use document::Document;
 use draft::Base;
 use files::Files;
@@ -68,6 +70,7 @@ use worker::Chores;
 
 pub(crate) use about::About;
 pub use access_toml::Rules;
+pub use challenges::HeldChallenge;
 pub use draft::Draft;
 pub(crate) use draft::KeptMail;
 pub use error::{NotSaved, OpenError, Unavailable};
@@ -90,6 +93,7 @@ pub struct Store {
     /// What is pending, unless that is in a database.
     pending: Arc<Pending>,
     listener: Arc<Listener>,
+    asking: Asking,
 }
 
 /// A session, and the account with the name in it.
@@ -146,6 +150,7 @@ impl Store {
             kept: Kept::Files(files),
             pending: Arc::default(),
             listener,
+            asking: Asking::default(),
         })
     }
 
@@ -161,6 +166,7 @@ impl Store {
             kept: Kept::Database(Box::new(Database::start(opened, limits)?)),
             pending: Arc::default(),
             listener: Arc::default(),
+            asking: Asking::default(),
         })
     }
 
@@ -171,6 +177,7 @@ impl Store {
             kept: Kept::Memory(Memory::default()),
             pending: Arc::default(),
             listener: Arc::default(),
+            asking: Asking::default(),
         }
     }
 

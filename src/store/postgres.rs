@@ -5,6 +5,7 @@
 //! runtime of its own that runs only while somebody waits for that connection: there is no thread
 //! besides, and no call without a limit.
 
+mod challenges;
 mod connection;
 pub(super) mod counts;
 mod database;

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
+use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(super) pool: Pool,
     pub(super) seal: Seal,
     pub(super) recent: Recent,
+    pub(super) challenges: Challenges,
     pub(super) counts: Local,
     /// How long sessions last.
     pub(super) limits: Limits,
@@ -49,6 +51,7 @@ impl Shared {
             pool: opened.pool,
             seal: opened.seal,
             recent: Recent::default(),
+            challenges: opened.challenges,
             counts: Local::default(),
             limits,
             counted: Default::default(),

@@ -33,7 +33,7 @@ mod wire;
 pub(crate) use answer::Answer;
 pub(crate) use authenticator::Authenticator;
 #[cfg(feature = "browser")]
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, SecurityKey};
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, certificate_in, write_pair};
 pub(crate) use visitor::{Accept, CONFIRMATION, NEW_LOGIN, Visitor};
