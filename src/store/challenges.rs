@@ -4,7 +4,9 @@
 //! Files have the key, and a process remembers what was answered, so it takes what it has asked
 //! itself alone. A database has both for all nodes.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::accounts::passkey::{Answered, Challenge, Challenges, Purpose, Refused};
@@ -78,6 +80,10 @@ impl Store {
         }))
     }
 
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "one process holds them all")
+    )]
     fn let_go(&self, challenge: &Challenge, holder: &Holder) {
         match &self.kept {
             #[cfg(feature = "postgres")]
