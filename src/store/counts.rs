@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::accounts::throttle::{
-    self, CodeFrom, InvitedAttempt, Standing, Target, Throttle, TooEarly,
+    self, CodeFrom, InvitedAttempt, Key, Standing, Target, Throttle, TooEarly,
 };
 use crate::accounts::token::Digest;
 use crate::store::error::Unavailable;
@@ -234,6 +234,37 @@ impl Counts {
             Of::This(throttle) => throttle.forgive_registration(address, at),
             #[cfg(feature = "postgres")]
             Of::All(counts) => counts.forgive_registration(address, at),
+        }
+    }
+
+    /// Counts one mail in all of these rows with their limits for an hour, or in none; gives when, or
+    /// `None` if there is no room. Of a process that is alone nothing is counted here.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can be asked.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "a process that is alone counts elsewhere")
+    )]
+    pub fn mail(&self, rows: &[(Key, u32)]) -> Result<Option<Duration>, Unavailable> {
+        match &self.0 {
+            Of::This(_) => Ok(Some(Duration::ZERO)),
+            #[cfg(feature = "postgres")]
+            Of::All(counts) => counts.mail(rows),
+        }
+    }
+
+    /// Uncounts a mail that could not be written.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "a process that is alone counts elsewhere")
+    )]
+    pub fn take_mail_back(&self, rows: &[(Key, u32)], at: Duration) {
+        match &self.0 {
+            Of::This(_) => {}
+            #[cfg(feature = "postgres")]
+            Of::All(counts) => counts.take_mail_back(rows, at),
         }
     }
 
