@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub struct Counts(Of);
 
 enum Of {
-    This(Throttle),
+    This(Box<Throttle>),
     #[cfg(feature = "postgres")]
     All(OfAll),
 }
@@ -91,15 +91,16 @@ impl Store {
     /// The counts that go with this store: those of this process, or of all nodes where a database
     /// has them. `registrations_per_hour` of zero is no limit.
     pub fn counts(&self, registrations_per_hour: u32) -> Counts {
+        let alone = || Of::This(Box::new(Throttle::new(registrations_per_hour)));
         Counts(match &self.kept {
             #[cfg(feature = "postgres")]
             Kept::Database(database) => {
                 let shared = std::sync::Arc::clone(database.shared());
                 Of::All(OfAll::new(shared, registrations_per_hour))
             }
-            Kept::Files(_) => Of::This(Throttle::new(registrations_per_hour)),
+            Kept::Files(_) => alone(),
             #[cfg(test)]
-            Kept::Memory(_) => Of::This(Throttle::new(registrations_per_hour)),
+            Kept::Memory(_) => alone(),
         })
     }
 }
