@@ -5,6 +5,7 @@
 //! runtime of its own that runs only while somebody waits for that connection: there is no thread
 //! besides, and no call without a limit.
 
+mod challenges;
 mod connection;
 pub(super) mod counts;
 mod database;
@@ -34,7 +35,7 @@ mod url;
 mod watched;
 mod write;
 
-pub(super) use database::Database;
+pub use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;
 pub use key::make_key;
