@@ -121,7 +121,10 @@ impl Cluster {
     }
 
     /// Has the server and all of its processes stop, or go on.
-    #[allow(dead_code, reason = "the tests of the library have a line that freezes")]
+    #[allow(
+        dead_code,
+        reason = "the tests of the library have a line that freezes"
+    )]
     pub(crate) fn freeze(&self, is_frozen: bool) {
         let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap().to_owned();
