@@ -6,6 +6,7 @@
 //! besides, and no call without a limit.
 
 mod connection;
+mod copy;
 mod database;
 mod event_rows;
 mod failure;
@@ -32,6 +33,7 @@ mod url;
 mod watched;
 mod write;
 
+pub use copy::{KeptMail, Side};
 pub(super) use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;

@@ -27,7 +27,7 @@ const QUESTIONS: Duration = Duration::from_millis(1_500);
 const APART: Duration = Duration::from_secs(5);
 
 /// What the key is tried on.
-const KNOWN: &[u8] = b"auth_user";
+pub(super) const KNOWN: &[u8] = b"auth_user";
 
 /// What everything but making the schema needs.
 const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
@@ -49,7 +49,7 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP_CHECK)
+        Self::judge(url, key, clock, KEEP_CHECK, Unfinished::Refused)
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -58,11 +58,26 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, SEE_CHECK)
+        Self::judge(url, key, clock, SEE_CHECK, Unfinished::Refused)
+    }
+
+    /// As [`Opened::look`], also where a copy was not finished.
+    ///
+    /// # Errors
+    ///
+    /// What is not right.
+    pub(super) fn look_for_copy(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(url, key, clock, SEE_CHECK, Unfinished::Taken)
     }
 
     /// `keep` gives the check of the key that counts, if there is one, and is given one that could.
-    fn judge(url: &Url, key: &Path, clock: &Clock, keep: &str) -> Result<Self, Refusal> {
+    fn judge(
+        url: &Url,
+        key: &Path,
+        clock: &Clock,
+        keep: &str,
+        unfinished: Unfinished,
+    ) -> Result<Self, Refusal> {
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
         let mut connection = connect(url, trust.as_ref())?;
@@ -73,6 +88,12 @@ impl Opened {
             return Err(Refusal::new(
                 format!("cannot use the store: the user may not {right} in its table {table}"),
                 "grant SELECT, INSERT, UPDATE and DELETE on all of its tables",
+            ));
+        }
+        if found.is_unfinished && unfinished == Unfinished::Refused {
+            return Err(Refusal::new(
+                "cannot use the store: a copy to it was not finished",
+                "run auth_user store copy to it again, which begins anew",
             ));
         }
         judge_clock(found.now, clock)?;
@@ -100,15 +121,23 @@ impl Opened {
     }
 }
 
+/// What becomes of a database that a copy was begun to, and not finished.
+#[derive(Clone, Copy, PartialEq)]
+enum Unfinished {
+    Refused,
+    Taken,
+}
+
 /// Where the check of the key is.
-const OF_CHECK: Place<'_> = Place {
+pub(super) const OF_CHECK: Place<'_> = Place {
     table: "meta",
     row: b"",
     field: "key_check",
 };
 
 /// Leaves a check where there is none, and gives the one that is there then.
-const KEEP_CHECK: &str = "UPDATE meta SET key_check = coalesce(key_check, $1) RETURNING key_check";
+pub(super) const KEEP_CHECK: &str =
+    "UPDATE meta SET key_check = coalesce(key_check, $1) RETURNING key_check";
 
 /// Gives the one that is there.
 const SEE_CHECK: &str = "SELECT key_check FROM meta WHERE $1::bytea IS NOT NULL";
@@ -118,6 +147,8 @@ struct Found {
     version: Option<i32>,
     /// A right that is missing, and the table.
     missing: Option<(String, String)>,
+    /// Whether a copy to it was begun, and not finished.
+    is_unfinished: bool,
     /// Seconds since 1970 at the database.
     now: i64,
 }
@@ -128,19 +159,30 @@ async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
         CROSS JOIN unnest(string_to_array($2, ' ')) r(granted)
         WHERE NOT has_table_privilege(t.name, r.granted) LIMIT 1";
     let (tables, granted) = (TABLES.join(" "), RIGHTS.join(" "));
-    let missing = match version {
-        Some(version) if version >= schema::VERSION => {
+    let is_ours = version.is_some_and(|version| version >= schema::VERSION);
+    let missing = match is_ours {
+        true => {
             let asked = [(&tables as &_, Type::TEXT), (&granted as &_, Type::TEXT)];
             client.query_typed_opt(rights, &asked).await?
         }
-        _ => None,
+        false => None,
     };
     let missing = missing.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    // What is refused for its version need not have it.
+    let is_known = version.is_some_and(|version| version <= schema::VERSION + 1);
+    let is_unfinished = match is_ours && is_known && missing.is_none() {
+        true => {
+            let found = client.query_typed_one("SELECT is_unfinished FROM meta", &[]);
+            found.await?.try_get(0)?
+        }
+        false => false,
+    };
     let now = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint";
     let now = client.query_typed_one(now, &[]).await?.try_get(0)?;
     Ok(Found {
         version,
         missing: missing.transpose()?,
+        is_unfinished,
         now,
     })
 }

@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use crate::accounts::session::Session;
 use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
-use crate::store::postgres::marks::seconds;
+use crate::store::postgres::marks::{Marks, seconds};
 use crate::store::postgres::seal::{Place, Seal};
+use crate::store::whole::{self, Written};
 
 /// A row that cannot be what this program has written.
 #[derive(Debug)]
@@ -67,6 +68,51 @@ impl AccountRow {
         })
     }
 
+    /// The row of an account that is written as `text`, which stays as it is: also without an id,
+    /// and with the seal of a file.
+    ///
+    /// # Errors
+    ///
+    /// If it is not such an account.
+    pub(super) fn of_written(written: &Written, seal: &Seal) -> Result<(Self, Marks), String> {
+        let said = |error: serde_json::Error| error.to_string();
+        let username = written.username.clone();
+        let account = account(&written.id, username, &written.text, None, seal)?;
+        let mut body: Value = serde_json::from_str(&written.text).map_err(said)?;
+        let totp = secret(&mut body).map(|secret| {
+            let secret = Zeroizing::new(secret);
+            seal.close(secret.as_bytes(), of_totp(&written.id))
+        });
+        whole::mark_unsealed(&mut body);
+        let row = Self {
+            body: serde_json::to_string(&body).map_err(said)?,
+            totp,
+            ..Self::of(&account, seal).map_err(said)?
+        };
+        Ok((row, Marks::of(&account)))
+    }
+
+    /// The account as it is written, of the columns of [`ACCOUNT`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AccountRow::read`].
+    pub(super) fn written(row: &Row, seal: &Seal) -> Result<Written, Damaged> {
+        let account = Self::read(row, 0, seal)?;
+        let totp: Option<Vec<u8>> = row.try_get(3).unwrap_or_default();
+        let wrong = |reason: String| damaged("account", &account.username, &reason);
+        let body: &str = row.try_get(2).map_err(|error| wrong(error.to_string()))?;
+        let id: String = row.try_get(0).map_err(|error| wrong(error.to_string()))?;
+        let mut body = unsealed(&id, body, totp.as_deref(), seal).map_err(wrong)?;
+        whole::seal(&mut body, &account);
+        let text = serde_json::to_string(&body).map_err(|error| wrong(error.to_string()))?;
+        Ok(Written {
+            username: account.username,
+            id,
+            text,
+        })
+    }
+
     /// Reads the columns of [`ACCOUNT`] from the one numbered `first` on.
     ///
     /// # Errors
@@ -98,7 +144,24 @@ fn account(
     seal: &Seal,
 ) -> Result<Account, String> {
     let said = |error: serde_json::Error| error.to_string();
-    let mut value: Value = serde_json::from_str(body).map_err(said)?;
+    let value = unsealed(id, body, totp, seal)?;
+    // As text once more: fields that are not ours keep their numbers digit by digit.
+    let text = Zeroizing::new(serde_json::to_string(&value).map_err(said)?);
+    let mut account: Account = serde_json::from_str(&text).map_err(said)?;
+    if let Some(email) = &mut account.email {
+        *email = names::parse_email(email).ok_or("its e-mail is not an address")?;
+    }
+    account.username = username;
+    // One that came from a file may be written without it.
+    account.id = serde_json::from_value(id.into()).map_err(said)?;
+    account.take_up_mailed_password();
+    account.seal = None;
+    Ok(account)
+}
+
+/// An account's JSON with the key of its second factor, which is sealed to that account.
+fn unsealed(id: &str, body: &str, totp: Option<&[u8]>, seal: &Seal) -> Result<Value, String> {
+    let mut value: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
     if let Some(sealed) = totp {
         let opened = seal.open(sealed, of_totp(id));
         let opened = opened.ok_or("the key of its second factor is not sealed to it")?;
@@ -107,13 +170,7 @@ fn account(
         let place = place.ok_or("it has the key of a second factor, and none")?;
         place.insert("secret".to_owned(), secret.into());
     }
-    // As text once more: fields that are not ours keep their numbers digit by digit.
-    let text = Zeroizing::new(serde_json::to_string(&value).map_err(said)?);
-    let mut account: Account = serde_json::from_str(&text).map_err(said)?;
-    account.username = username;
-    account.take_up_mailed_password();
-    account.seal = None;
-    Ok(account)
+    Ok(value)
 }
 
 /// Takes the key of the second factor out of an account's JSON.

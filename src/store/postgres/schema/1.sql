@@ -4,7 +4,13 @@ CREATE TABLE meta (
     -- The version of the schema.
     version integer NOT NULL,
     -- A known value, sealed with the key of the first that came with one.
-    key_check bytea
+    key_check bytea,
+    -- Whether this is to be a copy, and is not all of it yet.
+    is_unfinished boolean NOT NULL DEFAULT false,
+    -- The fields of users.json and sessions.json that are not rows, as JSON, where these came from
+    -- files.
+    users_top text,
+    sessions_top text
 );
 
 INSERT INTO meta (version) VALUES (1);
