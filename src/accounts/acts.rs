@@ -90,7 +90,7 @@ impl Act {
     }
 
     /// Whether unfinished logins end with it, besides sessions.
-    pub fn ends_logins(&self) -> bool {
+    fn ends_logins(&self) -> bool {
         match self {
             Self::Disable | Self::EndSessions | Self::Remove | Self::ResetSecondFactor => true,
             Self::Enable | Self::Groups(_) | Self::NewPassword | Self::NewPasswordOf(_) => false,
@@ -144,6 +144,9 @@ impl Act {
                 done.is_change = done.is_told;
                 person.void_changes();
             }
+        }
+        if self.ends_logins() {
+            person.forget_pending();
         }
         Ok(done)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accounts::ids::AccountId;
 use crate::accounts::kept::{Created, Unknown};
@@ -79,7 +79,7 @@ pub enum Accepted {
 }
 
 /// By what a login passed its second step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondStep {
     Code,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::accounts::Account;
+use crate::accounts::login::SecondStep;
 use crate::accounts::password::PasswordHash;
+use crate::accounts::pending::{Effect, Ids, PendingChoice, PendingLogin, PendingMove, Stage};
 use crate::accounts::session::{MAX_PER_ACCOUNT, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
@@ -23,6 +25,9 @@ pub struct Person<'a> {
     /// Whether a change of its address that was asked for before may no longer happen, whatever
     /// becomes of the password.
     voids_changes: bool,
+    /// What waits under the id that the change is about.
+    waiting: Option<&'a Stage>,
+    pending: Effect,
 }
 
 /// What a change has made of a person.
@@ -35,6 +40,8 @@ pub struct Changed {
     pub ended: Vec<Digest>,
     /// Whether a change of its address that was asked for before may no longer happen.
     pub ends_changes: bool,
+    /// What becomes of what is pending.
+    pub pending: Effect,
 }
 
 /// What becomes of an account.
@@ -57,7 +64,15 @@ impl<'a> Person<'a> {
             removed: None,
             strengthened: false,
             voids_changes: false,
+            waiting: None,
+            pending: Effect::default(),
         }
+    }
+
+    /// With what waits under the id that the change is about.
+    pub fn with(mut self, waiting: Option<&'a Stage>) -> Self {
+        self.waiting = waiting;
+        self
     }
 
     /// The account as the change leaves it so far.
@@ -118,6 +133,57 @@ impl<'a> Person<'a> {
         self.removed = Some(now);
     }
 
+    /// The login that waits for a code when the change begins.
+    pub fn login(&self) -> Option<&'a PendingLogin> {
+        match self.waiting? {
+            Stage::Code(login) => Some(login),
+            Stage::Choice(_) | Stage::Move(_) => None,
+        }
+    }
+
+    /// The login that waits for a new password when the change begins.
+    pub fn choice(&self) -> Option<&'a PendingChoice> {
+        match self.waiting? {
+            Stage::Choice(choice) => Some(choice),
+            Stage::Code(_) | Stage::Move(_) => None,
+        }
+    }
+
+    /// The move to a new authenticator that waits for a code when the change begins.
+    pub fn moving(&self) -> Option<&'a PendingMove> {
+        match self.waiting? {
+            Stage::Move(moving) => Some(moving),
+            Stage::Code(_) | Stage::Choice(_) => None,
+        }
+    }
+
+    /// Ends what waits under this id, whoever's it is.
+    pub fn end_pending(&mut self, id: Digest) {
+        self.pending.ends = Some(id);
+    }
+
+    /// Counts a wrong code for the login that waits under this id.
+    pub fn count_wrong_code(&mut self, id: Digest) {
+        self.pending.was_wrong = Some(id);
+    }
+
+    /// Has the login whose code was right wait for a new password.
+    pub fn must_choose(&mut self, by: SecondStep, ids: Ids, now: Timestamp) {
+        if let Some(login) = self.login() {
+            self.pending.must_choose(login, by, ids, now);
+        }
+    }
+
+    /// Has something wait under this id, in place of what did.
+    pub fn begin_pending(&mut self, id: Digest, stage: Stage, now: Timestamp) {
+        self.pending = Effect::begin(id, stage, now);
+    }
+
+    /// Ends all that is pending for the account: its password or its authenticator has changed.
+    pub fn forget_pending(&mut self) {
+        self.pending.forgets = Some(self.account.username.clone());
+    }
+
     /// What the change has come to. Sessions end if what they rested on has changed.
     pub fn changed(mut self) -> Changed {
         let stays = Arc::ptr_eq(self.before, &self.account);
@@ -138,6 +204,7 @@ impl<'a> Person<'a> {
             },
             begun: self.begun.into_iter().map(Arc::new).collect(),
             ended: self.ended,
+            pending: self.pending,
         }
     }
 }

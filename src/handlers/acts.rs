@@ -2,7 +2,7 @@
 
 use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
-use crate::accounts::pending::PendingMove;
+use crate::accounts::pending::{PendingMove, Stage};
 use crate::accounts::person::Person;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
@@ -74,21 +74,22 @@ pub(super) fn new_recovery_codes(app: &App, request: &Request) -> Answer {
 /// `POST /account/totp`: a new key, which replaces the old one once a code from it is sent.
 pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let accepted = confirm_both(app, request, &me)?.judge(|_| ())?;
-    if let (Accepted::RecoveryCode { left }, ()) = accepted {
-        tell_of_recovery_code(app, request, &me.account.username, left);
-    }
     let moving = PendingMove {
         username: me.account.username.clone(),
         secret: Secret::new(),
     };
+    let (id, stage) = (me.session.id, Stage::Move(moving.clone()));
+    let now = request.received.timestamp();
+    let act = confirm_both(app, request, &me)?;
+    let accepted = act.judge(move |person| person.begin_pending(id, stage.clone(), now))?;
+    if let (Accepted::RecoveryCode { left }, ()) = accepted {
+        tell_of_recovery_code(app, request, &me.account.username, left);
+    }
     let page = moving_page(app, &moving);
     let outcome = Outcome::EnrolRequired {
         secret: page.key.clone(),
         otpauth: page.otpauth.clone(),
     };
-    app.pending
-        .begin_move(me.session.id, moving, request.received.timestamp());
 
     let username = &me.account.username;
     Ok(Reply::from(outcome).showing(page).about(username))
@@ -97,9 +98,8 @@ pub(super) fn begin_move(app: &App, request: &Request) -> Answer {
 /// `POST /account/totp/confirm`: a code from the new key makes that key the second factor.
 pub(super) fn confirm_move(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let moving = app
-        .pending
-        .moving(me.session.id, request.received.timestamp());
+    let now = request.received.timestamp();
+    let moving = app.store.moving(me.session.id, now)?;
     let moving =
         moving.ok_or_else(|| Refusal::from(Outcome::NoPendingLogin).showing(too_late()))?;
 
@@ -140,17 +140,28 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 
     let device = known_device(app, request, Some(&me.account));
     let (secret, now) = (moving.secret.clone(), request.received);
-    let code = code(request, me, Tried::New, device);
-    let grounds = Grounds::session(me);
+    let (grounds, id) = (Grounds::session(me), me.session.id);
+    let code = Code {
+        pending: Some(id),
+        ..code(request, me, Tried::New, device)
+    };
+    let (still, asked) = (grounds, secret.clone());
     let judged = code.begin(app, request)?.judge(
-        move |person| grounds.hold(person),
+        move |person| {
+            still.hold(person)?;
+            let moving = person.and_then(|person| person.moving());
+            let waits = moving.is_some_and(|moving| moving.secret == asked);
+            waits.then_some(()).ok_or(Outcome::NoPendingLogin)
+        },
         move |person| {
             let account = person.account_mut();
-            account.move_to_secret(&secret, &typed, device, now)
+            account.move_to_secret(&secret, &typed, device, now)?;
+            person.end_pending(id);
+            person.forget_pending();
+            Ok(())
         },
     )?;
     judged.map_err(Outcome::from)?;
-    app.pending.forget_account(&me.account.username);
     app.errands
         .notify(&me.account, &Notice::AuthenticatorChanged, request.received);
 
@@ -163,8 +174,10 @@ fn replace_secret(app: &App, request: &Request, me: &LoggedIn, moving: &PendingM
 pub(super) fn delete(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
     let now = request.received.timestamp();
-    confirm_both(app, request, &me)?.judge(move |person| person.remove(now))?;
-    app.pending.forget_account(&me.account.username);
+    confirm_both(app, request, &me)?.judge(move |person| {
+        person.remove(now);
+        person.forget_pending();
+    })?;
     app.errands
         .notify(&me.account, &Notice::AccountDeleted, request.received);
 
@@ -245,6 +258,7 @@ fn code(request: &Request, me: &LoggedIn, tried: Tried, known: Option<Digest>) -
         tried,
         known,
         after_mail: false,
+        pending: None,
         now: request.received,
     }
 }

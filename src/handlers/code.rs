@@ -33,7 +33,8 @@ pub(super) fn waiting<'a>(
     request: &'a Request,
 ) -> Result<(&'a str, PendingLogin), Refusal> {
     let cookie = app.cookies.login(request).unwrap_or_default();
-    let login = app.pending.login(cookie, request.received.timestamp());
+    let now = request.received.timestamp();
+    let login = app.store.pending_login(cookie, now)?;
     let login = login.ok_or_else(|| no_pending(app, request))?;
     Ok((cookie, login))
 }
@@ -142,10 +143,8 @@ fn no_pending(app: &App, request: &Request) -> Refusal {
         });
     }
     let now = request.received.timestamp();
-    let choosing = app
-        .cookies
-        .login(request)
-        .and_then(|cookie| app.pending.choice(cookie, now));
+    let choice = |cookie| app.store.pending_choice(cookie, now).ok().flatten();
+    let choosing = app.cookies.login(request).and_then(choice);
     if choosing.is_some() {
         return refusal.showing(Message {
             title: "Choose a new password".to_owned(),

@@ -1,11 +1,15 @@
 //! The first step of a login, the password; and logging out.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use crate::accounts::Account;
 use crate::accounts::login::{Authenticated, authenticate, authenticate_mailed};
 use crate::accounts::names;
 use crate::accounts::password::{Password, Work};
-use crate::accounts::pending::PendingLogin;
+use crate::accounts::pending::{PendingLogin, Stage};
+use crate::accounts::person::Person;
 use crate::accounts::session::Basis;
 use crate::accounts::throttle::Standing;
 use crate::accounts::token::{self, Digest};
@@ -181,22 +185,15 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
     let proof = check_password(app, request, &name, &password)?;
     let proof = proof.ok_or(Outcome::WrongCredentials)?;
     let username = proof.username.clone();
-    let (enrolled, mailed) = (proof.enrolled, proof.mailed);
-    let password_id = note_password(app, request, proof, password)?;
-    let account = app.store.account(&username)?;
-    let account = account.ok_or(Outcome::WrongCredentials)?;
-    let basis = Basis {
-        password_id,
-        ..account.basis()
-    };
-
-    let secret = (!enrolled).then(Secret::new);
+    let secret = (!proof.enrolled).then(Secret::new);
     // In the address too, for visitors who come without the cookie and have to begin again.
     let next = pages::with_rd("/secret_key", &rd);
-    let login = PendingLogin::new(&username, basis, secret.clone(), mailed, rd)
-        .mailed_to(account.email.as_deref())
-        .remembering(remember);
-    let cookie = app.pending.begin(login, request.received.timestamp());
+    let wanted = Wanted {
+        enrolling: secret.clone(),
+        rd,
+        remember,
+    };
+    let (cookie, account) = begin_login(app, request, (proof, password), wanted)?;
     let outcome = match &secret {
         Some(secret) => Outcome::EnrolRequired {
             secret: secret.base32(),
@@ -211,6 +208,57 @@ pub(super) fn login(app: &App, request: &Request) -> Answer {
         .then_to(next)
         .with_cookie(app.cookies.set_login(&cookie))
         .about(&username))
+}
+
+/// What a login leads to.
+struct Wanted {
+    /// The key to enrol, if the account has no second factor yet.
+    enrolling: Option<Secret>,
+    rd: String,
+    remember: bool,
+}
+
+/// Has a login wait for its code; gives its cookie and the account. A mailed password is used up in
+/// the same save.
+fn begin_login(
+    app: &App,
+    request: &Request,
+    (proof, password): (Authenticated, Password),
+    wanted: Wanted,
+) -> Result<(String, Arc<Account>), Refusal> {
+    let Wanted {
+        enrolling,
+        rd,
+        remember,
+    } = wanted;
+    let (username, now) = (proof.username.clone(), request.received.timestamp());
+    let (mailed, of) = (proof.mailed, username.clone());
+    let begins = move |account: &Account, password_id| {
+        let basis = Basis {
+            password_id,
+            ..account.basis()
+        };
+        PendingLogin::new(&of, basis, enrolling.clone(), mailed, rd.clone())
+            .mailed_to(account.email.as_deref())
+            .remembering(remember)
+    };
+    let find = || {
+        let account = app.store.account(&username)?;
+        account.ok_or_else(|| Refusal::from(Outcome::WrongCredentials))
+    };
+    if let Some(digest) = mailed {
+        let (cookie, password_id) = (token::cookie(), proof.password_id);
+        let id = Digest::of(&cookie);
+        use_up_mailed(app, &username, digest, move |person| {
+            let login = begins(person.account(), password_id);
+            person.begin_pending(id, Stage::Code(login), now);
+        })?;
+        return Ok((cookie, find()?));
+    }
+    let password_id = note_password(app, request, proof, password)?;
+    let account = find()?;
+    let cookie = app.store.begin_login(begins(&account, password_id), now)?;
+    Ok((cookie, account))
 }
 
 /// Checks a password at the cost of one hash, whether or not the name exists. `None` if it is
@@ -255,13 +303,8 @@ pub(super) fn note_password(
 ) -> Result<Digest, Refusal> {
     let (username, id) = (proof.username, proof.password_id);
     if let Some(digest) = proof.mailed {
-        let used = app.store.change(&username, move |person| {
-            person.account_mut().use_mailed_password(digest)
-        })?;
-        return match used {
-            Some(true) => Ok(id),
-            _ => Err(Outcome::WrongCredentials.into()),
-        };
+        use_up_mailed(app, &username, digest, |_| ())?;
+        return Ok(id);
     }
     // Nobody waits for a stronger hash or is refused for want of one: a later login makes it. One of
     // another program goes as soon as it can.
@@ -283,6 +326,25 @@ pub(super) fn note_password(
         }
     }
     Ok(id)
+}
+
+/// Uses up a mailed password, and does in the same save what follows. Refused if somebody else used
+/// it in the meantime.
+fn use_up_mailed(
+    app: &App,
+    username: &str,
+    digest: Digest,
+    then: impl Fn(&mut Person<'_>) + Send + 'static,
+) -> Result<(), Refusal> {
+    let used = app.store.change(username, move |person| {
+        let used = person.account_mut().use_mailed_password(digest);
+        if used {
+            then(person);
+        }
+        used
+    })?;
+    let used = used.filter(|used| *used).map(|_| ());
+    Ok(used.ok_or(Outcome::WrongCredentials)?)
 }
 
 /// `GET /logout`: ends the session if a person asked for it, and not from another site.
@@ -319,11 +381,11 @@ fn end_session(app: &App, request: &Request, outcome: Outcome) -> Answer {
     let me = logged_in(app, request)?;
     // All of them: a planted session must not keep the visitor's own alive.
     let ids: Vec<Digest> = app.cookies.sessions(request).map(Digest::of).collect();
+    if let Some(cookie) = app.cookies.login(request) {
+        app.store.end_pending(cookie)?;
+    }
     if !ids.is_empty() {
         app.store.end_sessions(ids)?;
-    }
-    if let Some(cookie) = app.cookies.login(request) {
-        app.pending.finish(cookie);
     }
 
     let message = outcome.message().into_owned();

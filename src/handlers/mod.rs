@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use crate::accounts::access_token;
 use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
-use crate::accounts::pending::Pending;
 use crate::accounts::registration::Registration;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
@@ -84,8 +83,6 @@ pub struct App {
     pub regulars: Regulars,
     /// Where attempts wait for how others turn out.
     pub results: Results,
-    /// Logins that wait for their code or for a new password.
-    pub pending: Arc<Pending>,
     /// When access tokens were last used, as far as that is not on the disk yet.
     pub token_uses: Arc<access_token::Uses>,
     /// What is done apart from the answers, mostly mail.

@@ -1,12 +1,11 @@
 //! Choosing a new password: in exchange for the current one, or after a mailed one.
 
-use std::sync::Arc;
-
 use crate::accounts::Account;
 use crate::accounts::password::Password;
 use crate::accounts::pending::PendingChoice;
 use crate::accounts::person::Person;
 use crate::accounts::throttle::Standing;
+use crate::accounts::token::Digest;
 use crate::as_typed;
 use crate::form::Form;
 use crate::handlers::acts::confirm;
@@ -20,16 +19,20 @@ use crate::mail::Notice;
 use crate::network::Network;
 use crate::pages::choose_password::ChoosePassword;
 use crate::reply::{Outcome, Refusal, Reply};
+use crate::store::Unavailable;
 
 /// A login by mailed password that waits for a new password.
-fn pending_choice(app: &App, request: &Request) -> Option<PendingChoice> {
-    let cookie = app.cookies.login(request)?;
-    app.pending.choice(cookie, request.received.timestamp())
+fn pending_choice(app: &App, request: &Request) -> Result<Option<PendingChoice>, Unavailable> {
+    let now = request.received.timestamp();
+    match app.cookies.login(request) {
+        Some(cookie) => app.store.pending_choice(cookie, now),
+        None => Ok(None),
+    }
 }
 
 /// `GET /account/password`: the page to choose a new password.
 pub(super) fn password_page(app: &App, request: &Request) -> Answer {
-    let (username, current_needed) = match pending_choice(app, request) {
+    let (username, current_needed) = match pending_choice(app, request)? {
         Some(choice) => (choice.username, false),
         None => {
             let me = require_login(app, request, "%2Faccount%2Fpassword")?;
@@ -46,7 +49,7 @@ pub(super) fn password_page(app: &App, request: &Request) -> Answer {
 /// `POST /account/password`: a new password, in exchange for the current one or after a mailed one.
 pub(super) fn change_password(app: &App, request: &Request) -> Answer {
     let form = Form::of_body(request)?;
-    match pending_choice(app, request) {
+    match pending_choice(app, request)? {
         Some(choice) if !form.has("current_password") => {
             let username = choice.username.clone();
             ChosenPassword::read(&form)
@@ -83,10 +86,11 @@ fn replace_current(app: &App, request: &Request, me: &LoggedIn, form: ChangedPas
     let new = hash(app, request, Standing::Known, &new)?;
     let (grounds, account) = (Grounds::password(me, &proof), &me.account);
     let known = known_device(app, request, Some(account));
-    let is_still = move |person: &Person<'_>| grounds.hold(Some(person));
+    let is_still = move |person: &mut Person<'_>| grounds.hold(Some(person));
     let change = move |account: &mut Account| account.change_password(new.clone(), known);
     let entry = Entry::new(app, request).in_place_of(&me.session);
-    let cookies = save(app, request, account, (entry, None), is_still, change)?;
+    let entry = (entry, None);
+    let cookies = save(app, request, (account, None), entry, is_still, change)?;
 
     Ok(Reply::from(Outcome::PasswordChanged)
         .then_to("/account?notice=password_changed")
@@ -118,7 +122,8 @@ fn replace_mailed(
     let (known, fresh) = device_of(app, request, Some(&account));
     let (network, now) = (Network::of(request.client), request.received.timestamp());
     let remembered = fresh.as_deref().map(|fresh| new_device(request, fresh));
-    let is_still = still_to_choose(app, request, &choice);
+    let pending = app.cookies.login(request).map(Digest::of);
+    let is_still = move |person: &mut Person<'_>| used_up(person, pending);
     let device = fresh.clone();
     let change = move |account: &mut Account| {
         account.change_password(new.clone(), known);
@@ -130,7 +135,8 @@ fn replace_mailed(
         }
     };
     let entry = Entry::new(app, request).remembered(choice.remember.then_some(now));
-    let cookies = save(app, request, &account, (entry, fresh), is_still, change)?;
+    let (entry, of) = ((entry, fresh), (&*account, pending));
+    let cookies = save(app, request, of, entry, is_still, change)?;
     new_login::tell(app, request, &account, device.as_deref(), choice.by);
 
     let onward = match choice.rd.as_str() {
@@ -159,45 +165,42 @@ pub(super) fn refuse_easy(
     Ok(())
 }
 
-/// Whether the login still waits for a new password, and the account is the one it began with.
-fn still_to_choose(
-    app: &App,
-    request: &Request,
-    choice: &PendingChoice,
-) -> impl Fn(&Person<'_>) -> Result<(), Outcome> + use<> {
-    let (pending, choice) = (Arc::clone(&app.pending), choice.clone());
-    let cookie = app.cookies.login(request).map(str::to_owned);
-    let now = request.received.timestamp();
-    move |person| {
-        let waits = |cookie: &String| pending.choice(cookie, now).is_some();
-        let waits = cookie.as_ref().is_some_and(waits);
-        (waits && choice.is_for(person.account()))
-            .then_some(())
-            .ok_or(Outcome::NoPendingLogin)
-    }
+/// Ends the login that waits for a new password, if it still does and the account is the one it
+/// began with.
+fn used_up(person: &mut Person<'_>, pending: Option<Digest>) -> Result<(), Outcome> {
+    let choice = person.choice();
+    let waits = choice.is_some_and(|choice| choice.is_for(person.account()));
+    let id = pending.filter(|_| waits).ok_or(Outcome::NoPendingLogin)?;
+    person.end_pending(id);
+    Ok(())
 }
 
 /// Saves a new password, which ends all sessions begun under the old one, and begins one
-/// for this browser, if `is_still` finds that the grounds are still there.
+/// for this browser, if `is_still` finds that the grounds are still there. With the account goes
+/// what waits for the password, if anything does.
 fn save(
     app: &App,
     request: &Request,
-    account: &Account,
+    (account, pending): (&Account, Option<Digest>),
     (entry, device): (Entry, Option<String>),
-    is_still: impl Fn(&Person<'_>) -> Result<(), Outcome> + Send + 'static,
+    is_still: impl Fn(&mut Person<'_>) -> Result<(), Outcome> + Send + 'static,
     change: impl Fn(&mut Account) + Send + 'static,
 ) -> Result<Vec<String>, Refusal> {
-    let username = &account.username;
+    let (username, now) = (&account.username, request.received.timestamp());
     let start = entry.start();
-    let saved = app.store.change(username, move |person| {
+    let change = move |person: &mut Person<'_>| {
         is_still(person)?;
         change(person.account_mut());
         start.begin(person);
+        person.forget_pending();
         Ok(())
-    })?;
+    };
+    let saved = match pending {
+        Some(id) => app.store.change_pending((id, now), username, change)?,
+        None => app.store.change(username, change)?,
+    };
     saved.unwrap_or(Err(Outcome::LoginRequired)).map_err(gone)?;
 
-    app.pending.forget_account(username);
     let notice = Notice::PasswordChanged;
     app.errands.notify(account, &notice, request.received);
     Ok(entry.hand_out(app, request, username, device))

@@ -118,6 +118,7 @@ pub(super) fn secret_key(app: &App, request: &Request) -> Answer {
         },
         known: None,
         after_mail: false,
+        pending: None,
         now: request.received,
     };
     let step = Step {

@@ -1,17 +1,15 @@
 //! What follows once the second factor has been looked at, whichever it is: the session begins, or,
 //! after a mailed password, a new one must be chosen.
 
-use std::sync::Arc;
-
 use crate::accounts::Account;
 use crate::accounts::login::{Accepted, CodeRefused, SecondStep, Tried};
-use crate::accounts::pending::PendingLogin;
+use crate::accounts::pending::{Ids, PendingLogin};
 use crate::accounts::person::Person;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{self, Digest};
 use crate::handlers::code::{device_of, new_device, tell_of_recovery_code};
 use crate::handlers::entry::Entry;
 use crate::handlers::tries::{Code, Judged};
-use crate::handlers::{Answer, App, new_login};
+use crate::handlers::{App, new_login};
 use crate::http::Request;
 use crate::network::Network;
 use crate::pages::recovery_codes::RecoveryCodes;
@@ -54,44 +52,54 @@ pub(super) fn pass(
         tried,
         known,
         after_mail: login.mailed.is_some(),
+        pending: Some(Digest::of(cookie)),
         now: request.received,
     };
     let device = new.as_deref().map(|new| new_device(request, new));
     let (network, now) = (Network::of(request.client), request.received.timestamp());
-    let is_still = still_waits(app, request, cookie, login);
     // After a mailed password there is no session yet: a new password must be chosen first.
     let entry = login.mailed.is_none().then(|| {
         let stays = login.remember.then_some(now);
         Entry::new(app, request).remembered(stays)
     });
-    let start = entry.as_ref().map(Entry::start);
-    let judged = code.begin(app, request)?.judge(is_still, move |person| {
-        let account = person.account_mut();
-        let passed = accept(account, known)?;
-        if let Some(start) = &start {
+    let (start, chooses) = (entry.as_ref().map(Entry::start), token::cookie());
+    let ids = Ids {
+        before: Digest::of(cookie),
+        after: Digest::of(&chooses),
+    };
+    let enrols = login.enrolling.is_some();
+    let judged = code
+        .begin(app, request)?
+        .judge(still_waits, move |person| {
+            let account = person.account_mut();
+            let passed = accept(account, known).inspect_err(|why| {
+                // The account and the network count it too.
+                if matches!(why, CodeRefused::Wrong | CodeRefused::WrongMeanwhile) {
+                    person.count_wrong_code(ids.before);
+                }
+            })?;
+            let Some(start) = &start else {
+                person.must_choose(passed_by(enrols, &passed.0), ids, now);
+                return Ok(passed);
+            };
+            let account = person.account_mut();
             account.logged_in(known, network, now);
             if let Some(device) = &device {
                 account.remember_device(device.clone(), now);
             }
             start.begin(person);
-        }
-        Ok(passed)
-    })?;
+            // In the same save, so that no two sessions come of one login.
+            person.end_pending(ids.before);
+            Ok(passed)
+        })?;
     let (accepted, codes) = match judged {
         Ok(passed) => passed,
-        Err(why) => {
-            // The account and the network have counted it already.
-            if matches!(why, CodeRefused::Wrong | CodeRefused::WrongMeanwhile) {
-                app.pending.wrong_code(cookie);
-            }
-            return Ok(Err(why));
-        }
+        Err(why) => return Ok(Err(why)),
     };
-    let by = passed_by(login, &accepted);
+    let by = passed_by(enrols, &accepted);
     let reply = match entry {
-        None => must_choose(app, request, (cookie, by), &login.username, codes)?,
+        None => must_choose(app, &chooses, &login.username, codes),
         Some(entry) => {
-            app.pending.finish(cookie);
             if let Some(before) = account {
                 new_login::tell(app, request, before, new.as_deref(), by);
             }
@@ -105,11 +113,11 @@ pub(super) fn pass(
     }))
 }
 
-fn passed_by(login: &PendingLogin, accepted: &Accepted) -> SecondStep {
+fn passed_by(enrols: bool, accepted: &Accepted) -> SecondStep {
     match accepted {
         Accepted::RecoveryCode { .. } => SecondStep::RecoveryCode,
         Accepted::Passkey => SecondStep::Passkey,
-        Accepted::Code if login.enrolling.is_some() => SecondStep::Enrolment,
+        Accepted::Code if enrols => SecondStep::Enrolment,
         Accepted::Code => SecondStep::Code,
     }
 }
@@ -130,19 +138,10 @@ fn by_recovery_code(
 }
 
 /// Whether the login still waits for its code, and the account is still the one it began with.
-fn still_waits(
-    app: &App,
-    request: &Request,
-    cookie: &str,
-    login: &PendingLogin,
-) -> impl Fn(Option<&Person<'_>>) -> Result<(), Outcome> + use<> {
-    let (pending, login) = (Arc::clone(&app.pending), login.clone());
-    let (cookie, now) = (cookie.to_owned(), request.received.timestamp());
-    move |person| {
-        let is_same = person.is_some_and(|person| login.is_for(person.account()));
-        let waits = is_same && pending.login(&cookie, now).is_some();
-        waits.then_some(()).ok_or(Outcome::NoPendingLogin)
-    }
+fn still_waits(person: Option<&Person<'_>>) -> Result<(), Outcome> {
+    let login = person.and_then(|person| Some((person, person.login()?)));
+    let waits = login.is_some_and(|(person, login)| login.is_for(person.account()));
+    waits.then_some(()).ok_or(Outcome::NoPendingLogin)
 }
 
 /// Both factors were right: the visitor goes on to where they wanted to go.
@@ -155,24 +154,14 @@ fn complete(login: &PendingLogin, codes: Vec<String>) -> Reply {
 }
 
 /// After a mailed password: a new one must be chosen before there is a session.
-fn must_choose(
-    app: &App,
-    request: &Request,
-    (cookie, by): (&str, SecondStep),
-    username: &str,
-    codes: Vec<String>,
-) -> Answer {
-    let choice = app
-        .pending
-        .must_choose(cookie, by, request.received.timestamp());
-    let choice = choice.ok_or(Outcome::NoPendingLogin)?;
-    Ok(completed(
+fn must_choose(app: &App, cookie: &str, username: &str, codes: Vec<String>) -> Reply {
+    completed(
         username,
         codes,
         "/account/password",
         Outcome::PasswordChangeRequired,
     )
-    .with_cookie(app.cookies.set_login(&choice)))
+    .with_cookie(app.cookies.set_login(cookie))
 }
 
 /// A code was right: a browser is shown the recovery codes if there are new ones, then goes on.

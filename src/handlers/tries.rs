@@ -44,6 +44,8 @@ pub(super) struct Code {
     pub(super) known: Option<Digest>,
     /// Whether a mailed password came first: then the network's wait does not apply.
     pub(super) after_mail: bool,
+    /// The id of the login, or of the move to a new authenticator, that waits for it.
+    pub(super) pending: Option<Digest>,
     pub(super) now: Moment,
 }
 
@@ -137,9 +139,9 @@ impl Begun<'_> {
         change: impl Fn(&mut Person<'_>) -> Judged<T> + Send + 'static,
     ) -> Result<Judged<T>, Refusal> {
         let Self { app, code, attempt } = self;
-        let (username, now) = (code.username.clone(), code.now);
+        let (username, pending, now) = (code.username.clone(), code.pending, code.now);
         let if_gone = is_still(None).err().unwrap_or(Outcome::LoginRequired);
-        let judged = app.store.change(&username, move |person| {
+        let judge = move |person: &mut Person<'_>| {
             is_still(Some(person))?;
             // Checked before the change, so that an attempt made too early costs no save.
             if let Some(why) = code.is_stopped(person.account()) {
@@ -149,7 +151,14 @@ impl Begun<'_> {
             let is_wrong = matches!(judged, Err(CodeRefused::Wrong));
             let is_told = is_wrong && code.is_told(person.account());
             Ok((judged, is_told))
-        });
+        };
+        let judged = match pending {
+            Some(id) => {
+                let at = (id, now.timestamp());
+                app.store.change_pending(at, &username, judge)
+            }
+            None => app.store.change(&username, judge),
+        };
         let judged = judged.map(|judged| judged.unwrap_or(Err(if_gone)));
         let is_wrong = matches!(judged, Ok(Ok((Err(CodeRefused::Wrong), _))));
         decide(app, attempt, is_wrong);

@@ -8,7 +8,6 @@ use url::Url;
 
 use crate::accounts::access_token::Uses;
 use crate::accounts::passkey::RelyingParty;
-use crate::accounts::pending::Pending;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::throttle::Throttle;
 use crate::config::{Config, default_issuer};
@@ -61,7 +60,6 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
         throttle: Throttle::new(config.registrations_per_hour),
         regulars: Regulars::default(),
         results: Results::new(room.connections / 4),
-        pending: Arc::new(Pending::new()),
         token_uses,
         errands: errands.map_err(Problem::no_threads)?,
         events: files.events,

@@ -4,6 +4,7 @@
 use crate::accounts::names;
 use crate::accounts::passkey::CredentialId;
 use crate::accounts::token::Digest;
+use crate::clock::Timestamp;
 
 /// Keys that find all that the rules look at.
 #[derive(Clone, Default)]
@@ -17,6 +18,8 @@ pub(super) struct About {
     pub(super) tokens: Vec<Digest>,
     /// By what invitations can be ended.
     pub(super) shorts: Vec<String>,
+    /// What waits under this id at this moment.
+    pub(super) pending: Option<(Digest, Timestamp)>,
     /// What opens accounts without their names, as in [`of_passkey`] and [`of_token`].
     pub(super) credentials: Vec<String>,
     /// Of accounts.
@@ -71,6 +74,14 @@ impl About {
     pub(super) fn and_short(mut self, id: &str) -> Self {
         self.shorts.push(id.to_owned());
         self
+    }
+
+    /// What waits under this id too.
+    pub(super) fn and_pending(self, id: Digest, now: Timestamp) -> Self {
+        Self {
+            pending: Some((id, now)),
+            ..self
+        }
     }
 
     /// The owner of this passkey too, if there is one.

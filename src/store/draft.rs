@@ -8,6 +8,7 @@ use crate::accounts::confirmations::{Confirmed, Links, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::passkey::{NotAdded, Passkey};
 use crate::accounts::password::PasswordHash;
+use crate::accounts::pending::{Effect, Stage};
 use crate::accounts::person::{Changed, Fate, Person};
 use crate::accounts::session::{Session, Sessions};
 use crate::accounts::setting::{Setting, Unset};
@@ -29,6 +30,10 @@ pub struct Draft {
     pub(super) ends: usize,
     /// The ids of sessions that were to end, whether or not they are among these.
     pub(super) asked_ends: Vec<Digest>,
+    /// What waits under the id that the next change is about.
+    pub(super) waiting: Option<Stage>,
+    /// What the last change has made of what is pending.
+    pub(super) pending: Effect,
 }
 
 /// What a draft starts from.
@@ -55,6 +60,8 @@ impl Draft {
             begun: Vec::new(),
             ends: 0,
             asked_ends: Vec::new(),
+            waiting: None,
+            pending: Effect::default(),
         }
     }
 
@@ -220,14 +227,17 @@ impl Draft {
         username: &str,
         change: impl Fn(&mut Person<'_>) -> R,
     ) -> Option<R> {
-        let mut person = Person::new(self.accounts.find(username)?, &self.sessions);
+        let person = Person::new(self.accounts.find(username)?, &self.sessions);
+        let mut person = person.with(self.waiting.as_ref());
         let result = change(&mut person);
         let Changed {
             account,
             begun,
             ended,
             ends_changes,
+            pending,
         } = person.changed();
+        self.pending = pending;
         match account {
             Fate::Stays => {}
             Fate::Changes(account) => {

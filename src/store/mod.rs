@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounts::invitations::Invitation;
+use crate::accounts::pending::Pending;
 use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
@@ -43,6 +44,7 @@ mod look;
 mod near_misses;
 mod once;
 mod opening;
+mod pending;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod sessions_json;
@@ -88,6 +90,8 @@ const CHORES: Duration = Duration::from_secs(60);
 /// No `Debug`: it holds everybody's keys.
 pub struct Store {
     kept: Kept,
+    /// What is pending, unless that is in a database.
+    pending: Arc<Pending>,
     listener: Arc<Listener>,
 }
 
@@ -143,6 +147,7 @@ impl Store {
             .map_err(|error| OpenError::no_thread(users, &error))?;
         Ok(Self {
             kept: Kept::Files(files),
+            pending: Arc::default(),
             listener,
         })
     }
@@ -157,6 +162,7 @@ impl Store {
     pub fn in_database(opened: Opened, limits: Limits) -> io::Result<Self> {
         Ok(Self {
             kept: Kept::Database(Box::new(Database::start(opened, limits)?)),
+            pending: Arc::default(),
             listener: Arc::default(),
         })
     }
@@ -166,6 +172,7 @@ impl Store {
     pub(crate) fn in_memory() -> Self {
         Self {
             kept: Kept::Memory(Memory::default()),
+            pending: Arc::default(),
             listener: Arc::default(),
         }
     }
@@ -356,7 +363,7 @@ impl Store {
         change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
     ) -> Result<Option<R>, NotSaved> {
         let (about, username) = (About::account(username), username.to_owned());
-        self.update_of(about, move |draft| draft.change(&username, &change))
+        self.change_of(about, move |draft| draft.change(&username, &change))
     }
 
     /// As [`Store::change`], on behalf of another account, or the same: `may` judges that one in the
@@ -375,7 +382,7 @@ impl Store {
     ) -> Result<Result<Option<R>, E>, NotSaved> {
         let about = About::account(asker).and(username);
         let (asker, username) = (asker.to_owned(), username.to_owned());
-        self.update_of(about, move |draft| {
+        self.change_of(about, move |draft| {
             draft.change_for(&asker, &may, &username, &change)
         })
     }

@@ -15,6 +15,7 @@ mod key;
 mod mail_rows;
 mod marks;
 mod open;
+mod pending;
 mod pool;
 mod reach;
 mod recent;

@@ -7,6 +7,7 @@ use crate::accounts::Account;
 use crate::accounts::login::SecondStep;
 use crate::accounts::passkey::{CredentialId, Purpose, Refused, Step};
 use crate::accounts::throttle::CodeFrom;
+use crate::accounts::token::Digest;
 use crate::handlers::code::{device_of, new_device};
 use crate::handlers::entry::Entry;
 use crate::handlers::login::beside_login;
@@ -89,6 +90,7 @@ fn enter(
     let (network, now) = (Network::of(request.client), request.received.timestamp());
     let entry = Entry::new(app, request).remembered(remember.then_some(now));
     let (start, before) = (entry.start(), Arc::clone(account));
+    let pending = app.cookies.login(request).map(Digest::of);
     let entered = app.store.change(&account.username, move |person| {
         let is_same = person.account().id == before.id && !person.account().disabled;
         if !is_same {
@@ -101,15 +103,15 @@ fn enter(
             account.remember_device(device.clone(), now);
         }
         start.begin(person);
+        if let Some(id) = pending {
+            person.end_pending(id);
+        }
         Ok(())
     })?;
     if let Err(why) = entered.unwrap_or(Err(Refused::Unknown)) {
         return Ok(Err(why));
     }
     held.use_up();
-    if let Some(cookie) = app.cookies.login(request) {
-        app.pending.finish(cookie);
-    }
     let by = SecondStep::PasskeyAlone;
     new_login::tell(app, request, account, fresh.as_deref(), by);
     let cookies = entry.hand_out(app, request, &account.username, fresh);

@@ -231,9 +231,6 @@ fn follow_up(
         let errands = &app.errands;
         return errands.mail_counted_password(username, by, now, origin);
     };
-    if act.ends_logins() {
-        app.pending.forget_account(username);
-    }
     if done.is_told {
         app.errands.notify(account, &Notice::SecondFactorReset, now);
     }

@@ -396,8 +396,9 @@ impl Kept {
             RestsOn::Login => {
                 let login = app.cookies.given_login(self.reply.cookies());
                 login.is_some_and(|cookie| {
-                    app.pending.login(cookie, now).is_some()
-                        || app.pending.choice(cookie, now).is_some()
+                    let code = app.store.pending_login(cookie, now);
+                    let choice = || app.store.pending_choice(cookie, now);
+                    matches!(code, Ok(Some(_))) || matches!(choice(), Ok(Some(_)))
                 })
             }
             RestsOn::Session(id) => {
@@ -419,8 +420,8 @@ impl Kept {
     /// token is there, or one of the recovery codes is left.
     fn still_opens(&self, app: &App, (id, account): (Digest, &Account), now: Timestamp) -> bool {
         if let Outcome::EnrolRequired { secret, .. } = &self.reply.outcome {
-            let moving = app.pending.moving(id, now);
-            return moving.is_some_and(|moving| moving.secret.base32() == *secret);
+            let moving = app.store.moving(id, now);
+            return matches!(moving, Ok(Some(moving)) if moving.secret.base32() == *secret);
         }
         if let Outcome::TokenMade(made) = &self.reply.outcome {
             return account.token(&made.id).is_some();

@@ -21,8 +21,10 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::accounts::pending::Stage;
 use crate::accounts::session::Limits;
 use crate::accounts::token::{self, Digest};
+use crate::clock::Timestamp;
 use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
@@ -30,6 +32,7 @@ use crate::store::error::{NotSaved, Unavailable};
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
+use crate::store::postgres::pending;
 use crate::store::postgres::pool::NoConnection;
 use crate::store::postgres::recent::Version;
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
@@ -129,6 +132,17 @@ impl Database {
         }
         let read = self.read_who(id)?;
         Ok(read.map(|(who, version)| self.shared.recent.put(who, version, began)))
+    }
+
+    /// What waits under an id.
+    pub(in crate::store) fn waiting(
+        &self,
+        id: Digest,
+        now: Timestamp,
+    ) -> Result<Option<Stage>, Unavailable> {
+        let seal = &self.shared.seal;
+        let shared = &self.shared;
+        shared.ask(async |client| pending::read(client, (id, now), seal).await)
     }
 
     fn read_who(&self, id: Digest) -> Result<Option<(Who, Version)>, Unavailable> {
@@ -270,12 +284,20 @@ impl Attempt<'_> {
     ) -> Result<Result<Written, Unmade>, tokio_postgres::Error> {
         let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
         let read = slice::read(client, self.about, self.seal, Lock::Held);
-        let ((), base) = future::try_join(begin, read).await?;
-        let base = match base {
-            Ok(base) => base,
+        // Carried out after the lock on the account is had, since it is asked after that.
+        let waiting = async {
+            match self.about.pending {
+                Some(id) => pending::read(client, id, self.seal).await,
+                None => Ok(Ok(None)),
+            }
+        };
+        let ((), base, waiting) = future::try_join3(begin, read, waiting).await?;
+        let (base, waiting) = match base.and_then(|base| Ok((base, waiting?))) {
+            Ok(read) => read,
             Err(damaged) => return Ok(Err(Unmade::Damaged(damaged))),
         };
         let mut draft = Draft::of(base);
+        draft.waiting = waiting;
         let gave = panic::catch_unwind(AssertUnwindSafe(|| change(&mut draft)));
         let Ok(gave) = gave else {
             return Ok(Err(Unmade::Panicked));

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use crate::accounts::token::Digest;
 use crate::clock;
 use crate::store::postgres::connection::Connection;
+use crate::store::postgres::pending;
 use crate::store::postgres::sessions;
 use crate::store::postgres::shared::Shared;
 
@@ -68,6 +69,7 @@ impl Keeper {
         {
             self.save_uses(shared)?;
             self.call(shared, async |client| {
+                client.execute_typed(&pending::sweep(), &[]).await?;
                 client.execute_typed(REMEMBERED, &[]).await
             })?;
             let (limits, every) = (shared.limits, shared.chores_every());

@@ -2,6 +2,7 @@
 
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
+mod pending;
 mod proxy;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::store::draft::Draft;
 use crate::store::postgres::marks::{self, Marks, Written, seconds};
+use crate::store::postgres::pending;
 use crate::store::postgres::rows::AccountRow;
 use crate::store::postgres::seal::Seal;
 use crate::store::postgres::slice::{CONFIRMS, INVITES, texts};
@@ -37,6 +38,7 @@ pub(super) struct Changes {
     /// Names that are free again.
     freed: Vec<String>,
     held: Vec<Held>,
+    pending: pending::Changes,
     /// Names in lower case of the accounts that are gone or another.
     touched: Vec<String>,
 }
@@ -118,6 +120,7 @@ impl Changes {
             opened,
             freed,
             held,
+            pending: pending::Changes::of(&draft.pending, seal)?,
             touched,
         })
     }
@@ -142,6 +145,7 @@ impl Changes {
             && self.opened.is_empty()
             && self.freed.is_empty()
             && self.held.is_empty()
+            && self.pending.are_none()
     }
 
     /// Writes all of it, within a transaction. All of it is on its way at once, in this order, for
@@ -150,7 +154,8 @@ impl Changes {
         let accounts = self.write_accounts(client);
         let sessions = self.write_sessions(client);
         let (links, former) = (self.write_links(client), self.write_former(client));
-        future::try_join4(accounts, sessions, links, former).await?;
+        let pending = self.pending.write(client);
+        future::try_join5(accounts, sessions, links, former, pending).await?;
         Ok(())
     }
 

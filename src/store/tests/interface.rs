@@ -211,7 +211,7 @@ fn kinds(place: &Place) -> Vec<Store> {
 }
 
 /// Each kind of store, with the account `alice`.
-fn each(test: impl Fn(&Store)) {
+pub(super) fn each(test: impl Fn(&Store)) {
     let place = Place::new();
     for store in kinds(&place) {
         store.add(account("alice")).unwrap().unwrap();

@@ -3,6 +3,7 @@ mod edits;
 mod interface;
 pub(super) mod memory;
 mod opening;
+pub(super) mod pending;
 mod sessions;
 
 use std::fs;

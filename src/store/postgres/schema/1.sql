@@ -102,6 +102,26 @@ CREATE TABLE former (
     since text NOT NULL
 );
 
+-- Logins that wait for a code or a new password, and moves to a new authenticator: five minutes.
+CREATE TABLE pending (
+    -- The digest of a cookie.
+    id text COLLATE "C" PRIMARY KEY,
+    -- 1 waits for a code, 2 for a new password; 3 is a move.
+    stage smallint NOT NULL,
+    -- The account's name in lower case.
+    name text COLLATE "C" NOT NULL,
+    -- How many codes were wrong.
+    wrong integer NOT NULL DEFAULT 0,
+    -- Seconds since 1970.
+    begun bigint NOT NULL,
+    -- Without the key that is being set up, which is sealed.
+    body text NOT NULL,
+    key bytea
+);
+
+CREATE INDEX pending_name ON pending (name);
+CREATE INDEX pending_begun ON pending (begun);
+
 -- What was committed lately: the row of a change whose answer was lost says whether it was.
 CREATE TABLE change (
     id bytea PRIMARY KEY,
