@@ -38,12 +38,16 @@ impl Results {
     }
 
     /// Calls `ask` at once, and again whenever an attempt has been decided, until it gives an
-    /// answer.
+    /// answer; also every `again`, where others are decided of which nothing is heard here.
     ///
     /// # Errors
     ///
     /// [`Busy`] if too many wait already, or the wait has lasted too long.
-    pub fn wait_for<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Result<T, Busy> {
+    pub fn wait_for<T>(
+        &self,
+        again: Option<Duration>,
+        mut ask: impl FnMut() -> Option<T>,
+    ) -> Result<T, Busy> {
         let mut seen = self.state().arrivals;
         if let Some(answer) = ask() {
             return Ok(answer);
@@ -55,9 +59,10 @@ impl Results {
             if left.is_zero() {
                 return Err(Busy::until(Duration::ZERO));
             }
+            let pause = again.map_or(left, |again| again.min(left));
             let (state, _) = self
                 .arrived
-                .wait_timeout_while(self.state(), left, |state| state.arrivals == seen)
+                .wait_timeout_while(self.state(), pause, |state| state.arrivals == seen)
                 .unwrap_or_else(PoisonError::into_inner);
             // Noted before asking: a result that arrives during `ask` must not be missed.
             seen = state.arrivals;
@@ -105,7 +110,7 @@ mod tests {
         let asked = AtomicBool::new(false);
         let answer = thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                results.wait_for(|| {
+                results.wait_for(None, || {
                     asked.store(true, Ordering::SeqCst);
                     decided.load(Ordering::SeqCst).then_some(7)
                 })
@@ -121,9 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_others_asks_again_though_nobody_tells() {
+        let (results, mut asked) = (Results::new(1), 0);
+        let answer = results.wait_for(Some(Duration::from_millis(1)), || {
+            asked += 1;
+            (asked == 3).then_some(7)
+        });
+        assert_eq!(answer.unwrap(), 7);
+    }
+
+    #[test]
     fn who_finds_too_many_waiting_is_told_so() {
         let results = Results::new(0);
-        assert!(results.wait_for(|| None::<()>).is_err());
-        assert!(results.wait_for(|| Some(())).is_ok());
+        assert!(results.wait_for(None, || None::<()>).is_err());
+        assert!(results.wait_for(None, || Some(())).is_ok());
     }
 }

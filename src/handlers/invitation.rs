@@ -105,7 +105,7 @@ fn add(
     if let Some(taken) = taken(app, request, wanted)? {
         return Ok(Err(NotRegistered::Taken(taken)));
     }
-    let standing = app.throttle.standing(request.client);
+    let standing = app.throttle.standing(request.client)?;
     let hashed = hash(app, request, standing, &wanted.password)?;
     let now = request.received.timestamp();
     let account = Account {
@@ -122,7 +122,7 @@ fn claim(app: &App, request: &Request, form: &InvitedForm<'_>, account: &Account
     let password = form.first_password(account)?;
     refuse_easy(app, &password, account.names())?;
 
-    let standing = app.throttle.standing(request.client);
+    let standing = app.throttle.standing(request.client)?;
     let hashed = hash(app, request, standing, &password)?;
     let (token, now) = (Digest::of(&form.token), request.received.timestamp());
     let claimed = app.store.claim(token, hashed, now)?;

@@ -14,7 +14,7 @@ use crate::accounts::password::{self, Key, Password, PasswordHash, Work};
 use crate::accounts::registration::Registration;
 use crate::accounts::regulars::Regulars;
 use crate::accounts::session::{Limits, Session};
-use crate::accounts::throttle::{Standing, Target, Throttle};
+use crate::accounts::throttle::{Standing, Target};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, names};
 use crate::cookies::Cookies;
@@ -29,6 +29,7 @@ use crate::pages::denied::Denied;
 use crate::redirect::Targets;
 use crate::reply::{Outcome, Presenter, Refusal, Reply};
 use crate::results::Results;
+use crate::store::counts::Counts;
 use crate::store::{Rules, Store, Unavailable};
 
 mod account;
@@ -78,7 +79,7 @@ pub struct App {
     /// Where passwords are hashed.
     pub gate: Gate,
     /// Counts attempts, and says who has to wait.
-    pub throttle: Throttle,
+    pub throttle: Counts,
     /// The networks that accounts log in from.
     pub regulars: Regulars,
     /// Where attempts wait for how others turn out.

@@ -17,7 +17,7 @@ use crate::events::Kind;
 use crate::handlers::entry::Entry;
 use crate::handlers::forms::{Credentials, ForgotForm, ScriptCodeForm, Typed};
 use crate::handlers::login::{check_password, note_password};
-use crate::handlers::tries::{Code, Judged};
+use crate::handlers::tries::{Code, Judged, too_often};
 use crate::handlers::{Answer, App, hash};
 use crate::http::Request;
 use crate::log::Lines;
@@ -192,14 +192,14 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
     let now = request.received.steady;
     // Nothing is mailed here: the limit is on the answers, each of which holds a password.
     let counted = app.throttle.recovery(request.client, now);
-    counted.map_err(Outcome::Throttled)?;
+    counted.map_err(too_often)?;
     let found = app.store.account(&name)?;
     let account = found.ok_or_else(|| script_says("User is not found."))?;
     let new: String = token::random::<8>()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let standing = app.throttle.standing(request.client);
+    let standing = app.throttle.standing(request.client)?;
     let hashed = hash(app, request, standing, &Password::new(&new))?;
     app.store.change(&account.username, move |person| {
         let account = person.account_mut();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::accounts::Account;
 use crate::accounts::login::{CodeRefused, Tried, is_recovery_code};
 use crate::accounts::person::Person;
-use crate::accounts::throttle::{Attempt, CodeFrom, TooEarly};
+use crate::accounts::throttle::CodeFrom;
 use crate::accounts::token::Digest;
 use crate::clock::Moment;
 use crate::handlers::App;
@@ -14,15 +14,26 @@ use crate::handlers::grounds::gone;
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::reply::{Outcome, Refusal};
+use crate::store::Unavailable;
+use crate::store::counts::{Attempt, NotBegun, Refused};
 
 /// Begins an attempt, once it is known whether it comes too early.
-pub(super) fn begin<T>(app: &App, begin: impl Fn() -> Result<T, TooEarly>) -> Result<T, Refusal> {
-    let begun = app.results.wait_for(|| match begin() {
+pub(super) fn begin<T>(app: &App, begin: impl Fn() -> Result<T, NotBegun>) -> Result<T, Refusal> {
+    let again = app.throttle.ask_again();
+    app.results.wait_for(again, || match begin() {
         Ok(attempt) => Some(Ok(attempt)),
-        Err(TooEarly::Wait(wait)) => Some(Err(Outcome::Throttled(wait))),
-        Err(TooEarly::Undecided) => None,
-    })?;
-    Ok(begun?)
+        Err(NotBegun::Wait(wait)) => Some(Err(Outcome::Throttled(wait).into())),
+        Err(NotBegun::Unavailable) => Some(Err(Unavailable.into())),
+        Err(NotBegun::Undecided) => None,
+    })?
+}
+
+/// The refusal of what has been done too often within the hour.
+pub(super) fn too_often(why: Refused) -> Refusal {
+    match why {
+        Refused::Wait(wait) => Outcome::Throttled(wait).into(),
+        Refused::Unavailable => Unavailable.into(),
+    }
 }
 
 /// Ends an attempt, as a failure or as if it had never been made, and wakes those who wait for it.

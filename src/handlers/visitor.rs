@@ -8,6 +8,7 @@ use crate::handlers::forms::{
 };
 use crate::handlers::happened::origin;
 use crate::handlers::new_password::refuse_easy;
+use crate::handlers::tries::too_often;
 use crate::handlers::{Answer, App, hash, invitation, logged_in};
 use crate::http::Request;
 use crate::network::Network;
@@ -17,6 +18,8 @@ use crate::pages::message::Way;
 use crate::pages::register::Register;
 use crate::redirect;
 use crate::reply::{Outcome, Refusal, Reply, THROTTLED};
+use crate::store::Unavailable;
+use crate::store::counts::Refused;
 
 /// `GET /`: the registration page, or the way to the login where strangers cannot register. Old
 /// proxy configurations send people here with an `rd`.
@@ -85,16 +88,15 @@ pub(super) fn register(app: &App, request: &Request) -> Answer {
     refuse_easy(app, &wanted.password, wanted.names())?;
     let now = request.received;
     // Counted before the answer about what is taken, whatever it is: asking has its price.
-    app.throttle
-        .registration(request.client, now.steady)
-        .map_err(Outcome::Throttled)?;
+    let counted = app.throttle.registration(request.client, now.steady);
+    let counted_at = counted.map_err(too_often)?;
     if let Some(taken) = taken(app, request, &wanted)? {
         return Err(is_taken(taken));
     }
     // A registration that was not carried out or could not be saved does not count for the hour.
     let added = add(app, request, &wanted).inspect_err(|_| {
         app.throttle
-            .forgive_registration(request.client, now.steady)
+            .forgive_registration(request.client, counted_at);
     })?;
     added.map_err(is_taken)?;
     app.errands
@@ -126,7 +128,7 @@ pub(super) fn registered(username: &str, rd: &str) -> Reply {
 }
 
 fn add(app: &App, request: &Request, wanted: &Registration) -> Result<Result<(), Taken>, Refusal> {
-    let standing = app.throttle.standing(request.client);
+    let standing = app.throttle.standing(request.client)?;
     let hashed = hash(app, request, standing, &wanted.password)?;
     let now = request.received.timestamp();
     let account = Account::new(&wanted.username, &wanted.email, hashed, now);
@@ -178,8 +180,10 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         .about(&name);
     let (from, now) = (request.client, request.received);
     // Whoever has asked too often is not told so: the answer is always the same.
-    if app.throttle.recovery(from, now.steady).is_err() {
-        return Ok(reply.noted_as(THROTTLED));
+    match app.throttle.recovery(from, now.steady) {
+        Ok(()) => {}
+        Err(Refused::Wait(_)) => return Ok(reply.noted_as(THROTTLED)),
+        Err(Refused::Unavailable) => return Err(Unavailable.into()),
     }
     app.errands
         .mail_new_password(&name, Network::of(from), now, origin(request));

@@ -9,7 +9,6 @@ use url::Url;
 use crate::accounts::access_token::Uses;
 use crate::accounts::passkey::RelyingParty;
 use crate::accounts::regulars::Regulars;
-use crate::accounts::throttle::Throttle;
 use crate::config::{Config, default_issuer};
 use crate::cookies::Cookies;
 use crate::durable::directory_of;
@@ -53,11 +52,11 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
     // The original script knows no passkeys.
     let party = RelyingParty::new(public_url, &issuer).filter(|_| !config.compat);
     Ok(App {
+        throttle: files.store.counts(config.registrations_per_hour),
         store: files.store,
         health: Arc::new(health),
         access: files.rules,
         gate: Gate::open(cores, waiting).map_err(Problem::no_threads)?,
-        throttle: Throttle::new(config.registrations_per_hour),
         regulars: Regulars::default(),
         results: Results::new(room.connections / 4),
         token_uses,

@@ -29,6 +29,7 @@ use crate::network::Network;
 mod about;
 mod access_toml;
 mod asked;
+pub mod counts;
 mod document;
 mod draft;
 mod error;

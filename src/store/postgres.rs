@@ -7,6 +7,7 @@
 
 mod connection;
 mod copy;
+pub(super) mod counts;
 mod database;
 mod event_rows;
 mod failure;

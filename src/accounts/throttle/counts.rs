@@ -5,9 +5,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accounts::token::Digest;
 
 use super::limits::{ACCOUNT, DOUBLINGS, HOUR, Limit, MEMBERSHIP, NETWORK, SHARE, WINDOW};
+use super::micros;
 use super::table::Weight;
 
 /// What a count says of the next attempt; the greatest of several counts.
@@ -35,17 +38,29 @@ impl Verdict {
 /// How an attempt turned out.
 #[derive(Clone, Copy)]
 pub enum Decision {
-    /// It was right, or was not looked at.
-    TakenBack,
+    /// It was right, or was not looked at; it began at this time.
+    TakenBack(Duration),
     /// It was wrong; it began at this time.
     Failed(Duration),
 }
 
+impl Decision {
+    /// The decision about an attempt that began at this time.
+    pub fn of(is_forgiven: bool, at: Duration) -> Self {
+        match is_forgiven {
+            true => Self::TakenBack(at),
+            false => Self::Failed(at),
+        }
+    }
+}
+
 /// Failures in a row.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub struct InARow {
     failed: u32,
+    #[serde(with = "micros")]
     last: Duration,
+    #[serde(skip)]
     undecided: u32,
 }
 
@@ -79,18 +94,23 @@ impl Weight for InARow {
 }
 
 /// Failures in a row from several places, none of which can reach the limit alone.
+#[derive(Deserialize, Serialize)]
 pub struct Spread<K> {
     failed: u32,
+    #[serde(with = "micros")]
     last: Duration,
+    #[serde(skip)]
     undecided: u32,
     /// At most as many as failures are free, besides those with undecided attempts.
     places: Vec<Place<K>>,
 }
 
+#[derive(Deserialize, Serialize)]
 struct Place<K> {
     of: K,
     /// What this place has added to the count.
     added: u32,
+    #[serde(skip)]
     undecided: u32,
 }
 
@@ -175,9 +195,11 @@ impl<K> Weight for Spread<K> {
 }
 
 /// Recent failures, in the order of their times.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub struct OfLate {
+    #[serde(with = "micros::all")]
     times: VecDeque<Duration>,
+    #[serde(skip)]
     undecided: u32,
 }
 
@@ -224,8 +246,9 @@ impl Weight for OfLate {
 }
 
 /// What was allowed and done within the hour.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub struct Hourly {
+    #[serde(with = "micros::all")]
     times: VecDeque<Duration>,
 }
 
@@ -264,8 +287,9 @@ impl Weight for Hourly {
 }
 
 /// The accounts that have logged in from one network, or one /48, within the hour.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub struct Members {
+    #[serde(with = "micros::keyed")]
     logins: Vec<(Digest, Duration)>,
 }
 

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accounts::token::Digest;
 use crate::network::{Block, Network};
 
-use super::counts::Hourly;
+use super::counts::{Decision, Hourly, Verdict};
 use super::limits::{BLOCK, INVITED, RECOVERIES};
 use super::table::{Table, Weight};
-use super::{Throttle, TooEarly};
+use super::{Key, State, Throttle, TooEarly};
 
 impl Throttle {
     /// Counts a request for a new password.
@@ -18,9 +20,7 @@ impl Throttle {
     ///
     /// How long to wait, if the network has had its share for this hour.
     pub fn recovery(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        let state = &mut *self.state();
-        let (networks, blocks) = (&mut state.recoveries, &mut state.block_recoveries);
-        take(networks, blocks, address, RECOVERIES, now)
+        self.state().take_recovery(Network::of(address), now)
     }
 
     /// Counts a registration, even one that is refused because its name or address is taken.
@@ -32,21 +32,13 @@ impl Throttle {
         if self.registrations_per_hour == 0 {
             return Ok(());
         }
-        let state = &mut *self.state();
-        let (networks, blocks) = (&mut state.registrations, &mut state.block_registrations);
-        take(networks, blocks, address, self.registrations_per_hour, now)
+        let (origin, limit) = (Network::of(address), self.registrations_per_hour);
+        self.state().take_registration(origin, limit, now)
     }
 
     /// Takes back a registration that was not looked at, or could not be saved.
     pub fn forgive_registration(&self, address: IpAddr, at: Duration) {
-        let (origin, mut state) = (Network::of(address), self.state());
-        if let Some(network) = state.registrations.row_if_there(origin) {
-            network.take_back(at);
-        }
-        let block = origin.block();
-        if let Some(block) = block.and_then(|block| state.block_registrations.row_if_there(block)) {
-            block.take_back(at);
-        }
+        self.state().forgive_registration(Network::of(address), at);
     }
 
     /// Begins a registration by this invitation, which counts as refused for its name or address
@@ -60,31 +52,85 @@ impl Throttle {
         invitation: Digest,
         now: Duration,
     ) -> Result<InvitedAttempt<'_>, TooEarly> {
-        let mut state = self.state();
-        let row = state.invited.row_made(invitation);
+        match self.state().begin_invited(invitation, now) {
+            Verdict::Undecided => Err(TooEarly::Undecided),
+            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
+            Verdict::Go => Ok(InvitedAttempt {
+                throttle: self,
+                invitation,
+                at: now,
+                forgiven: false,
+            }),
+        }
+    }
+}
+
+impl State {
+    /// As [`Throttle::recovery`].
+    pub(super) fn take_recovery(&mut self, origin: Network, now: Duration) -> Result<(), Duration> {
+        let (networks, blocks) = (&mut self.recoveries, &mut self.block_recoveries);
+        take(networks, blocks, origin, RECOVERIES, now)
+    }
+
+    /// As [`Throttle::registration`], with a limit.
+    pub(super) fn take_registration(
+        &mut self,
+        origin: Network,
+        limit: u32,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let (networks, blocks) = (&mut self.registrations, &mut self.block_registrations);
+        take(networks, blocks, origin, limit, now)
+    }
+
+    /// As [`Throttle::forgive_registration`].
+    pub(super) fn forgive_registration(&mut self, origin: Network, at: Duration) {
+        if let Some(network) = self.registrations.row_if_there(origin) {
+            network.take_back(at);
+        }
+        let block = origin.block();
+        if let Some(block) = block.and_then(|block| self.block_registrations.row_if_there(block)) {
+            block.take_back(at);
+        }
+    }
+
+    /// As [`Throttle::begin_invited`].
+    pub(super) fn begin_invited(&mut self, invitation: Digest, now: Duration) -> Verdict {
+        let row = self.invited.row_made(invitation);
         match row.refused.wait(INVITED, now) {
-            Some(_) if row.undecided > 0 => Err(TooEarly::Undecided),
-            Some(wait) => Err(TooEarly::Wait(wait)),
+            Some(_) if row.undecided > 0 => Verdict::Undecided,
+            Some(wait) => Verdict::Wait(wait),
             None => {
                 row.refused.add(now);
-                row.undecided += 1;
-                Ok(InvitedAttempt {
-                    throttle: self,
-                    invitation,
-                    at: now,
-                    forgiven: false,
-                })
+                row.begin();
+                Verdict::Go
             }
         }
     }
 }
 
 /// The registrations by one invitation within the hour.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct Invited {
     /// Those refused for their name or address, with those that are being looked at.
     refused: Hourly,
+    #[serde(skip)]
     undecided: u32,
+}
+
+impl Invited {
+    /// Begins one that is counted already.
+    pub(super) fn begin(&mut self) {
+        self.undecided = self.undecided.saturating_add(1);
+    }
+
+    /// Decides one that was begun.
+    pub(super) fn decide(&mut self, decision: Decision) {
+        self.undecided = self.undecided.saturating_sub(1);
+        if let Decision::TakenBack(at) = decision {
+            self.refused.take_back(at);
+        }
+    }
 }
 
 impl Weight for Invited {
@@ -112,13 +158,9 @@ impl InvitedAttempt<'_> {
 
 impl Drop for InvitedAttempt<'_> {
     fn drop(&mut self) {
-        let mut state = self.throttle.state();
-        if let Some(row) = state.invited.row_if_there(self.invitation) {
-            row.undecided = row.undecided.saturating_sub(1);
-            if self.forgiven {
-                row.refused.take_back(self.at);
-            }
-        }
+        let result = Decision::of(self.forgiven, self.at);
+        let key = Key::Invited(self.invitation);
+        self.throttle.state().decide_in(key, None, result);
     }
 }
 
@@ -126,11 +168,10 @@ impl Drop for InvitedAttempt<'_> {
 fn take(
     networks: &mut Table<Network, Hourly>,
     blocks: &mut Table<Block, Hourly>,
-    address: IpAddr,
+    origin: Network,
     limit: u32,
     now: Duration,
 ) -> Result<(), Duration> {
-    let origin = Network::of(address);
     let of_block = limit.saturating_mul(BLOCK);
     let wait = networks.row(origin).and_then(|row| row.wait(limit, now));
     let block = origin.block().and_then(|block| blocks.row(block));

@@ -19,19 +19,31 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accounts::token::Digest;
 use crate::network::{Block, Network};
 
 mod codes;
 mod counts;
 mod hourly;
+mod keys;
 pub mod limits;
+mod micros;
+#[cfg(feature = "postgres")]
+mod part;
 mod table;
 mod tokens;
 
-use counts::{Decision, Hourly, InARow, Members, OfLate, Spread, Verdict};
+use counts::{Decision, Hourly, InARow, Members, OfLate, Spread};
 use limits::{ACCOUNT_FROM_NETWORK, BLOCK, BROWSER, Limit, NETWORK};
 use table::{Table, Weight};
+
+pub use counts::Verdict;
+pub use hourly::InvitedAttempt;
+pub use keys::{Counted, Key};
+#[cfg(feature = "postgres")]
+pub use part::{Kept, Part, Ticket};
 
 /// The most rows of a table: some megabytes, and far more than can be filled at the rate of
 /// hashing.
@@ -97,16 +109,6 @@ pub struct Attempt<'a> {
     forgiven: bool,
 }
 
-/// Where an attempt counts.
-#[derive(Clone, Copy)]
-enum Counted {
-    Nowhere,
-    /// For the browser alone.
-    Browser(Digest),
-    Code(Network),
-    Password(Digest, Network),
-}
-
 impl Attempt<'_> {
     /// The claim of whoever makes the attempt, before it is decided.
     pub fn standing(&self) -> Standing {
@@ -121,10 +123,7 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let result = match self.forgiven {
-            true => Decision::TakenBack,
-            false => Decision::Failed(self.at),
-        };
+        let result = Decision::of(self.forgiven, self.at);
         self.throttle.state().decide(self.counted, result);
     }
 }
@@ -150,16 +149,9 @@ impl Throttle {
         now: Duration,
     ) -> Result<Attempt<'_>, TooEarly> {
         let origin = Network::of(address);
-        let counted = match target {
-            Target::Account(account) => Counted::Password(account, origin),
-            Target::Device(browser) => Counted::Browser(browser),
-        };
         let mut state = self.state();
-        match state.verdict(counted, None, now) {
-            Verdict::Go => Ok(self.counting(&mut state, counted, origin, now)),
-            Verdict::Undecided => Err(TooEarly::Undecided),
-            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
-        }
+        let asked = state.begin(Counted::password(target, origin), None, now);
+        self.begun(&state, asked, origin, now)
     }
 
     /// Begins an attempt at a code. `of_account` is how long it still has to wait by the counts of
@@ -176,39 +168,28 @@ impl Throttle {
         now: Duration,
     ) -> Result<Attempt<'_>, TooEarly> {
         let origin = Network::of(address);
-        let mut counted = match from {
-            CodeFrom::KnownBrowser => Counted::Nowhere,
-            CodeFrom::Excused | CodeFrom::Stranger => Counted::Code(origin),
-        };
         let mut state = self.state();
-        if from == CodeFrom::Excused && state.verdict(counted, None, now) != Verdict::Go {
-            counted = Counted::Nowhere;
-        }
-        match state.verdict(counted, of_account, now) {
-            Verdict::Go => Ok(self.counting(&mut state, counted, origin, now)),
-            Verdict::Undecided => Err(TooEarly::Undecided),
-            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
-        }
+        let asked = state.begin_code(from, origin, of_account, now);
+        self.begun(&state, asked, origin, now)
     }
 
-    fn counting(
+    fn begun(
         &self,
-        state: &mut State,
-        counted: Counted,
+        state: &State,
+        (verdict, counted): (Verdict, Counted),
         origin: Network,
         now: Duration,
-    ) -> Attempt<'_> {
-        state.begin(counted);
-        let standing = match counted {
-            Counted::Browser(_) => Standing::Known,
-            _ => state.standing(origin),
-        };
-        Attempt {
-            throttle: self,
-            counted,
-            at: now,
-            standing,
-            forgiven: false,
+    ) -> Result<Attempt<'_>, TooEarly> {
+        match verdict {
+            Verdict::Go => Ok(Attempt {
+                throttle: self,
+                counted,
+                at: now,
+                standing: state.standing_of(counted, origin),
+                forgiven: false,
+            }),
+            Verdict::Undecided => Err(TooEarly::Undecided),
+            Verdict::Wait(wait) => Err(TooEarly::Wait(wait)),
         }
     }
 
@@ -234,11 +215,8 @@ impl Throttle {
     /// Notes that an account logged in from this address at `at`. The caller leaves out new
     /// accounts that strangers made.
     pub fn note_member(&self, account: Digest, address: IpAddr, at: Duration) {
-        let (origin, mut state) = (Network::of(address), self.state());
-        state.members.row_made(origin).add(account, at);
-        if let Some(block) = origin.block() {
-            state.block_members.row_made(block).add(account, at);
-        }
+        let origin = Network::of(address);
+        self.state().note_member(account, origin, at);
     }
 
     /// Every change of the state is complete in itself, so one cut short by a panic leaves at most
@@ -270,7 +248,7 @@ struct State {
 }
 
 /// A network as the count over all of them knows it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, Serialize)]
 enum Place {
     Address(Network),
     Block(Block),
@@ -379,71 +357,129 @@ impl State {
         NETWORK.with_free(NETWORK.free.saturating_add(members).saturating_mul(BLOCK))
     }
 
-    fn begin(&mut self, counted: Counted) {
-        match counted {
-            Counted::Nowhere => {}
-            Counted::Browser(browser) => self.browsers.row_made(browser).begin(),
-            Counted::Code(origin) => self.begin_from(origin),
-            Counted::Password(account, origin) => {
-                self.from_networks.row_made((account, origin)).begin();
-                if let Some(block) = origin.block() {
-                    self.from_blocks.row_made((account, block)).begin(origin);
-                }
-                self.accounts.row_made(account).begin(Place::of(origin));
-                self.begin_from(origin);
-            }
+    /// Begins an attempt, if it does not come too early.
+    fn begin(
+        &mut self,
+        counted: Counted,
+        of_codes: Option<Duration>,
+        now: Duration,
+    ) -> (Verdict, Counted) {
+        let verdict = self.verdict(counted, of_codes, now);
+        if verdict == Verdict::Go {
+            self.count(counted);
         }
+        (verdict, counted)
     }
 
-    fn begin_from(&mut self, origin: Network) {
-        self.networks.row_made(origin).begin();
-        if let Some(block) = origin.block() {
-            self.blocks.row_made(block).begin();
+    /// As [`Throttle::begin_code`].
+    fn begin_code(
+        &mut self,
+        from: CodeFrom,
+        origin: Network,
+        of_account: Option<Duration>,
+        now: Duration,
+    ) -> (Verdict, Counted) {
+        let mut counted = Counted::code(from, origin);
+        if from == CodeFrom::Excused && self.verdict(counted, None, now) != Verdict::Go {
+            counted = Counted::Nowhere;
+        }
+        self.begin(counted, of_account, now)
+    }
+
+    /// Counts an attempt as undecided.
+    fn count(&mut self, counted: Counted) {
+        for key in counted.keys() {
+            self.begin_in(key, counted.origin());
         }
     }
 
     fn decide(&mut self, counted: Counted, result: Decision) {
-        match counted {
-            Counted::Nowhere => {}
-            Counted::Browser(browser) => {
-                decide(&mut self.browsers, browser, result, |row| {
-                    row.decide(result)
-                });
-            }
-            Counted::Code(origin) => self.decide_from(origin, result),
-            Counted::Password(account, origin) => {
-                let key = (account, origin);
-                decide(&mut self.from_networks, key, result, |row| {
-                    row.decide(result);
-                });
-                if let Some(block) = origin.block() {
-                    let key = (account, block);
-                    decide(&mut self.from_blocks, key, result, |row| {
-                        row.decide(origin, result);
-                    });
-                }
-                decide(&mut self.accounts, account, result, |row| {
-                    row.decide(Place::of(origin), result);
-                });
-                self.decide_from(origin, result);
-            }
+        for key in counted.keys() {
+            self.decide_in(key, counted.origin(), result);
         }
     }
 
-    fn decide_from(&mut self, origin: Network, result: Decision) {
+    /// Counts an attempt from this network in one row.
+    fn begin_in(&mut self, key: Key, from: Option<Network>) {
+        match (key, from) {
+            (Key::FromNetwork(account, origin), _) => {
+                self.from_networks.row_made((account, origin)).begin();
+            }
+            (Key::FromBlock(account, block), Some(from)) => {
+                self.from_blocks.row_made((account, block)).begin(from);
+            }
+            (Key::Account(account), Some(from)) => {
+                self.accounts.row_made(account).begin(Place::of(from));
+            }
+            (Key::Browser(browser), _) => self.browsers.row_made(browser).begin(),
+            (Key::Network(origin), _) => self.networks.row_made(origin).begin(),
+            (Key::Block(block), _) => self.blocks.row_made(block).begin(),
+            (Key::Invited(invitation), _) => self.invited.row_made(invitation).begin(),
+            // Nothing is undecided in the others.
+            _ => {}
+        }
+    }
+
+    /// Decides an attempt from this network in one row.
+    fn decide_in(&mut self, key: Key, from: Option<Network>, result: Decision) {
         let at = match result {
             Decision::Failed(at) => at,
-            Decision::TakenBack => Duration::ZERO,
+            Decision::TakenBack(_) => Duration::ZERO,
         };
-        let limit = self.limit(origin, at);
-        decide(&mut self.networks, origin, result, |row| {
-            row.decide(limit, result);
-        });
+        match (key, from) {
+            (Key::FromNetwork(account, origin), _) => {
+                let rows = &mut self.from_networks;
+                decide(rows, (account, origin), result, |row| row.decide(result));
+            }
+            (Key::FromBlock(account, block), Some(from)) => {
+                let rows = &mut self.from_blocks;
+                decide(rows, (account, block), result, |row| {
+                    row.decide(from, result);
+                });
+            }
+            (Key::Account(account), Some(from)) => {
+                decide(&mut self.accounts, account, result, |row| {
+                    row.decide(Place::of(from), result);
+                });
+            }
+            (Key::Browser(browser), _) => {
+                decide(&mut self.browsers, browser, result, |row| {
+                    row.decide(result);
+                });
+            }
+            (Key::Network(origin), _) => {
+                let limit = self.limit(origin, at);
+                decide(&mut self.networks, origin, result, |row| {
+                    row.decide(limit, result);
+                });
+            }
+            (Key::Block(block), _) => {
+                let limit = self.block_limit(block, at);
+                decide(&mut self.blocks, block, result, |row| {
+                    row.decide(limit, result);
+                });
+            }
+            (Key::Invited(invitation), _) => {
+                if let Some(row) = self.invited.row_if_there(invitation) {
+                    row.decide(result);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_member(&mut self, account: Digest, origin: Network, at: Duration) {
+        self.members.row_made(origin).add(account, at);
         if let Some(block) = origin.block() {
-            let limit = self.block_limit(block, at);
-            decide(&mut self.blocks, block, result, |row| {
-                row.decide(limit, result);
-            });
+            self.block_members.row_made(block).add(account, at);
+        }
+    }
+
+    /// The claim of whoever makes an attempt that counts there.
+    fn standing_of(&self, counted: Counted, origin: Network) -> Standing {
+        match counted {
+            Counted::Browser(_) => Standing::Known,
+            _ => self.standing(origin),
         }
     }
 
@@ -467,7 +503,7 @@ where
 {
     match result {
         Decision::Failed(_) => decide(table.row_made(key)),
-        Decision::TakenBack => {
+        Decision::TakenBack(_) => {
             table.row_if_there(key).map(decide);
         }
     }

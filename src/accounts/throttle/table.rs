@@ -47,6 +47,12 @@ impl<K: Copy + Eq + Hash, V: Weight + Default> Table<K, V> {
         self.rows.entry(key).or_default()
     }
 
+    /// Puts a row that was kept elsewhere.
+    #[cfg(feature = "postgres")]
+    pub fn put(&mut self, key: K, row: V) {
+        self.rows.insert(key, row);
+    }
+
     /// Removes the row with this key, if there is one.
     pub fn remove(&mut self, key: K) {
         self.rows.remove(&key);

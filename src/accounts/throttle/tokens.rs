@@ -4,17 +4,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::accounts::token::Digest;
 use crate::network::Network;
 
-use super::Throttle;
 use super::counts::Decision;
 use super::limits::WINDOW;
 use super::table::Weight;
+use super::{Counted as Attempted, State, Throttle, micros};
 
 /// When a wrong token was last told of.
-#[derive(Default)]
-pub(super) struct Counted(Option<Duration>);
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Counted(#[serde(with = "micros::perhaps")] Option<Duration>);
 
 impl Weight for Counted {
     fn weight(&self) -> (bool, Duration) {
@@ -32,15 +34,28 @@ impl Throttle {
         now: Duration,
         is_guess: bool,
     ) -> bool {
-        let (origin, mut state) = (Network::of(address), self.state());
-        let last = state.wrong_tokens.row_made((token, origin));
+        let origin = Network::of(address);
+        self.state().wrong_token((token, origin), now, is_guess)
+    }
+}
+
+impl State {
+    /// As [`Throttle::wrong_token`].
+    pub(super) fn wrong_token(
+        &mut self,
+        (token, origin): (Digest, Network),
+        now: Duration,
+        is_guess: bool,
+    ) -> bool {
+        let last = self.wrong_tokens.row_made((token, origin));
         if last.0.is_some_and(|last| now.saturating_sub(last) < WINDOW) {
             return false;
         }
         last.0 = Some(now);
         if is_guess {
-            state.begin_from(origin);
-            state.decide_from(origin, Decision::Failed(now));
+            let counted = Attempted::Code(origin);
+            self.count(counted);
+            self.decide(counted, Decision::Failed(now));
         }
         true
     }

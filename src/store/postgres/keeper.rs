@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use crate::accounts::token::Digest;
 use crate::clock;
 use crate::store::postgres::connection::Connection;
+use crate::store::postgres::counts;
 use crate::store::postgres::pending;
 use crate::store::postgres::sessions;
 use crate::store::postgres::shared::Shared;
@@ -56,6 +57,7 @@ impl Keeper {
         // before a visitor comes to wait for it, and that it is back.
         self.connection = shared.pool.probe(self.connection.take(), QUESTION);
         let began = Instant::now();
+        shared.settle_counts();
         let ids = shared.recent.in_use(began);
         if !ids.is_empty() {
             let found = self.call(shared, async |client| {
@@ -70,6 +72,7 @@ impl Keeper {
             self.save_uses(shared)?;
             self.call(shared, async |client| {
                 client.execute_typed(&pending::sweep(), &[]).await?;
+                counts::sweep(client).await?;
                 client.execute_typed(REMEMBERED, &[]).await
             })?;
             let (limits, every) = (shared.limits, shared.chores_every());

@@ -20,7 +20,7 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 12] = [
     "meta",
     "account",
     "credential",
@@ -29,6 +29,7 @@ pub(super) const TABLES: [&str; 11] = [
     "link",
     "former",
     "pending",
+    "throttle",
     "change",
     "mail",
     "event",

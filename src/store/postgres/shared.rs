@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
+use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pool::Pool;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(super) pool: Pool,
     pub(super) seal: Seal,
     pub(super) recent: Recent,
+    pub(super) counts: Local,
     /// How long sessions last.
     pub(super) limits: Limits,
     /// Accounts and sessions, as last counted.
@@ -41,6 +43,7 @@ impl Shared {
             pool: opened.pool,
             seal: opened.seal,
             recent: Recent::default(),
+            counts: Local::default(),
             limits,
             counted: Default::default(),
         }

@@ -2,6 +2,7 @@
 
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
+mod counts;
 mod pending;
 mod proxy;
 

@@ -122,6 +122,23 @@ CREATE TABLE pending (
 CREATE INDEX pending_name ON pending (name);
 CREATE INDEX pending_begun ON pending (begun);
 
+-- Who has failed how often, and who has asked for what within the hour.
+CREATE TABLE throttle (
+    -- What is counted, as numbered in the program.
+    kind smallint NOT NULL,
+    -- Of whom.
+    key text COLLATE "C" NOT NULL,
+    -- Empty if nothing has been counted yet.
+    body text NOT NULL DEFAULT '',
+    -- After this it makes no difference: microseconds since 1970.
+    until bigint NOT NULL DEFAULT 0,
+    -- Whether it must not make room lightly.
+    heavy boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (kind, key)
+);
+
+CREATE INDEX throttle_until ON throttle (kind, heavy, until);
+
 -- What was committed lately: the row of a change whose answer was lost says whether it was.
 CREATE TABLE change (
     id bytea PRIMARY KEY,
