@@ -12,8 +12,10 @@ use url::{Host, Url};
 use crate::host;
 
 mod path;
+mod vain;
 
 use self::path::Reading;
+pub use self::vain::Reach;
 
 /// The group that stands for everybody who is logged in.
 const EVERYBODY: &str = "*";

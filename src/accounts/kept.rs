@@ -81,6 +81,15 @@ impl Created {
         }
     }
 
+    /// Whether the field holds what 0.1.0 could not read: it took any time, but nothing else.
+    pub fn is_no_time(&self) -> bool {
+        let is_time = |value: &Value| {
+            let text = value.as_str();
+            text.is_some_and(|text| OffsetDateTime::parse(text, &Rfc3339).is_ok())
+        };
+        matches!(self, Self::Unread(value) if !value.is_null() && !is_time(value))
+    }
+
     /// Whether the file does not say; the field is then left out.
     pub fn is_unsaid(&self) -> bool {
         matches!(self, Self::Unsaid)

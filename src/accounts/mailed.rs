@@ -53,26 +53,24 @@ impl MailedPassword {
 
 /// A mail with a new password that somebody asked for.
 #[derive(Clone, Deserialize, Serialize)]
-#[serde(from = "Written")]
+#[serde(from = "Written", into = "Written")]
 pub struct Asked {
     /// When it was asked for.
     pub at: Timestamp,
     /// Where it was asked for; unknown for mails sent by an earlier version.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// What somebody else keeps in the file.
-    #[serde(flatten)]
     pub other: Unknown,
 }
 
-/// [`Asked`] as the file has it: an earlier version kept the time alone.
-#[derive(Deserialize)]
+/// [`Asked`] as the file has it: 0.1.0 kept the time alone, and reads nothing else.
+#[derive(Deserialize, Serialize)]
 #[serde(untagged)]
 enum Written {
     Time(Timestamp),
     Whole {
         at: Timestamp,
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         network: Option<Network>,
         #[serde(flatten)]
         other: Unknown,
@@ -88,6 +86,19 @@ impl From<Written> for Asked {
                 other: Unknown::default(),
             },
             Written::Whole { at, network, other } => Self { at, network, other },
+        }
+    }
+}
+
+impl From<Asked> for Written {
+    fn from(asked: Asked) -> Self {
+        match asked.is_time_alone() {
+            true => Self::Time(asked.at),
+            false => Self::Whole {
+                at: asked.at,
+                network: asked.network,
+                other: asked.other,
+            },
         }
     }
 }
@@ -200,6 +211,11 @@ impl Account {
 }
 
 impl Asked {
+    /// Whether nothing but the time is known of it.
+    pub(super) fn is_time_alone(&self) -> bool {
+        self.network.is_none() && self.other.is_empty()
+    }
+
     /// Whether it counts for the present hour. One from the future was sent while the clock was
     /// wrong, and does not.
     fn is_of_late(&self, now: Timestamp) -> bool {

@@ -25,6 +25,7 @@ pub mod groups;
 pub mod ids;
 pub mod invitations;
 pub mod kept;
+pub mod labels;
 pub mod listed;
 pub mod login;
 pub mod mailed;
@@ -151,6 +152,17 @@ impl Account {
     /// Its name and its address, by which people know it.
     pub fn names(&self) -> (&str, Option<&str>) {
         (&self.username, self.email.as_deref())
+    }
+
+    /// Whether a file with this account is of the second version, which 0.1.0 does not read: there each
+    /// account had an address and a password hashed by this program, the time alone was kept of mails
+    /// that were asked for, and a time in `created`.
+    pub fn is_of_second(&self) -> bool {
+        let is_ours = |password: &PasswordHash| !password.is_foreign();
+        self.email.is_none()
+            || !self.password.as_ref().is_some_and(is_ours)
+            || !self.mails.iter().all(Asked::is_time_alone)
+            || self.created.is_no_time()
     }
 
     /// Whether this is its address, however it is written.

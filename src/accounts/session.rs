@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::accounts::kept::Unknown;
 use crate::accounts::password::PasswordHash;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{Digest, DigestKey};
 use crate::accounts::{Account, Accounts, names};
 use crate::clock::{DRIFT, Timestamp};
 
@@ -208,9 +208,13 @@ impl Session {
 }
 
 /// All sessions, oldest first.
+///
+/// No `Debug`: they have a key.
 #[derive(Clone, Default)]
 pub struct Sessions {
     by_id: IndexMap<Digest, Arc<Session>>,
+    /// What challenges of passkeys are known by; kept with the sessions, since it is as short-lived.
+    challenge_key: Option<Arc<DigestKey>>,
     revision: u64,
 }
 
@@ -286,6 +290,17 @@ impl Sessions {
         });
     }
 
+    /// What challenges of passkeys are known by, if that is kept.
+    pub fn challenge_key(&self) -> Option<&Arc<DigestKey>> {
+        self.challenge_key.as_ref()
+    }
+
+    /// Keeps what challenges of passkeys are known by.
+    pub fn keep_challenge_key(&mut self, key: Arc<DigestKey>) {
+        self.challenge_key = Some(key);
+        self.revision += 1;
+    }
+
     /// All sessions, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
         self.by_id.values()
@@ -313,7 +328,10 @@ impl FromIterator<Session> for Sessions {
             .into_iter()
             .map(|session| (session.id, Arc::new(session)))
             .collect();
-        Self { by_id, revision: 0 }
+        Self {
+            by_id,
+            ..Self::default()
+        }
     }
 }
 

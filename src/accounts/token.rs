@@ -140,13 +140,34 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A random key for digests of what could be guessed. Wiped when it is dropped.
+/// A random key for digests of what could be guessed or forged. Wiped when it is dropped.
 pub struct DigestKey(Zeroizing<[u8; 32]>);
 
 impl DigestKey {
     /// A fresh key of 256 bits.
     pub fn new() -> Self {
         Self(Zeroizing::new(random()))
+    }
+
+    /// A key that was kept, by its bytes.
+    pub fn of(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Its bytes, to keep them where only the operator reads.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// As in files: base64url.
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
+    }
+
+    /// Reads what [`DigestKey::text`] wrote.
+    pub fn read(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        Some(Self::of(bytes.as_slice().try_into().ok()?))
     }
 
     /// HMAC-SHA-256 (RFC 2104) of several texts, each with its length: moving a letter from one

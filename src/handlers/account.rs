@@ -36,7 +36,7 @@ pub(super) fn account(app: &App, request: &Request) -> Answer {
         "change_mailed" => Some(Outcome::ChangeMailed),
         "confirmation_sent" => Some(Outcome::ConfirmationSent),
         "email_confirmed" => Some(Outcome::EmailConfirmed),
-        "passkey_added" => Some(Outcome::PasskeyAdded),
+        "passkey_added" => Some(Outcome::PasskeyAdded(None)),
         "passkey_removed" => Some(Outcome::PasskeyRemoved),
         "sessions_ended" => Some(Outcome::SessionsEnded),
         "token_removed" => Some(Outcome::TokenRemoved),

@@ -5,6 +5,7 @@
 use zeroize::Zeroizing;
 
 use crate::accounts::Account;
+use crate::accounts::labels::{MAX_LABEL, is_label};
 use crate::accounts::names;
 use crate::accounts::password::{self, Password};
 use crate::as_typed;
@@ -445,6 +446,19 @@ fn long_enough(new: Password) -> Result<Password, Refusal> {
         return Err(Outcome::PasswordTooShort.into());
     }
     Ok(new)
+}
+
+/// What its owner calls something; `None` if they do not say.
+pub(super) fn label_field(
+    form: &Form<'_>,
+    field: &'static str,
+) -> Result<Option<String>, FormError> {
+    let label = form.optional_as(field, as_typed::name, MAX_LABEL)?;
+    match label.as_deref().map(String::as_str) {
+        None | Some("") => Ok(None),
+        Some(label) if is_label(label) => Ok(Some(label.to_owned())),
+        Some(_) => Err(FormError::Field(field, "may not hold control characters")),
+    }
 }
 
 /// A password. Its length is that of its normalised form, since keyboards differ in how many

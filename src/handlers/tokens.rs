@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::accounts::access_token::{self, AccessToken, MAX_DAYS, MAX_HOSTS, MAX_NAME};
+use crate::accounts::access_token::{AccessToken, MAX_DAYS, MAX_HOSTS};
 use crate::accounts::login::Accepted;
 use crate::accounts::password::Password;
 use crate::accounts::token;
@@ -11,7 +11,7 @@ use crate::form::{Form, FormError};
 use crate::handlers::account::account_again;
 use crate::handlers::acts::{confirm, confirm_with};
 use crate::handlers::code::tell_of_recovery_code;
-use crate::handlers::forms::{PasswordAndCode, password_field};
+use crate::handlers::forms::{PasswordAndCode, label_field, password_field};
 use crate::handlers::grounds::{Grounds, gone};
 use crate::handlers::{Answer, App, LoggedIn, require_login};
 use crate::host;
@@ -46,16 +46,14 @@ struct NewToken {
 impl NewToken {
     fn parse(app: &App, request: &Request) -> Result<Self, Refusal> {
         let form = &Form::of_body(request)?;
-        let name = form.required_as("name", as_typed::name, MAX_NAME)?;
-        if !access_token::is_name(&name) {
-            return Err(FormError::Field("name", "may not hold control characters").into());
-        }
+        let name = label_field(form, "name")?;
+        let name = name.ok_or(FormError::Field("name", "is missing"))?;
         let hosts = form.required_as("hosts", as_typed::name, MAX_HOSTS_FIELD)?;
         let hosts = read_hosts(app, &hosts).ok_or(FormError::Field("hosts", HOSTS))?;
         let days = form.required_as("days", as_typed::name, usize::MAX)?;
         let days = read_days(&days).ok_or(FormError::Field("days", DAYS))?;
         Ok(Self {
-            name: name.to_string(),
+            name,
             hosts,
             days,
             proof: PasswordAndCode::read(form)?,

@@ -268,6 +268,11 @@ fn date(seconds: u64) -> OffsetDateTime {
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// How a mail begins about something that has a name: what happened, when, and the name.
+pub(super) fn headed(what: &str, when: &str, name: &str) -> String {
+    format!("{what}\non {when}:\n\n{}\n\n", one_line(name))
+}
+
 /// The text with a space in place of every character that could start a new line.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(

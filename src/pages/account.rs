@@ -8,7 +8,7 @@ use time::macros::format_description;
 use super::access_token::{self, TokenView, TypedToken};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
-use super::form::{fixed, notice};
+use super::form::{States, fixed, notice};
 use super::passkey::{Around, PasskeysView};
 use super::people::listed_groups;
 use super::{Page, Problem, Ring, Site};
@@ -180,15 +180,14 @@ impl Page for AccountView {
 /// What there is about access tokens, where there are any to be had.
 fn tokens(view: &AccountView) -> Option<Html> {
     let all = view.tokens.as_deref()?;
-    let fields = &["name", "hosts", "days", "current_password", "secret"];
-    let make = folding(view, AccountForm::NewToken, fields)
+    let fields = &["name", "hosts", "days", "secret"];
+    let make = folding(view, AccountForm::NewToken, "token", fields)
         .text("typed_name", view.typed_token.name.as_str())
         .text("typed_hosts", view.typed_token.hosts.as_str())
         .text("typed_days", view.typed_token.days());
     let make = fill(include_str!("../../static/parts/token_make.html"), &make);
     let remove = || {
-        let fields = &["token", "current_password"];
-        let values = folding(view, AccountForm::RemoveToken, fields);
+        let values = folding(view, AccountForm::RemoveToken, "token-gone", &["token"]);
         let values = values.html("choices", access_token::choices(all));
         fill(
             include_str!("../../static/parts/token_remove.html"),
@@ -218,46 +217,48 @@ fn created(wall: u64) -> Html {
 
 fn change_email(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_email.html");
-    let values = folding(view, AccountForm::Email, &["email", "current_password"])
+    let values = folding(view, AccountForm::Email, "email", &["email"])
         .text("typed_email", view.typed_email.as_str());
     fill(template, &values)
 }
 
 fn recovery(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_recovery.html");
-    let fields = &["current_password", "secret"];
-    folded(view, AccountForm::RecoveryCodes, template, fields)
+    folded(view, AccountForm::RecoveryCodes, "recovery", template)
 }
 
 fn move_on(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_move.html");
-    let fields = &["current_password", "secret"];
-    folded(view, AccountForm::Move, template, fields)
+    folded(view, AccountForm::Move, "move", template)
 }
 
 fn delete(view: &AccountView) -> Html {
     let template = include_str!("../../static/parts/account_delete.html");
-    let fields = &["current_password", "secret"];
-    folded(view, AccountForm::Delete, template, fields)
+    folded(view, AccountForm::Delete, "delete", template)
 }
 
-/// A form that is folded unless it was just refused.
-fn folded(
-    view: &AccountView,
+/// A form that is folded unless it was just refused, for password and code.
+fn folded(view: &AccountView, form: AccountForm, part: &str, template: &'static str) -> Html {
+    fill(template, &folding(view, form, part, &["secret"]))
+}
+
+/// What fills the holes that all such forms have, and those of its fields beside the password.
+fn folding<'a>(
+    view: &'a AccountView,
     form: AccountForm,
-    template: &'static str,
+    part: &str,
     fields: &[&'static str],
-) -> Html {
-    fill(template, &folding(view, form, fields))
-}
-
-/// What fills the holes that all such forms have.
-fn folding<'a>(view: &'a AccountView, form: AccountForm, fields: &[&'static str]) -> Values<'a> {
+) -> Values<'a> {
     let problem = view.problem_of(form);
-    Values::new()
+    let states = States::of(&[fields, &["current_password"]].concat(), problem, None);
+    let values = Values::new()
         .html("open", problem.map(|_| fixed(" open")))
         .text("username", view.username.as_str())
-        .form(fields, problem, None)
+        .own_password(part, &states)
+        .html("problem", states.above());
+    fields
+        .iter()
+        .fold(values, |values, field| values.field(field, &states))
 }
 
 fn session(session: &SessionView, now: u64) -> Html {

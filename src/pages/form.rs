@@ -29,6 +29,16 @@ impl<'a> Values<'a> {
             .html("problem", states.above())
     }
 
+    /// Fills the hole `{own_password}` with the field for the password that the visitor has. `part`
+    /// tells it from those of other forms of the page.
+    pub fn own_password(self, part: &str, states: &States<'_>) -> Self {
+        let values = Values::new()
+            .text("part", part)
+            .field("current_password", states);
+        let template = include_str!("../../static/parts/own_password.html");
+        self.html("own_password", [fill(template, &values)])
+    }
+
     /// Fills the holes of one field, `{NAME_state}` and `{NAME_problem}`, where each field of a form
     /// has a template of its own.
     pub fn field(self, field: &'static str, states: &States<'_>) -> Self {

@@ -179,13 +179,15 @@ impl PasskeysView {
     fn remove(&self, one: &Listed, number: usize, around: &Around<'_>) -> Html {
         let is_this = self.removing.as_ref() == Some(&one.id);
         let problem = around.removing.filter(|_| is_this);
+        let states = States::of(&["current_password"], problem, None);
+        let part = format!("passkey-{number}");
         let values = Values::new()
             .html("open", problem.map(|_| fixed(" open")))
             .text("username", around.username)
             .text("id", one.id.as_str())
             .text("name", one.name.as_str())
-            .text("number", number.to_string())
-            .form(&["current_password"], problem, None);
+            .own_password(&part, &states)
+            .html("problem", states.above());
         fill(
             include_str!("../../static/parts/passkey_remove.html"),
             &values,
@@ -198,7 +200,7 @@ fn add(around: &Around<'_>) -> Html {
     let values = Values::new()
         .html("open", around.adding.map(|_| fixed(" open")))
         .text("username", around.username)
-        .field("current_password", &states)
+        .own_password("passkey", &states)
         .field("secret", &states)
         .html("problem", states.above());
     fill(include_str!("../../static/parts/passkey_add.html"), &values)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::accounts::acts::Act;
-use crate::accounts::passkey::Step;
+use crate::accounts::passkey::{CredentialId, Step};
 use crate::clock::Timestamp;
 use crate::events::Kind;
 use crate::rejection::Rejection;
@@ -101,7 +101,8 @@ pub enum Outcome {
     NotSaved,
     /// Administrators cannot do this to themselves.
     NotYourself,
-    PasskeyAdded,
+    /// With its id, where it was made just now.
+    PasskeyAdded(Option<CredentialId>),
     /// Its challenge was one of ours, and was asked too long ago.
     PasskeyExpired,
     /// With what makes a passkey.
@@ -237,7 +238,7 @@ impl Outcome {
             Self::EmailConfirmed => Kind::EmailConfirmed,
             Self::LoggedOutByGet | Self::LoggedOutByPost => Kind::LoggedOut,
             Self::LoginComplete(_) => Kind::LoggedIn,
-            Self::PasskeyAdded => Kind::PasskeyAdded,
+            Self::PasskeyAdded(_) => Kind::PasskeyAdded,
             Self::PasskeyRemoved => Kind::PasskeyRemoved,
             Self::PasswordChanged => Kind::PasswordChanged,
             Self::RecoveryCodes(_) => Kind::RecoveryCodesMade,

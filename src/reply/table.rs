@@ -212,7 +212,7 @@ impl Outcome {
                     "Another administrator can: so nobody locks themselves out by a slip.",
                 )
             }
-            Self::PasskeyAdded => row(200, "passkey_added", "Your passkey is set up."),
+            Self::PasskeyAdded(_) => row(200, "passkey_added", "Your passkey is set up."),
             Self::PasskeyExpired => row(
                 401,
                 "passkey_expired",

@@ -14,9 +14,9 @@ use crate::mail;
 #[cfg(feature = "postgres")]
 use crate::site::database;
 use crate::site::{
-    Problem, host, local_url, logo, smtp, tell_if_nobody_can_come, warn, warn_of_passkeys,
+    Problem, host, local_url, logo, reach, smtp, tell_if_nobody_can_come, warn, warn_of_passkeys,
 };
-use crate::store::{self, OpenError, Rules};
+use crate::store::{self, Rules};
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +72,7 @@ pub fn check(config: &Config, is_misused: bool) -> Vec<Finding> {
     let clock = Arc::new(Clock::start());
     let directory = directory_of(&config.users);
     if directory.is_dir() {
-        found.look(|| look_at_rules(directory, &clock));
+        found.look(|| look_at_rules(config, directory, &clock));
     }
     found.look_at_store(config, &clock);
     if config.tls {
@@ -96,8 +96,16 @@ fn has_room(room: Room) -> String {
     format!("there is room for {} connections", room.connections)
 }
 
-fn look_at_rules(directory: &Path, clock: &Arc<Clock>) -> Result<Finding, OpenError> {
-    let found = Rules::look(directory, clock)?;
+fn look_at_rules(
+    config: &Config,
+    directory: &Path,
+    clock: &Arc<Clock>,
+) -> Result<Finding, Problem> {
+    let site = match &config.public_url {
+        Some(url) => url.clone(),
+        None => local_url(config.listen.port())?,
+    };
+    let found = Rules::look(directory, clock, &reach(config, &site))?;
     Ok(Finding::ok(match found {
         true => "access.toml is understood",
         false => "there is no access.toml: everybody who is logged in may enter",

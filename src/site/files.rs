@@ -14,7 +14,7 @@ use crate::host;
 use crate::mail::{Outbox, SmtpUrl};
 #[cfg(feature = "postgres")]
 use crate::site::database;
-use crate::site::{Given, Problem, host as host_of, smtp};
+use crate::site::{Given, Problem, host as host_of, reach, smtp};
 #[cfg(feature = "postgres")]
 use crate::store::postgres::{EventRows, MailRows};
 use crate::store::{Rules, Store};
@@ -32,7 +32,8 @@ impl Files {
     pub(super) fn open(given: &Given<'_>, public_url: &Url) -> Result<Self, Problem> {
         let (config, clock) = (given.config, given.clock);
         let delivery = config.smtp.as_ref().map(smtp::url).transpose()?;
-        let rules = Rules::open(directory_of(&config.users), clock)?;
+        let reach = reach(config, public_url);
+        let rules = Rules::open(directory_of(&config.users), clock, reach)?;
         let limits = config.session_limits;
         #[cfg(feature = "postgres")]
         let store = match &config.database {

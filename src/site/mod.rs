@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::access::Reach;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::front::tls::Tls;
@@ -34,7 +35,7 @@ use crate::reply::Outcome;
 use crate::server::Service;
 pub use crate::site::check::{Finding, Standing, check};
 #[cfg(feature = "postgres")]
-pub use crate::site::database::url as database_url;
+pub use crate::site::database::{for_command as database_for_command, url as database_url};
 use crate::site::files::Files;
 pub use crate::site::problem::Problem;
 use crate::site::watched::Watched;
@@ -234,6 +235,14 @@ fn public_url(given: &Given<'_>) -> Result<Url, Problem> {
 fn local_url(port: u16) -> Result<Url, Problem> {
     let url = format!("https://localhost:{port}");
     Url::parse(&url).map_err(|error| Problem::new(error, "give its address with --public-url"))
+}
+
+/// Where visitors are asked about.
+fn reach(config: &Config, public_url: &Url) -> Reach {
+    Reach {
+        own: host(public_url),
+        domain: config.cookie_domain.clone(),
+    }
 }
 
 fn host(url: &Url) -> String {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 
-use crate::access::Access;
+use crate::access::{Access, Reach};
 use crate::clock::Clock;
-use crate::store::document::{Content, Document, Published};
+use crate::store::document::{Content, Document, News, Published};
 use crate::store::error::{Damage, OpenError};
 use crate::store::json;
 use crate::store::worker::LOOK;
@@ -26,24 +26,31 @@ pub struct Rules {
 const HINT: &str = "mend the rules; without the file everybody who is logged in may enter";
 
 impl Rules {
-    /// Reads the rules in this folder; without a file, everybody who is logged in may enter.
+    /// Reads the rules in this folder; without a file, everybody who is logged in may enter. Those
+    /// that never count, with this `reach`, are named in the log.
     ///
     /// # Errors
     ///
     /// If the file cannot be used just as it is, or the system has no thread left.
-    pub fn open(directory: &Path, clock: &Arc<Clock>) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, clock: &Arc<Clock>, reach: Reach) -> Result<Self, OpenError> {
         let path = directory.join("access.toml");
         let mut document = Document::<Access>::open(&path, clock)
             .map_err(|damage| OpenError::new(&path, damage, HINT))?;
         let published = document.published();
+        warn(&published.get(), &reach, &path);
         let (end, ended) = mpsc::channel();
+        let (read, file) = (document.published(), path.clone());
         thread::Builder::new()
             .name("access".to_owned())
             .spawn(move || {
                 while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     // Even closing a file can panic, in std; the thread must survive that.
                     let _ = panic::catch_unwind(AssertUnwindSafe(|| document.look()));
-                    while document.next_news().is_some() {}
+                    while let Some(news) = document.next_news() {
+                        if matches!(news, News::TakenUp) {
+                            warn(&read.get(), &reach, &file);
+                        }
+                    }
                 }
             })
             .map_err(|error| OpenError::no_thread(&path, &error))?;
@@ -58,16 +65,26 @@ impl Rules {
     /// # Errors
     ///
     /// If the file cannot be used just as it is.
-    pub fn look(directory: &Path, clock: &Arc<Clock>) -> Result<bool, OpenError> {
+    pub fn look(directory: &Path, clock: &Arc<Clock>, reach: &Reach) -> Result<bool, OpenError> {
         let path = directory.join("access.toml");
         let looked = Document::<Access>::look_at(&path, clock);
         let looked = looked.map_err(|damage| OpenError::new(&path, damage, HINT))?;
+        if let Some(access) = &looked {
+            warn(access, reach, &path);
+        }
         Ok(looked.is_some())
     }
 
     /// The rules as they were last good.
     pub fn get(&self) -> Arc<Access> {
         self.published.get()
+    }
+}
+
+/// Names the rules that never count.
+fn warn(access: &Access, reach: &Reach, path: &Path) {
+    if let Some(said) = access.in_vain(reach) {
+        tracing::warn!("{path:?}, rules that never count: {said}");
     }
 }
 

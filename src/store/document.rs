@@ -65,6 +65,15 @@ pub(super) trait Content: Clone + Default + Send + Sync + 'static {
         (Vec::new(), false)
     }
 
+    /// Makes ready for [`Content::write`]. Gives what is to be added to the name of the file for a copy
+    /// of it as it is before, if an earlier program may need that.
+    fn prepare(&self, _format: &mut Self::Format) -> io::Result<Option<&'static str>> {
+        Ok(None)
+    }
+
+    /// Notes that the file is as it was last written.
+    fn saved(_format: &mut Self::Format) {}
+
     fn write(&self, format: &mut Self::Format, out: &mut dyn Write) -> io::Result<()>;
 
     /// A number that changes when there is something new that may be saved at leisure.
@@ -293,7 +302,15 @@ impl<T: Content> Document<T> {
         // Read before the write: what is touched meanwhile counts as not saved.
         let touches = content.touches();
         let format = &mut self.format;
-        match self.file.replace(|out| content.write(format, out)) {
+        let keep = content.prepare(format).map_err(Failure::Before);
+        let replaced = keep.and_then(|keep| {
+            let write = |out: &mut dyn Write| content.write(format, out);
+            self.file.replace_keeping(keep, write)
+        });
+        if !matches!(replaced, Err(Failure::Before(_))) {
+            T::saved(&mut self.format);
+        }
+        match replaced {
             Err(Failure::Before(error)) => return Err(self.fail(&error)),
             Err(Failure::After(error)) => {
                 // Readers should see what a restart would read.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::accounts::Accounts;
 use crate::accounts::session::Sessions;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{Digest, DigestKey};
 use crate::store::asked::Asked;
 use crate::store::document::{Document, Published};
 use crate::store::draft::Draft;
@@ -84,6 +84,16 @@ impl Files {
     /// Ends the sessions with these ids and waits until that is on disk.
     pub(super) fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
         let answered = self.ask(move |draft| draft.end_sessions(&ids), true);
+        answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
+    }
+
+    /// The key of the challenges, which is on disk by then.
+    pub(super) fn challenge_key(&self) -> Result<Arc<DigestKey>, NotSaved> {
+        if let Some(key) = self.sessions().challenge_key() {
+            return Ok(Arc::clone(key));
+        }
+        let fresh = Arc::default();
+        let answered = self.ask(move |draft| draft.keep_challenge_key(&fresh), true);
         answered.recv().unwrap_or_else(|_| Err(self.closed.clone()))
     }
 

@@ -200,20 +200,62 @@ impl FlatFile {
     /// # Errors
     ///
     /// The [`Failure`] says whether the new file is in place; no draft is left behind.
+    #[cfg(test)]
     pub(super) fn replace(
         &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        self.replace_keeping(None, write)
+    }
+
+    /// As [`FlatFile::replace`], and keeps the file before that beside it, with this added to its
+    /// name, unless something has that name.
+    pub(super) fn replace_keeping(
+        &mut self,
+        suffix: Option<&str>,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let target = self.real_path().map_err(Failure::Before)?;
         let draft = self.draft(&target, write).map_err(Failure::Before)?;
         let file = draft.file().try_clone().map_err(Failure::Before)?;
+        let copy = suffix.map(|suffix| sibling(&target, suffix));
+        let kept = copy.as_deref().map(|copy| self.keep(&target, copy));
+        let kept = kept.transpose().map_err(Failure::Before)?;
         let put = draft.put(&target);
+        if let (Err(Failure::Before(_)), Some(true), Some(copy)) = (&put, kept, &copy) {
+            // Nothing is left of a save that failed; if this stays, it is a copy all the same.
+            let _ = fs::remove_file(copy);
+        }
         if !matches!(put, Err(Failure::Before(_))) {
             // Renaming sets the time of change, so the stamp can only be taken now.
             let stamp = Stamp::of(&file.metadata().map_err(Failure::After)?);
             self.known = Some(Version { file, stamp });
         }
         put.map(drop)
+    }
+
+    /// Keeps the known file under another name, with mode 0600. False if there is none, or something
+    /// has that name. What replaces the file is made anew, so a second name for the old one will do,
+    /// and costs nothing; it is durable with the replacement.
+    fn keep(&self, target: &Path, copy: &Path) -> io::Result<bool> {
+        let Some(known) = &self.known else {
+            return Ok(false);
+        };
+        if copy.is_symlink() || copy.exists() {
+            return Ok(false);
+        }
+        let is_private = known.file.metadata()?.mode() & 0o777 == 0o600;
+        if is_private && fs::hard_link(target, copy).is_ok() {
+            return Ok(true);
+        }
+        let bytes = self.read()?.bytes;
+        let mut draft = Draft::create_anew(sibling(copy, ".new"), 0o600)?;
+        draft.sync = self.sync;
+        owner::hand_over(draft.file(), target)?;
+        draft.file().write_all(&bytes)?;
+        draft.sync()?;
+        draft.put(copy)?;
+        Ok(true)
     }
 
     fn draft(
@@ -295,7 +337,7 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::{Duration, Instant};
 
     use tempfile::TempDir;
@@ -385,6 +427,63 @@ mod tests {
         assert_eq!(fs::read(&file.path).unwrap(), b"one");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         assert!(known(&file));
+    }
+
+    fn put_keeping(file: &mut FlatFile, text: &str) -> Result<(), Failure> {
+        file.replace_keeping(Some(".v1"), |out| out.write_all(text.as_bytes()))
+    }
+
+    #[test]
+    fn the_file_before_is_kept_and_never_put_over_another() {
+        let (directory, mut file) = fresh();
+        let copy = directory.path().join("file.v1");
+        assert!(put_keeping(&mut file, "one").is_ok());
+        assert!(!copy.exists(), "there was nothing to keep");
+
+        assert!(put_keeping(&mut file, "two").is_ok());
+        assert!(put_keeping(&mut file, "three").is_ok());
+
+        assert_eq!(fs::read(&copy).unwrap(), b"one");
+        assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&file.path).unwrap(), b"three");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+        fs::remove_file(&copy).unwrap();
+        symlink("elsewhere", &copy).unwrap();
+        assert!(put_keeping(&mut file, "four").is_ok());
+        assert!(!directory.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_kept_for_its_owner_alone() {
+        let (directory, mut file) = fresh();
+        fs::write(&file.path, "one").unwrap();
+        rights_of(&file.path, 0o644);
+        let found = file.read().unwrap();
+        file.know(found);
+
+        assert!(put_keeping(&mut file, "two").is_ok());
+
+        let copy = directory.path().join("file.v1");
+        assert_eq!(fs::read(&copy).unwrap(), b"one");
+        assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+    }
+
+    fn rights_of(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_save_that_fails() {
+        let (directory, mut file) = fresh();
+        assert!(put(&mut file, "one").is_ok());
+        let path = file.path.clone();
+        let edited = file.replace_keeping(Some(".v1"), |out| {
+            fs::write(&path, "edited")?;
+            out.write_all(b"two")
+        });
+        assert!(matches!(edited, Err(Failure::Before(_))));
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     }
 
     #[test]

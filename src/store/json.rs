@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Serializer, Value};
 
 use crate::store::error::Damage;
 
-/// The only version of the files so far.
+/// The first version of the files.
 pub(super) const VERSION: u64 = 1;
 
 /// The object at the top of a file: one field with the content, the version, and any other fields.
@@ -19,6 +19,8 @@ pub(super) struct Top<S> {
     pub(super) field: &'static str,
     /// How the content is read.
     pub(super) seed: S,
+    /// The last version that is known.
+    pub(super) latest: u64,
 }
 
 /// Reads a file: gives its content, and all its fields in order, with null for the content.
@@ -26,13 +28,13 @@ pub(super) fn parse<'de, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     top: Top<S>,
 ) -> Result<(S::Value, Map<String, Value>), Damage> {
-    let text = text(bytes)?;
+    let (text, latest) = (text(bytes)?, top.latest);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = deserializer
         .deserialize_map(top)
         .and_then(|parsed| deserializer.end().map(|()| parsed));
     // What else is wrong with a file of a later version is not for this one to say.
-    parsed.map_err(|error| later(text).unwrap_or_else(|| error.into()))
+    parsed.map_err(|error| later(text, latest).unwrap_or_else(|| error.into()))
 }
 
 /// What is said of a version after its number.
@@ -43,13 +45,14 @@ const LATER: &str = concat!(
 );
 
 /// What is wrong with a file of a later version, if it is one.
-fn later(text: &str) -> Option<Damage> {
+fn later(text: &str, latest: u64) -> Option<Damage> {
     #[derive(Deserialize)]
     struct Numbered {
         version: Number,
     }
     let Numbered { version } = serde_json::from_str(text).ok()?;
-    let is_later = is_whole(&version) && version.as_u64() != Some(VERSION);
+    let is_known = |version| (VERSION..=latest).contains(&version);
+    let is_later = is_whole(&version) && !version.as_u64().is_some_and(is_known);
     is_later.then(|| Damage::new(format!("version {version}{LATER}")))
 }
 
@@ -145,7 +148,8 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Top<S> {
             } else {
                 map.next_value()?
             };
-            if name == "version" && value != VERSION {
+            let is_known = || (VERSION..=self.latest).any(|known| value == known);
+            if name == "version" && !is_known() {
                 return Err(de::Error::custom("version is not 1"));
             }
             others.insert(name, value);

@@ -69,7 +69,8 @@ pub fn once<R, E>(
         let after = draft.accounts;
         let seals = seals(&mut format, &before, &after);
         format.keep_seals(seals);
-        let saved = file.replace(|out| format.write(&after, out));
+        let keep = format.prepare(&after).map_err(|error| not_saved(&error))?;
+        let saved = file.replace_keeping(keep, |out| format.write(&after, out));
         saved.map_err(|failed| not_saved(&failed.into()))?;
     }
     let is_new = is_new && file.look().is_ok_and(|found| found.is_some());

@@ -130,6 +130,8 @@ pub(super) fn try_out_beside<T>(
 /// What an operator would be told about such a file.
 pub fn rewrite_users(text: &[u8]) -> Result<Vec<u8>, String> {
     let (accounts, mut format) = users_json::parse(text).map_err(|damage| damage.to_string())?;
+    let prepared = format.prepare(&accounts);
+    prepared.map_err(|error| error.to_string())?;
     let mut written = Vec::new();
     format
         .write(&accounts, &mut written)

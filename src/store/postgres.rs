@@ -5,6 +5,7 @@
 //! runtime of its own that runs only while somebody waits for that connection: there is no thread
 //! besides, and no call without a limit.
 
+mod challenges;
 mod connection;
 mod copy;
 pub(super) mod counts;
@@ -36,7 +37,7 @@ mod watched;
 mod write;
 
 pub use copy::{KeptMail, Side};
-pub(super) use database::Database;
+pub use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;
 pub use key::make_key;

@@ -1,5 +1,6 @@
 //! `sessions.json`: who is logged in, so that a restart logs nobody out. It has cookies as digests
-//! only. Fields that this program does not know are kept.
+//! only, and the key that the challenges of passkeys are known by. Fields that this program does not
+//! know are kept.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
@@ -7,8 +8,10 @@ use std::marker::PhantomData;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::accounts::session::{Session, Sessions};
+use crate::accounts::token::DigestKey;
 use crate::store::document::Content;
 use crate::store::error::Damage;
 use crate::store::json::{self, Top, VERSION};
@@ -16,8 +19,11 @@ use crate::store::json::{self, Top, VERSION};
 /// The field with the sessions.
 const SESSIONS: &str = "sessions";
 
+/// The field with the key of the challenges. Programs that know none keep it.
+const CHALLENGE_KEY: &str = "challenge_key";
+
 /// What is kept of the file besides the sessions: the fields at the top in their order, with null
-/// for the sessions.
+/// for what the sessions have.
 pub(super) struct SessionsJson(Map<String, Value>);
 
 impl Default for SessionsJson {
@@ -35,9 +41,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Sessions, SessionsJson), Damage> {
     let top = Top {
         field: SESSIONS,
         seed: PhantomData::<Vec<Session>>,
+        latest: VERSION,
     };
-    let (sessions, top) = json::parse(bytes, top)?;
-    Ok((sessions.into_iter().collect(), SessionsJson(top)))
+    let (sessions, mut top) = json::parse(bytes, top)?;
+    let mut sessions: Sessions = sessions.into_iter().collect();
+    // One that cannot be read is not missed: whoever needs it makes another.
+    let key = top.get_mut(CHALLENGE_KEY).map(Value::take);
+    let key = key.and_then(|key| DigestKey::read(key.as_str()?));
+    if let Some(key) = key {
+        sessions.keep_challenge_key(key.into());
+    }
+    Ok((sessions, SessionsJson(top)))
 }
 
 impl Content for Sessions {
@@ -77,6 +91,7 @@ impl SessionsJson {
     pub(super) fn write(&self, sessions: &Sessions, out: &mut dyn Write) -> io::Result<()> {
         let file = File {
             top: &self.0,
+            key: sessions.challenge_key().map(|key| key.text()),
             sessions: sessions.iter().map(AsRef::as_ref).collect(),
         };
         serde_json::to_writer_pretty(&mut *out, &file)?;
@@ -87,17 +102,23 @@ impl SessionsJson {
 /// The file as it is written.
 struct File<'a> {
     top: &'a Map<String, Value>,
+    key: Option<Zeroizing<String>>,
     sessions: Vec<&'a Session>,
 }
 
 impl Serialize for File<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.top.len()))?;
+        let key = self.key.as_ref().map(|key| key.as_str());
         for (name, value) in self.top {
             match name.as_str() {
                 SESSIONS => map.serialize_entry(name, &self.sessions)?,
+                CHALLENGE_KEY => map.serialize_entry(name, &key)?,
                 _ => map.serialize_entry(name, value)?,
             }
+        }
+        if key.is_some() && !self.top.contains_key(CHALLENGE_KEY) {
+            map.serialize_entry(CHALLENGE_KEY, &key)?;
         }
         map.end()
     }
@@ -112,6 +133,7 @@ mod tests {
         let digest = "A".repeat(43);
         let text = format!(
             r#"{{
+  "challenge_key": "{digest}",
   "note": [
     1.50
   ],
@@ -141,5 +163,24 @@ mod tests {
         format.write(&sessions, &mut written).unwrap();
 
         assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
+
+    #[test]
+    fn a_key_of_challenges_that_cannot_be_read_costs_nobody_their_session() {
+        for key in ["null", "1", "\"\"", "\"AAAA\"", "\"*\""] {
+            let text = format!(r#"{{"version": 1, "challenge_key": {key}, "sessions": []}}"#);
+            let (mut sessions, format) = parse(text.as_bytes()).unwrap();
+            assert!(sessions.challenge_key().is_none(), "{key}");
+
+            sessions.keep_challenge_key(DigestKey::of([0; 32]).into());
+            let mut written = Vec::new();
+            format.write(&sessions, &mut written).unwrap();
+
+            let (sessions, _) = parse(&written).unwrap();
+            assert!(
+                sessions.challenge_key().unwrap().bytes() == &[0; 32],
+                "{key}"
+            );
+        }
     }
 }

@@ -28,9 +28,13 @@ use crate::store::near_misses::{self, Slip};
 pub(super) struct UsersJson {
     /// The fields at the top in their order, with null for what the accounts have.
     top: Map<String, Value>,
-    /// The text of each account as it was last written: of 100,000 accounts a save changes a few,
-    /// and rendering all of them takes longer than the disk does.
-    rendered: Vec<(Arc<Account>, Box<[u8]>)>,
+    /// The version of the file.
+    version: u64,
+    /// That of the file when it is next written.
+    next_version: u64,
+    /// Each account as it was last written: of 100,000 accounts a save changes a few, and rendering
+    /// all of them takes longer than the disk does.
+    rendered: Vec<Rendered>,
     former: Beside<Former>,
     confirmations: Beside<Confirmations>,
     invitations: Beside<Invitations>,
@@ -47,11 +51,13 @@ impl Default for UsersJson {
     /// What a new file has.
     fn default() -> Self {
         let top = [
-            ("version".to_owned(), VERSION.into()),
+            (FIELD.to_owned(), VERSION.into()),
             (USERS.to_owned(), Value::Null),
         ];
         Self {
             top: Map::from_iter(top),
+            version: VERSION,
+            next_version: VERSION,
             rendered: Vec::new(),
             former: Beside::default(),
             confirmations: Beside::default(),
@@ -61,6 +67,14 @@ impl Default for UsersJson {
             kept_seals: HashMap::new(),
         }
     }
+}
+
+/// An account as text.
+struct Rendered {
+    of: Arc<Account>,
+    text: Box<[u8]>,
+    /// Whether a file with it is of [`SECOND`].
+    is_of_second: bool,
 }
 
 /// The text of a field beside the accounts as it was last written: most saves leave it as it is.
@@ -86,6 +100,16 @@ impl<T: Serialize> Beside<T> {
     }
 }
 
+/// The version from which on accounts may be what 0.1.0 could not read: see
+/// [`Account::is_of_second`]. A file without such accounts is of the first version.
+const SECOND: u64 = 2;
+
+/// What is added to the name of the file for its copy before it is of [`SECOND`].
+const BEFORE_SECOND: &str = ".v1";
+
+/// The field with the version.
+const FIELD: &str = "version";
+
 /// The field with the accounts.
 const USERS: &str = "users";
 
@@ -107,7 +131,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
     let fault = RefCell::default();
     let read = || {
         let seed = Users { fault: &fault };
-        json::parse(bytes, Top { field: USERS, seed })
+        let top = Top {
+            field: USERS,
+            seed,
+            latest: SECOND,
+        };
+        json::parse(bytes, top)
     };
     let mut found = read();
     let at_fault = fault.borrow().is_some();
@@ -126,8 +155,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Accounts, UsersJson), Damage> {
         accounts.set_invitations(invitations);
     }
     let oddities = near_misses::said_of_file(bytes, &accounts, top.keys());
+    let version = top.get(FIELD).and_then(Value::as_u64).unwrap_or(VERSION);
     let format = UsersJson {
         top,
+        version,
+        next_version: version,
         oddities,
         unsealed,
         ..UsersJson::default()
@@ -202,6 +234,14 @@ impl Content for Accounts {
         (edited, owes || Self::revision(self) != revision)
     }
 
+    fn prepare(&self, format: &mut UsersJson) -> io::Result<Option<&'static str>> {
+        format.prepare(self)
+    }
+
+    fn saved(format: &mut UsersJson) {
+        format.saved();
+    }
+
     fn write(&self, format: &mut UsersJson, out: &mut dyn Write) -> io::Result<()> {
         format.write(self, out)
     }
@@ -223,8 +263,26 @@ impl UsersJson {
         self.kept_seals = seals;
     }
 
-    pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
+    /// Renders what has changed, and raises the version where 0.1.0 could not read the file any more:
+    /// gives under what name the file before that is to be kept then. The version is never lowered
+    /// again: whoever went back to 0.1.0 would have a file that is sometimes read.
+    pub(super) fn prepare(&mut self, accounts: &Accounts) -> io::Result<Option<&'static str>> {
         self.render(accounts)?;
+        let is_of_second = || self.rendered.iter().any(|account| account.is_of_second);
+        self.next_version = match self.version {
+            VERSION if is_of_second() => SECOND,
+            version => version,
+        };
+        Ok((self.next_version > self.version).then_some(BEFORE_SECOND))
+    }
+
+    /// Notes that the file is as it was last written.
+    pub(super) fn saved(&mut self) {
+        self.version = self.next_version;
+    }
+
+    /// Writes the accounts for which it has been prepared.
+    pub(super) fn write(&mut self, accounts: &Accounts, out: &mut dyn Write) -> io::Result<()> {
         let (former, confirmations) = (accounts.former(), accounts.confirmations());
         let invitations = accounts.invitations();
         // Each with whether it is left out of a file that does not have it.
@@ -248,6 +306,7 @@ impl UsersJson {
             match beside.iter().find(|(field, ..)| field == name) {
                 Some((_, text, _)) => out.write_all(text)?,
                 None if name == USERS => write_users(&self.rendered, out)?,
+                None if name == FIELD => write!(out, "{}", self.next_version)?,
                 None => out.write_all(&json::pretty(value, "  ")?)?,
             }
         }
@@ -267,35 +326,35 @@ impl UsersJson {
         for account in accounts.iter() {
             // For nearly all accounts it is enough to compare pointers, without touching their
             // memory, little of which is in the processor's cache.
-            if let Some(same) = before.next_if(|(old, _)| Arc::ptr_eq(old, account)) {
+            if let Some(same) = before.next_if(|old| Arc::ptr_eq(&old.of, account)) {
                 self.rendered.push(same);
                 continue;
             }
             // Accounts whose turn has passed have been removed.
             while before
-                .next_if(|(old, _)| old.username != account.username)
+                .next_if(|old| old.of.username != account.username)
                 .is_some()
             {}
-            let text = match before.next() {
-                Some((old, text)) if Arc::ptr_eq(&old, account) => text,
-                _ => {
-                    let kept = self.kept_seals.get(&account.username);
-                    render(account, kept.cloned())?
-                }
-            };
-            self.rendered.push((Arc::clone(account), text));
+            self.rendered.push(match before.next() {
+                Some(old) if Arc::ptr_eq(&old.of, account) => old,
+                _ => Rendered {
+                    of: Arc::clone(account),
+                    text: render(account, self.kept_seals.get(&account.username).cloned())?,
+                    is_of_second: account.is_of_second(),
+                },
+            });
         }
         Ok(())
     }
 }
 
-fn write_users(rendered: &[(Arc<Account>, Box<[u8]>)], out: &mut dyn Write) -> io::Result<()> {
+fn write_users(rendered: &[Rendered], out: &mut dyn Write) -> io::Result<()> {
     if rendered.is_empty() {
         return out.write_all(b"{}");
     }
-    for (n, (_, text)) in rendered.iter().enumerate() {
+    for (n, account) in rendered.iter().enumerate() {
         out.write_all(if n == 0 { b"{\n    " } else { b",\n    " })?;
-        out.write_all(text)?;
+        out.write_all(&account.text)?;
     }
     out.write_all(b"\n  }")
 }

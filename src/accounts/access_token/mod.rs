@@ -26,9 +26,6 @@ pub const MAX_HOSTS: usize = 20;
 /// Longest life of a token, in days.
 pub const MAX_DAYS: u64 = 365;
 
-/// Longest name, in characters.
-pub const MAX_NAME: usize = 64;
-
 /// How long an expired token is listed, so that its owner sees why a program no longer gets in.
 const LISTED: Duration = Duration::from_secs(30 * DAY);
 
@@ -45,11 +42,6 @@ pub fn has_shape(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte);
     text.strip_prefix(PREFIX)
         .is_some_and(|rest| rest.len() == LETTERS && rest.bytes().all(is_letter))
-}
-
-/// Whether a token can be called this.
-pub fn is_name(text: &str) -> bool {
-    (1..=MAX_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// An access token as `users.json` keeps it.

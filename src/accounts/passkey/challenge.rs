@@ -1,10 +1,11 @@
 //! Challenges: what an authenticator signs, so that an answer is new. To ask costs no memory: a
-//! challenge carries its time and is known again by a code under the key of this process. Only
-//! those that were answered well are remembered, until they are too old. A restart makes a new key,
-//! and all that were asked before are unknown.
+//! challenge carries its time and is known again by a code under a key that outlives the process.
+//! Only those that were answered well are remembered, until they are too old: by the store, or by
+//! [`Answered`] for as long as a process runs. Who remembers no longer than that takes no challenge
+//! of an earlier one, whatever the clocks say: each carries by which process it was asked.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
@@ -14,6 +15,9 @@ use crate::accounts::token::{self, Digest, DigestKey};
 
 /// How long a challenge may be answered.
 pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// The last moment that a challenge can carry, in milliseconds since 1970: in the year 10889.
+const LAST: u64 = (1 << 48) - 1;
 
 /// What a challenge is for: an answer to one page is none to another.
 #[derive(Clone, Copy)]
@@ -26,35 +30,53 @@ pub enum Purpose {
     Making(Digest),
 }
 
-/// When it was asked, in milliseconds of the steady clock; 8 random bytes; 16 bytes of HMAC-SHA-256
-/// over both and the purpose. In the order of time.
+/// When it was asked, in milliseconds since 1970, in 6 bytes; 4 bytes of the process that asked; 6
+/// random ones; 16 of HMAC-SHA-256 over all that and the purpose. In the order of time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Challenge([u8; 32]);
 
-/// What asks and knows again what it asked.
-#[derive(Default)]
-pub struct Challenges {
-    key: DigestKey,
-    answered: Mutex<Answered>,
-}
+/// The first half of a challenge, which the other half proves.
+type Said = [u8; 16];
 
-#[derive(Default)]
-struct Answered {
-    /// Those that were answered, or are being, as far back as `since`.
-    challenges: BTreeSet<Challenge>,
-    /// Whatever was asked before this is forgotten, and not taken.
-    since: u64,
+/// What asks and knows again what it asked.
+///
+/// No `Debug`: it has the key.
+pub struct Challenges {
+    key: Arc<DigestKey>,
+    /// Of this process.
+    by: [u8; 4],
+    is_alone: bool,
 }
 
 impl Challenges {
-    /// A new challenge, as options have it.
-    pub fn ask(&self, purpose: Purpose, now: Duration) -> String {
-        let (asked, random) = (millis(now).to_be_bytes(), token::random());
-        base64url::encode(self.challenge(purpose, asked, random).0)
+    /// Takes what was asked under this key by this process, and by no other.
+    pub fn of_process(key: Arc<DigestKey>) -> Self {
+        Self {
+            key,
+            by: token::random(),
+            is_alone: true,
+        }
     }
 
-    /// What judges the challenge of an answer: whether it was asked for this, by this process, and
-    /// not too long ago. It may have been answered: [`Challenges::hold`] says so.
+    /// Takes what was asked under this key by anybody.
+    pub fn of_all(key: Arc<DigestKey>) -> Self {
+        Self {
+            is_alone: false,
+            ..Self::of_process(key)
+        }
+    }
+
+    /// A new challenge, as options have it.
+    pub fn ask(&self, purpose: Purpose, now: Duration) -> String {
+        let mut said = [0; 16];
+        said[..6].copy_from_slice(&millis(now).min(LAST).to_be_bytes()[2..]);
+        said[6..10].copy_from_slice(&self.by);
+        said[10..].copy_from_slice(&token::random::<6>());
+        base64url::encode(self.challenge(purpose, said).0)
+    }
+
+    /// What judges the challenge of an answer: whether it was asked for this, by one of those it may
+    /// be asked by, and not too long ago. It may have been answered: whoever remembers says so.
     pub fn asked(
         &self,
         purpose: Purpose,
@@ -62,109 +84,108 @@ impl Challenges {
     ) -> impl FnOnce(&[u8]) -> Result<Challenge, Refused> {
         move |said| {
             let said: &[u8; 32] = said.try_into().map_err(|_| Refused::Challenge)?;
-            let [asked, random] = [0, 8].map(|at| {
-                let mut part = [0; 8];
-                part.copy_from_slice(&said[at..at + 8]);
-                part
-            });
-            let challenge = self.challenge(purpose, asked, random);
+            let mut first = [0; 16];
+            first.copy_from_slice(&said[..16]);
+            let challenge = self.challenge(purpose, first);
             ensure(challenge.0.ct_eq(said).into(), Refused::Challenge)?;
-            ensure(challenge.asked() >= oldest(now), Refused::Expired)?;
+            let is_of_this = first[6..10] == self.by;
+            ensure(is_of_this || !self.is_alone, Refused::Expired)?;
+            // One of a clock that was ahead would last until that time, and as long again.
+            let latest = millis(now.saturating_add(LIFETIME));
+            let is_of_now = (oldest(now)..=latest).contains(&challenge.asked());
+            ensure(is_of_now, Refused::Expired)?;
             Ok(challenge)
         }
     }
 
-    /// Keeps others from using this challenge. `None` if it was used up, or another holds it.
-    pub fn hold(&self, challenge: Challenge, now: Duration) -> Option<Held<'_>> {
-        let mut answered = self.answered();
-        answered.forget(oldest(now));
-        let is_new = challenge.asked() >= answered.since && answered.challenges.insert(challenge);
-        // Not made in vain: dropped, it would give back what another holds.
-        is_new.then(|| Held {
-            challenges: self,
-            challenge,
-            is_used_up: false,
-        })
-    }
-
     #[expect(clippy::expect_used, reason = "a SHA-256 is 32 bytes")]
-    fn challenge(&self, purpose: Purpose, asked: [u8; 8], random: [u8; 8]) -> Challenge {
+    fn challenge(&self, purpose: Purpose, said: Said) -> Challenge {
         let (purpose, of) = match &purpose {
             Purpose::Alone => ("alone", &[][..]),
             Purpose::AfterPassword(login) => ("login", login.bytes()),
             Purpose::Making(session) => ("making", session.bytes()),
         };
-        let code = self.key.digest([purpose.as_bytes(), of, &asked, &random]);
+        let code = self.key.digest([purpose.as_bytes(), of, &said]);
         let code = code.bytes().first_chunk::<16>().expect("it is longer");
         let mut challenge = [0; 32];
-        challenge[..8].copy_from_slice(&asked);
-        challenge[8..16].copy_from_slice(&random);
+        challenge[..16].copy_from_slice(&said);
         challenge[16..].copy_from_slice(code);
         Challenge(challenge)
+    }
+}
+
+impl Challenge {
+    /// When it was asked, in milliseconds since 1970.
+    pub fn asked(&self) -> u64 {
+        let mut asked = [0; 8];
+        asked[2..].copy_from_slice(&self.0[..6]);
+        u64::from_be_bytes(asked)
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The challenges that were answered, or are being, while the process runs.
+#[derive(Default)]
+pub struct Answered(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// As far back as `since`.
+    challenges: BTreeSet<Challenge>,
+    /// Whatever was asked before this is forgotten, and not taken.
+    since: u64,
+}
+
+impl Answered {
+    /// Keeps others from using this challenge until it is let go.
+    ///
+    /// # Errors
+    ///
+    /// If it was used up, or another holds it, or it is forgotten.
+    pub fn hold(&self, challenge: Challenge, now: Duration) -> Result<(), Refused> {
+        let mut known = self.known();
+        known.forget(oldest(now));
+        ensure(challenge.asked() >= known.since, Refused::Expired)?;
+        ensure(known.challenges.insert(challenge), Refused::Challenge)
+    }
+
+    /// The answer of who held it was not taken: it may be answered again.
+    pub fn let_go(&self, challenge: &Challenge) {
+        self.known().challenges.remove(challenge);
     }
 
     /// How many are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.answered().challenges.len()
+        self.known().challenges.len()
     }
 
-    fn answered(&self) -> MutexGuard<'_, Answered> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Challenge {
-    fn asked(&self) -> u64 {
-        let mut asked = [0; 8];
-        asked.copy_from_slice(&self.0[..8]);
-        u64::from_be_bytes(asked)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Answered {
+impl Known {
     /// Forgets those that are too old to be answered again. Two requests may come in the order in
     /// which they did not begin, so `since` never goes back.
     fn forget(&mut self, oldest: u64) {
         if oldest > self.since {
             self.since = oldest;
-            let mut first = [0; 32];
-            first[..8].copy_from_slice(&oldest.to_be_bytes());
-            self.challenges = self.challenges.split_off(&Challenge(first));
+            self.challenges
+                .retain(|challenge| challenge.asked() >= oldest);
         }
     }
 }
 
-fn millis(since_epoch: Duration) -> u64 {
+/// Time since 1970 in milliseconds.
+pub fn millis(since_epoch: Duration) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn oldest(now: Duration) -> u64 {
-    millis(now.saturating_sub(LIFETIME))
-}
-
-/// A challenge whose answer is being taken. If it is not, the challenge may be answered again.
-#[must_use = "dropped at once, it holds nothing"]
-pub struct Held<'a> {
-    challenges: &'a Challenges,
-    challenge: Challenge,
-    is_used_up: bool,
-}
-
-impl Held<'_> {
-    /// The answer was taken: nobody can give it again.
-    pub fn use_up(mut self) {
-        self.is_used_up = true;
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if !self.is_used_up {
-            self.challenges
-                .answered()
-                .challenges
-                .remove(&self.challenge);
-        }
-    }
+    millis(now.saturating_sub(LIFETIME)).min(LAST)
 }

@@ -12,9 +12,6 @@ use crate::accounts::kept::Unknown;
 use crate::accounts::token;
 use crate::clock::Timestamp;
 
-/// Longest name of a passkey, in characters.
-pub const MAX_NAME: usize = 64;
-
 /// Most bytes of what a browser says about the ways to an authenticator; it knows seven words.
 const MAX_TRANSPORTS: usize = 256;
 
@@ -138,11 +135,6 @@ impl Passkey {
             other: Unknown::default(),
         }
     }
-}
-
-/// Whether a passkey can be called this.
-pub fn is_name(text: &str) -> bool {
-    (1..=MAX_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// The ways to an authenticator as a browser says them: words with blanks between. `None` if this

@@ -20,8 +20,8 @@ pub mod options;
 mod using;
 
 pub use account::NotAdded;
-pub use challenge::{Challenge, Challenges, Held, Purpose};
-pub use kept::{CredentialId, Handle, MAX_NAME, Passkey, is_name, transports};
+pub use challenge::{Answered, Challenge, Challenges, LIFETIME, Purpose, millis};
+pub use kept::{CredentialId, Handle, Passkey, transports};
 pub use key::PublicKey;
 pub use making::{Made, Making};
 pub use using::{Answer, Step, Used};
@@ -57,7 +57,7 @@ pub enum Refused {
     Type,
     /// Not what was asked, or asked for something else, or answered already.
     Challenge,
-    /// Asked by this process, and too long ago.
+    /// Asked here, and too long ago.
     Expired,
     /// Given to another site.
     Origin,

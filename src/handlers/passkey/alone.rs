@@ -35,7 +35,7 @@ pub(in crate::handlers) fn log_in(app: &App, request: &Request) -> Answer {
     let account = owner(app, &shown)?;
     // It cannot be guessed, so it is looked at whatever the counts say.
     let what = (Step::Alone, Purpose::Alone);
-    let right = look(app, request, account.as_deref(), what, &shown);
+    let right = look(app, request, account.as_deref(), what, &shown)?;
     let entered = match (account.as_ref(), right) {
         (Some(account), Ok(right)) => enter(app, request, account, right, remember)?,
         (_, Err(why)) => Err(why),

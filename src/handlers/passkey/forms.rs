@@ -4,13 +4,13 @@
 //! judged by `accounts::passkey`.
 
 use crate::accounts::passkey::{
-    Answer, CredentialId, MAX_ATTESTATION, MAX_CLIENT, MAX_DATA, MAX_ID, MAX_NAME, MAX_SIGNATURE,
-    MAX_USER, Making, base64url, is_name, transports,
+    Answer, CredentialId, MAX_ATTESTATION, MAX_CLIENT, MAX_DATA, MAX_ID, MAX_SIGNATURE, MAX_USER,
+    Making, base64url, transports,
 };
 use crate::accounts::password::Password;
 use crate::form::{Form, FormError};
 use crate::handlers::App;
-use crate::handlers::forms::{is_ticked, password_field, rd_of};
+use crate::handlers::forms::{is_ticked, label_field, password_field, rd_of};
 use crate::http::Request;
 use crate::reply::Refusal;
 
@@ -87,7 +87,7 @@ impl Confirm {
             client: bytes(form, "client", MAX_CLIENT)?,
             attestation: bytes(form, "attestation", MAX_ATTESTATION)?,
             transports: transports(&ways).ok_or(no_words)?,
-            name: name(form)?,
+            name: label_field(form, "name")?,
         })
     }
 
@@ -113,15 +113,6 @@ impl Remove {
             id: CredentialId::new(&id).ok_or(FormError::Field("passkey", "is missing"))?,
             current: password_field(form, "current_password")?,
         })
-    }
-}
-
-fn name(form: &Form<'_>) -> Result<Option<String>, FormError> {
-    let name = form.optional("name", MAX_NAME)?.unwrap_or_default();
-    match name.trim() {
-        "" => Ok(None),
-        name if is_name(name) => Ok(Some(name.to_owned())),
-        _ => Err(FormError::Field("name", "may not hold control characters")),
     }
 }
 

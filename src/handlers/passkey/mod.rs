@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::accounts::Account;
 use crate::accounts::passkey::{
-    Challenge, Challenges, CredentialId, Held, Purpose, Refused, RelyingParty, Step, Used,
+    Challenge, CredentialId, Purpose, Refused, RelyingParty, Step, Used,
 };
 use crate::accounts::token::Digest;
 use crate::events::Kind;
@@ -16,6 +16,7 @@ use crate::handlers::App;
 use crate::http::Request;
 use crate::mail::Notice;
 use crate::reply::{Outcome, Refusal, Reply};
+use crate::store::{HeldChallenge, Unavailable};
 
 mod alone;
 mod copied;
@@ -30,46 +31,43 @@ pub(super) use alone::{log_in, log_in_again};
 pub(super) use own::{begin_again, begin_making, finish_making, remove, remove_again, tell, view};
 pub(super) use second::second_step;
 
-/// What asks for passkeys, and knows again what it asked.
+/// What asks for passkeys.
 pub struct Passkeys {
     party: RelyingParty,
-    challenges: Challenges,
     copied: Copied,
 }
 
 impl Passkeys {
-    /// Nothing has been asked yet.
     pub fn new(party: RelyingParty) -> Self {
         Self {
             party,
-            challenges: Challenges::default(),
             copied: Copied::default(),
         }
     }
 }
 
-/// What asks for a passkey of anybody. `None` where there are none.
+/// What asks for a passkey of anybody. `None` where there are none, or what is asked could not be
+/// known again.
 pub(super) fn ask_anybody(app: &App, request: &Request) -> Option<Value> {
-    let Passkeys {
-        party, challenges, ..
-    } = app.passkeys.as_ref()?;
-    let challenge = challenges.ask(Purpose::Alone, request.received.steady);
+    let party = &app.passkeys.as_ref()?.party;
+    let now = request.received.steady;
+    let challenge = app.store.ask_challenge(Purpose::Alone, now).ok()?;
     Some(as_value(party.options_alone(challenge)))
 }
 
 /// What asks for a passkey of this account, whose login has this cookie. `None` if it has none for
-/// this host.
+/// this host, or what is asked could not be known again.
 pub(super) fn ask_after_password(
     app: &App,
     request: &Request,
     cookie: &str,
     account: &Account,
 ) -> Option<Value> {
-    let Passkeys {
-        party, challenges, ..
-    } = app.passkeys.as_ref()?;
+    let party = &app.passkeys.as_ref()?.party;
+    account.passkeys_for(party).next()?;
     let purpose = Purpose::AfterPassword(Digest::of(cookie));
-    let challenge = challenges.ask(purpose, request.received.steady);
+    let now = request.received.steady;
+    let challenge = app.store.ask_challenge(purpose, now).ok()?;
     party
         .options_after_password(account, challenge)
         .map(as_value)
@@ -81,25 +79,34 @@ fn as_value(options: impl Serialize) -> Value {
 }
 
 /// A use that holds, and its challenge, which nobody else can use meanwhile.
-type Right<'a> = (Used<Challenge>, Held<'a>);
+type Right<'a> = (Used<Challenge>, HeldChallenge<'a>);
 
 /// Looks at the use of a passkey: whether it holds for this account, and answers what was asked and
 /// not answered yet.
+///
+/// # Errors
+///
+/// If nobody can say now what was answered; the inner error, if it is not good.
 fn look<'a>(
     app: &'a App,
     request: &Request,
     account: Option<&Account>,
     (step, purpose): (Step, Purpose),
     shown: &Shown,
-) -> Result<Right<'a>, Refused> {
-    let passkeys = app.passkeys.as_ref().ok_or(Refused::Unknown)?;
-    let (challenges, now) = (&passkeys.challenges, request.received.steady);
-    let is_asked = challenges.asked(purpose, now);
-    let used = passkeys
-        .party
-        .check(account, step, shown.answer(), is_asked)?;
-    let held = challenges.hold(used.challenge, now);
-    Ok((used, held.ok_or(Refused::Challenge)?))
+) -> Result<Result<Right<'a>, Refused>, Unavailable> {
+    let now = request.received.steady;
+    let is_asked = app.store.asked_challenge(purpose, now);
+    let checked = match &app.passkeys {
+        Some(Passkeys { party, .. }) => party.check(account, step, shown.answer(), is_asked),
+        None => Err(Refused::Unknown),
+    };
+    Ok(match checked {
+        Ok(used) => {
+            let held = app.store.hold_challenge(used.challenge, now)?;
+            held.map(|held| (used, held))
+        }
+        Err(why) => Err(why),
+    })
 }
 
 /// The refusal of a use. Only of a copy is more said, to its owner and in the log.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::Account;
 use crate::accounts::login::Accepted;
-use crate::accounts::passkey::{NotAdded, Passkey, Purpose, Refused};
+use crate::accounts::passkey::{NotAdded, Passkey, Purpose, Refused, RelyingParty};
 use crate::accounts::person::Person;
 use crate::handlers::account::{account_again, account_page_now};
 use crate::handlers::acts::{confirm, confirm_with};
@@ -13,8 +13,8 @@ use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::entry::agent;
 use crate::handlers::forms::PasswordAndCode;
 use crate::handlers::grounds::{Grounds, gone};
+use crate::handlers::passkey::as_value;
 use crate::handlers::passkey::forms::{Confirm, Remove};
-use crate::handlers::passkey::{Passkeys, as_value};
 use crate::handlers::{Answer, App, require_login};
 use crate::http::Request;
 use crate::mail::Notice;
@@ -24,18 +24,16 @@ use crate::pages::message::{Message, Way};
 use crate::pages::passkey::{Listed, PasskeysView};
 use crate::reply::{Outcome, Refusal, Reply};
 
-/// What makes passkeys here.
-fn here(app: &App) -> Result<&Passkeys, Refusal> {
-    let passkeys = app.passkeys.as_ref();
-    passkeys.ok_or_else(|| Outcome::NoPasskeysHere.into())
+/// The site to which passkeys are made here.
+fn here(app: &App) -> Result<&RelyingParty, Refusal> {
+    let party = app.passkeys.as_ref().map(|passkeys| &passkeys.party);
+    party.ok_or_else(|| Outcome::NoPasskeysHere.into())
 }
 
 /// `POST /account/passkeys`: what makes a passkey, in exchange for password and code.
 pub(in crate::handlers) fn begin_making(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let Passkeys {
-        party, challenges, ..
-    } = here(app)?;
+    let party = here(app)?;
     let sent = PasswordAndCode::parse(request)?;
     if !me.account.may_add_passkey() {
         return Err(Outcome::TooManyPasskeys.into());
@@ -47,7 +45,7 @@ pub(in crate::handlers) fn begin_making(app: &App, request: &Request) -> Answer 
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
     let purpose = Purpose::Making(me.session.id);
-    let challenge = challenges.ask(purpose, request.received.steady);
+    let challenge = app.store.ask_challenge(purpose, request.received.steady)?;
     let options = as_value(party.creation_options(&me.account, &handle, challenge));
 
     let making = options.to_string();
@@ -71,20 +69,18 @@ pub(in crate::handlers) fn begin_again(app: &App, request: &Request, refusal: Re
 /// `POST /account/passkeys/confirm`: the passkey that was made is kept.
 pub(in crate::handlers) fn finish_making(app: &App, request: &Request) -> Answer {
     let me = require_login(app, request, "%2Faccount")?;
-    let Passkeys {
-        party, challenges, ..
-    } = here(app)?;
+    let party = here(app)?;
     let form = Confirm::parse(request)?;
 
     let username = &me.account.username;
     let (purpose, now) = (Purpose::Making(me.session.id), request.received);
-    let made = party.make(form.making(), challenges.asked(purpose, now.steady));
-    let made = made.map_err(not_made)?;
-    let held = challenges.hold(made.challenge, now.steady);
-    let held = held.ok_or(Outcome::PasskeyRefused)?;
+    let is_asked = app.store.asked_challenge(purpose, now.steady);
+    let made = party.make(form.making(), is_asked).map_err(not_made)?;
+    let held = app.store.hold_challenge(made.challenge, now.steady)?;
+    let held = held.map_err(not_made)?;
     let name = form.name.unwrap_or_else(|| agent_label(agent(request)));
     let passkey = Passkey::new(&made, party, &name, form.transports, now.timestamp());
-    let grounds = Grounds::session(&me);
+    let (id, grounds) = (passkey.id.clone(), Grounds::session(&me));
     let may = move |person: Option<&Person<'_>>| grounds.hold(person);
     let added = app.store.add_passkey(username, may, passkey)?;
     added.map_err(gone)?.map_err(not_added)?;
@@ -92,7 +88,7 @@ pub(in crate::handlers) fn finish_making(app: &App, request: &Request) -> Answer
     app.errands
         .notify(&me.account, &Notice::PasskeyAdded(name), now);
 
-    Ok(Reply::from(Outcome::PasskeyAdded)
+    Ok(Reply::from(Outcome::PasskeyAdded(Some(id)))
         .then_to("/account?notice=passkey_added")
         .about(username))
 }

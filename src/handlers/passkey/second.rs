@@ -30,7 +30,7 @@ fn judge(app: &App, request: &Request, cookie: &str, login: &PendingLogin) -> An
         Step::AfterPassword,
         Purpose::AfterPassword(Digest::of(cookie)),
     );
-    let (used, held, why) = match look(app, request, account.as_deref(), what, &shown) {
+    let (used, held, why) = match look(app, request, account.as_deref(), what, &shown)? {
         Ok((used, held)) => (Some(used), Some(held), Refused::Unknown),
         Err(Refused::Expired) => return Err(Outcome::PasskeyExpired.into()),
         Err(why) => (None, None, why),

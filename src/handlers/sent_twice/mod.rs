@@ -417,7 +417,7 @@ impl Kept {
     }
 
     /// Whether what the answer shows can still be used: the key waits for its code, the access
-    /// token is there, or one of the recovery codes is left.
+    /// token or the passkey is there, or one of the recovery codes is left.
     fn still_opens(&self, app: &App, (id, account): (Digest, &Account), now: Timestamp) -> bool {
         if let Outcome::EnrolRequired { secret, .. } = &self.reply.outcome {
             let moving = app.store.moving(id, now);
@@ -425,6 +425,9 @@ impl Kept {
         }
         if let Outcome::TokenMade(made) = &self.reply.outcome {
             return account.token(&made.id).is_some();
+        }
+        if let Outcome::PasskeyAdded(Some(made)) = &self.reply.outcome {
+            return account.passkey(made).is_some();
         }
         let codes = self.reply.outcome.recovery_codes();
         let left = &account.recovery_codes;

@@ -1,7 +1,7 @@
 //! The mails about access tokens.
 
 use crate::clock::Timestamp;
-use crate::mail::texts::one_line;
+use crate::mail::texts::{headed, one_line};
 
 /// One was made, with this name, for these hosts, until then.
 pub(super) fn made(
@@ -13,13 +13,10 @@ pub(super) fn made(
         .iter()
         .map(|host| format!("- {}\n", one_line(host)))
         .collect();
+    let head = headed("An access token was made for your account", when, name);
     let text = format!(
-        "An access token was made for your account\n\
-         on {when}.\n\
+        "{head}It is good until {expires}, for:\n\
          \n\
-         Name: {name}\n\
-         Good until: {expires}\n\
-         Good for:\n\
          {hosts}\
          \n\
          If this was you, there is nothing to do.\n\
@@ -28,28 +25,23 @@ pub(super) fn made(
          Log in, remove the token, change your password, and make new recovery\n\
          codes:\n\
          \n\
-         {site}/account\n",
-        name = one_line(name),
+         {site}/account\n"
     );
     ("An access token was made", text)
 }
 
 /// One of this name was removed.
 pub(super) fn removed(name: &str, when: &str, site: &str) -> (&'static str, String) {
+    let head = headed("An access token of your account was removed", when, name);
     let text = format!(
-        "An access token of your account was removed\n\
-         on {when}.\n\
-         The program that has it no longer gets in.\n\
-         \n\
-         Name: {name}\n\
+        "{head}The program that has it no longer gets in.\n\
          \n\
          If this was you, there is nothing to do.\n\
          \n\
          If it was not you, somebody knows your password and was logged in to your\n\
          account. Log in and change your password:\n\
          \n\
-         {site}/account\n",
-        name = one_line(name),
+         {site}/account\n"
     );
     ("An access token was removed", text)
 }

@@ -267,13 +267,13 @@ fn nothing_follows_the_end_and_the_accounts_are_there() {
 fn accounts_on_which_no_server_could_start_are_refused() {
     assert!(judge(&tar(&[])).is_ok());
     let mut later = Builder::new(Vec::new());
-    let users = br#"{"version": 2, "users": {}}"#;
+    let users = br#"{"version": 3, "users": {}}"#;
     let size = u64::try_from(users.len()).unwrap();
     later
         .append(&header(b"users.json", EntryType::Regular, size), &users[..])
         .unwrap();
     let said = judge(&later.into_inner().unwrap()).unwrap_err();
-    assert!(said.contains("version 2 is of a later auth_user"), "{said}");
+    assert!(said.contains("version 3 is of a later auth_user"), "{said}");
 }
 
 /// More files than any outbox has, each an entry without a byte.

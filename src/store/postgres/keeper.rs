@@ -75,6 +75,7 @@ impl Keeper {
                 counts::sweep(client).await?;
                 client.execute_typed(REMEMBERED, &[]).await
             })?;
+            self.call(shared, async |client| shared.challenges.sweep(client).await)?;
             let (limits, every) = (shared.limits, shared.chores_every());
             let now = clock::since_epoch();
             self.call(shared, async |client| {

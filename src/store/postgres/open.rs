@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
+use crate::store::postgres::challenges::{self, Challenges};
 use crate::store::postgres::connection::{Connection, For};
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::refusal::Refusal;
@@ -19,12 +20,18 @@ use crate::store::postgres::url::Url;
 /// seconds why it fails.
 const REACHED: Duration = Duration::from_secs(8);
 
+/// The same, for a command: it has said within five seconds why it cannot do anything.
+const REACHED_BY_COMMAND: Duration = Duration::from_secs(3);
+
 /// How long all the questions of a start may take together.
 const QUESTIONS: Duration = Duration::from_millis(1_500);
 
 /// How far the clocks of a node and of the database may be apart: codes and waits are judged by
 /// nodes, and compared over all of them.
 const APART: Duration = Duration::from_secs(5);
+
+/// What is left in the database by the first.
+const KEEP: [&str; 2] = [KEEP_CHECK, challenges::KEEP];
 
 /// What the key is tried on.
 pub(super) const KNOWN: &[u8] = b"auth_user";
@@ -38,18 +45,36 @@ const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 pub struct Opened {
     pub(super) pool: Pool,
     pub(super) seal: Seal,
+    pub(super) challenges: Challenges,
     /// Whether the server takes the password as an MD5, which is easily guessed from.
     pub asks_md5: bool,
 }
 
 impl Opened {
-    /// Looks at everything that must be right, and leaves the check of the key if there is none.
+    /// Looks at everything that must be right, and leaves the check of the key and the key of the
+    /// challenges where there are none.
     ///
     /// # Errors
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP_CHECK, Unfinished::Refused)
+        Self::judge(url, key, clock, KEEP, REACHED, Unfinished::Refused)
+    }
+
+    /// As [`Opened::open`], and gives up sooner where no host answers.
+    ///
+    /// # Errors
+    ///
+    /// What is not right. Nothing is changed then.
+    pub fn open_by_command(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(
+            url,
+            key,
+            clock,
+            KEEP,
+            REACHED_BY_COMMAND,
+            Unfinished::Refused,
+        )
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -58,7 +83,14 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, SEE_CHECK, Unfinished::Refused)
+        Self::judge(
+            url,
+            key,
+            clock,
+            [SEE_CHECK, challenges::SEE],
+            REACHED,
+            Unfinished::Refused,
+        )
     }
 
     /// As [`Opened::look`], also where a copy was not finished.
@@ -67,20 +99,23 @@ impl Opened {
     ///
     /// What is not right.
     pub(super) fn look_for_copy(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, SEE_CHECK, Unfinished::Taken)
+        let see = [SEE_CHECK, challenges::SEE];
+        Self::judge(url, key, clock, see, REACHED, Unfinished::Taken)
     }
 
-    /// `keep` gives the check of the key that counts, if there is one, and is given one that could.
+    /// `check` and `ask` give the check of the key and the key of the challenges that count, if there
+    /// are any, and are given some that could. Hosts are looked for as long as `reached` says.
     fn judge(
         url: &Url,
         key: &Path,
         clock: &Clock,
-        keep: &str,
+        [check, ask]: [&str; 2],
+        reached: Duration,
         unfinished: Unfinished,
     ) -> Result<Self, Refusal> {
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
-        let mut connection = connect(url, trust.as_ref())?;
+        let mut connection = connect_within(reached, url, trust.as_ref())?;
         let found = connection.call(QUESTIONS, look);
         let found = found.map_err(|failure| Refusal::of(&failure))?;
         schema::judge(found.version, url)?;
@@ -97,10 +132,10 @@ impl Opened {
             ));
         }
         judge_clock(found.now, clock)?;
-        let check = seal.close(KNOWN, OF_CHECK);
+        let known = seal.close(KNOWN, OF_CHECK);
         let kept = connection.call(QUESTIONS, async |client| {
-            let check = [(&check as &(dyn ToSql + Sync), Type::BYTEA)];
-            let kept = client.query_typed_one(keep, &check).await?;
+            let known = [(&known as &(dyn ToSql + Sync), Type::BYTEA)];
+            let kept = client.query_typed_one(check, &known).await?;
             kept.try_get::<_, Option<Vec<u8>>>(0)
         });
         let kept = kept.map_err(|failure| Refusal::of(&failure))?;
@@ -113,9 +148,12 @@ impl Opened {
                 "name the key that was given first, with --store-key",
             ));
         }
+        // Only once the key is known to be the one: what it seals is for all nodes.
+        let challenges = Challenges::read(&mut connection, QUESTIONS, &seal, ask)?;
         Ok(Self {
             pool: Pool::new(url.clone(), trust),
             seal,
+            challenges,
             asks_md5: connection.asks_md5,
         })
     }
@@ -209,7 +247,15 @@ fn judge_clock(at_database: i64, clock: &Clock) -> Result<(), Refusal> {
 ///
 /// Why none of them will do.
 pub(super) fn connect(url: &Url, trust: Option<&Trust>) -> Result<Connection, Refusal> {
-    let end = Instant::now() + REACHED;
+    connect_within(REACHED, url, trust)
+}
+
+fn connect_within(
+    limit: Duration,
+    url: &Url,
+    trust: Option<&Trust>,
+) -> Result<Connection, Refusal> {
+    let end = Instant::now() + limit;
     Ok(Connection::open(url, trust, For::Writing, end)?)
 }
 

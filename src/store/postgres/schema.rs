@@ -20,7 +20,7 @@ pub(super) const VERSION: i32 = 1;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The tables of [`VERSION`].
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "meta",
     "account",
     "credential",
@@ -28,6 +28,7 @@ pub(super) const TABLES: [&str; 12] = [
     "session",
     "link",
     "former",
+    "answered",
     "pending",
     "throttle",
     "change",

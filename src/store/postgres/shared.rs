@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
+use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
@@ -23,6 +24,12 @@ const MOST_CHORES: Duration = Duration::from_secs(60);
 /// How long a question may take, with the wait for a connection.
 const QUESTION: Duration = Duration::from_secs(2);
 
+/// How long what is about everything may take.
+pub(super) const AT_LENGTH: Duration = Duration::from_secs(60);
+
+/// What has the server wait as long.
+const WAIT_AT_LENGTH: &str = "SET statement_timeout TO '60s'";
+
 /// A node's way to the database.
 ///
 /// No `Debug`: it has the key.
@@ -30,6 +37,7 @@ pub(crate) struct Shared {
     pub(super) pool: Pool,
     pub(super) seal: Seal,
     pub(super) recent: Recent,
+    pub(super) challenges: Challenges,
     pub(super) counts: Local,
     /// How long sessions last.
     pub(super) limits: Limits,
@@ -43,6 +51,7 @@ impl Shared {
             pool: opened.pool,
             seal: opened.seal,
             recent: Recent::default(),
+            challenges: opened.challenges,
             counts: Local::default(),
             limits,
             counted: Default::default(),
@@ -94,6 +103,29 @@ impl Shared {
                 Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
                 Err(_) => return Err(Unavailable),
             }
+        }
+    }
+}
+
+impl Shared {
+    /// As [`Shared::ask`], for what may take long, on a connection of its own.
+    pub(super) fn ask_at_length<R>(
+        &self,
+        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
+    ) -> Result<R, Unavailable> {
+        let opened = self.pool.open(Instant::now() + QUESTION);
+        let mut connection = opened.map_err(|_| Unavailable)?;
+        let asked = connection.call(AT_LENGTH, async |client| {
+            client.batch_execute(WAIT_AT_LENGTH).await?;
+            question(client).await
+        });
+        match asked {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(damaged)) => {
+                say_damaged(&damaged);
+                Err(Unavailable)
+            }
+            Err(_) => Err(Unavailable),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The store on a real database. What holds for every store is checked in `store::tests::interface`.
 
+mod challenges;
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
 mod counts;

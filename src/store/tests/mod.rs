@@ -1,3 +1,4 @@
+pub(super) mod challenges;
 mod changes;
 mod edits;
 mod interface;

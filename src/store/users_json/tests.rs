@@ -35,14 +35,21 @@ fn rewritten(text: &str) -> String {
 }
 
 fn write(accounts: &Accounts, format: &mut UsersJson) -> String {
-    let mut out = Vec::new();
-    format.write(accounts, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    keeping(accounts, format).0
 }
 
-/// What is said of version 2.
+/// What is written, and under what name the file before that is to be kept.
+fn keeping(accounts: &Accounts, format: &mut UsersJson) -> (String, Option<&'static str>) {
+    let mut out = Vec::new();
+    let kept = format.prepare(accounts).unwrap();
+    format.write(accounts, &mut out).unwrap();
+    format.saved();
+    (String::from_utf8(out).unwrap(), kept)
+}
+
+/// What is said of version 3.
 const LATER: &str = concat!(
-    "version 2 is of a later auth_user (this is ",
+    "version 3 is of a later auth_user (this is ",
     env!("CARGO_PKG_VERSION"),
     ")"
 );
@@ -80,15 +87,15 @@ fn no_damaged_file_is_half_read() {
             b"{\"version\": 1}",
             "line 1, column 14: missing field `users`",
         ),
-        (b"{\"version\": 2, \"users\": {}}", LATER),
+        (b"{\"version\": 3, \"users\": {}}", LATER),
         // Whatever else a later version has.
-        (b"{\"users\": [], \"version\": 2}", LATER),
+        (b"{\"users\": [], \"version\": 3}", LATER),
         (
             b"{\"version\": 0, \"users\": {}}",
             "line 1, column 13: version is not 1",
         ),
         (
-            b"{\"version\": 2.0, \"users\": {}}",
+            b"{\"version\": 3.0, \"users\": {}}",
             "line 1, column 15: version is not 1",
         ),
         (
@@ -407,4 +414,66 @@ fn an_account_may_have_no_address_and_no_password_if_the_file_says_so() {
         let reason = damage(file(&format!("\"alice\": {without}"))).reason;
         assert!(reason.contains(missing), "{reason}");
     }
+}
+
+#[test]
+fn the_version_is_raised_with_the_first_account_that_0_1_0_could_not_read() {
+    let foreign = "$2b$04$abcdefghijklmnopqrstuuZ7dJHlmXVW7Yd3FAOGUaSzqqj7T4dPi";
+    let asked = r#", "mails": [{"at": "2026-11-22T12:00:00Z", "network": "192.0.2.1"}]"#;
+    for account in [
+        format!(r#"{{"email": null, "password": "{HASH}"}}"#),
+        r#"{"email": "a@b.c", "password": null}"#.to_owned(),
+        format!(r#"{{"email": "a@b.c", "password": "{foreign}"}}"#),
+        user("a@b.c", asked),
+        user("a@b.c", r#", "created": "yesterday""#),
+    ] {
+        let text = file(&format!(
+            r#""bob": {}, "alice": {account}"#,
+            user("b@b.c", "")
+        ));
+        let (accounts, mut format) = parse(text.as_bytes()).unwrap();
+        let (written, kept) = keeping(&accounts, &mut format);
+        assert!(written.starts_with("{\n  \"version\": 2,\n"), "{written}");
+        assert_eq!(kept, Some(".v1"));
+        // Once, and not again when it is read.
+        assert_eq!(keeping(&accounts, &mut format).1, None);
+        let (mut accounts, mut format) = parse(written.as_bytes()).unwrap();
+        assert_eq!(keeping(&accounts, &mut format), (written, None));
+        accounts.remove("alice");
+        let (written, kept) = keeping(&accounts, &mut format);
+        assert!(written.contains("\"version\": 2,") && kept.is_none());
+    }
+}
+
+#[test]
+fn a_file_that_0_1_0_can_read_stays_one() {
+    let times = r#", "mails": ["2026-11-22T12:00:00Z"], "created": null, "note": {"a": null}"#;
+    let old = r#", "created": "1969-12-31T23:59:59Z""#;
+    let users = [
+        format!(r#""alice": {}"#, user("a@b.c", times)),
+        format!(r#""bob": {}"#, user("b@b.c", old)),
+        format!(r#""carol": {}"#, user("c@b.c", &passkeys(&["AQ"]))),
+    ];
+    let (accounts, mut format) = parse(file(&users.join(",")).as_bytes()).unwrap();
+    let (written, kept) = keeping(&accounts, &mut format);
+    assert!(
+        written.contains("\"version\": 1,") && kept.is_none(),
+        "{written}"
+    );
+    // As 0.1.0 wrote it, which reads nothing else there.
+    assert!(
+        written.contains("\"2026-11-22T12:00:00Z\"\n      ]"),
+        "{written}"
+    );
+}
+
+#[test]
+fn what_could_not_be_saved_is_kept_the_next_time() {
+    let text = file(r#""alice": {"email": null, "password": null}"#);
+    let (accounts, mut format) = parse(text.as_bytes()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(format.prepare(&accounts).unwrap(), Some(".v1"));
+    }
+    format.saved();
+    assert_eq!(format.prepare(&accounts).unwrap(), None);
 }

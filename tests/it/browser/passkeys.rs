@@ -1,7 +1,7 @@
 //! Passkeys as people meet them: buttons, autofill, security keys, and what goes wrong.
 
 use crate::browser::person::{complaints, log_in, password_step};
-use crate::harness::{Browser, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{Browser, PASSWORD, SecurityKey, Server, Visitor, wait_for};
 
 const BUTTON: &str = "Log in with a passkey";
 
@@ -32,6 +32,18 @@ fn add(browser: &Browser, code: &str) {
     browser.says("Your passkey is set up.");
 }
 
+/// Alice, logged in, with a passkey in this device, and the recovery codes that are left. The browser
+/// offers none by itself.
+fn alice_with(plug_in: fn(&Browser) -> SecurityKey) -> (Server, Browser, SecurityKey, Vec<String>) {
+    let server = Server::start();
+    let browser = Browser::start(&server);
+    browser.never_fills_in();
+    let device = plug_in(&browser);
+    let mut codes = alice_in(&server, &browser);
+    add(&browser, &codes.remove(0));
+    (server, browser, device, codes)
+}
+
 fn log_out(browser: &Browser) {
     browser.open("/account");
     browser.press("Log out");
@@ -46,12 +58,7 @@ fn is_at_account(server: &Server, browser: &Browser) {
 
 #[test]
 fn a_passkey_of_this_device_logs_in_by_its_button_and_as_the_second_step() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, _, _) = alice_with(Browser::has_platform);
     browser.says("on one device only");
     log_out(&browser);
 
@@ -85,12 +92,7 @@ fn a_synced_passkey_logs_in_by_itself_where_the_name_is_typed() {
 
 #[test]
 fn where_one_was_going_and_what_stands_behind_the_hash_stay() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, _, _) = alice_with(Browser::has_platform);
     log_out(&browser);
 
     browser.open("/login?rd=%2Faccount%2Fpassword#part");
@@ -110,12 +112,7 @@ fn where_one_was_going_and_what_stands_behind_the_hash_stay() {
 
 #[test]
 fn a_key_that_knows_nobody_is_good_after_the_password_only() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    browser.has_old_key();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, _, _) = alice_with(Browser::has_old_key);
     log_out(&browser);
 
     browser.open("/login");
@@ -131,12 +128,7 @@ fn a_key_that_knows_nobody_is_good_after_the_password_only() {
 
 #[test]
 fn a_device_that_does_not_know_its_owner_is_good_after_the_password_only() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    let device = browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, device, _) = alice_with(Browser::has_platform);
     log_out(&browser);
     browser.verifies(&device, false);
 
@@ -152,14 +144,9 @@ fn a_device_that_does_not_know_its_owner_is_good_after_the_password_only() {
 
 #[test]
 fn a_device_has_one_passkey_of_an_account() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (_server, browser, _, codes) = alice_with(Browser::has_platform);
 
-    begin_adding(&browser, &codes[1]);
+    begin_adding(&browser, &codes[0]);
     browser.click("//button[normalize-space() = 'Make the passkey']");
 
     wait_for("the browser's refusal", || {
@@ -171,12 +158,7 @@ fn a_device_has_one_passkey_of_an_account() {
 
 #[test]
 fn a_copy_that_counts_behind_is_refused_on_the_page() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    let device = browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, device, _) = alice_with(Browser::has_platform);
     log_out(&browser);
     let copy = browser.credentials(&device).remove(0);
     for _ in 0..2 {
@@ -199,12 +181,7 @@ fn a_copy_that_counts_behind_is_refused_on_the_page() {
 
 #[test]
 fn whoever_changes_their_mind_is_told_and_goes_on_by_password() {
-    let server = Server::start();
-    let browser = Browser::start(&server);
-    browser.never_fills_in();
-    browser.has_platform();
-    let codes = alice_in(&server, &browser);
-    add(&browser, &codes[0]);
+    let (server, browser, _, codes) = alice_with(Browser::has_platform);
     log_out(&browser);
     browser.open("/login");
     // What browsers answer when their dialog is closed.
@@ -222,7 +199,7 @@ fn whoever_changes_their_mind_is_told_and_goes_on_by_password() {
             .then_some(())
     });
     password_step(&browser);
-    browser.fill("Code", &codes[1]);
+    browser.fill("Code", &codes[0]);
     browser.press("Log in");
     is_at_account(&server, &browser);
     assert_eq!(complaints(&browser), [] as [&str; 0]);

@@ -2,6 +2,7 @@
 //! others since.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Authenticator, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
+use crate::operator::run;
 
 /// The hash of [`PASSWORD`] as 0.1.0 wrote it.
 const HASH: &str = "$pbkdf2-sha256$i=600000,l=32$MDEyMzQ1Njc4OWFiY2RlZg$w0vDkc6uZ52Qu0BdxzJRIB/xlMYJWv7oxh5ZWIgA4hk";
@@ -129,6 +131,83 @@ fn accounts_and_known_browsers_of_0_1_0_log_in() {
     assert_eq!(users["version"], 1, "0.1.0 reads it too");
     assert_eq!(users["users"]["alice"]["room"], "2.14");
     assert!(!server.path("users.json.v1").exists());
+}
+
+/// The file, and the copy of it before it was of the second version.
+fn files(setup: &Setup) -> (String, Option<String>) {
+    let read = |name| fs::read_to_string(setup.dir().join(name)).ok();
+    (read("users.json").unwrap(), read("users.json.v1"))
+}
+
+fn version(text: &str) -> u64 {
+    let file: Value = serde_json::from_str(text).unwrap();
+    file["version"].as_u64().unwrap()
+}
+
+#[test]
+fn what_0_1_0_could_not_read_raises_the_version_and_a_copy_is_kept_once() {
+    let setup = folder(&[]);
+    let add = |name: &str| {
+        let email = format!("{name}@example.com");
+        let words = ["user", "add", name, "--email", &email];
+        let site = ["--public-url", "https://localhost"];
+        let (status, _, err) = run(&setup, &[&words[..], &site].concat(), b"");
+        assert_eq!(status, 0, "{err}");
+    };
+    let server = setup.start();
+    let (before, _) = files(&setup);
+    let form = [("current_password", PASSWORD), ("secret", CODES[0])];
+    let alice = with_cookie(&server, "__Host-session", SESSION);
+    alice
+        .post("/account/recovery_codes", &form)
+        .expect("recovery_codes");
+    let (sealed, copy) = files(&setup);
+    assert_ne!(sealed, before);
+    assert_eq!((version(&sealed), copy), (1, None), "0.1.0 reads it too");
+
+    add("dave");
+
+    let (raised, copy) = files(&setup);
+    assert_eq!((version(&raised), copy.as_ref()), (2, Some(&sealed)));
+    let mode = fs::metadata(setup.dir().join("users.json.v1")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    // It is served, and what comes later leaves the copy alone.
+    let old = with_cookie(&server, "__Host-session", SESSION);
+    wait_for("the account", || {
+        (old.get("/account").status == 200).then_some(())
+    });
+    add("erin");
+    drop(server);
+    let _server = setup.start();
+    let (later, copy) = files(&setup);
+    assert_eq!((version(&later), copy), (2, Some(sealed)));
+}
+
+#[test]
+fn a_server_raises_the_version_too_and_no_copy_is_overwritten() {
+    for is_there in [false, true] {
+        let setup = folder(&[]);
+        if is_there {
+            fs::write(setup.dir().join("users.json.v1"), "mine").unwrap();
+        }
+        let server = setup.start();
+        let stranger = Visitor::program(&server);
+        // Where somebody asks for a password is kept, which 0.1.0 did not.
+        let forgot = [("username", "alice")];
+        stranger.post("/forgot_password", &forgot);
+        wait_for("the mail", || {
+            let kept = &server.users()["users"]["alice"]["mailed_passwords"];
+            kept.is_array().then_some(())
+        });
+
+        let (text, copy) = files(&setup);
+        assert_eq!(version(&text), 2);
+        let copy = copy.unwrap();
+        match is_there {
+            true => assert_eq!(copy, "mine"),
+            false => assert_eq!(version(&copy), 1),
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::harness::{Setup, Visitor};
+use crate::operator::run;
 
 /// What is said of version 99.
 const LATER: &str = concat!(
@@ -43,6 +44,21 @@ fn accounts_of_a_later_version_are_refused_at_start_and_left_alone() {
             3,
             "the pair and the accounts"
         );
+    }
+}
+
+#[test]
+fn the_version_after_the_one_that_is_written_is_refused() {
+    for (version, is_known) in [(1, true), (2, true), (3, false)] {
+        let setup = Setup::new();
+        let text = format!("{{\"version\": {version}, \"users\": {{}}}}");
+        fs::write(setup.dir().join("users.json"), &text).unwrap();
+
+        let (status, out, err) = run(&setup, &["user", "list"], b"");
+
+        assert_eq!(status == 0, is_known, "{version}: {out}{err}");
+        let said = format!("version {version} is of a later auth_user");
+        assert_eq!(err.contains(&said), !is_known, "{version}: {err}");
     }
 }
 

@@ -17,6 +17,8 @@ mod browser;
 pub(crate) mod directory;
 #[cfg(feature = "makers")]
 pub(crate) mod makers;
+#[cfg(feature = "databases")]
+mod nodes;
 pub(crate) mod passkey;
 mod server;
 mod setup;
@@ -31,7 +33,7 @@ mod wire;
 pub(crate) use answer::Answer;
 pub(crate) use authenticator::Authenticator;
 #[cfg(feature = "browser")]
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, SecurityKey};
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, certificate_in, write_pair};
 pub(crate) use visitor::{Accept, CONFIRMATION, NEW_LOGIN, Visitor};

@@ -174,12 +174,12 @@ fn what_cannot_be_backed_up_leaves_no_file() {
     refused(&backup(&setup, "b.tar"), "line 1, column 1");
     fs::write(
         setup.dir().join("users.json"),
-        "{\"version\": 2, \"users\": {}}",
+        "{\"version\": 3, \"users\": {}}",
     )
     .unwrap();
     refused(
         &backup(&setup, "b.tar"),
-        "version 2 is of a later auth_user",
+        "version 3 is of a later auth_user",
     );
     assert!(!setup.dir().join("b.tar").exists());
 

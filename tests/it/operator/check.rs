@@ -118,7 +118,7 @@ fn the_folder_of_a_running_server_is_good() {
 fn all_that_is_wrong_is_listed_and_not_only_the_first() {
     let setup = Setup::bare();
     let dir = setup.dir();
-    fs::write(dir.join("users.json"), "{\"version\": 2, \"users\": {}}").unwrap();
+    fs::write(dir.join("users.json"), "{\"version\": 3, \"users\": {}}").unwrap();
     fs::write(dir.join("access.toml"), "nonsense").unwrap();
     fs::write(dir.join("server.crt"), "").unwrap();
     fs::write(dir.join("outbox"), "").unwrap();
@@ -132,7 +132,7 @@ fn all_that_is_wrong_is_listed_and_not_only_the_first() {
     for part in [
         "wrong: cannot read \"none\": ",
         "wrong: cannot read \"./access.toml\": ",
-        "wrong: cannot read \"users.json\": version 2 is of a later auth_user (this is ",
+        "wrong: cannot read \"users.json\": version 3 is of a later auth_user (this is ",
         "wrong: cannot write ",
         "wrong: cannot serve TLS: \"server.crt\" is there but \"server.key\" is not — ",
         "wrong: cannot open the outbox \"./outbox\": it is not a directory — ",

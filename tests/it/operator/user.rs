@@ -414,7 +414,7 @@ fn the_server_s_flags_stand_anywhere_and_only_what_is_needed_is_judged() {
 fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
     let setup = Setup::bare();
     fs::write(setup.dir().join("bad.json"), "{").unwrap();
-    let later = "{\"version\": 2, \"users\": {}}";
+    let later = "{\"version\": 3, \"users\": {}}";
     fs::write(setup.dir().join("later.json"), later).unwrap();
     fs::create_dir(setup.dir().join("folder.json")).unwrap();
     let before = snapshot(setup.dir());
@@ -579,8 +579,8 @@ fn what_root_makes_is_of_the_owner_of_what_was_there() {
 
     let invite = ["user", "add", "carol", "--email", "carol@example.com"];
     assert_eq!(run(&setup, &invite, b"").0, 0);
-    // And the outbox.
-    assert_eq!(owners(), [(65534, 65533); 4]);
+    // And the outbox, and users.json as it was while each account had a password.
+    assert_eq!(owners(), [(65534, 65533); 5]);
     let mail = fs::read_dir(setup.dir().join("outbox")).unwrap().next();
     let mail = mail.unwrap().unwrap().metadata().unwrap();
     assert_eq!((mail.uid(), mail.gid()), (65534, 65533));

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::harness::passkey::{Algorithm, device, making};
+use crate::harness::passkey::{Algorithm, Device, device, making};
 use crate::harness::three_forms::refused;
 use crate::harness::{Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 
@@ -393,6 +393,36 @@ fn what_was_asked_of_a_passkey_over_five_minutes_ago_is_said_to_be_too_old_and_i
     refused(&alice, expired, |alice| {
         alice.send("/account/passkeys/confirm", &made)
     });
+    passkey.log_in(&visitor).expect("login_complete");
+    never_panicked(&server);
+}
+
+#[test]
+fn a_clock_set_back_before_a_restart_brings_no_challenge_back() {
+    let origin = "https://localhost:8443";
+    let setup = settable().with(&["--public-url", origin]);
+    let mut server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let codes = alice.new_recovery_codes();
+    let device = Device::new(Algorithm::Es256, "localhost", origin);
+    let mut passkey = alice.add(device, &codes[0]);
+    let visitor = Visitor::program(&server);
+    let used = passkey.using(&visitor.asked());
+    visitor
+        .send("/login/passkey", &used)
+        .expect("login_complete");
+
+    server.kill();
+    set(setup.dir(), -30);
+    let server = setup.start();
+    // From here on the new process might have asked it.
+    let visitor = Visitor::program(&server);
+    for seconds in [-30, -15, 0, 15] {
+        set(setup.dir(), seconds);
+        visitor
+            .send("/login/passkey", &used)
+            .expect("passkey_expired");
+    }
     passkey.log_in(&visitor).expect("login_complete");
     never_panicked(&server);
 }

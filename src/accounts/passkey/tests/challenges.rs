@@ -1,13 +1,18 @@
 //! Challenges: asked without memory, known again, used once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::accounts::token::Digest;
+use crate::accounts::token::{Digest, DigestKey};
 
 const BEGIN: Duration = Duration::from_millis(1_800_000_000_900);
 
 const ONE: Duration = Duration::from_millis(1);
+
+fn of_process() -> Challenges {
+    Challenges::of_process(Arc::default())
+}
 
 fn said(challenge: &str) -> Vec<u8> {
     base64url::decode(challenge, 32).unwrap()
@@ -22,9 +27,18 @@ fn judged(
     challenges.asked(purpose, now)(said)
 }
 
+/// A challenge that was asked for then.
+fn asked_at(now: Duration) -> Challenge {
+    let challenges = of_process();
+    let asked = said(&challenges.ask(Purpose::Alone, now));
+    judged(&challenges, &asked, Purpose::Alone, now)
+        .ok()
+        .unwrap()
+}
+
 #[test]
 fn a_challenge_is_known_again_for_five_minutes() {
-    let challenges = Challenges::default();
+    let challenges = of_process();
     let asked = said(&challenges.ask(Purpose::Alone, BEGIN));
     assert_eq!(asked.len(), 32);
     let end = BEGIN + Duration::from_secs(300);
@@ -38,8 +52,8 @@ fn a_challenge_is_known_again_for_five_minutes() {
 }
 
 #[test]
-fn a_challenge_is_for_one_purpose_in_one_process() {
-    let challenges = Challenges::default();
+fn a_challenge_is_for_one_purpose_under_one_key() {
+    let challenges = of_process();
     let (one, other) = (Digest::of("one"), Digest::of("other"));
     let purposes = [
         Purpose::Alone,
@@ -55,15 +69,14 @@ fn a_challenge_is_for_one_purpose_in_one_process() {
             let expected = (at != for_at).then_some(Refused::Challenge);
             assert_eq!(result.err(), expected);
         }
-        // After a restart.
-        let result = judged(&Challenges::default(), &asked, purpose, BEGIN);
+        let result = judged(&of_process(), &asked, purpose, BEGIN);
         assert_eq!(result.err(), Some(Refused::Challenge));
     }
 }
 
 #[test]
 fn a_challenge_that_was_not_asked_is_refused_however_near_it_is() {
-    let challenges = Challenges::default();
+    let challenges = of_process();
     let asked = said(&challenges.ask(Purpose::Alone, BEGIN));
     for bit in 0..256 {
         let mut other = asked.clone();
@@ -85,81 +98,70 @@ fn a_challenge_that_was_not_asked_is_refused_however_near_it_is() {
 }
 
 #[test]
-fn a_challenge_works_once_and_again_only_if_the_answer_was_not_taken() {
-    let challenges = Challenges::default();
-    let asked = said(&challenges.ask(Purpose::Alone, BEGIN));
-    let challenge = judged(&challenges, &asked, Purpose::Alone, BEGIN)
-        .ok()
-        .unwrap();
-    {
-        let held = challenges.hold(challenge, BEGIN);
-        assert!(held.is_some());
-        assert!(challenges.hold(challenge, BEGIN).is_none());
+fn under_the_same_key_the_challenge_of_another_process_is_known_and_too_old_or_good_for_all() {
+    let key = Arc::new(DigestKey::new());
+    let before = Challenges::of_process(Arc::clone(&key));
+    let asked = said(&before.ask(Purpose::Alone, BEGIN));
+    // The clock stands, was set back, or runs on.
+    for now in [BEGIN, BEGIN - Duration::from_secs(60), BEGIN + ONE] {
+        let after = Challenges::of_process(Arc::clone(&key));
+        let result = judged(&after, &asked, Purpose::Alone, now);
+        assert_eq!(result.err(), Some(Refused::Expired));
+        let of_all = Challenges::of_all(Arc::clone(&key));
+        assert!(judged(&of_all, &asked, Purpose::Alone, now).is_ok());
+        let other = Purpose::Making(Digest::of("one"));
+        let result = judged(&after, &asked, other, now);
+        assert_eq!(result.err(), Some(Refused::Challenge));
     }
-    challenges.hold(challenge, BEGIN).unwrap().use_up();
-    assert!(challenges.hold(challenge, BEGIN).is_none());
-    let other = said(&challenges.ask(Purpose::Alone, BEGIN));
-    let other = judged(&challenges, &other, Purpose::Alone, BEGIN)
-        .ok()
-        .unwrap();
-    assert!(challenges.hold(other, BEGIN).is_some());
 }
 
 #[test]
-fn of_many_at_once_one_is_taken() {
-    let challenges = Challenges::default();
-    for _ in 0..50 {
-        let asked = said(&challenges.ask(Purpose::Alone, BEGIN));
-        let challenge = judged(&challenges, &asked, Purpose::Alone, BEGIN)
-            .ok()
-            .unwrap();
-        let taken: usize = std::thread::scope(|scope| {
-            let take = || {
-                let held = challenges.hold(challenge, BEGIN);
-                usize::from(held.map(Held::use_up).is_some())
-            };
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
-        });
-        assert_eq!(taken, 1);
+fn no_clock_makes_a_challenge_last_or_panics() {
+    let challenges = Challenges::of_all(Arc::default());
+    let ahead = said(&challenges.ask(Purpose::Alone, BEGIN * 2));
+    let result = judged(&challenges, &ahead, Purpose::Alone, BEGIN);
+    assert_eq!(result.err(), Some(Refused::Expired));
+    for now in [Duration::ZERO, Duration::MAX] {
+        let asked = said(&challenges.ask(Purpose::Alone, now));
+        let result = judged(&challenges, &asked, Purpose::Alone, BEGIN);
+        assert_eq!(result.err(), Some(Refused::Expired));
+        assert!(judged(&challenges, &asked, Purpose::Alone, now).is_ok());
+        let answered = Answered::default();
+        assert!(answered.hold(asked_at(now), now).is_ok());
     }
+}
+
+#[test]
+fn what_is_held_is_nobody_elses_until_it_is_let_go() {
+    let (answered, challenge) = (Answered::default(), asked_at(BEGIN));
+    assert_eq!(answered.hold(challenge, BEGIN), Ok(()));
+    let again = answered.hold(challenge, BEGIN);
+    assert_eq!(again, Err(Refused::Challenge));
+    assert_eq!(answered.hold(asked_at(BEGIN), BEGIN), Ok(()));
+    answered.let_go(&challenge);
+    assert_eq!(answered.hold(challenge, BEGIN), Ok(()));
 }
 
 #[test]
 fn what_is_forgotten_is_not_taken_even_by_one_who_came_in_time() {
-    let challenges = Challenges::default();
-    let asked = said(&challenges.ask(Purpose::Alone, BEGIN));
+    let (answered, challenge) = (Answered::default(), asked_at(BEGIN));
     let end = BEGIN + Duration::from_secs(300);
-    let challenge = judged(&challenges, &asked, Purpose::Alone, end)
-        .ok()
-        .unwrap();
-    challenges.hold(challenge, BEGIN).unwrap().use_up();
+    assert_eq!(answered.hold(challenge, BEGIN), Ok(()));
     // Somebody else's answer, a moment later, makes room.
-    let later = said(&challenges.ask(Purpose::Alone, end));
-    let later = judged(&challenges, &later, Purpose::Alone, end + ONE)
-        .ok()
-        .unwrap();
-    challenges.hold(later, end + ONE).unwrap().use_up();
-    assert!(challenges.hold(challenge, end).is_none());
+    assert_eq!(answered.hold(asked_at(end), end + ONE), Ok(()));
+    assert_eq!(answered.hold(challenge, end), Err(Refused::Expired));
 }
 
 #[test]
 fn no_more_is_remembered_than_can_be_answered_again() {
-    let challenges = Challenges::default();
+    let (challenges, answered) = (of_process(), Answered::default());
     for second in 0..2000 {
         let now = BEGIN + Duration::from_secs(second);
         // Showing a page costs nothing.
         for _ in 0..3 {
             challenges.ask(Purpose::Alone, now);
         }
-        let asked = said(&challenges.ask(Purpose::Alone, now));
-        let challenge = judged(&challenges, &asked, Purpose::Alone, now)
-            .ok()
-            .unwrap();
-        challenges.hold(challenge, now).unwrap().use_up();
+        assert_eq!(answered.hold(asked_at(now), now), Ok(()));
     }
-    assert_eq!(challenges.remembered(), 301);
+    assert_eq!(answered.remembered(), 301);
 }

@@ -21,6 +21,8 @@ mod security_key;
 
 use driver::Driver;
 
+pub(crate) use security_key::SecurityKey;
+
 /// A browser that trusts the server's certificate, those it was told of, and no other.
 pub(crate) struct Browser {
     driver: Driver,

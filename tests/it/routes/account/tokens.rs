@@ -185,6 +185,7 @@ fn a_form_that_says_what_cannot_be_is_refused_by_its_field() {
         ("name", ""),
         ("name", long.as_str()),
         ("name", "a\u{7}b"),
+        ("name", "a\u{202e}b"),
         ("hosts", ""),
         ("hosts", " , "),
         ("hosts", "*.example.com"),

@@ -323,3 +323,33 @@ fn the_server_does_not_start_on_bad_rules() {
         );
     }
 }
+
+#[test]
+fn rules_that_never_count_are_named_at_the_start_and_when_the_file_is_edited() {
+    let setup = setup();
+    let rules = r#"
+[[rule]]
+host = "app.example.org"
+groups = ["*"]
+
+[[rule]]
+host = "app.example.com"
+groups = []
+tokens = true
+"#;
+    fs::write(setup.dir().join("access.toml"), rules).unwrap();
+    let server = setup.start();
+    let said = |rules: &str| format!("access.toml\", rules that never count: {rules}\n");
+    let tokens = "app.example.com (tokens = true, and no groups whose members could have some)";
+    let outside = "app.example.org (outside --cookie-domain example.com)";
+    server.wait_for_log(&said(&format!("{outside}, {tokens}")));
+    assert_eq!(server.log().matches("never count").count(), 1);
+
+    write_rules(&server, RULES);
+    write_rules(
+        &server,
+        "[[rule]]\nhost = \"app.example.org\"\npublic = true\n",
+    );
+
+    server.wait_for_log(&said(outside));
+}

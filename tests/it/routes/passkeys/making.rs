@@ -284,6 +284,15 @@ fn a_making_sent_twice_is_one_passkey() {
     assert_eq!(kept["passkeys"].as_array().unwrap().len(), 1);
     server.next_mail("A passkey was added");
     assert!(!server.log().contains("passkey_refused"));
+
+    // Once it was removed, nobody is told that it is there.
+    let id = encoded(&device.id);
+    let form = [("passkey", id.as_str()), ("current_password", PASSWORD)];
+    let removed = alice.post("/account/passkeys/remove", &form);
+    removed.expect("passkey_removed");
+    let again = alice.send("/account/passkeys/confirm", &fields);
+    assert_eq!(again.status, 422);
+    again.expect(REFUSED.1);
 }
 
 #[test]
