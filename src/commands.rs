@@ -22,6 +22,7 @@ mod check;
 mod events;
 mod import;
 mod invite;
+mod opened;
 mod person;
 mod progress;
 mod said;
@@ -42,7 +43,7 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         // A build without it has refused that already.
         #[cfg(not(feature = "postgres"))]
         Command::Store(_) => Ok(()),
-        command if command.needs_files() && server.is_on_database() => Err(Failure::Failed {
+        command if command.is_of_files() && server.is_on_database() => Err(Failure::Failed {
             what: "cannot work on a database yet".to_owned(),
             hint: Some("leave out --store, AUTH_STORE and AUTH_STORE_FILE".to_owned()),
         }),

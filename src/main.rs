@@ -88,6 +88,11 @@ fn run(config: &Config, handed: Option<Listeners>) -> Result<bool, Problem> {
     site::warn(config);
     let clock = Arc::new(Clock::start());
     let room = Room::claim()?;
+    #[cfg(feature = "postgres")]
+    let room = match config.database {
+        Some(_) => room.for_waiting(),
+        None => room,
+    };
     let (listeners, address) = listen(config, handed)?;
     let metrics = config.metrics.map(site::open_metrics).transpose()?;
     let besides = listeners.count() + metrics.as_ref().map_or(0, |_| server::MOST_CONNECTIONS);

@@ -10,10 +10,11 @@ use signal_hook::flag;
 
 use crate::clock;
 use crate::commands::Failure;
+use crate::commands::opened::Opened;
 use crate::config::{EventsAsked, OfServer, Since};
 use crate::events::Seen;
 use crate::operator::Refused;
-use crate::operator::events::{Wanted, reader};
+use crate::operator::events::Wanted;
 use crate::terminal;
 
 /// How often the file is looked at for new lines.
@@ -29,8 +30,9 @@ pub(super) fn show(asked: &EventsAsked, server: &OfServer) -> Result<(), Failure
         Since::Ago(ago) => clock::since_epoch().saturating_sub(ago),
         Since::At(moment) => moment,
     });
-    let wanted = Wanted::new(&server.users, asked.user.as_deref(), since).map_err(refused)?;
-    let mut reader = reader(&server.users).map_err(refused)?;
+    let opened = Opened::of(server)?;
+    let wanted = Wanted::new(opened.source(), asked.user.as_deref(), since).map_err(refused)?;
+    let mut reader = opened.source().events().map_err(refused)?;
     if asked.follow {
         end_well_by_signal().map_err(|error| refused(Refused::NoEvents(error)))?;
     }

@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::Failure;
+use super::opened::Opened;
 use super::said::{posting, print_json, tell_besides};
 use crate::config::{Import, OfServer};
 use crate::log::complain;
-use crate::operator::Place;
 use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
+use crate::operator::{Place, Source};
 use crate::terminal::{Progress, printable};
 
 /// `import`.
@@ -20,15 +21,16 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
         email_domain: asked.email_domain.as_deref(),
         local_names: asked.local_names,
     };
+    let opened = Opened::of(server)?;
     let reading = Progress::begin("reading".to_owned(), 0);
-    let judged = import::judge(&server.users, &wanted);
+    let judged = import::judge(opened.source(), &wanted);
     drop(reading);
     let judged = judged.map_err(|why| refused(why, asked))?;
     let imported = if asked.dry_run {
         foretell_mails(&judged, server)?;
         judged.imported
     } else {
-        save(judged, asked, server)?
+        save(judged, asked, (server, opened.source()))?
     };
     let admins = imported.iter().filter(|one| one.is_admin);
     let admins: Vec<&str> = admins.map(|one| one.username.as_str()).collect();
@@ -74,7 +76,11 @@ fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure>
 }
 
 /// Saves what was judged, and says what else the operator should know.
-fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imported>, Failure> {
+fn save(
+    judged: Judged<'_>,
+    asked: &Import,
+    (server, source): (&OfServer, Source<'_>),
+) -> Result<Vec<Imported>, Failure> {
     let assumed = match judged.invited() {
         0 => None,
         _ => Some(posting(server)?),
@@ -86,7 +92,7 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
     };
     let progress = Progress::begin(what, mails);
     let place = Place {
-        users: &server.users,
+        source,
         events_kept: server.events_kept()?,
         posting: assumed.as_ref().map(|assumed| &assumed.posting),
         progress: Some(progress.done()),
@@ -101,12 +107,14 @@ fn save(judged: Judged<'_>, asked: &Import, server: &OfServer) -> Result<Vec<Imp
     let imported = tell_besides(done, server);
     let written = mails.iter().filter(|mail| mail.is_ok()).count();
     if written > 0 && !server.sends_mail() {
-        let outbox = import::outbox(&server.users);
+        let outbox = source.outbox_folder();
+        let outbox =
+            outbox.map_or_else(|| "the database".into(), |path| path.display().to_string());
         let waiting = match written {
             1 => "1 mail waits".to_owned(),
             _ => format!("{written} mails wait"),
         };
-        complain(&format!("{waiting} in {}", outbox.display()), None);
+        complain(&format!("{waiting} in {outbox}"), None);
     }
     if written < mails.len() {
         let what = format!(

@@ -3,6 +3,7 @@
 use crate::accounts::registration::Registration;
 use crate::as_typed;
 use crate::commands::Failure;
+use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, tell_besides};
 use crate::config::{Invite, OfServer};
 use crate::operator::{self, NewInvitation, Place, Refused};
@@ -10,8 +11,9 @@ use crate::reply::Outcome;
 
 /// `invite`, and `invite --end`.
 pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
+    let opened = Opened::of(server)?;
     if let Some(id) = &asked.end {
-        return end(id, asked, server);
+        return end(id, asked, (server, &opened));
     }
     let refused = |why: Refused| Failure::of(&why, "invite anybody", asked.json);
     let assumed = posting(server)?;
@@ -20,7 +22,7 @@ pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
         return Err(refused(Refused::RegistrationClosed));
     }
     let place = Place {
-        users: &server.users,
+        source: opened.source(),
         events_kept,
         posting: Some(&assumed.posting),
         progress: None,
@@ -38,9 +40,9 @@ pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
     Ok(())
 }
 
-fn end(id: &str, asked: &Invite, server: &OfServer) -> Result<(), Failure> {
+fn end(id: &str, asked: &Invite, (server, opened): (&OfServer, &Opened)) -> Result<(), Failure> {
     let place = Place {
-        users: &server.users,
+        source: opened.source(),
         events_kept: server.events_kept()?,
         posting: None,
         progress: None,

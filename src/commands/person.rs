@@ -8,6 +8,7 @@ use crate::accounts::session::{Limits, Session};
 use crate::as_typed;
 use crate::commands::Failure;
 use crate::commands::events::row;
+use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, tell_besides};
 use crate::config::{Named, OfServer, Remove, Set};
 use crate::log::complain;
@@ -18,7 +19,8 @@ use crate::terminal::{self, Echo, printable};
 pub(super) fn show(asked: &Named, server: &OfServer) -> Result<(), Failure> {
     let limits = server.session_limits()?;
     let name = as_typed::name(&asked.name);
-    let shown = operator::show(&server.users, &name, limits)
+    let opened = Opened::of(server)?;
+    let shown = operator::show(opened.source(), &name, limits)
         .map_err(|why| Failure::of(&why, &format!("show {}", *name), asked.json))?;
     print(&as_text(&shown, limits), &shown.told(limits), asked.json);
     Ok(())
@@ -54,8 +56,9 @@ pub(super) fn set(asked: &Set, server: &OfServer) -> Result<(), Failure> {
         true => Some(posting(server)?),
         false => None,
     };
+    let opened = Opened::of(server)?;
     let place = Place {
-        users: &server.users,
+        source: opened.source(),
         events_kept: server.events_kept()?,
         posting: posting.as_ref().map(|assumed| &assumed.posting),
         progress: None,
@@ -93,8 +96,9 @@ pub(super) fn act(word: &str, act: Asked, asked: &Named, server: &OfServer) -> R
         true => Some(posting(server)?),
         false => None,
     };
+    let opened = Opened::of(server)?;
     let place = Place {
-        users: &server.users,
+        source: opened.source(),
         events_kept: server.events_kept()?,
         posting: posting.as_ref().map(|assumed| &assumed.posting),
         progress: None,

@@ -69,6 +69,7 @@ pub(super) fn tell_besides<R>(done: Done<R>, server: &OfServer) -> R {
             Ok(Some(mail)) if !server.sends_mail() => {
                 complain(&format!("the mail waits in {}", mail.display()), None);
             }
+            Ok(None) if !server.sends_mail() => complain("the mail waits in the database", None),
             Ok(_) => {}
             Err(cause) => complain(&format!("the mail cannot be written: {cause}"), None),
         }

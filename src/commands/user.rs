@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::commands::Failure;
+use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, print_json, tell_besides};
 use crate::config::{Add, List, OfServer};
 use crate::operator::{self, NewAccount, Place};
@@ -14,8 +15,9 @@ use crate::terminal::{self, Echo, NotALine};
 
 /// `user list`.
 pub(super) fn list(asked: &List, server: &OfServer) -> Result<(), Failure> {
-    let accounts = operator::accounts(&server.users)
-        .map_err(|why| Failure::of(&why, "list the accounts", asked.json))?;
+    let opened = Opened::of(server)?;
+    let accounts = opened.source().everybody();
+    let accounts = accounts.map_err(|why| Failure::of(&why, "list the accounts", asked.json))?;
     let people = accounts.listed(asked.group.as_deref());
     if asked.json {
         let total = people.len();
@@ -52,8 +54,9 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         password: password.as_deref().map(String::as_str),
         valid: asked.valid.0,
     };
+    let opened = Opened::of(server)?;
     let place = Place {
-        users: &server.users,
+        source: opened.source(),
         events_kept: server.events_kept()?,
         posting: assumed.as_ref().map(|assumed| &assumed.posting),
         progress: None,

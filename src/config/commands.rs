@@ -72,22 +72,9 @@ impl Command {
         )
     }
 
-    /// Whether it works on accounts, and so far on files only.
-    pub fn needs_files(&self) -> bool {
-        match self {
-            Self::User(_)
-            | Self::Events(_)
-            | Self::Invite(_)
-            | Self::Import(_)
-            | Self::Backup(_)
-            | Self::Restore(_) => true,
-            Self::ProxyConfig(_)
-            | Self::Doctor(_)
-            | Self::Check(_)
-            | Self::Store(_)
-            | Self::Completions(_)
-            | Self::Man => false,
-        }
+    /// Whether it works on files only.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Self::Backup(_) | Self::Restore(_))
     }
 }
 

@@ -9,9 +9,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use crate::accounts::registration::Registration;
 use crate::accounts::session::Limits;
-#[cfg(feature = "postgres")]
-use crate::config::Place;
 use crate::config::commands::Command;
+#[cfg(feature = "postgres")]
+use crate::config::{Database, Place};
 use crate::config::{
     EVENTS_KEPT, Flags, REMEMBER, Refused, SESSION_IDLE, SESSION_MAX, Told, Who, database,
     duration, events_kept, origin, remember, told,
@@ -166,6 +166,19 @@ impl OfServer {
         }
         let url = self.told("store", "--store", Url::parse)?;
         Ok(url.map(|url| Place::Url(Box::new(url))))
+    }
+
+    /// The database that accounts are in, if one was told.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is none, or a database was told without its key, or the key without it.
+    #[cfg(feature = "postgres")]
+    pub fn store(&self) -> Result<Option<Database>, Refused> {
+        let given = told::innermost(&self.told.matches);
+        let path = |id| given.get_one::<OsString>(id).map(PathBuf::from);
+        let url = self.told("store", "--store", |url| Ok::<_, String>(url.to_owned()))?;
+        database::read(url, path("store_file"), path("store_key"), &self.told)
     }
 
     /// The URL of a database that is an argument of a command.

@@ -70,6 +70,23 @@ impl Room {
         }
     }
 
+    /// The same, with more servers, if there is room: where requests wait for a database, others must
+    /// not wait behind them when it does not answer.
+    #[cfg(feature = "postgres")]
+    pub fn for_waiting(self) -> Self {
+        let inner = self.inner.max(MOST_INNER);
+        let more = (inner - self.inner) * DESCRIPTORS_PER_INNER;
+        let Some(connections) = self.connections.checked_sub(more) else {
+            return self;
+        };
+        let grown = Self { inner, connections };
+        match memory::left() {
+            _ if connections < inner => self,
+            None => grown,
+            Some(left) => grown.within(left).unwrap_or(self),
+        }
+    }
+
     /// Only an eighth of the memory is for servers: nearly all of it is for accounts and
     /// connections.
     fn within(self, memory: u64) -> Option<Self> {
@@ -115,6 +132,19 @@ fn raise() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn there_are_more_servers_for_a_store_that_is_waited_for_if_there_is_room() {
+        let small = Room::under(64, 2).unwrap();
+        assert_eq!(small.for_waiting(), small);
+
+        let usual = Room::under(1024, 2).unwrap();
+        let grown = usual.for_waiting();
+        assert_eq!(grown.inner, MOST_INNER);
+        let descriptors = |room: Room| room.connections + room.inner * DESCRIPTORS_PER_INNER;
+        assert_eq!(descriptors(grown), descriptors(usual));
+    }
 
     #[test]
     fn a_small_limit_still_leaves_room_to_serve() {

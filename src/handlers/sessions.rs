@@ -10,7 +10,7 @@ use crate::handlers::{App, LoggedIn};
 use crate::http::Request;
 use crate::pages::message::{Message, Way};
 use crate::reply::{Outcome, Refusal};
-use crate::store::Unavailable;
+use crate::store::{Unavailable, Who};
 
 /// Whose session a request has.
 pub(super) enum Presented {
@@ -26,10 +26,27 @@ pub(super) enum Presented {
 ///
 /// If the sessions cannot be read now.
 pub(super) fn presented(app: &App, request: &Request) -> Result<Presented, Unavailable> {
+    presented_by(app, request, |id| app.store.who(id))
+}
+
+/// As [`presented`], for applications: they go on for some seconds while the store does not answer.
+///
+/// # Errors
+///
+/// If the sessions cannot be read now, and are not known.
+pub(super) fn presented_of_late(app: &App, request: &Request) -> Result<Presented, Unavailable> {
+    presented_by(app, request, |id| app.store.who_of_late(id))
+}
+
+fn presented_by(
+    app: &App,
+    request: &Request,
+    who: impl Fn(Digest) -> Result<Option<Who>, Unavailable>,
+) -> Result<Presented, Unavailable> {
     let now = request.received.timestamp();
     let mut found = Presented::Nobodys;
     for cookie in app.cookies.sessions(request) {
-        let Some(me) = lasting(app, Digest::of(cookie), now)? else {
+        let Some(me) = if_lasting(app, who(Digest::of(cookie))?, now) else {
             continue;
         };
         if matches!(found, Presented::Of(_)) {
@@ -51,11 +68,14 @@ pub(super) fn lasting(
     id: Digest,
     now: Timestamp,
 ) -> Result<Option<LoggedIn>, Unavailable> {
-    let found = app.store.who(id)?;
+    Ok(if_lasting(app, app.store.who(id)?, now))
+}
+
+fn if_lasting(app: &App, found: Option<Who>, now: Timestamp) -> Option<LoggedIn> {
     let lasts = found.filter(|(session, account)| {
         !session.is_over(app.session_limits, now) && !account.disabled && session.is_of(account)
     });
-    Ok(lasts.map(|(session, account)| LoggedIn { session, account }))
+    lasts.map(|(session, account)| LoggedIn { session, account })
 }
 
 /// The refusal of two sessions at once. Neither is ended, or whoever planted one could end the

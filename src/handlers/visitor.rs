@@ -179,6 +179,8 @@ pub(super) fn forgot_password(app: &App, request: &Request) -> Answer {
         .then_to(pages::with_rd("/forgot_password?sent", &rd))
         .about(&name);
     let (from, now) = (request.client, request.received);
+    // Asked whatever the name is: the mail itself is written after the answer.
+    app.store.takes_changes()?;
     // Whoever has asked too often is not told so: the answer is always the same.
     match app.throttle.recovery(from, now.steady) {
         Ok(()) => {}

@@ -15,10 +15,12 @@ use std::time::Duration;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tracing::info;
+use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::log;
 use crate::metrics;
+use crate::store::KeptMail;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::MailRows;
 
@@ -56,6 +58,22 @@ pub struct Outbox {
     courier: Option<Courier>,
     /// How many mails wait, as far as that is known.
     waiting: AtomicUsize,
+}
+
+/// Writes a mail out as it is kept.
+///
+/// # Errors
+///
+/// `InvalidInput` if the recipient is not an address mail can be sent to.
+pub(crate) fn letter(from: &Sender, mail: &Mail) -> io::Result<KeptMail> {
+    let id = random_id()?;
+    let text = letter::compose(from, mail, &id)?;
+    Ok(KeptMail {
+        // In a sorted listing the oldest comes first.
+        name: format!("{:010}-{id}", mail.at.wall),
+        at: mail.at.wall,
+        text: Zeroizing::new(text),
+    })
 }
 
 /// Where mail waits.
@@ -191,10 +209,7 @@ impl Outbox {
             true => MAX_WAITING,
             false => MAX_OTHERS,
         };
-        let id = random_id()?;
-        // In a sorted listing the oldest comes first.
-        let name = format!("{:010}-{id}", mail.at.wall);
-        let text = letter::compose(&self.from, mail, &id)?;
+        let KeptMail { name, text, .. } = letter(&self.from, mail)?;
         let begun = match &self.kept {
             Kept::Files(directory) => Begun::File(directory.draft(&name, room)?),
             #[cfg(feature = "postgres")]
@@ -274,7 +289,7 @@ impl Outbox {
 /// No `Debug`: the text may hold a password.
 pub struct Draft {
     begun: Begun,
-    text: Vec<u8>,
+    text: Zeroizing<Vec<u8>>,
 }
 
 /// Where the mail will be.

@@ -14,7 +14,7 @@ use crate::mail::{Edit, Mail, Notice};
 use crate::operator::work::{Done, Place, Post};
 use crate::operator::{Refused, find};
 use crate::reply::Outcome;
-use crate::store::Draft;
+use crate::store::{About, Draft};
 
 /// What is done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,29 +40,32 @@ impl Asked {
 ///
 /// [`Refused`]; nothing is changed then.
 pub fn act(place: &Place<'_>, name: &str, asked: Asked) -> Result<Done<Outcome>, Refused> {
-    place.change(|draft, post, now| {
-        let account = Arc::clone(find(draft.accounts(), name)?);
-        let password = token::mailed_password();
-        let act = match asked {
-            Asked::Disable => Act::Disable,
-            Asked::Enable => Act::Enable,
-            Asked::EndSessions => Act::EndSessions,
-            Asked::NewPassword => Act::NewPasswordOf(Digest::of(&password)),
-            Asked::Remove => Act::Remove,
-            Asked::ResetSecondFactor => Act::ResetSecondFactor,
-        };
-        let done = carry_out(draft, &account, &act, now)?;
-        if asked == Asked::NewPassword {
-            let minutes = LIFETIME.as_secs() / 60;
-            post.draft(|site| Mail::new_password(&account, &password, now, minutes, site))?;
-        }
-        if done.is_told {
-            post.draft(|site| Notice::SecondFactorReset.mail(&account, now, site))?;
-        }
-        let happened = Kind::of_act(&act).filter(|_| done.is_change);
-        let event = happened.map(|kind| Event::of(kind).about(&account).by(OPERATOR));
-        Ok((Outcome::of_act(act), event.into_iter().collect()))
-    })
+    place.change(
+        || About::account(name),
+        |draft, post, now| {
+            let account = Arc::clone(find(draft.accounts(), name)?);
+            let password = token::mailed_password();
+            let act = match asked {
+                Asked::Disable => Act::Disable,
+                Asked::Enable => Act::Enable,
+                Asked::EndSessions => Act::EndSessions,
+                Asked::NewPassword => Act::NewPasswordOf(Digest::of(&password)),
+                Asked::Remove => Act::Remove,
+                Asked::ResetSecondFactor => Act::ResetSecondFactor,
+            };
+            let done = carry_out(draft, &account, &act, now)?;
+            if asked == Asked::NewPassword {
+                let minutes = LIFETIME.as_secs() / 60;
+                post.draft(|site| Mail::new_password(&account, &password, now, minutes, site))?;
+            }
+            if done.is_told {
+                post.draft(|site| Notice::SecondFactorReset.mail(&account, now, site))?;
+            }
+            let happened = Kind::of_act(&act).filter(|_| done.is_change);
+            let event = happened.map(|kind| Event::of(kind).about(&account).by(OPERATOR));
+            Ok((Outcome::of_act(act), event.into_iter().collect()))
+        },
+    )
 }
 
 fn carry_out(
@@ -94,7 +97,15 @@ pub fn set(
     name: &str,
     setting: &Setting,
 ) -> Result<Done<Arc<Account>>, Refused> {
-    place.change(|draft, post, now| {
+    let about = || {
+        let about = About::account(name);
+        let about = match &setting.name {
+            Some(name) => about.and(name),
+            None => about,
+        };
+        about.and_owner(setting.email.as_deref())
+    };
+    place.change(about, |draft, post, now| {
         let before = Arc::clone(find(draft.accounts(), name)?);
         let set = draft.set(&before.username, setting, now.timestamp());
         let after = match set {

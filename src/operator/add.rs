@@ -14,7 +14,8 @@ use crate::clock::{Clock, Moment, Timestamp};
 use crate::events::{Event, Kind, OPERATOR};
 use crate::mail::Mail;
 use crate::operator::work::{Done, Place};
-use crate::operator::{Posting, Refused, accounts};
+use crate::operator::{Posting, Refused};
+use crate::store::About;
 
 /// An account that is to be made.
 ///
@@ -45,12 +46,13 @@ pub struct Invited {
 /// [`Refused`].
 pub fn add(place: &Place<'_>, new: &NewAccount<'_>) -> Result<Done<Option<Invited>>, Refused> {
     // Before a password is hashed, and with no lock held.
-    let known = accounts(place.users)?;
+    let about = || About::account(new.username).and(new.email);
+    let (known, _) = place.source.some(about)?;
     if let Some(taken) = known.taken(new.username, Some(new.email)) {
         return Err(Refused::Taken(taken));
     }
     let account = new.account(Clock::start().now().timestamp())?;
-    place.change(|draft, post, now| {
+    place.change(about, |draft, post, now| {
         draft.add(account.clone()).map_err(Refused::Taken)?;
         let event = Event::of(Kind::AccountAdded).about(&account).by(OPERATOR);
         let event = event.groups(&account.groups);

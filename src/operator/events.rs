@@ -1,12 +1,12 @@
 //! Which events an operator asks for.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::accounts::names;
 use crate::as_typed;
-use crate::events::{self, Reader, Seen, written};
-use crate::operator::{Refused, accounts, check_is_name};
+use crate::events::{Seen, written};
+use crate::operator::{Refused, Source, check_is_name};
+use crate::store::About;
 
 /// Which events are wanted.
 pub struct Wanted {
@@ -29,9 +29,13 @@ impl Wanted {
     /// # Errors
     ///
     /// If a name is given, and the accounts cannot be read, or it is an address.
-    pub fn new(users: &Path, user: Option<&str>, since: Option<Duration>) -> Result<Self, Refused> {
+    pub fn new(
+        source: Source<'_>,
+        user: Option<&str>,
+        since: Option<Duration>,
+    ) -> Result<Self, Refused> {
         let whose = match user {
-            Some(name) => whose(users, &as_typed::name(name))?,
+            Some(name) => whose(source, &as_typed::name(name))?,
             None => Whose::Anybody,
         };
         let since = since.map(written);
@@ -53,22 +57,12 @@ impl Wanted {
     }
 }
 
-fn whose(users: &Path, name: &str) -> Result<Whose, Refused> {
-    let accounts = accounts(users)?;
+fn whose(source: Source<'_>, name: &str) -> Result<Whose, Refused> {
+    let (accounts, _) = source.some(|| About::account(name))?;
     check_is_name(&accounts, name)?;
     let id = accounts
         .find(name)
         .and_then(|account| account.id.as_ref())
         .map(|id| id.as_str().to_owned());
     Ok(id.map_or_else(|| Whose::Name(name.to_owned()), Whose::Id))
-}
-
-/// The file of events beside the accounts at `users`.
-///
-/// # Errors
-///
-/// If there is no such folder.
-pub fn reader(users: &Path) -> Result<Reader, Refused> {
-    crate::store::check_directory(users).map_err(Refused::NoFile)?;
-    Ok(Reader::new(events::beside(users)))
 }

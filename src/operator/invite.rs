@@ -11,6 +11,7 @@ use crate::mail::Mail;
 use crate::operator::work::{Done, Place};
 use crate::operator::{Posting, Refused};
 use crate::reply::{Invited, Outcome};
+use crate::store::About;
 
 /// An invitation that is to be made.
 pub struct NewInvitation<'a> {
@@ -29,7 +30,8 @@ pub fn invite(
     new: &NewInvitation<'_>,
     posting: &Posting,
 ) -> Result<Done<Box<Invited>>, Refused> {
-    place.change(|draft, post, now| {
+    let about = || About::default().and_owner(new.email);
+    place.change(about, |draft, post, now| {
         let token = token::link();
         let link = posting.link(&token);
         let expires = now.timestamp().plus(new.valid);
@@ -68,7 +70,8 @@ pub fn invite(
 ///
 /// [`Refused`]; nothing is changed then.
 pub fn end(place: &Place<'_>, id: &str) -> Result<Done<Outcome>, Refused> {
-    place.change(|draft, _, now| {
+    let about = || About::default().and_short(id);
+    place.change(about, |draft, _, now| {
         let ended = draft.end_invitation(id, now.timestamp());
         let ended = ended.ok_or(Refused::NoInvitation)?;
         let event = event(Kind::InvitationEnded, id, &ended);

@@ -1,5 +1,5 @@
-//! What operators do to accounts without a page: on the same files as the server, which may be
-//! running. The rules are in `accounts`; here they meet the files.
+//! What operators do to accounts without a page: on the same files or database as the server, which
+//! may be running. The rules are in `accounts`; here they meet what is kept (`source`).
 
 use std::borrow::Cow;
 use std::io;
@@ -14,9 +14,9 @@ use crate::accounts::password::MAX_LENGTH;
 use crate::accounts::session::Limits;
 use crate::accounts::{Account, Accounts, Taken, groups};
 use crate::durable::directory_of;
-use crate::mail::{Outbox, Sender, StartupProblem};
-use crate::reply::Outcome;
-use crate::store::{self, NotSaved, OpenError};
+use crate::mail::{Sender, StartupProblem};
+use crate::reply::{Outcome, SOON};
+use crate::store::{NotSaved, OpenError};
 
 mod acts;
 mod add;
@@ -25,12 +25,14 @@ pub mod events;
 pub mod import;
 mod invite;
 mod show;
+mod source;
 mod work;
 
 pub use acts::{Asked, act, set};
 pub use add::{Invited, NewAccount, add};
 pub use invite::{NewInvitation, end, invite};
 pub use show::{Shown, show};
+pub use source::Source;
 pub use work::{Done, Place};
 
 /// Limits that end no session.
@@ -44,6 +46,8 @@ pub const NO_LIMITS: Limits = Limits {
 pub enum Refused {
     /// The accounts cannot be read.
     NoFile(OpenError),
+    /// The database does not answer.
+    Away,
     NotSaved(NotSaved),
     /// A mail cannot be written.
     NoOutbox(StartupProblem),
@@ -75,6 +79,9 @@ impl Refused {
         let outcome = match self {
             // No page has this one.
             Self::NoFile(_) => return ("no_file", "The accounts cannot be read.".into()),
+            Self::Away => Outcome::Busy(SOON),
+            Self::NotSaved(why) if why.is_busy() => Outcome::Busy(SOON),
+            Self::NotSaved(why) if why.is_unknown() => Outcome::MaybeSaved,
             Self::NoEvents(_) => return ("no_file", "The events cannot be read.".into()),
             Self::NoSuchUser(name) | Self::IsAddress(name, _) => {
                 let message = format!("There is no account \"{name}\".");
@@ -101,6 +108,11 @@ impl Refused {
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Self::NoFile(error) => error.hint(),
+            Self::Away => "see whether the database runs and can be reached, and try again",
+            Self::NotSaved(why) if why.is_unknown() => "look before you try again",
+            Self::NotSaved(why) if why.is_of_database() => {
+                "see to the database, and try again: nothing was changed"
+            }
             Self::NoEvents(_) => "see to events.jsonl in that folder: it must be a file of its own",
             Self::IsAddress(_, owner) => owner,
             Self::NoOutbox(problem) => problem.hint(),
@@ -125,16 +137,6 @@ impl Refused {
             }
         })
     }
-}
-
-/// The accounts as they are now; nothing is touched.
-///
-/// # Errors
-///
-/// [`Refused::NoFile`].
-pub fn accounts(users: &Path) -> Result<Accounts, Refused> {
-    let read = store::read_accounts(users).map_err(Refused::NoFile)?;
-    Ok(read.unwrap_or_default())
 }
 
 /// The account called `name`, compared as at a login; an address is no name.
@@ -170,11 +172,6 @@ pub struct Posting {
 }
 
 impl Posting {
-    /// The outbox, and whether it was made just now.
-    fn outbox(&self, users: &Path) -> Result<(Outbox, bool), Refused> {
-        Outbox::of_command(outbox_of(users), self.from.clone()).map_err(Refused::NoOutbox)
-    }
-
     /// The link that works by this token.
     fn link(&self, token: &str) -> Zeroizing<String> {
         Zeroizing::new(format!("{}/invitation?token={token}", self.site))

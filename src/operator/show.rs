@@ -1,6 +1,5 @@
 //! One account, with where it is logged in and what happened to it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,9 +8,9 @@ use crate::accounts::Account;
 use crate::accounts::listed::{in_full, open_sessions};
 use crate::accounts::session::{Limits, Session};
 use crate::clock::Clock;
-use crate::events::{self, Seen};
-use crate::operator::{Refused, accounts, find};
-use crate::store;
+use crate::events::Seen;
+use crate::operator::{Refused, Source, find};
+use crate::store::About;
 
 /// What is shown of an account.
 pub struct Shown {
@@ -27,14 +26,13 @@ pub struct Shown {
 /// # Errors
 ///
 /// If there is no such account, or the accounts cannot be read.
-pub fn show(users: &Path, name: &str, limits: Limits) -> Result<Shown, Refused> {
-    let accounts = accounts(users)?;
+pub fn show(source: Source<'_>, name: &str, limits: Limits) -> Result<Shown, Refused> {
+    let (accounts, all) = source.some(|| About::account(name))?;
     let account = Arc::clone(find(&accounts, name)?);
-    let all = store::read_sessions(users);
     let all = all.of(&account.username).cloned().collect();
     let sessions = open_sessions(all, &account, limits, Clock::start().now().timestamp());
     let id = account.id.as_ref();
-    let events = id.map(|id| events::recent(&events::beside(users), id));
+    let events = id.map(|id| source.recent(id));
     Ok(Shown {
         account,
         sessions,

@@ -2,21 +2,21 @@
 //! nothing.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
-use crate::events::{self, Event};
+use crate::events::Event;
 use crate::mail::{self, Mail, Outbox};
-use crate::operator::{Posting, Refused};
-use crate::store::{self, Draft, Made, Unmade};
+use crate::operator::{Posting, Refused, Source};
+use crate::store::{self, About, Draft, KeptMail};
 
 /// Where a command works.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The accounts file.
-    pub users: &'a Path,
+    /// Where the accounts are.
+    pub source: Source<'a>,
     /// How long events are kept; zero: none are written.
     pub events_kept: Duration,
     /// What mails need to know, if any are written.
@@ -65,31 +65,31 @@ impl<R> Done<R> {
 }
 
 impl Place<'_> {
-    /// Makes a change and saves it, mails what the change drafts, and writes its events.
+    /// Makes a change of what it is about and saves it, mails what the change drafts, and writes its events.
     ///
     /// # Errors
     ///
     /// [`Refused`]; nothing has happened then.
     pub(super) fn change<R>(
         &self,
-        change: impl FnOnce(&mut Draft, &mut Post<'_>, Moment) -> Result<(R, Vec<Event>), Refused>,
+        about: impl FnOnce() -> About,
+        mut change: impl FnMut(&mut Draft, &mut Post<'_>, Moment) -> Result<(R, Vec<Event>), Refused>,
     ) -> Result<Done<R>, Refused> {
         let now = Clock::start().now();
         let mut post = Post::of(self);
-        let made = store::once(self.users, |draft| change(draft, &mut post, now));
-        let made = match made {
-            Ok(Ok(made)) => made,
-            Ok(Err(why)) => return Err(why),
-            Err(Unmade::Unreadable(error)) => return Err(Refused::NoFile(error)),
-            Err(Unmade::NotSaved(error)) => return Err(Refused::NotSaved(error)),
-        };
-        let Made { gave, is_new } = made;
-        let (gave, happened) = gave;
+        let ((gave, happened), made) = self.source.change(about, |draft| {
+            // What an attempt has drafted that others were in the way of is not sent.
+            post.drafts.clear();
+            post.letters.clear();
+            let changed = change(draft, &mut post, now)?;
+            draft.mails = post.letters.clone();
+            Ok(changed)
+        })?;
         let mails = post.send();
-        let untold = events::append(self.users, self.events_kept, &happened).err();
+        let untold = self.source.note(self.events_kept, &happened).err();
         Ok(Done {
             gave,
-            made: is_new.then(|| store::full_path(self.users)),
+            made,
             untold,
             mails,
         })
@@ -104,6 +104,8 @@ pub(super) struct Post<'a> {
     /// Whether the outbox was made for these mails.
     is_new: bool,
     drafts: Vec<mail::Draft>,
+    /// Those that are saved with the change, where that is in a database.
+    letters: Vec<KeptMail>,
 }
 
 impl<'a> Post<'a> {
@@ -113,6 +115,7 @@ impl<'a> Post<'a> {
             outbox: None,
             is_new: false,
             drafts: Vec::new(),
+            letters: Vec::new(),
         }
     }
 
@@ -128,7 +131,12 @@ impl<'a> Post<'a> {
         let outbox = match self.outbox.take() {
             Some(outbox) => outbox,
             None => {
-                let (outbox, is_new) = posting.outbox(self.place.users)?;
+                let Some(opened) = self.place.source.outbox(posting.from.clone()) else {
+                    let letter = mail::letter(&posting.from, &mail);
+                    self.letters.push(letter.map_err(Refused::NoMail)?);
+                    return Ok(());
+                };
+                let (outbox, is_new) = opened?;
                 self.is_new = is_new;
                 outbox
             }
@@ -140,6 +148,9 @@ impl<'a> Post<'a> {
 
     fn send(mut self) -> Vec<io::Result<Option<PathBuf>>> {
         self.is_new = false;
+        let saved = std::mem::take(&mut self.letters)
+            .into_iter()
+            .map(|_| Ok(None));
         let drafts = std::mem::take(&mut self.drafts).into_iter();
         let sent = drafts.filter_map(|draft| {
             let sent = self.outbox.as_ref()?.send(draft);
@@ -148,8 +159,8 @@ impl<'a> Post<'a> {
             }
             Some(sent)
         });
-        sent.map(|mail| mail.map(|path| path.map(|path| store::full_path(&path))))
-            .collect()
+        let sent = sent.map(|mail| mail.map(|path| path.map(|path| store::full_path(&path))));
+        sent.chain(saved).collect()
     }
 }
 

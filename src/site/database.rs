@@ -39,6 +39,18 @@ pub(super) fn open(database: &Database, limits: Limits, clock: &Clock) -> Result
     Store::in_database(opened, limits).map_err(Problem::no_threads)
 }
 
+/// Opens the database as commands use it.
+///
+/// # Errors
+///
+/// What is not right; nothing is changed then.
+pub fn for_command(database: &Database) -> Result<postgres::Database, Problem> {
+    let url = url(&database.place)?;
+    let opened = Opened::open_by_command(&url, &database.key, &Clock::start())?;
+    warn_of_md5(&opened);
+    Ok(postgres::Database::of_command(opened))
+}
+
 /// Sees whether the database could be opened, and changes nothing.
 ///
 /// # Errors

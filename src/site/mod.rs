@@ -35,7 +35,7 @@ use crate::reply::Outcome;
 use crate::server::Service;
 pub use crate::site::check::{Finding, Standing, check};
 #[cfg(feature = "postgres")]
-pub use crate::site::database::url as database_url;
+pub use crate::site::database::{for_command as database_for_command, url as database_url};
 use crate::site::files::Files;
 pub use crate::site::problem::Problem;
 use crate::site::watched::Watched;

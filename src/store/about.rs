@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 /// Keys that find all that the rules look at.
 #[derive(Clone, Default)]
-pub(super) struct About {
+pub(crate) struct About {
     pub(super) is_everything: bool,
     /// [`names::key`] of usernames.
     pub(super) names: Vec<String>,
@@ -30,7 +30,7 @@ pub(super) struct About {
 
 impl About {
     /// All there is.
-    pub(super) fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         Self {
             is_everything: true,
             ..Self::default()
@@ -38,7 +38,7 @@ impl About {
     }
 
     /// An account by name or address, with its sessions, links and former name.
-    pub(super) fn account(name: &str) -> Self {
+    pub(crate) fn account(name: &str) -> Self {
         Self::default().and(name)
     }
 
@@ -51,7 +51,7 @@ impl About {
     }
 
     /// Another account too, by name or address; or none, if nobody has that.
-    pub(super) fn and(mut self, name: &str) -> Self {
+    pub(crate) fn and(mut self, name: &str) -> Self {
         match name.contains('@') {
             true => {
                 let email = names::ascii_domain(name);
@@ -63,7 +63,7 @@ impl About {
     }
 
     /// The owner of this address too, if there is one.
-    pub(super) fn and_owner(self, email: Option<&str>) -> Self {
+    pub(crate) fn and_owner(self, email: Option<&str>) -> Self {
         match email {
             Some(email) => self.and(email),
             None => self,
@@ -71,7 +71,7 @@ impl About {
     }
 
     /// The invitation with this id too.
-    pub(super) fn and_short(mut self, id: &str) -> Self {
+    pub(crate) fn and_short(mut self, id: &str) -> Self {
         self.shorts.push(id.to_owned());
         self
     }

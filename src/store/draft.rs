@@ -4,6 +4,8 @@ use std::sync::Arc;
 #[cfg(feature = "postgres")]
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::accounts::confirmations::{Confirmed, Links, Unconfirmed};
 use crate::accounts::invitations::{Invitation, NotRegistered};
 use crate::accounts::passkey::{NotAdded, Passkey};
@@ -28,12 +30,31 @@ pub struct Draft {
     begun: Vec<Arc<Session>>,
     /// How many times sessions were ended.
     pub(super) ends: usize,
+    /// Mails that are to be in the same database once the change is.
+    pub(crate) mails: Vec<KeptMail>,
     /// The ids of sessions that were to end, whether or not they are among these.
     pub(super) asked_ends: Vec<Digest>,
     /// What waits under the id that the next change is about.
     pub(super) waiting: Option<Stage>,
     /// What the last change has made of what is pending.
     pub(super) pending: Effect,
+}
+
+/// A mail as it is kept.
+///
+/// No `Debug`: it may hold a password.
+#[derive(Clone)]
+pub(crate) struct KeptMail {
+    /// Of the row; also in its Message-ID.
+    pub(crate) name: String,
+    /// When it was written, in seconds since 1970.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "files have a time")
+    )]
+    pub(crate) at: u64,
+    /// Head and body.
+    pub(crate) text: Zeroizing<Vec<u8>>,
 }
 
 /// What a draft starts from.
@@ -59,6 +80,7 @@ impl Draft {
             base,
             begun: Vec::new(),
             ends: 0,
+            mails: Vec::new(),
             asked_ends: Vec::new(),
             waiting: None,
             pending: Effect::default(),

@@ -28,6 +28,10 @@ pub struct NotSaved {
     kind: Kind,
 }
 
+/// How a reason begins that a database gave.
+#[cfg(feature = "postgres")]
+const IN_DATABASE: &str = "cannot save in the database";
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     /// Nothing of the change is kept.
@@ -134,7 +138,7 @@ impl NotSaved {
     #[cfg(feature = "postgres")]
     pub(super) fn in_database(reason: &dyn fmt::Display) -> Self {
         Self {
-            said: format!("cannot save in the database: {reason}").into(),
+            said: format!("{IN_DATABASE}: {reason}").into(),
             kind: Kind::Refused,
         }
     }
@@ -170,6 +174,18 @@ impl NotSaved {
     /// Whether the change may have been saved after all; else nothing of it is kept.
     pub fn is_unknown(&self) -> bool {
         self.kind == Kind::Unknown
+    }
+
+    /// Whether a database has said so, or could not be asked.
+    #[cfg(feature = "postgres")]
+    pub fn is_of_database(&self) -> bool {
+        self.said.starts_with(IN_DATABASE)
+    }
+
+    /// Whether a database has said so, or could not be asked.
+    #[cfg(not(feature = "postgres"))]
+    pub fn is_of_database(&self) -> bool {
+        false
     }
 
     /// Whether nothing of the change is kept, and the next may be.

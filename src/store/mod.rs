@@ -56,7 +56,6 @@ mod told;
 mod users_json;
 mod worker;
 
-use about::About;
 use challenges::Asking;
 use document::Document;
 use draft::Base;
@@ -69,9 +68,11 @@ use tests::memory::Memory;
 use told::{Listener, hear_accounts};
 use worker::Chores;
 
+pub(crate) use about::About;
 pub use access_toml::Rules;
 pub use challenges::HeldChallenge;
 pub use draft::Draft;
+pub(crate) use draft::KeptMail;
 pub use error::{NotSaved, OpenError, Unavailable};
 pub use hold::{Hold, hold};
 pub use look::{Looked, look};
@@ -250,6 +251,19 @@ impl Store {
         }
     }
 
+    /// Whether a change could be asked for now. Files say so only once there is one.
+    ///
+    /// # Errors
+    ///
+    /// If a database does not answer, or takes no changes.
+    pub fn takes_changes(&self) -> Result<(), Unavailable> {
+        match &self.kept {
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.takes_changes(),
+            _ => Ok(()),
+        }
+    }
+
     /// The database, for what else is kept in it; `None` where files are.
     #[cfg(feature = "postgres")]
     pub(crate) fn database(&self) -> Option<&Arc<Shared>> {
@@ -275,6 +289,20 @@ impl Store {
         };
         let account = self.accounts()?.find(&session.username).cloned();
         Ok(account.map(|account| (session, account)))
+    }
+
+    /// As [`Store::who`], for applications, which go on for some seconds while the store does not
+    /// answer: then what was known last, if that lets the visitor in.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now, and are not known.
+    pub fn who_of_late(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.who_of_late(id);
+        }
+        self.who(id)
     }
 
     /// The account with this username or e-mail.
@@ -396,6 +424,10 @@ impl Store {
     ///
     /// If they cannot be read now.
     pub fn everybody(&self) -> Result<Arc<Accounts>, Unavailable> {
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return Ok(database.everything()?.0);
+        }
         self.accounts()
     }
 

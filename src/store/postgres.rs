@@ -35,7 +35,7 @@ mod url;
 mod watched;
 mod write;
 
-pub(super) use database::Database;
+pub use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;
 pub use key::make_key;

@@ -77,7 +77,7 @@ impl Cluster {
         let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         // Nothing here is to outlive a power cut.
         conf.push_str(&format!(
-            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nfsync = off\nmax_connections = 60\n\
+            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nfsync = off\nmax_connections = 200\n\
              shared_buffers = 16MB\nunix_socket_directories = '{}'\n",
             place.display()
         ));

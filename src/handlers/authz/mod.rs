@@ -57,7 +57,7 @@ pub(super) fn check(app: &App, request: &Request, dialect: Dialect) -> Answer {
         return Ok(admitted(app, request, brought, nobody()));
     }
 
-    let account = match sessions::presented(app, request).map_err(|_| busy(app, request))? {
+    let account = match sessions::presented_of_late(app, request).map_err(|_| busy(app, request))? {
         Presented::Of(me) => {
             // Whatever method the proxy uses: even one that asks by HEAD asks on behalf of a
             // visitor.

@@ -2,7 +2,7 @@
 //!
 //! A file a format reads what stands there; this one judges it and saves it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::ValueEnum;
 use zeroize::Zeroizing;
@@ -12,11 +12,10 @@ use crate::accounts::invitations;
 use crate::accounts::names;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::events::{Event, Kind, OPERATOR};
-use crate::mail;
 use crate::operator::add::Prepared;
 use crate::operator::work::{self, Place};
-use crate::operator::{Refused, outbox_of};
-use crate::store;
+use crate::operator::{Refused, Source};
+use crate::store::About;
 
 mod authelia;
 mod csv;
@@ -128,15 +127,10 @@ pub enum NotImported {
 
 /// A file that can be taken whole.
 pub struct Judged<'a> {
-    users: &'a Path,
+    source: Source<'a>,
     wanted: &'a Wanted<'a>,
     accounts: Vec<Account>,
     pub imported: Vec<Imported>,
-}
-
-/// Where the mails with links wait.
-pub fn outbox(users: &Path) -> PathBuf {
-    store::full_path(&outbox_of(users))
 }
 
 /// Reads a file and judges all of it; changes nothing.
@@ -144,9 +138,8 @@ pub fn outbox(users: &Path) -> PathBuf {
 /// # Errors
 ///
 /// [`NotImported`].
-pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, NotImported> {
-    let known = store::read_accounts(users);
-    let known = known.map_err(|error| NotImported::Refused(Refused::NoFile(error)))?;
+pub fn judge<'a>(source: Source<'a>, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, NotImported> {
+    let known = source.everybody().map_err(NotImported::Refused)?;
     let text = source::read(wanted.file).map_err(|(what, hint)| NotImported::Unread {
         what,
         hint: hint.to_owned(),
@@ -164,10 +157,10 @@ pub fn judge<'a>(users: &'a Path, wanted: &'a Wanted<'a>) -> Result<Judged<'a>, 
 
     let total = found.len();
     let now = Clock::start().now().timestamp();
-    let (accounts, imported) = judge_all(found, &known.unwrap_or_default(), wanted, now)
-        .map_err(|bad| refusal(bad, total, wanted))?;
+    let (accounts, imported) =
+        judge_all(found, &known, wanted, now).map_err(|bad| refusal(bad, total, wanted))?;
     let judged = Judged {
-        users,
+        source,
         wanted,
         accounts,
         imported,
@@ -188,8 +181,8 @@ impl Judged<'_> {
         if invited == 0 {
             return Ok(());
         }
-        let room = mail::room(&outbox_of(self.users))
-            .map_err(|error| NotImported::Refused(Refused::NoOutbox(error)))?;
+        let room = self.source.room_for_mails();
+        let room = room.map_err(NotImported::Refused)?;
         if invited <= room {
             return Ok(());
         }
@@ -211,21 +204,19 @@ impl Judged<'_> {
         }
         let total = self.accounts.len();
         let (mut imported, mut bad) = (self.imported, None);
-        let done = place.change(|draft, post, now| {
+        let done = place.change(About::everything, |draft, post, now| {
             let (mut new, mut mails) = (Vec::with_capacity(total), Vec::new());
             let mut events = Vec::with_capacity(total);
-            for (account, imported) in self.accounts.into_iter().zip(&mut imported) {
-                let event = Event::of(Kind::AccountImported)
-                    .about(&account)
-                    .by(OPERATOR);
+            for (account, imported) in self.accounts.iter().zip(&mut imported) {
+                let event = Event::of(Kind::AccountImported).about(account).by(OPERATOR);
                 events.push(event.groups(&account.groups));
-                let prepared = prepare(place, &account, now);
+                let prepared = prepare(place, account, now);
                 let invitation = prepared.map(|prepared| {
                     imported.link = Some(prepared.link);
                     mails.push(prepared.mail);
                     prepared.invitation
                 });
-                new.push((account, invitation));
+                new.push((account.clone(), invitation));
             }
             let added = draft.add_all(&new, now.timestamp());
             added.map_err(|(at, taken)| {

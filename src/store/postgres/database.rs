@@ -8,7 +8,7 @@
 //! it is now, so that the change never can be. If nobody can be asked, or the change still waits
 //! there, nobody knows.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -21,10 +21,12 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::accounts::Accounts;
 use crate::accounts::pending::Stage;
-use crate::accounts::session::Limits;
+use crate::accounts::session::{Limits, Sessions};
 use crate::accounts::token::{self, Digest};
 use crate::clock::Timestamp;
+use crate::metrics;
 use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
@@ -34,15 +36,22 @@ use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pending;
 use crate::store::postgres::pool::NoConnection;
-use crate::store::postgres::recent::Version;
+use crate::store::postgres::recent::{FRESH, LASTING, Version};
 use crate::store::postgres::rows::{ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
-use crate::store::postgres::shared::{Shared, left, say_damaged};
+use crate::store::postgres::shared::{AT_LENGTH, Shared, left, say_damaged};
 use crate::store::postgres::slice::{self, Lock};
 use crate::store::postgres::write::{Changes, Touched};
 
 /// How long a change is tried, however often.
 const CHANGE: Duration = Duration::from_secs(2);
+
+/// Limits that end no session.
+const FOR_EVER: Limits = Limits {
+    idle: Duration::MAX,
+    max: Duration::MAX,
+    remember: Duration::MAX,
+};
 
 /// How long the fate of a change is asked for.
 const FATE: Duration = Duration::from_millis(2_500);
@@ -53,12 +62,35 @@ const AGAIN_AFTER: u64 = 20;
 /// Accounts and sessions in a database.
 ///
 /// No `Debug`: it has the key.
-pub(in crate::store) struct Database {
+pub struct Database {
     shared: Arc<Shared>,
     /// Ends the thread when it is dropped.
     close: Mutex<Option<Sender<()>>>,
     /// Gives once, when the thread ends, whether everything was saved; `None` after that.
     ended: Mutex<Option<Receiver<bool>>>,
+}
+
+/// What a change has come to.
+struct Made<R> {
+    gave: R,
+    /// Whether there was anything to write.
+    is_written: bool,
+}
+
+/// Why an attempt at a change has failed.
+enum Tried {
+    /// It may help to try again.
+    Again(Failure),
+    InVain(NotSaved),
+}
+
+impl Tried {
+    fn of(failure: Failure) -> Self {
+        match may_help_again(&failure) {
+            true => Self::Again(failure),
+            false => Self::InVain(not_saved(&failure)),
+        }
+    }
 }
 
 /// Why a change was not made, apart from the database's own reasons.
@@ -90,6 +122,64 @@ impl Database {
         })
     }
 
+    /// As a command uses it, which comes and goes: nothing is kept true, and no chores are done.
+    pub fn of_command(opened: Opened) -> Self {
+        Self {
+            shared: Arc::new(Shared::of(opened, FOR_EVER)),
+            close: Mutex::new(None),
+            ended: Mutex::new(None),
+        }
+    }
+
+    /// All accounts and sessions, however many there are.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn everything(&self) -> Result<(Arc<Accounts>, Arc<Sessions>), Unavailable> {
+        let read = self.shared.ask_at_length(async |client| {
+            slice::read(client, &About::everything(), &self.shared.seal, Lock::Not).await
+        })?;
+        Ok((read.accounts, read.sessions))
+    }
+
+    /// The accounts that are asked for, and their sessions.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn some(
+        &self,
+        about: &About,
+    ) -> Result<(Arc<Accounts>, Arc<Sessions>), Unavailable> {
+        let read = self.look(about)?;
+        Ok((read.accounts, read.sessions))
+    }
+
+    /// Makes a change by a command, which may be a large one. Of one that is refused nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be saved; the inner error, if the change gave that.
+    pub(crate) fn change_at_once<R, E>(
+        &self,
+        about: &About,
+        change: impl FnMut(&mut Draft) -> Result<R, E>,
+    ) -> Result<Result<R, E>, NotSaved> {
+        let change = RefCell::new(change);
+        let limit = match about.is_everything {
+            true => AT_LENGTH,
+            false => CHANGE,
+        };
+        self.update_within(limit, about, |draft| {
+            let gave = (change.borrow_mut())(draft);
+            if gave.is_err() {
+                *draft = Draft::of(draft.base.clone());
+            }
+            gave
+        })
+    }
+
     /// Saves when sessions were last used, and ends the thread, within `patience`. False if that
     /// was not saved.
     pub(in crate::store) fn close(&self, patience: Duration) -> bool {
@@ -99,13 +189,26 @@ impl Database {
         ended.is_none_or(|ended| ended.recv_timeout(patience).unwrap_or(false))
     }
 
-    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Whether the database does not answer.
     pub(in crate::store) fn is_away(&self) -> bool {
         self.shared.pool.is_away()
+    }
+
+    /// Asks whether the database takes changes.
+    pub(in crate::store) fn takes_changes(&self) -> Result<(), Unavailable> {
+        let query = "SELECT current_setting('transaction_read_only')";
+        let is_read_only: String = self.shared.ask(async |client| {
+            let row = client.query_typed_one(query, &[]).await?;
+            row.try_get(0).map(Ok)
+        })?;
+        match is_read_only.as_str() {
+            "off" => Ok(()),
+            _ => Err(Unavailable),
+        }
     }
 
     /// How many accounts and sessions there are, as counted within the last minute.
@@ -124,14 +227,25 @@ impl Database {
     /// visitor in is of this moment.
     pub(in crate::store) fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
         let began = Instant::now();
-        if let Some((session, account)) = self.shared.recent.get(id, began)
-            && session.is_of(&account)
-            && !account.disabled
-        {
-            return Ok(Some((session, account)));
+        if let Some(known) = self.known(id, FRESH, began) {
+            return Ok(Some(known));
         }
         let read = self.read_who(id)?;
         Ok(read.map(|(who, version)| self.shared.recent.put(who, version, began)))
+    }
+
+    /// As [`Database::who`]; while the database does not answer, of one moment a few seconds ago, if
+    /// that lets the visitor in.
+    pub(in crate::store) fn who_of_late(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        self.who(id).or_else(|unavailable| {
+            let known = self.known(id, LASTING, Instant::now());
+            known.map(Some).ok_or(unavailable)
+        })
+    }
+
+    fn known(&self, id: Digest, within: Duration, now: Instant) -> Option<Who> {
+        let known = self.shared.recent.get(id, within, now);
+        known.filter(|(session, account)| session.is_of(account) && !account.disabled)
     }
 
     /// What waits under an id.
@@ -173,52 +287,81 @@ impl Database {
         about: &About,
         change: impl Fn(&mut Draft) -> R,
     ) -> Result<R, NotSaved> {
-        let end = Instant::now() + CHANGE;
+        self.update_within(CHANGE, about, change)
+    }
+
+    fn update_within<R>(
+        &self,
+        limit: Duration,
+        about: &About,
+        change: impl Fn(&mut Draft) -> R,
+    ) -> Result<R, NotSaved> {
+        let (begun, end) = (Instant::now(), Instant::now() + limit);
         let mut tries = 0;
-        loop {
-            let mut connection = self.shared.pool.lend(end).map_err(|why| not_lent(&why))?;
-            let id: [u8; 16] = token::random();
-            let is_sent = Cell::new(false);
-            let mut made = None;
-            let done = connection.call(left(end), async |client| {
-                let attempt = Attempt {
-                    id: &id,
-                    about,
-                    seal: &self.shared.seal,
-                    is_sent: &is_sent,
-                };
-                attempt.make(client, &change, &mut made).await
-            });
-            drop(connection);
-            let made = made.map(|(made, touched)| {
-                let Touched { ids, names } = touched;
-                self.shared.recent.forget(&ids, &names);
-                made
-            });
-            let failure = match (done, made) {
-                (Ok(Ok(())), Some(made)) => return Ok(made),
-                (Ok(Ok(())), None) => return Err(NotSaved::in_database(&"nothing was made")),
-                (Ok(Err(unmade)), _) => return Err(unmade.into()),
-                (Err(failure), made) if is_sent.get() && !failure.is_rollback() => {
-                    match (self.was_committed(&id), made) {
-                        (Ok(true), Some(made)) => return Ok(made),
-                        (Ok(_), _) => failure,
-                        (Err(_), _) => {
-                            tracing::error!(
-                                reason = %failure,
-                                "nobody knows whether the database has saved a change"
-                            );
-                            return Err(NotSaved::unknown_in_database(&failure));
-                        }
+        let why = loop {
+            match self.try_once(about, &change, end) {
+                Ok(Made { gave, is_written }) => {
+                    if is_written {
+                        metrics::saved(begun.elapsed(), true);
                     }
+                    return Ok(gave);
                 }
-                (Err(failure), _) => failure,
-            };
-            if !may_help_again(&failure) || left(end).is_zero() {
-                return Err(not_saved(&failure));
+                Err(Tried::Again(failure)) if left(end).is_zero() => break not_saved(&failure),
+                Err(Tried::Again(_)) => {
+                    tries += 1;
+                    rest(tries, end);
+                }
+                Err(Tried::InVain(why)) => break why,
             }
-            tries += 1;
-            rest(tries, end);
+        };
+        metrics::saved(begun.elapsed(), false);
+        Err(why)
+    }
+
+    fn try_once<R>(
+        &self,
+        about: &About,
+        change: &impl Fn(&mut Draft) -> R,
+        end: Instant,
+    ) -> Result<Made<R>, Tried> {
+        let lent = self.shared.pool.lend(end);
+        let mut connection = lent.map_err(|why| Tried::InVain(not_lent(&why)))?;
+        let id: [u8; 16] = token::random();
+        let is_sent = Cell::new(false);
+        let mut made = None;
+        let done = connection.call(left(end), async |client| {
+            let attempt = Attempt {
+                id: &id,
+                about,
+                seal: &self.shared.seal,
+                is_sent: &is_sent,
+            };
+            attempt.make(client, change, &mut made).await
+        });
+        drop(connection);
+        let made = made.map(|(made, touched)| {
+            let Touched { ids, names } = touched;
+            self.shared.recent.forget(&ids, &names);
+            made
+        });
+        let nothing = || Tried::InVain(NotSaved::in_database(&"nothing was made"));
+        match done {
+            Ok(Ok(written)) => Ok(Made {
+                gave: made.ok_or_else(nothing)?,
+                is_written: matches!(written, Written::All),
+            }),
+            Ok(Err(unmade)) => Err(Tried::InVain(unmade.into())),
+            Err(failure) if is_sent.get() && !failure.is_rollback() => {
+                match self.was_committed(&id) {
+                    Ok(true) => Ok(Made {
+                        gave: made.ok_or_else(nothing)?,
+                        is_written: true,
+                    }),
+                    Ok(false) => Err(Tried::of(failure)),
+                    Err(()) => Err(Tried::InVain(unknown(&failure))),
+                }
+            }
+            Err(failure) => Err(Tried::of(failure)),
         }
     }
 
@@ -263,17 +406,17 @@ impl Attempt<'_> {
         client: &Client,
         change: &impl Fn(&mut Draft) -> R,
         made: &mut Option<(R, Touched)>,
-    ) -> Result<Result<(), Unmade>, tokio_postgres::Error> {
+    ) -> Result<Result<Written, Unmade>, tokio_postgres::Error> {
         let written = self.write(client, change, made).await;
         if matches!(written, Ok(Ok(Written::All))) {
             self.is_sent.set(true);
             client.batch_execute("COMMIT").await?;
-            return Ok(Ok(()));
+            return written;
         }
         let rolled_back = client.batch_execute("ROLLBACK").await;
         let written = written?;
         rolled_back?;
-        Ok(written.map(|_| ()))
+        Ok(written)
     }
 
     async fn write<R>(
@@ -313,7 +456,7 @@ impl Attempt<'_> {
         let witness = "INSERT INTO change (id) VALUES ($1)";
         let id: [(&(dyn ToSql + Sync), Type); 1] = [(&self.id, Type::BYTEA)];
         let witness = client.execute_typed(witness, &id);
-        future::try_join(changes.write(client), witness).await?;
+        future::try_join(changes.write(client, self.seal), witness).await?;
         Ok(Ok(Written::All))
     }
 }
@@ -342,6 +485,14 @@ fn not_lent(why: &NoConnection) -> NotSaved {
         NoConnection::Busy => NotSaved::busy_database(&"all connections are in use"),
         NoConnection::Away(why) => NotSaved::busy_database(why),
     }
+}
+
+fn unknown(failure: &Failure) -> NotSaved {
+    tracing::error!(
+        reason = %failure,
+        "nobody knows whether the database has saved a change"
+    );
+    NotSaved::unknown_in_database(failure)
 }
 
 fn not_saved(failure: &Failure) -> NotSaved {

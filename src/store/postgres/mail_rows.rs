@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 use zeroize::Zeroizing;
 
 use crate::accounts::token;
+use crate::store::draft::KeptMail;
 use crate::store::error::Unavailable;
-use crate::store::postgres::seal::Place;
+use crate::store::postgres::seal::{Place, Seal};
 use crate::store::postgres::shared::Shared;
 
 /// How long a mail is held for a node that has taken it, and was not heard of since.
@@ -209,6 +210,22 @@ impl MailRows {
         self.shared
             .ask(async |client| Ok(Ok(client.execute_typed(statement, columns).await?)))
     }
+}
+
+/// Adds a mail, within the transaction of the change that it tells of.
+pub(super) async fn insert(
+    client: &Client,
+    mail: &KeptMail,
+    seal: &Seal,
+) -> Result<(), tokio_postgres::Error> {
+    let (at, sealed) = (whole(mail.at), seal.close(&mail.text, of_text(&mail.name)));
+    let columns: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&mail.name, Type::TEXT),
+        (&at, Type::INT8),
+        (&sealed, Type::BYTEA),
+    ];
+    let insert = "INSERT INTO mail (id, at, text) VALUES ($1, $2, $3)";
+    client.execute_typed(insert, &columns).await.map(drop)
 }
 
 /// Where the text of a mail belongs.

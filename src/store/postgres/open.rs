@@ -20,12 +20,18 @@ use crate::store::postgres::url::Url;
 /// seconds why it fails.
 const REACHED: Duration = Duration::from_secs(8);
 
+/// The same, for a command: it has said within five seconds why it cannot do anything.
+const REACHED_BY_COMMAND: Duration = Duration::from_secs(3);
+
 /// How long all the questions of a start may take together.
 const QUESTIONS: Duration = Duration::from_millis(1_500);
 
 /// How far the clocks of a node and of the database may be apart: codes and waits are judged by
 /// nodes, and compared over all of them.
 const APART: Duration = Duration::from_secs(5);
+
+/// What is left in the database by the first.
+const KEEP: [&str; 2] = [KEEP_CHECK, challenges::KEEP];
 
 /// What the key is tried on.
 const KNOWN: &[u8] = b"auth_user";
@@ -52,7 +58,16 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, [KEEP_CHECK, challenges::KEEP])
+        Self::judge(url, key, clock, KEEP, REACHED)
+    }
+
+    /// As [`Opened::open`], and gives up sooner where no host answers.
+    ///
+    /// # Errors
+    ///
+    /// What is not right. Nothing is changed then.
+    pub fn open_by_command(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        Self::judge(url, key, clock, KEEP, REACHED_BY_COMMAND)
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -61,20 +76,21 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, [SEE_CHECK, challenges::SEE])
+        Self::judge(url, key, clock, [SEE_CHECK, challenges::SEE], REACHED)
     }
 
     /// `check` and `ask` give the check of the key and the key of the challenges that count, if there
-    /// are any, and are given some that could.
+    /// are any, and are given some that could. Hosts are looked for as long as `reached` says.
     fn judge(
         url: &Url,
         key: &Path,
         clock: &Clock,
         [check, ask]: [&str; 2],
+        reached: Duration,
     ) -> Result<Self, Refusal> {
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
-        let mut connection = connect(url, trust.as_ref())?;
+        let mut connection = connect_within(reached, url, trust.as_ref())?;
         let found = connection.call(QUESTIONS, look);
         let found = found.map_err(|failure| Refusal::of(&failure))?;
         schema::judge(found.version, url)?;
@@ -179,7 +195,15 @@ fn judge_clock(at_database: i64, clock: &Clock) -> Result<(), Refusal> {
 ///
 /// Why none of them will do.
 pub(super) fn connect(url: &Url, trust: Option<&Trust>) -> Result<Connection, Refusal> {
-    let end = Instant::now() + REACHED;
+    connect_within(REACHED, url, trust)
+}
+
+fn connect_within(
+    limit: Duration,
+    url: &Url,
+    trust: Option<&Trust>,
+) -> Result<Connection, Refusal> {
+    let end = Instant::now() + limit;
     Ok(Connection::open(url, trust, For::Writing, end)?)
 }
 

@@ -15,6 +15,10 @@ use crate::store::postgres::url::Url;
 /// is for what must not wait behind visitors.
 const MOST: usize = 8;
 
+/// Most who wait for a connection at the same time: more would keep all threads from what needs no
+/// database.
+const MOST_WAITING: usize = 32;
+
 /// Connections to one database.
 ///
 /// No `Debug`: they know the password.
@@ -30,6 +34,8 @@ struct Kept {
     idle: Vec<Connection>,
     /// Idle or lent.
     open: usize,
+    /// How many wait for one.
+    waiting: usize,
     away: Option<Away>,
 }
 
@@ -84,11 +90,13 @@ impl Pool {
                 });
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || kept.waiting >= MOST_WAITING {
                 return Err(NoConnection::Busy);
             }
+            kept.waiting += 1;
             let waited = self.freed.wait_timeout(kept, left);
             kept = waited.unwrap_or_else(PoisonError::into_inner).0;
+            kept.waiting -= 1;
         }
     }
 

@@ -3,7 +3,7 @@
 //! question for all, so a session that is asked about all the time costs no question of its own, and
 //! one that was ended elsewhere is known to be within a second, however long a question takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,51 @@ use crate::store::Who;
 /// How old the beginning of a read may be: what ends a session is known everywhere by then.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 
+/// How old it may be while the database does not answer: applications stay open for that long.
+pub(super) const LASTING: Duration = Duration::from_secs(5);
+
 /// How long an entry is kept true after it was last used.
-const IN_USE: Duration = Duration::from_secs(10);
+const IN_USE: Duration = Duration::from_secs(12);
 
 /// Most entries. With more sessions in use some cost a question each.
 const MOST: usize = 100_000;
 
-/// The entries, by the digest of the cookie.
+/// The entries.
 ///
 /// No `Debug`: it has accounts in it.
 #[derive(Default)]
-pub(super) struct Recent(Mutex<HashMap<Digest, Entry>>);
+pub(super) struct Recent(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// By the digest of the cookie.
+    entries: HashMap<Digest, Entry>,
+    /// The digests by the name of the account in lower case.
+    by_name: HashMap<String, HashSet<Digest>>,
+}
+
+impl Kept {
+    fn insert(&mut self, id: Digest, entry: Entry) {
+        let name = names::key(&entry.who.0.username).into_owned();
+        self.by_name.entry(name).or_default().insert(id);
+        self.entries.insert(id, entry);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        let Self { entries, by_name } = self;
+        entries.retain(|id, entry| {
+            let is_kept = keep(entry);
+            let name = names::key(&entry.who.0.username);
+            if !is_kept && let Some(ids) = by_name.get_mut(name.as_ref()) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    by_name.remove(name.as_ref());
+                }
+            }
+            is_kept
+        });
+    }
+}
 
 struct Entry {
     who: Who,
@@ -46,12 +80,12 @@ pub(super) struct Version {
 }
 
 impl Recent {
-    /// The session and its account, if they were read lately enough.
-    pub(super) fn get(&self, id: Digest, now: Instant) -> Option<Who> {
+    /// The session and its account, if a read of them began less than `within` ago.
+    pub(super) fn get(&self, id: Digest, within: Duration, now: Instant) -> Option<Who> {
         let mut kept = self.kept();
-        let entry = kept.get_mut(&id)?;
+        let entry = kept.entries.get_mut(&id)?;
         let read = entry.read?;
-        if now.saturating_duration_since(read) >= FRESH {
+        if now.saturating_duration_since(read) >= within {
             return None;
         }
         entry.used = now;
@@ -63,14 +97,14 @@ impl Recent {
     pub(super) fn put(&self, who: Who, version: Version, began: Instant) -> Who {
         let id = who.0.id;
         let mut kept = self.kept();
-        let before = kept.get(&id);
-        if before.is_none() && kept.len() >= MOST {
-            kept.retain(|_, entry| began.saturating_duration_since(entry.used) < IN_USE);
-            if kept.len() >= MOST {
+        let before = kept.entries.get(&id);
+        if before.is_none() && kept.entries.len() >= MOST {
+            kept.retain(|entry| began.saturating_duration_since(entry.used) < IN_USE);
+            if kept.entries.len() >= MOST {
                 return who;
             }
         }
-        let before = kept.get(&id);
+        let before = kept.entries.get(&id);
         if let Some(before) = before {
             who.0.seen(before.who.0.last_seen());
         }
@@ -92,9 +126,13 @@ impl Recent {
     /// What this node has changed itself counts no more: sessions with these ids, and all of the
     /// accounts with these names.
     pub(super) fn forget(&self, ids: &[Digest], keys: &[String]) {
-        for (id, entry) in self.kept().iter_mut() {
-            let name = names::key(&entry.who.0.username);
-            if ids.contains(id) || keys.iter().any(|key| *key == name) {
+        let kept = &mut *self.kept();
+        let of_accounts = keys
+            .iter()
+            .filter_map(|key| kept.by_name.get(key))
+            .flatten();
+        for id in ids.iter().chain(of_accounts) {
+            if let Some(entry) = kept.entries.get_mut(id) {
                 entry.read = None;
             }
         }
@@ -106,7 +144,7 @@ impl Recent {
         let is_in_use = |entry: &Entry| {
             entry.read.is_some() && now.saturating_duration_since(entry.used) < IN_USE
         };
-        let in_use = kept.iter().filter(|(_, entry)| is_in_use(entry));
+        let in_use = kept.entries.iter().filter(|(_, entry)| is_in_use(entry));
         in_use.map(|(id, _)| *id).collect()
     }
 
@@ -119,7 +157,7 @@ impl Recent {
     ) {
         let mut kept = self.kept();
         for id in ids {
-            let Some(entry) = kept.get_mut(id) else {
+            let Some(entry) = kept.entries.get_mut(id) else {
                 continue;
             };
             // Read since then, or forgotten: this is older.
@@ -140,7 +178,7 @@ impl Recent {
     /// The sessions that were used since their last use was saved, with that.
     pub(super) fn unsaved(&self) -> Vec<Arc<Session>> {
         let kept = self.kept();
-        let used = kept.values();
+        let used = kept.entries.values();
         let used = used.filter(|entry| entry.who.0.last_seen().0 > entry.saved);
         used.map(|entry| Arc::clone(&entry.who.0)).collect()
     }
@@ -149,17 +187,17 @@ impl Recent {
     pub(super) fn saved(&self, uses: &[(Digest, u64)], now: Instant) {
         let mut kept = self.kept();
         for (id, saved) in uses {
-            if let Some(entry) = kept.get_mut(id) {
+            if let Some(entry) = kept.entries.get_mut(id) {
                 entry.saved = entry.saved.max(*saved);
             }
         }
-        kept.retain(|_, entry| {
+        kept.retain(|entry| {
             entry.who.0.last_seen().0 > entry.saved
                 || now.saturating_duration_since(entry.used) < IN_USE
         });
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<Digest, Entry>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // Every change of an entry is done in one step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -202,9 +240,19 @@ mod tests {
     fn an_entry_counts_for_less_than_a_second_from_the_beginning_of_its_read() {
         let (recent, began) = with_entry();
 
-        assert!(recent.get(id(), after(began, 999)).is_some());
-        assert!(recent.get(id(), after(began, 1000)).is_none());
-        assert!(recent.get(Digest::of("other"), began).is_none());
+        assert!(recent.get(id(), FRESH, after(began, 999)).is_some());
+        assert!(recent.get(id(), FRESH, after(began, 1000)).is_none());
+        assert!(recent.get(Digest::of("other"), FRESH, began).is_none());
+    }
+
+    #[test]
+    fn an_entry_that_nobody_could_read_again_lasts_a_little_longer_unless_it_is_known_to_be_over() {
+        let (recent, began) = with_entry();
+
+        assert!(recent.get(id(), LASTING, after(began, 4999)).is_some());
+        assert!(recent.get(id(), LASTING, after(began, 5000)).is_none());
+        recent.renew(&[id()], &HashMap::new(), after(began, 500));
+        assert!(recent.get(id(), LASTING, after(began, 600)).is_none());
     }
 
     #[test]
@@ -215,8 +263,8 @@ mod tests {
 
         recent.renew(&ids, &found, after(began, 500));
 
-        assert!(recent.get(id(), after(began, 1499)).is_some());
-        assert!(recent.get(id(), after(began, 1500)).is_none());
+        assert!(recent.get(id(), FRESH, after(began, 1499)).is_some());
+        assert!(recent.get(id(), FRESH, after(began, 1500)).is_none());
     }
 
     #[test]
@@ -226,7 +274,7 @@ mod tests {
 
             recent.renew(&[id()], &found, after(began, 500));
 
-            assert!(recent.get(id(), after(began, 501)).is_none());
+            assert!(recent.get(id(), FRESH, after(began, 501)).is_none());
             assert!(recent.in_use(after(began, 501)).is_empty());
         }
     }
@@ -241,7 +289,7 @@ mod tests {
         let found = HashMap::from([(id(), (version(2), AT))]);
         recent.renew(&[id()], &found, after(began, 600));
 
-        assert!(recent.get(id(), after(began, 1599)).is_some());
+        assert!(recent.get(id(), FRESH, after(began, 1599)).is_some());
     }
 
     #[test]
@@ -253,20 +301,20 @@ mod tests {
 
             forget(&recent);
 
-            assert!(recent.get(id(), began).is_none());
+            assert!(recent.get(id(), FRESH, began).is_none());
             recent.renew(
                 &[id()],
                 &HashMap::from([(id(), (version(1), AT))]),
                 after(began, 1),
             );
-            assert!(recent.get(id(), after(began, 2)).is_none());
+            assert!(recent.get(id(), FRESH, after(began, 2)).is_none());
         }
     }
 
     #[test]
     fn the_last_use_outlives_a_new_read_until_it_is_saved() {
         let (recent, began) = with_entry();
-        let (session, _) = recent.get(id(), began).unwrap();
+        let (session, _) = recent.get(id(), FRESH, began).unwrap();
         session.seen(AT.plus(Duration::from_secs(60)));
 
         let (session, _) = recent.put(who(), version(2), after(began, 500));
@@ -276,9 +324,10 @@ mod tests {
         assert_eq!(unsaved.len(), 1);
         recent.saved(&[(id(), AT.0 + 60)], after(began, 600));
         assert!(recent.unsaved().is_empty());
-        assert!(recent.get(id(), after(began, 600)).is_some());
+        assert!(recent.get(id(), FRESH, after(began, 600)).is_some());
         // Not in use for long.
         recent.saved(&[], after(began, 20_000));
-        assert!(recent.kept().is_empty());
+        assert!(recent.kept().entries.is_empty());
+        assert!(recent.kept().by_name.is_empty());
     }
 }

@@ -24,6 +24,12 @@ const MOST_CHORES: Duration = Duration::from_secs(60);
 /// How long a question may take, with the wait for a connection.
 const QUESTION: Duration = Duration::from_secs(2);
 
+/// How long what is about everything may take.
+pub(super) const AT_LENGTH: Duration = Duration::from_secs(60);
+
+/// What has the server wait as long.
+const WAIT_AT_LENGTH: &str = "SET statement_timeout TO '60s'";
+
 /// A node's way to the database.
 ///
 /// No `Debug`: it has the key.
@@ -97,6 +103,29 @@ impl Shared {
                 Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
                 Err(_) => return Err(Unavailable),
             }
+        }
+    }
+}
+
+impl Shared {
+    /// As [`Shared::ask`], for what may take long, on a connection of its own.
+    pub(super) fn ask_at_length<R>(
+        &self,
+        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
+    ) -> Result<R, Unavailable> {
+        let opened = self.pool.open(Instant::now() + QUESTION);
+        let mut connection = opened.map_err(|_| Unavailable)?;
+        let asked = connection.call(AT_LENGTH, async |client| {
+            client.batch_execute(WAIT_AT_LENGTH).await?;
+            question(client).await
+        });
+        match asked {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(damaged)) => {
+                say_damaged(&damaged);
+                Err(Unavailable)
+            }
+            Err(_) => Err(Unavailable),
         }
     }
 }

@@ -13,12 +13,16 @@ use crate::accounts::former::MOST_OF_STRANGERS;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
-use crate::store::draft::Draft;
+use crate::store::draft::{Draft, KeptMail};
+use crate::store::postgres::mail_rows;
 use crate::store::postgres::marks::{self, Marks, Written, seconds};
 use crate::store::postgres::pending;
 use crate::store::postgres::rows::AccountRow;
 use crate::store::postgres::seal::Seal;
 use crate::store::postgres::slice::{CONFIRMS, INVITES, texts};
+
+/// Most accounts that are added by one statement.
+const AT_ONCE: usize = 500;
 
 /// Everything that a change has made another, in the order in which it is written.
 ///
@@ -35,6 +39,7 @@ pub(super) struct Changes {
     begun: Vec<Arc<Session>>,
     closed: Vec<String>,
     opened: Vec<Link>,
+    mails: Vec<KeptMail>,
     /// Names that are free again.
     freed: Vec<String>,
     held: Vec<Held>,
@@ -118,6 +123,7 @@ impl Changes {
             begun,
             closed,
             opened,
+            mails: draft.mails.clone(),
             freed,
             held,
             pending: pending::Changes::of(&draft.pending, seal)?,
@@ -143,6 +149,7 @@ impl Changes {
             && self.begun.is_empty()
             && self.closed.is_empty()
             && self.opened.is_empty()
+            && self.mails.is_empty()
             && self.freed.is_empty()
             && self.held.is_empty()
             && self.pending.are_none()
@@ -150,12 +157,19 @@ impl Changes {
 
     /// Writes all of it, within a transaction. All of it is on its way at once, in this order, for
     /// as far as one statement does not need the answer to another.
-    pub(super) async fn write(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+    pub(super) async fn write(
+        &self,
+        client: &Client,
+        seal: &Seal,
+    ) -> Result<(), tokio_postgres::Error> {
         let accounts = self.write_accounts(client);
         let sessions = self.write_sessions(client);
         let (links, former) = (self.write_links(client), self.write_former(client));
         let pending = self.pending.write(client);
         future::try_join5(accounts, sessions, links, former, pending).await?;
+        for mail in &self.mails {
+            mail_rows::insert(client, mail, seal).await?;
+        }
         Ok(())
     }
 
@@ -164,10 +178,7 @@ impl Changes {
         marks::remove(client, &self.gone).await?;
         let update = "UPDATE account SET name = $2, email = $3, username = $4, body = $5,
             totp = $6, unclaimed = $7, revision = revision + 1 WHERE id = $1";
-        let insert = "INSERT INTO account (id, name, email, username, body, totp, unclaimed)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let changed = self.changed.iter().map(|row| (update, row));
-        for (statement, row) in changed.chain(self.new.iter().map(|row| (insert, row))) {
+        for row in &self.changed {
             let columns: [(&(dyn ToSql + Sync), Type); 7] = [
                 (&row.id, Type::TEXT),
                 (&row.name, Type::TEXT),
@@ -177,7 +188,10 @@ impl Changes {
                 (&row.totp, Type::BYTEA),
                 (&row.unclaimed, Type::INT8),
             ];
-            client.execute_typed(statement, &columns).await?;
+            client.execute_typed(update, &columns).await?;
+        }
+        for some in self.new.chunks(AT_ONCE) {
+            insert_accounts(client, some).await?;
         }
         for written in &self.marks {
             written.write(client).await?;
@@ -273,6 +287,33 @@ impl Changes {
         }
         Ok(())
     }
+}
+
+/// Adds accounts in this order.
+async fn insert_accounts(client: &Client, new: &[AccountRow]) -> Result<(), tokio_postgres::Error> {
+    let insert = "INSERT INTO account (id, name, email, username, body, totp, unclaimed)
+        SELECT id, name, email, username, body, totp, unclaimed
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[],
+            $7::bigint[]) WITH ORDINALITY
+            AS new(id, name, email, username, body, totp, unclaimed, nth)
+        ORDER BY nth";
+    let ids: Vec<&str> = new.iter().map(|row| row.id.as_str()).collect();
+    let names: Vec<&str> = new.iter().map(|row| row.name.as_str()).collect();
+    let emails: Vec<Option<&str>> = new.iter().map(|row| row.email.as_deref()).collect();
+    let usernames: Vec<&str> = new.iter().map(|row| row.username.as_str()).collect();
+    let bodies: Vec<&str> = new.iter().map(|row| row.body.as_str()).collect();
+    let keys: Vec<Option<&[u8]>> = new.iter().map(|row| row.totp.as_deref()).collect();
+    let unclaimed: Vec<Option<i64>> = new.iter().map(|row| row.unclaimed).collect();
+    let columns: [(&(dyn ToSql + Sync), Type); 7] = [
+        (&ids, Type::TEXT_ARRAY),
+        (&names, Type::TEXT_ARRAY),
+        (&emails, Type::TEXT_ARRAY),
+        (&usernames, Type::TEXT_ARRAY),
+        (&bodies, Type::TEXT_ARRAY),
+        (&keys, Type::BYTEA_ARRAY),
+        (&unclaimed, Type::INT8_ARRAY),
+    ];
+    client.execute_typed(insert, &columns).await.map(drop)
 }
 
 async fn remove(

@@ -17,6 +17,8 @@ mod browser;
 pub(crate) mod directory;
 #[cfg(feature = "makers")]
 pub(crate) mod makers;
+#[cfg(feature = "databases")]
+mod nodes;
 pub(crate) mod passkey;
 mod server;
 mod setup;

@@ -28,6 +28,9 @@ pub(crate) struct Server {
     /// Made at the first connection.
     pub(super) trust: OnceLock<Arc<ClientConfig>>,
     pub(crate) dir: Arc<TempDir>,
+    /// Another node, and what stands before both.
+    #[cfg(feature = "databases")]
+    pub(super) beside: Vec<crate::harness::nodes::Running>,
 }
 
 impl Server {
@@ -72,6 +75,10 @@ impl Server {
 
     /// users.json as it is on disk.
     pub(crate) fn users(&self) -> Value {
+        #[cfg(feature = "databases")]
+        if let Some(users) = crate::harness::nodes::users(self.dir.path()) {
+            return users;
+        }
         serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
     }
 
@@ -107,6 +114,10 @@ impl Server {
     pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut users = self.users();
         edit(&mut users["users"][name]);
+        #[cfg(feature = "databases")]
+        if crate::harness::nodes::edit(self.dir.path(), name, &users["users"][name]) {
+            return;
+        }
         // Moved into place, as editors do: the server must never see half of it.
         fs::write(
             self.path("edited"),

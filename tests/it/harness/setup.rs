@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,11 @@ impl Setup {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTH_")) {
             command.env_remove(name);
         }
+        #[cfg(feature = "databases")]
+        if let Some(url) = crate::harness::nodes::database(self) {
+            command.env("AUTH_STORE", url);
+            command.env("AUTH_STORE_KEY", crate::harness::nodes::KEY);
+        }
         let told = self.arguments.iter().any(|argument| argument == "--listen")
             || self
                 .environment
@@ -118,9 +123,29 @@ impl Setup {
 
     /// As [`Setup::start`], with the log somewhere else.
     pub(crate) fn start_logging_to(&self, log: impl Into<Stdio>) -> Server {
+        #[cfg(feature = "databases")]
+        if let Some(on_database) = crate::harness::nodes::moved(self) {
+            let mut command = on_database.command();
+            command.stderr(log);
+            let mut server = on_database.announced(command);
+            if crate::harness::nodes::are_two() && !self.tells(&["--listen"]) {
+                let (port, node) = crate::harness::nodes::another(&on_database);
+                let ports = [server.port, port];
+                let (port, balancer) = crate::harness::nodes::balance(self.dir(), ports);
+                server.port = port;
+                server.beside = vec![balancer, node];
+            }
+            return server;
+        }
         let mut command = self.command();
         command.stderr(log);
         self.announced(command)
+    }
+
+    /// Whether one of these flags is told.
+    pub(crate) fn tells(&self, flags: &[&str]) -> bool {
+        let mut arguments = self.arguments.iter();
+        arguments.any(|argument| flags.contains(&argument.as_str()))
     }
 
     /// Starts the program by a launcher that does something with these descriptors, its standard
@@ -131,7 +156,15 @@ impl Setup {
         self.announced(command)
     }
 
-    fn announced(&self, mut command: Command) -> Server {
+    pub(super) fn shared_dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    /// The program once it has said where it listens, with what it says there, and the port.
+    pub(super) fn begun(
+        &self,
+        mut command: Command,
+    ) -> (Child, BufReader<ChildStdout>, String, u16) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -140,6 +173,11 @@ impl Setup {
             panic!("no server: {line:?}\n{}", read(self.dir(), "log"));
         };
         let port = port.split(' ').next().unwrap().parse().unwrap();
+        (child, stdout, line, port)
+    }
+
+    fn announced(&self, command: Command) -> Server {
+        let (child, stdout, line, port) = self.begun(command);
         Server {
             child,
             stdout,
@@ -156,6 +194,8 @@ impl Setup {
                 .unwrap_or_else(|| certificate_in(self.dir())),
             trust: OnceLock::new(),
             dir: Arc::clone(&self.dir),
+            #[cfg(feature = "databases")]
+            beside: Vec::new(),
         }
     }
 

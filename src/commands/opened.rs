@@ -1,0 +1,46 @@
+//! The accounts that a command works on, opened.
+
+use std::path::PathBuf;
+
+use super::Failure;
+use crate::config::OfServer;
+use crate::operator::Source;
+#[cfg(feature = "postgres")]
+use crate::site;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::Database;
+
+/// What is open for as long as a command runs.
+pub(super) enum Opened {
+    Files(PathBuf),
+    #[cfg(feature = "postgres")]
+    Database(Box<Database>),
+}
+
+impl Opened {
+    /// Opens the database, if one was told; files are opened when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// If what was told cannot be used.
+    pub(super) fn of(server: &OfServer) -> Result<Self, Failure> {
+        #[cfg(feature = "postgres")]
+        if let Some(told) = server.store()? {
+            let opened = site::database_for_command(&told).map_err(|problem| {
+                let (what, hint) = problem.said();
+                let hint = Some(hint);
+                Failure::Failed { what, hint }
+            })?;
+            return Ok(Self::Database(Box::new(opened)));
+        }
+        Ok(Self::Files(server.users.clone()))
+    }
+
+    pub(super) fn source(&self) -> Source<'_> {
+        match self {
+            Self::Files(users) => Source::Files(users),
+            #[cfg(feature = "postgres")]
+            Self::Database(database) => Source::Database(database),
+        }
+    }
+}
