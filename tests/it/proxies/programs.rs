@@ -113,20 +113,22 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
         }
         deployment.application.heads();
         for field in ["X-Nothing: x", &format!("Authorization: {}", ours[1])] {
-            let program = deployment.ask("PROPFIND /a", &[field, "Content-Length: 0"]);
-            assert_eq!(program.status, 401, "{kind:?} {program:?}");
-            let asked: Vec<_> = program
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "www-authenticate")
-                .collect();
-            let [(_, challenge)] = &asked[..] else {
-                panic!("{kind:?} {asked:?}")
-            };
-            assert_eq!(
-                challenge,
-                "Basic realm=\"app.example.test\", charset=\"UTF-8\""
-            );
+            for line in ["PROPFIND /a", "GET /a"] {
+                let program = deployment.ask(line, &[field, "Content-Length: 0"]);
+                assert_eq!(program.status, 401, "{kind:?} {program:?}");
+                let asked: Vec<_> = program
+                    .headers
+                    .iter()
+                    .filter(|(name, _)| name == "www-authenticate")
+                    .collect();
+                let [(_, challenge)] = &asked[..] else {
+                    panic!("{kind:?} {line} {asked:?}")
+                };
+                assert_eq!(
+                    challenge,
+                    "Basic realm=\"app.example.test\", charset=\"UTF-8\""
+                );
+            }
             for browser in [
                 "Accept: text/html",
                 "User-Agent: Mozilla/5.0",
