@@ -34,9 +34,9 @@
 //! `front` makes the TLS handshake, reads a request into bounded memory and checks that it can be
 //! read in one way only. It passes on the fields that the site reads, with the client's address,
 //! through a private tiny_http server, and `server` receives the request in the same thread. There
-//! `handlers` finds the route, which parses its form, asks the throttle in `accounts`, has a
-//! password checked at the `gate`, and gives `store` a change as one closure. `store` runs that and
-//! saves its result before the handler goes on. `reply` turns the outcome into a response, and the
+//! `handlers` finds the route, which parses its form, asks the counts whether it comes too early (the
+//! throttle in `accounts` has the rules), has a password checked at the `gate`, and gives `store` a
+//! change as one closure. `store` runs that and saves its result before the handler goes on. `reply` turns the outcome into a response, and the
 //! thread writes it to the client. Mail is left to `errands`, for which no answer waits.
 //!
 //! # Invariants

@@ -1,11 +1,17 @@
 //! Limits on the notices of an hour. New passwords have their own limit, kept with the account.
+//!
+//! A process that is alone counts what it has written. Of several each counts first, for all of
+//! them, and takes back what could not be written.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::accounts::names;
+use crate::accounts::throttle::Key;
 use crate::accounts::token::Digest;
 use crate::network::Network;
+use crate::store::Unavailable;
+use crate::store::counts::Counts;
 
 /// Most notices that one account causes within an hour.
 const PER_ACCOUNT: usize = 20;
@@ -18,6 +24,122 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Most accounts and addresses that are counted: far more than are mailed within an hour.
 const MAX_ROWS: usize = 10_000;
 
+/// What a mail counts for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mailing {
+    Notice(Counted),
+    /// By this network, to an address that nobody has proven.
+    Confirmation(Network, Counted),
+    /// The same, which is a notice of the account alone besides.
+    Change(Network, Counted),
+}
+
+/// A mail for which there is room.
+pub(super) struct Room {
+    mailing: Mailing,
+    now: Duration,
+    /// When it was counted, where that is done first.
+    counted: Option<Duration>,
+}
+
+/// All that is counted of mails.
+pub(super) struct Shares {
+    notices: Limits,
+    unproven: Unproven,
+    /// Where several processes count together.
+    together: Option<Counts>,
+}
+
+impl Shares {
+    /// `counts` are those that go with the store.
+    pub(super) fn new(counts: Counts) -> Self {
+        Self {
+            notices: Limits::default(),
+            unproven: Unproven::default(),
+            together: counts.ask_again().map(|_| counts),
+        }
+    }
+
+    /// Whether one more may be mailed; `None` if that would be too many.
+    pub(super) fn room(
+        &mut self,
+        mailing: Mailing,
+        now: Duration,
+    ) -> Result<Option<Room>, Unavailable> {
+        let room = |counted| Room {
+            mailing,
+            now,
+            counted,
+        };
+        if let Some(counts) = &self.together {
+            let counted = counts.mail(&mailing.rows())?;
+            return Ok(counted.map(|at| room(Some(at))));
+        }
+        let has_room = match mailing {
+            Mailing::Notice(whose) => self.notices.has_room(whose, now),
+            Mailing::Confirmation(asker, whose) => self.unproven.has_room(asker, whose, now),
+            Mailing::Change(asker, whose) => {
+                self.unproven.has_room(asker, whose, now)
+                    && self.notices.has_room_for_account(whose, now)
+            }
+        };
+        Ok(has_room.then(|| room(None)))
+    }
+
+    /// Counts a mail if it was written.
+    pub(super) fn settle(&mut self, room: &Room, is_written: bool) {
+        let Room {
+            mailing,
+            now,
+            counted,
+        } = *room;
+        match (&self.together, counted) {
+            (Some(counts), Some(at)) if !is_written => {
+                counts.take_mail_back(&mailing.rows(), at);
+            }
+            (None, _) if is_written => match mailing {
+                Mailing::Notice(whose) => self.notices.add(whose, now),
+                Mailing::Confirmation(asker, whose) => self.unproven.add(asker, whose, now),
+                Mailing::Change(asker, whose) => {
+                    self.unproven.add(asker, whose, now);
+                    self.notices.add_for_account(whose, now);
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+impl Mailing {
+    /// Where it counts among several processes, with the limits.
+    fn rows(self) -> Vec<(Key, u32)> {
+        let limit = |most: usize| u32::try_from(most).unwrap_or(u32::MAX);
+        let (account, address) = (limit(PER_ACCOUNT), limit(PER_ADDRESS));
+        let unproven = |asker: Network, whose: Counted| {
+            [
+                (Key::Unproven(whose.account), account),
+                (Key::Unproven(whose.address), address),
+                (Key::UnprovenFrom(asker), limit(UNPROVEN_PER_NETWORK)),
+                (Key::UnprovenInAll, limit(UNPROVEN)),
+            ]
+        };
+        match self {
+            Self::Notice(whose) => vec![
+                (Key::Mailed(whose.account), account),
+                (Key::Mailed(whose.address), address),
+            ],
+            Self::Confirmation(asker, whose) => unproven(asker, whose).to_vec(),
+            Self::Change(asker, whose) => {
+                let mut rows = unproven(asker, whose).to_vec();
+                // What somebody else has mailed to an address must not keep its owner from being
+                // told of their own account.
+                rows.push((Key::Mailed(whose.account), account));
+                rows
+            }
+        }
+    }
+}
+
 /// What was mailed within the last hour. Times are those of the steady clock.
 #[derive(Default)]
 pub(super) struct Limits {
@@ -25,7 +147,7 @@ pub(super) struct Limits {
 }
 
 /// The account and the address that a notice is counted for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
     account: Digest,
     address: Digest,
@@ -142,7 +264,46 @@ fn is_of_late(time: Duration, now: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::store::Store;
+
+    fn mailing() -> impl Strategy<Value = (Mailing, bool)> {
+        let asker = (0..12_u8).prop_map(|n| Network::of([192, 0, 2, n].into()));
+        let whose = (0..12_u8, 0..12_u8)
+            .prop_map(|(n, m)| Counted::new(&format!("user{n}"), &format!("m{m}@example.com")));
+        let mailing = (0..3_u8, asker, whose).prop_map(|(kind, asker, whose)| match kind {
+            0 => Mailing::Notice(whose),
+            1 => Mailing::Confirmation(asker, whose),
+            _ => Mailing::Change(asker, whose),
+        });
+        (mailing, prop::bool::weighted(0.9))
+    }
+
+    proptest! {
+        #[test]
+        fn the_rows_of_several_processes_are_the_limits_of_one_alone(
+            mailings in prop::collection::vec(mailing(), 0..600),
+        ) {
+            let mut alone = Shares::new(Store::in_memory().counts(0));
+            let mut rows: HashMap<Key, u32> = HashMap::new();
+            for (mailing, is_written) in mailings {
+                let counted = |key| rows.get(key).copied().unwrap_or(0);
+                let has_room = mailing.rows().iter().all(|(key, most)| counted(key) < *most);
+                let room = alone.room(mailing, secs(7)).ok().unwrap();
+                prop_assert_eq!(room.is_some(), has_room);
+                if let Some(room) = room {
+                    alone.settle(&room, is_written);
+                }
+                if has_room && is_written {
+                    for (key, _) in mailing.rows() {
+                        *rows.entry(key).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

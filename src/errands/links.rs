@@ -6,7 +6,7 @@ use crate::accounts::Account;
 use crate::accounts::confirmations;
 use crate::accounts::token::{self, Digest};
 use crate::clock::Moment;
-use crate::errands::limits::Counted;
+use crate::errands::limits::{Counted, Mailing, Room};
 use crate::errands::{NO_ADDRESS, Runner, not_written};
 use crate::mail::Mail;
 use crate::network::Network;
@@ -24,12 +24,24 @@ impl Runner {
             return log(&account, NO_ADDRESS);
         };
         let whose = Counted::new(&account.username, email);
-        if !self.unproven.has_room(asker, whose, asked_at.steady) {
-            return log(&account, "too_many");
+        let mailing = Mailing::Confirmation(asker, whose);
+        if let Some(room) = self.room(&account, mailing, asked_at) {
+            let is_mailed = self.link(&account, None, asked_at);
+            self.shares.settle(&room, is_mailed);
         }
-        if self.link(&account, None, asked_at) {
-            self.unproven.add(asker, whose, asked_at.steady);
+    }
+
+    /// Whether one more may be mailed; says why, if not.
+    fn room(&mut self, account: &Account, mailing: Mailing, asked_at: Moment) -> Option<Room> {
+        let room = self.shares.room(mailing, asked_at.steady);
+        if matches!(room, Ok(None)) {
+            log(account, "too_many");
         }
+        if room.is_err() {
+            let why = "what was mailed before cannot be counted";
+            not_written(&account.username, &why);
+        }
+        room.ok().flatten()
     }
 
     /// Mails a link that gives this account another address; or, if that belongs to somebody, tells
@@ -45,22 +57,20 @@ impl Runner {
         let Ok(owner) = self.store.account(email) else {
             return not_written("-", &"the accounts cannot be read");
         };
-        let (whose, now) = (Counted::new(&account.username, email), asked_at.steady);
-        if !self.unproven.has_room(asker, whose, now)
-            || !self.limits.has_room_for_account(whose, now)
-        {
-            return log(account, "too_many");
-        }
+        let mailing = Mailing::Change(asker, Counted::new(&account.username, email));
+        let Some(room) = self.room(account, mailing, asked_at) else {
+            return;
+        };
         let is_mailed = match owner {
             None => self.link(account, Some(email), asked_at),
             Some(owner) if owner.id != account.id => self.tell_owner(account, &owner, asked_at),
             Some(own) if !own.email_proven => self.link(&own, None, asked_at),
-            Some(_) => return log(account, "proven_already"),
+            Some(_) => {
+                log(account, "proven_already");
+                false
+            }
         };
-        if is_mailed {
-            self.unproven.add(asker, whose, now);
-            self.limits.add_for_account(whose, now);
-        }
+        self.shares.settle(&room, is_mailed);
     }
 
     /// Opens a link and mails it: to prove the address of this account, or to change it `to`

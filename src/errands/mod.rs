@@ -25,7 +25,7 @@ mod links;
 mod news;
 mod queue;
 
-use limits::{Counted, Limits, Unproven};
+use limits::{Counted, Mailing, Shares};
 use queue::{EndSignal, Queue};
 
 /// How often accounts that never enrolled are looked for, and the uses of access tokens saved.
@@ -111,6 +111,8 @@ impl Errands {
     ) -> io::Result<Self> {
         let (watched, telling) = (Arc::clone(&store), Arc::clone(&clock));
         let queue = Arc::new(Queue::default());
+        // Registrations are counted by others.
+        let shares = Shares::new(store.counts(0));
         let mut runner = Runner {
             store,
             token_uses,
@@ -119,8 +121,7 @@ impl Errands {
             site: site.clone(),
             clock,
             swept: Duration::ZERO,
-            limits: Limits::default(),
-            unproven: Unproven::default(),
+            shares,
         };
         let ended = EndSignal(Arc::clone(&queue));
         thread::Builder::new()
@@ -262,9 +263,8 @@ struct Runner {
     clock: Arc<Clock>,
     /// When accounts that never enrolled were last looked for, by the steady clock.
     swept: Duration,
-    limits: Limits,
-    /// What was mailed to addresses that nobody has proven.
-    unproven: Unproven,
+    /// What was mailed within the hour.
+    shares: Shares,
 }
 
 impl Runner {
@@ -355,22 +355,28 @@ impl Runner {
         what: &'static str,
         counted: Option<Counted>,
     ) -> bool {
-        if counted.is_some_and(|whose| !self.limits.has_room(whose, at.steady)) {
-            tracing::warn!(event = "mail", user, what, result = "too_many");
-            return false;
-        }
-        match self.outbox.post(mail) {
-            Ok(_) => {
-                if let Some(whose) = counted {
-                    self.limits.add(whose, at.steady);
+        let mut room = None;
+        if let Some(whose) = counted {
+            room = match self.shares.room(Mailing::Notice(whose), at.steady) {
+                Ok(Some(room)) => Some(room),
+                Ok(None) => {
+                    tracing::warn!(event = "mail", user, what, result = "too_many");
+                    return false;
                 }
-                true
-            }
-            Err(error) => {
-                not_written(user, &error);
-                false
-            }
+                Err(_) => {
+                    not_written(user, &"what was mailed before cannot be counted");
+                    return false;
+                }
+            };
         }
+        let written = self.outbox.post(mail);
+        if let Some(room) = room {
+            self.shares.settle(&room, written.is_ok());
+        }
+        if let Err(error) = &written {
+            not_written(user, error);
+        }
+        written.is_ok()
     }
 
     /// Keeps a new password with the account and mails it, if the account exists and has not had

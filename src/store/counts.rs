@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::accounts::throttle::{
-    self, CodeFrom, InvitedAttempt, Standing, Target, Throttle, TooEarly,
+    self, CodeFrom, InvitedAttempt, Key, Standing, Target, Throttle, TooEarly,
 };
 use crate::accounts::token::Digest;
 use crate::store::error::Unavailable;
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub struct Counts(Of);
 
 enum Of {
-    This(Throttle),
+    This(Box<Throttle>),
     #[cfg(feature = "postgres")]
     All(OfAll),
 }
@@ -91,15 +91,16 @@ impl Store {
     /// The counts that go with this store: those of this process, or of all nodes where a database
     /// has them. `registrations_per_hour` of zero is no limit.
     pub fn counts(&self, registrations_per_hour: u32) -> Counts {
+        let alone = || Of::This(Box::new(Throttle::new(registrations_per_hour)));
         Counts(match &self.kept {
             #[cfg(feature = "postgres")]
             Kept::Database(database) => {
                 let shared = std::sync::Arc::clone(database.shared());
                 Of::All(OfAll::new(shared, registrations_per_hour))
             }
-            Kept::Files(_) => Of::This(Throttle::new(registrations_per_hour)),
+            Kept::Files(_) => alone(),
             #[cfg(test)]
-            Kept::Memory(_) => Of::This(Throttle::new(registrations_per_hour)),
+            Kept::Memory(_) => alone(),
         })
     }
 }
@@ -234,6 +235,37 @@ impl Counts {
             Of::This(throttle) => throttle.forgive_registration(address, at),
             #[cfg(feature = "postgres")]
             Of::All(counts) => counts.forgive_registration(address, at),
+        }
+    }
+
+    /// Counts one mail in all of these rows with their limits for an hour, or in none; gives when, or
+    /// `None` if there is no room. Of a process that is alone nothing is counted here.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can be asked.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "a process that is alone counts elsewhere")
+    )]
+    pub fn mail(&self, rows: &[(Key, u32)]) -> Result<Option<Duration>, Unavailable> {
+        match &self.0 {
+            Of::This(_) => Ok(Some(Duration::ZERO)),
+            #[cfg(feature = "postgres")]
+            Of::All(counts) => counts.mail(rows),
+        }
+    }
+
+    /// Uncounts a mail that could not be written.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "a process that is alone counts elsewhere")
+    )]
+    pub fn take_mail_back(&self, rows: &[(Key, u32)], at: Duration) {
+        match &self.0 {
+            Of::This(_) => {}
+            #[cfg(feature = "postgres")]
+            Of::All(counts) => counts.take_mail_back(rows, at),
         }
     }
 

@@ -22,6 +22,12 @@ pub enum Key {
     BlockRegistrations(Block),
     Invited(Digest),
     WrongToken(Digest, Network),
+    /// Mails that an account causes, or that go to an address.
+    Mailed(Digest),
+    /// The same of confirmations to addresses that nobody has proven.
+    Unproven(Digest),
+    UnprovenFrom(Network),
+    UnprovenInAll,
 }
 
 /// Where an attempt counts.

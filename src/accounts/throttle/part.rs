@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::token::Digest;
 use crate::network::Network;
 
-use super::counts::{Decision, Verdict};
+use super::counts::{Decision, Hourly, Verdict};
 use super::limits::{HOUR, MEMBERSHIP, WINDOW};
 use super::table::{Table, Weight};
 use super::{CodeFrom, Counted, Key, Standing, State, micros};
@@ -29,6 +29,8 @@ const IN_A_ROW: Duration = Duration::from_secs(24 * 3600);
 /// Rows and what they say, for one question.
 pub struct Part {
     state: State,
+    /// Mails within the hour, which a process that is alone counts elsewhere.
+    mails: Table<Key, Hourly>,
     undecided: HashMap<Key, Vec<Undecided>>,
     now: Duration,
 }
@@ -70,24 +72,29 @@ pub struct Kept {
 
 /// Does something with the table of a key, and the key in it.
 macro_rules! in_its_table {
-    ($state:expr, $key:expr, $do:expr) => {
+    ($part:expr, $key:expr, $do:expr) => {{
+        let (state, mails) = (&mut $part.state, &mut $part.mails);
         match $key {
-            Key::FromNetwork(account, origin) => $do(&mut $state.from_networks, (account, origin)),
-            Key::FromBlock(account, block) => $do(&mut $state.from_blocks, (account, block)),
-            Key::Account(account) => $do(&mut $state.accounts, account),
-            Key::Browser(browser) => $do(&mut $state.browsers, browser),
-            Key::Network(origin) => $do(&mut $state.networks, origin),
-            Key::Block(block) => $do(&mut $state.blocks, block),
-            Key::Members(origin) => $do(&mut $state.members, origin),
-            Key::BlockMembers(block) => $do(&mut $state.block_members, block),
-            Key::Recoveries(origin) => $do(&mut $state.recoveries, origin),
-            Key::BlockRecoveries(block) => $do(&mut $state.block_recoveries, block),
-            Key::Registrations(origin) => $do(&mut $state.registrations, origin),
-            Key::BlockRegistrations(block) => $do(&mut $state.block_registrations, block),
-            Key::Invited(invitation) => $do(&mut $state.invited, invitation),
-            Key::WrongToken(token, origin) => $do(&mut $state.wrong_tokens, (token, origin)),
+            Key::FromNetwork(account, origin) => $do(&mut state.from_networks, (account, origin)),
+            Key::FromBlock(account, block) => $do(&mut state.from_blocks, (account, block)),
+            Key::Account(account) => $do(&mut state.accounts, account),
+            Key::Browser(browser) => $do(&mut state.browsers, browser),
+            Key::Network(origin) => $do(&mut state.networks, origin),
+            Key::Block(block) => $do(&mut state.blocks, block),
+            Key::Members(origin) => $do(&mut state.members, origin),
+            Key::BlockMembers(block) => $do(&mut state.block_members, block),
+            Key::Recoveries(origin) => $do(&mut state.recoveries, origin),
+            Key::BlockRecoveries(block) => $do(&mut state.block_recoveries, block),
+            Key::Registrations(origin) => $do(&mut state.registrations, origin),
+            Key::BlockRegistrations(block) => $do(&mut state.block_registrations, block),
+            Key::Invited(invitation) => $do(&mut state.invited, invitation),
+            Key::WrongToken(token, origin) => $do(&mut state.wrong_tokens, (token, origin)),
+            key @ (Key::Mailed(_)
+            | Key::Unproven(_)
+            | Key::UnprovenFrom(_)
+            | Key::UnprovenInAll) => $do(mails, key),
         }
-    };
+    }};
 }
 
 impl Part {
@@ -99,13 +106,14 @@ impl Part {
     pub fn of(rows: &[(Key, String)], now: Duration) -> Result<Self, (Key, serde_json::Error)> {
         let mut part = Self {
             state: State::new(),
+            mails: Table::new(usize::MAX),
             undecided: HashMap::new(),
             now,
         };
         let mut read = Vec::new();
         for (key, body) in rows {
             let load = Load { body };
-            let undecided = in_its_table!(part.state, *key, |table, key| load.into(table, key));
+            let undecided = in_its_table!(part, *key, |table, key| load.into(table, key));
             read.push((*key, undecided.map_err(|error| (*key, error))?));
         }
         // Once all rows are there: limits depend on others.
@@ -140,7 +148,7 @@ impl Part {
             _ => HOUR,
         };
         let save = Save { undecided, lasts };
-        in_its_table!(self.state, key, |table, key| save.from(table, key))
+        in_its_table!(self, key, |table, key| save.from(table, key))
     }
 
     /// Begins an attempt, if it does not come too early.
@@ -259,6 +267,31 @@ impl Part {
     /// As [`Throttle::forgive_registration`](super::Throttle::forgive_registration).
     pub fn forgive_registration(&mut self, origin: Network, at: Duration) {
         self.state.forgive_registration(origin, at);
+    }
+
+    /// Counts one mail in all of these rows with their limits for an hour, or in none; gives when.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, if there is no room for one more in one of them.
+    pub fn mail(&mut self, rows: &[(Key, u32)]) -> Result<Duration, Duration> {
+        let wait = |(key, limit): &(Key, u32)| self.mails.row(*key)?.wait(*limit, self.now);
+        if let Some(wait) = rows.iter().filter_map(wait).max() {
+            return Err(wait);
+        }
+        for (key, _) in rows {
+            self.mails.row_made(*key).add(self.now);
+        }
+        Ok(self.now)
+    }
+
+    /// Uncounts a mail that was counted at this time.
+    pub fn take_mail_back(&mut self, rows: &[(Key, u32)], at: Duration) {
+        for (key, _) in rows {
+            if let Some(row) = self.mails.row_if_there(*key) {
+                row.take_back(at);
+            }
+        }
     }
 
     /// As [`Throttle::wrong_token`](super::Throttle::wrong_token).

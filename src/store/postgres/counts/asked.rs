@@ -288,6 +288,27 @@ impl Counts {
         });
     }
 
+    /// Counts one mail in all of these rows, or in none; gives when, or `None` if there is no room.
+    pub(in crate::store) fn mail(
+        &self,
+        rows: &[(Key, u32)],
+    ) -> Result<Option<Duration>, Unavailable> {
+        let counted = self
+            .shared
+            .count(&of_mail(rows), |part| match part.mail(rows) {
+                Ok(at) => (Some(at), Save::Yes),
+                Err(_) => (None, Save::No),
+            });
+        Ok(counted?)
+    }
+
+    /// Uncounts a mail that could not be written, unless the database is away.
+    pub(in crate::store) fn take_mail_back(&self, rows: &[(Key, u32)], at: Duration) {
+        let _ = self.shared.count(&of_mail(rows), |part| {
+            (part.take_mail_back(rows, at), Save::Yes)
+        });
+    }
+
     /// As [`Throttle::wrong_token`](crate::accounts::throttle::Throttle::wrong_token); false also
     /// while the database is away.
     pub(in crate::store) fn wrong_token(
@@ -309,6 +330,13 @@ impl Counts {
             (is_new, save)
         });
         told.unwrap_or(false)
+    }
+}
+
+fn of_mail(rows: &[(Key, u32)]) -> Rows {
+    Rows {
+        locked: rows.iter().map(|(key, _)| *key).collect(),
+        looked: Vec::new(),
     }
 }
 

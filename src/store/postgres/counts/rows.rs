@@ -38,7 +38,7 @@ pub(super) const ACCOUNT: i16 = 3;
 pub(super) const BROWSER: i16 = 4;
 
 /// How many kinds of rows there are.
-pub(super) const KINDS: i16 = 14;
+pub(super) const KINDS: i16 = 18;
 
 /// The kind and the key of a row.
 pub(super) fn column(key: Key) -> (i16, String) {
@@ -56,7 +56,11 @@ pub(super) fn column(key: Key) -> (i16, String) {
         Key::Registrations(origin) => (11, origin.to_string()),
         Key::BlockRegistrations(block) => (12, block.to_string()),
         Key::Invited(invitation) => (13, invitation.text()),
-        Key::WrongToken(token, origin) => (KINDS, format!("{} {origin}", token.text())),
+        Key::WrongToken(token, origin) => (14, format!("{} {origin}", token.text())),
+        Key::Mailed(of) => (15, of.text()),
+        Key::Unproven(of) => (16, of.text()),
+        Key::UnprovenFrom(origin) => (17, origin.to_string()),
+        Key::UnprovenInAll => (KINDS, String::new()),
     }
 }
 

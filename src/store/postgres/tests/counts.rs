@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::accounts::throttle::{self, CodeFrom, InvitedAttempt, Target, Throttle, TooEarly};
+use crate::accounts::throttle::{self, CodeFrom, InvitedAttempt, Key, Target, Throttle, TooEarly};
 use crate::accounts::token::Digest;
 use crate::store::Store;
 use crate::store::counts::{Attempt, Counts, NotBegun, Refused};
@@ -460,6 +460,23 @@ fn no_more_than_four_connections_serve_attempts() {
             .begin(browser("b"), address(0), Duration::ZERO)
             .is_ok()
     );
+}
+
+#[test]
+fn mails_of_two_nodes_share_their_limits_and_one_that_was_not_written_counts_for_none() {
+    let place = Place::new();
+    let nodes = two_nodes(&place);
+    let rows = [
+        (Key::Mailed(Digest::of("alice")), 20),
+        (Key::UnprovenInAll, 200),
+    ];
+    let mail = |n: usize| nodes[n % 2].counts.mail(&rows).unwrap();
+    let written: Vec<_> = (0..30).filter_map(mail).collect();
+    assert_eq!(written.len(), 20);
+
+    nodes[0].counts.take_mail_back(&rows, written[7]);
+    assert!(mail(1).is_some());
+    assert_eq!(mail(0), None);
 }
 
 #[test]
