@@ -1,6 +1,8 @@
 //! Accounts in a database, as far as that goes.
 
 #[cfg(feature = "databases")]
+mod copy;
+#[cfg(feature = "databases")]
 mod encrypted;
 #[cfg(feature = "postgres")]
 mod flags;
