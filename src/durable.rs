@@ -91,6 +91,11 @@ impl Draft {
         &self.file
     }
 
+    /// Where it is as long as it is a draft.
+    pub fn path(&self) -> PathBuf {
+        self.scrap.folder.path().join(&self.scrap.name)
+    }
+
     /// The folder that it is in.
     pub fn folder(&self) -> &Folder {
         &self.scrap.folder
@@ -109,7 +114,7 @@ impl Draft {
     /// path.
     pub fn leave(mut self) -> PathBuf {
         self.scrap.is_left = true;
-        self.scrap.folder.path().join(&self.scrap.name)
+        self.path()
     }
 
     /// Puts what was synced in place of whatever is at `target`, in the same folder.

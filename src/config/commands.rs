@@ -213,6 +213,28 @@ pub enum OfStore {
         #[arg(long)]
         json: bool,
     },
+    /// Copy accounts, sessions, links, waiting mail and events, of one moment, to where none are
+    ///
+    /// Each place is the URL of a database, or the path of users.json or of its folder. --store-key
+    /// names the key of the databases. Whoever lists processes reads a password in an argument: leave
+    /// it out of the URL, and let the server know this user otherwise.
+    Copy {
+        /// What to copy; it may be in use
+        #[arg(value_name = "FROM")]
+        from: String,
+
+        /// A database that is migrated and empty, or a path where no such files are
+        #[arg(value_name = "TO")]
+        to: String,
+
+        /// The key of TO, if it is another than that of FROM
+        #[arg(long, value_name = "PATH")]
+        to_key: Option<PathBuf>,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Prints the script on standard output, to be put where the shell looks for such scripts.

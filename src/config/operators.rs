@@ -172,6 +172,13 @@ impl OfServer {
         Ok(url.map(|url| Place::Url(Box::new(url))))
     }
 
+    /// The file with the key that seals secrets in a database, if one was told.
+    #[cfg(feature = "postgres")]
+    pub fn store_key(&self) -> Option<&Path> {
+        let given = told::innermost(&self.told.matches);
+        given.get_one::<OsString>("store_key").map(Path::new)
+    }
+
     /// The database that accounts are in, if one was told.
     ///
     /// # Errors

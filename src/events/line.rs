@@ -310,8 +310,14 @@ impl Seen {
 
     /// When it was, in seconds since 1970.
     pub fn at(&self) -> u64 {
+        self.milliseconds() / 1_000
+    }
+
+    /// When it was, in milliseconds since 1970.
+    pub(super) fn milliseconds(&self) -> u64 {
         let moment = OffsetDateTime::parse(&self.time, &Rfc3339);
-        moment.map_or(0, |at| u64::try_from(at.unix_timestamp()).unwrap_or(0))
+        let since = moment.map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+        u64::try_from(since).unwrap_or(0)
     }
 }
 

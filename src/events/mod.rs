@@ -7,7 +7,7 @@
 //! account has a share of lines an hour.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::accounts::ids::AccountId;
 use crate::clock::Clock;
 #[cfg(feature = "postgres")]
-use crate::store::postgres::EventRows;
+use crate::store::postgres::{EventRow, EventRows};
 
 mod file;
 mod keeper;
@@ -35,6 +35,7 @@ mod writer;
 
 use file::Log;
 use kept::Kept;
+use lines::{Lines, Piece};
 #[cfg(feature = "postgres")]
 use rows::Rows;
 use shares::Counts;
@@ -198,6 +199,33 @@ pub fn at_a_moment(users: &Path) -> io::Result<Option<(File, u64)>> {
     let length = file.metadata()?.len();
     file.unlock()?;
     Ok(Some((file, length)))
+}
+
+/// Shows the events in the first `length` bytes of their file, each as its line without the end. What
+/// is none is passed over.
+///
+/// # Errors
+///
+/// Whatever the disk says.
+pub fn each_line(file: &File, length: u64, see: &mut dyn FnMut(&str)) -> io::Result<()> {
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file.take(length)));
+    while let Some((piece, _)) = lines.next()? {
+        if let Piece::Line(line) = piece
+            && Seen::parse(line).is_some()
+            && let Ok(line) = str::from_utf8(line)
+        {
+            see(line);
+        }
+    }
+    Ok(())
+}
+
+/// The row of an event that is in a line already; `None` if that is none.
+#[cfg(feature = "postgres")]
+pub(crate) fn row_of(line: &str) -> Option<EventRow> {
+    let seen = Seen::parse(line.as_bytes())?;
+    let at = i64::try_from(seen.milliseconds()).unwrap_or(i64::MAX);
+    Some(EventRow::new(at, seen.id, line.to_owned()))
 }
 
 /// As [`Events::recent`], for the file at `path`.

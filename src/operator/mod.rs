@@ -21,6 +21,8 @@ use crate::store::{NotSaved, OpenError};
 mod acts;
 mod add;
 pub mod backup;
+#[cfg(feature = "postgres")]
+pub mod copy;
 pub mod events;
 pub mod import;
 mod invite;

@@ -4,8 +4,6 @@
 //! Files have the key, and a process remembers what was answered, so it takes what it has asked
 //! itself alone. A database has both for all nodes.
 
-#[cfg(feature = "postgres")]
-use std::sync::Arc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,7 +80,7 @@ impl Store {
 
     #[cfg_attr(
         not(feature = "postgres"),
-        expect(unused_variables, reason = "one process holds them all")
+        expect(unused_variables, reason = "files have one process that holds")
     )]
     fn let_go(&self, challenge: &Challenge, holder: &Holder) {
         match &self.kept {
@@ -117,10 +115,10 @@ impl Store {
         Ok(match &self.kept {
             Kept::Files(files) => Challenges::of_process(files.challenge_key()?),
             #[cfg(feature = "postgres")]
-            Kept::Database(database) => Challenges::of_all(Arc::clone(database.challenge_key())),
+            Kept::Database(database) => Challenges::of_all(database.challenge_key().clone()),
             #[cfg(test)]
             Kept::Memory(memory) => {
-                let fresh = Arc::default();
+                let fresh = Default::default();
                 let key = memory.update(|draft| draft.keep_challenge_key(&fresh))?;
                 Challenges::of_process(key)
             }

@@ -54,6 +54,8 @@ mod sessions_json;
 mod tests;
 mod told;
 mod users_json;
+#[cfg(feature = "postgres")]
+mod whole;
 mod worker;
 
 use challenges::Asking;
@@ -78,9 +80,12 @@ pub use hold::{Hold, hold};
 pub use look::{Looked, look};
 pub use once::{Made, Unmade, once, read_sessions};
 pub use opening::{
-    check_directory, could_save, full_path, judge_accounts, read_accounts, rewrite_users,
+    UNFINISHED, check_directory, could_save, full_path, is_unfinished, judge_accounts,
+    read_accounts, rewrite_users,
 };
 pub use told::Told;
+#[cfg(feature = "postgres")]
+pub use whole::Whole;
 
 /// How often the last use of sessions is saved; a crash loses no more than that.
 const CHORES: Duration = Duration::from_secs(60);

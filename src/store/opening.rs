@@ -1,6 +1,7 @@
 //! Files before there is a store on them: read, judged and tried out; and what an operator is told
 //! if they cannot be used.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -54,13 +55,30 @@ pub fn could_save(users: &Path) -> Result<(), OpenError> {
     Ok(fit::find_room(users)?)
 }
 
-/// Checks that the folder of the accounts is there.
+/// What stands in place of the accounts while they are copied there, so that nobody takes a part of
+/// them for the whole.
+pub const UNFINISHED: &[u8] = b"{\"unfinished\": \"auth_user store copy\"}\n";
+
+/// Whether a copy to the accounts at `users` was begun, and not finished.
+pub fn is_unfinished(users: &Path) -> bool {
+    let is_as_long = users.symlink_metadata().is_ok_and(|found| {
+        found.is_file() && usize::try_from(found.len()).is_ok_and(|len| len == UNFINISHED.len())
+    });
+    is_as_long && fs::read(users).is_ok_and(|found| found == UNFINISHED)
+}
+
+/// Checks that the folder of the accounts is there, and that it is not half a copy.
 ///
 /// # Errors
 ///
 /// If it is not.
 pub fn check_directory(users: &Path) -> Result<(), OpenError> {
     let directory = directory_of(users);
+    if is_unfinished(users) {
+        let damage = Damage::new("a copy to it was not finished");
+        let hint = "run auth_user store copy to it again, which begins anew";
+        return Err(OpenError::new(users, damage, hint));
+    }
     if directory.is_dir() {
         return Ok(());
     }

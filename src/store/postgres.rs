@@ -7,6 +7,7 @@
 
 mod challenges;
 mod connection;
+mod copy;
 pub(super) mod counts;
 mod database;
 mod event_rows;
@@ -35,6 +36,7 @@ mod url;
 mod watched;
 mod write;
 
+pub use copy::{KeptMail, Side};
 pub use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;

@@ -73,6 +73,15 @@ impl Account {
         Ok(())
     }
 
+    /// Notes that its owner is told of a copy of a passkey, and gives that one; `None` if they were of
+    /// late, or there is none.
+    pub fn note_copy(&mut self, id: &CredentialId, now: Timestamp) -> Option<&Passkey> {
+        let mut all = self.passkeys.iter_mut();
+        let kept = all.find(|kept| kept.id == *id && kept.is_copy_news(now))?;
+        kept.copied = Some(now);
+        Some(kept)
+    }
+
     /// Removes a passkey, and gives it back; it ends no session.
     pub fn remove_passkey(&mut self, id: &CredentialId) -> Option<Passkey> {
         let at = self.passkeys.iter().position(|passkey| passkey.id == *id)?;

@@ -1,6 +1,7 @@
 //! A passkey as `users.json` keeps it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
@@ -107,12 +108,25 @@ pub struct Passkey {
     pub transports: Vec<String>,
     /// The host it was made for; it is good for no other.
     pub rp: String,
+    /// When its owner was last told that there may be two of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<Timestamp>,
     /// What somebody else keeps in the file.
     #[serde(flatten)]
     pub other: Unknown,
 }
 
+/// How often an owner is told of one passkey: whoever has the copy may try it all day.
+const TOLD_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Passkey {
+    /// Whether its owner is to be told now that there may be two of it. A time from the future was
+    /// noted while the clock was wrong.
+    pub fn is_copy_news(&self, now: Timestamp) -> bool {
+        let of_late = |told: Timestamp| told <= now && now.since(told) < TOLD_EVERY;
+        !self.copied.is_some_and(of_late)
+    }
+
     /// A passkey that was made just now, with the name that its owner gave it.
     pub fn new<C>(
         made: &Made<C>,
@@ -132,6 +146,7 @@ impl Passkey {
             synced: made.synced,
             transports,
             rp: party.id().to_owned(),
+            copied: None,
             other: Unknown::default(),
         }
     }

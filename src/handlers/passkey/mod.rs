@@ -19,12 +19,10 @@ use crate::reply::{Outcome, Refusal, Reply};
 use crate::store::{HeldChallenge, Unavailable};
 
 mod alone;
-mod copied;
 mod forms;
 mod own;
 mod second;
 
-use copied::Copied;
 use forms::Shown;
 
 pub(super) use alone::{log_in, log_in_again};
@@ -34,15 +32,11 @@ pub(super) use second::second_step;
 /// What asks for passkeys.
 pub struct Passkeys {
     party: RelyingParty,
-    copied: Copied,
 }
 
 impl Passkeys {
     pub fn new(party: RelyingParty) -> Self {
-        Self {
-            party,
-            copied: Copied::default(),
-        }
+        Self { party }
     }
 }
 
@@ -131,15 +125,25 @@ fn refused(
     }
 }
 
-/// Tells the owner that there may be two of a passkey.
+/// Tells the owner that there may be two of a passkey, unless they were told of late. That is noted
+/// with the passkey: neither a restart nor another node tells them once more.
 fn tell_of_copy(app: &App, request: &Request, account: &Account, shown: &Shown) {
+    let now = request.received.timestamp();
     let id = CredentialId::new(&shown.id);
-    let passkey = id.as_ref().and_then(|id| account.passkey(id));
-    let (Some(passkey), Some(passkeys)) = (passkey, &app.passkeys) else {
+    let is_news = |id: &CredentialId| {
+        let passkey = account.passkey(id);
+        passkey.is_some_and(|passkey| passkey.is_copy_news(now))
+    };
+    let Some(id) = id.filter(is_news) else {
         return;
     };
-    if passkeys.copied.is_due(&passkey.id, request.received.steady) {
-        let notice = Notice::PasskeyCopied(passkey.name.clone());
+    let noted = app.store.change(&account.username, move |person| {
+        let noted = person.account_mut().note_copy(&id, now);
+        noted.map(|passkey| passkey.name.clone())
+    });
+    // What cannot be saved could not be mailed either; the next attempt tells.
+    if let Ok(Some(Some(name))) = noted {
+        let notice = Notice::PasskeyCopied(name);
         app.errands.notify(account, &notice, request.received);
     }
 }

@@ -84,6 +84,7 @@ const PASSKEY: &[(&str, Shape)] = &[
     ("synced", Other),
     ("transports", Other),
     ("rp", Other),
+    ("copied", Other),
 ];
 
 const TOKEN: &[(&str, Shape)] = &[

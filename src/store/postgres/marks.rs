@@ -132,6 +132,44 @@ impl Written {
     }
 }
 
+/// Writes all of it for accounts that nothing is written of yet.
+pub(super) async fn add_all(client: &Client, all: &[Marks]) -> Result<(), tokio_postgres::Error> {
+    let credentials = all.iter().flat_map(|marks| {
+        let of_one = marks.credentials.iter();
+        of_one.map(|credential| (marks.id.as_str(), credential))
+    });
+    let (ids, credentials): (Vec<&str>, Vec<&Credential>) = credentials.unzip();
+    let keys: Vec<&str> = credentials.iter().map(|one| one.key.as_str()).collect();
+    let hosts: Vec<Option<&str>> = credentials.iter().map(|one| one.host.as_deref()).collect();
+    let goes: Vec<Option<i64>> = credentials.iter().map(|one| one.goes).collect();
+    let insert = "INSERT INTO credential (key, account, host, goes)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])";
+    let columns: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&keys, Type::TEXT_ARRAY),
+        (&ids, Type::TEXT_ARRAY),
+        (&hosts, Type::TEXT_ARRAY),
+        (&goes, Type::INT8_ARRAY),
+    ];
+    client.execute_typed(insert, &columns).await?;
+    let networks: Vec<_> = all.iter().flat_map(|marks| &marks.networks).collect();
+    let names: Vec<&str> = networks.iter().map(|(name, ..)| name.as_str()).collect();
+    let since: Vec<i64> = networks.iter().map(|(_, since, _)| *since).collect();
+    let until: Vec<i64> = networks.iter().map(|(.., until)| *until).collect();
+    let insert = "INSERT INTO regular (network, since, until)
+        SELECT network, min(since), max(until)
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[]) new(network, since, until)
+        GROUP BY network
+        ON CONFLICT (network) DO UPDATE SET
+            since = least(regular.since, excluded.since),
+            until = greatest(regular.until, excluded.until)";
+    let columns: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&names, Type::TEXT_ARRAY),
+        (&since, Type::INT8_ARRAY),
+        (&until, Type::INT8_ARRAY),
+    ];
+    client.execute_typed(insert, &columns).await.map(drop)
+}
+
 /// Removes what accounts that are gone were found by.
 pub(super) async fn remove(
     client: &Client,

@@ -34,7 +34,7 @@ const APART: Duration = Duration::from_secs(5);
 const KEEP: [&str; 2] = [KEEP_CHECK, challenges::KEEP];
 
 /// What the key is tried on.
-const KNOWN: &[u8] = b"auth_user";
+pub(super) const KNOWN: &[u8] = b"auth_user";
 
 /// What everything but making the schema needs.
 const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
@@ -58,7 +58,7 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP, REACHED)
+        Self::judge(url, key, clock, KEEP, REACHED, Unfinished::Refused)
     }
 
     /// As [`Opened::open`], and gives up sooner where no host answers.
@@ -67,7 +67,14 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open_by_command(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP, REACHED_BY_COMMAND)
+        Self::judge(
+            url,
+            key,
+            clock,
+            KEEP,
+            REACHED_BY_COMMAND,
+            Unfinished::Refused,
+        )
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -76,7 +83,24 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, [SEE_CHECK, challenges::SEE], REACHED)
+        Self::judge(
+            url,
+            key,
+            clock,
+            [SEE_CHECK, challenges::SEE],
+            REACHED,
+            Unfinished::Refused,
+        )
+    }
+
+    /// As [`Opened::look`], also where a copy was not finished.
+    ///
+    /// # Errors
+    ///
+    /// What is not right.
+    pub(super) fn look_for_copy(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+        let see = [SEE_CHECK, challenges::SEE];
+        Self::judge(url, key, clock, see, REACHED, Unfinished::Taken)
     }
 
     /// `check` and `ask` give the check of the key and the key of the challenges that count, if there
@@ -87,6 +111,7 @@ impl Opened {
         clock: &Clock,
         [check, ask]: [&str; 2],
         reached: Duration,
+        unfinished: Unfinished,
     ) -> Result<Self, Refusal> {
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
@@ -98,6 +123,12 @@ impl Opened {
             return Err(Refusal::new(
                 format!("cannot use the store: the user may not {right} in its table {table}"),
                 "grant SELECT, INSERT, UPDATE and DELETE on all of its tables",
+            ));
+        }
+        if found.is_unfinished && unfinished == Unfinished::Refused {
+            return Err(Refusal::new(
+                "cannot use the store: a copy to it was not finished",
+                "run auth_user store copy to it again, which begins anew",
             ));
         }
         judge_clock(found.now, clock)?;
@@ -128,15 +159,23 @@ impl Opened {
     }
 }
 
+/// What becomes of a database that a copy was begun to, and not finished.
+#[derive(Clone, Copy, PartialEq)]
+enum Unfinished {
+    Refused,
+    Taken,
+}
+
 /// Where the check of the key is.
-const OF_CHECK: Place<'_> = Place {
+pub(super) const OF_CHECK: Place<'_> = Place {
     table: "meta",
     row: b"",
     field: "key_check",
 };
 
 /// Leaves a check where there is none, and gives the one that is there then.
-const KEEP_CHECK: &str = "UPDATE meta SET key_check = coalesce(key_check, $1) RETURNING key_check";
+pub(super) const KEEP_CHECK: &str =
+    "UPDATE meta SET key_check = coalesce(key_check, $1) RETURNING key_check";
 
 /// Gives the one that is there.
 const SEE_CHECK: &str = "SELECT key_check FROM meta WHERE $1::bytea IS NOT NULL";
@@ -146,6 +185,8 @@ struct Found {
     version: Option<i32>,
     /// A right that is missing, and the table.
     missing: Option<(String, String)>,
+    /// Whether a copy to it was begun, and not finished.
+    is_unfinished: bool,
     /// Seconds since 1970 at the database.
     now: i64,
 }
@@ -156,19 +197,30 @@ async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
         CROSS JOIN unnest(string_to_array($2, ' ')) r(granted)
         WHERE NOT has_table_privilege(t.name, r.granted) LIMIT 1";
     let (tables, granted) = (TABLES.join(" "), RIGHTS.join(" "));
-    let missing = match version {
-        Some(version) if version >= schema::VERSION => {
+    let is_ours = version.is_some_and(|version| version >= schema::VERSION);
+    let missing = match is_ours {
+        true => {
             let asked = [(&tables as &_, Type::TEXT), (&granted as &_, Type::TEXT)];
             client.query_typed_opt(rights, &asked).await?
         }
-        _ => None,
+        false => None,
     };
     let missing = missing.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    // What is refused for its version need not have it.
+    let is_known = version.is_some_and(|version| version <= schema::VERSION + 1);
+    let is_unfinished = match is_ours && is_known && missing.is_none() {
+        true => {
+            let found = client.query_typed_one("SELECT is_unfinished FROM meta", &[]);
+            found.await?.try_get(0)?
+        }
+        false => false,
+    };
     let now = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint";
     let now = client.query_typed_one(now, &[]).await?.try_get(0)?;
     Ok(Found {
         version,
         missing: missing.transpose()?,
+        is_unfinished,
         now,
     })
 }

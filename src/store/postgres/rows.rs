@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use crate::accounts::session::Session;
 use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
-use crate::store::postgres::marks::seconds;
+use crate::store::postgres::marks::{Marks, seconds};
 use crate::store::postgres::seal::{Place, Seal};
+use crate::store::whole::{self, Written};
 
 /// A row that cannot be what this program has written.
 #[derive(Debug)]
@@ -53,18 +54,65 @@ impl AccountRow {
             let secret = Zeroizing::new(secret);
             seal.close(secret.as_bytes(), of_totp(id.as_str()))
         });
-        Ok(Self {
-            name: names::key(&account.username).into_owned(),
-            email: account
-                .email
-                .as_deref()
-                .map(|email| names::key(email).into_owned()),
+        let body = serde_json::to_string(&body)?;
+        Ok(Self::with(id.as_str(), account, body, totp))
+    }
+
+    fn with(id: &str, account: &Account, body: String, totp: Option<Vec<u8>>) -> Self {
+        let lower = |text: &str| names::key(text).into_owned();
+        Self {
+            id: id.to_owned(),
+            name: lower(&account.username),
+            email: account.email.as_deref().map(lower),
             username: account.username.clone(),
-            body: serde_json::to_string(&body)?,
-            id: id.as_str().to_owned(),
+            body,
             totp,
             unclaimed: account.unclaimed_since().map(seconds),
-        })
+        }
+    }
+
+    /// The row of an account that is written as `text`, which stays as it is: also without an id,
+    /// and with the seal of a file.
+    ///
+    /// # Errors
+    ///
+    /// If it is not such an account.
+    pub(super) fn of_written(written: &Written, seal: &Seal) -> Result<(Self, Marks), String> {
+        let said = |error: serde_json::Error| error.to_string();
+        let account = account_of(&written.id, &written.username, &written.text)?;
+        let mut body: Value = serde_json::from_str(&written.text).map_err(said)?;
+        let totp = body.pointer_mut("/totp/secret").map(Value::take);
+        let totp = totp.and_then(|secret| {
+            let secret = Zeroizing::new(secret.as_str()?.to_owned());
+            Some(seal.close(secret.as_bytes(), of_totp(&written.id)))
+        });
+        whole::mark_unsealed(&mut body);
+        let body = serde_json::to_string(&body).map_err(said)?;
+        let row = Self::with(&written.id, &account, body, totp);
+        Ok((row, Marks::of(&account)))
+    }
+
+    /// The account as it is written, of the columns of [`ACCOUNT`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AccountRow::read`].
+    pub(super) fn written(row: &Row, seal: &Seal) -> Result<Written, Damaged> {
+        let column = |n: usize| row.try_get::<_, String>(n);
+        let (Ok(id), Ok(username), Ok(body)) = (column(0), column(1), column(2)) else {
+            return Err(damaged("account", "?", "a column is missing"));
+        };
+        let totp: Option<Vec<u8>> = row.try_get(3).unwrap_or_default();
+        let text = || -> Result<String, String> {
+            let said = |error: serde_json::Error| error.to_string();
+            let mut value = unsealed(&id, &body, totp.as_deref(), seal)?;
+            let text = Zeroizing::new(serde_json::to_string(&value).map_err(said)?);
+            let account = account_of(&id, &username, &text)?;
+            whole::seal(&mut value, &account);
+            serde_json::to_string(&value).map_err(said)
+        };
+        let text = text().map_err(|reason| damaged("account", &id, &reason))?;
+        Ok(Written { username, id, text })
     }
 
     /// Reads the columns of [`ACCOUNT`] from the one numbered `first` on.
@@ -97,8 +145,33 @@ fn account(
     totp: Option<&[u8]>,
     seal: &Seal,
 ) -> Result<Account, String> {
+    if totp.is_none() {
+        return account_of(id, &username, body);
+    }
+    let value = unsealed(id, body, totp, seal)?;
+    // As text once more: fields that are not ours keep their numbers digit by digit.
+    let text = serde_json::to_string(&value).map_err(|error| error.to_string())?;
+    account_of(id, &username, &Zeroizing::new(text))
+}
+
+/// The account that is written as this text.
+fn account_of(id: &str, username: &str, text: &str) -> Result<Account, String> {
     let said = |error: serde_json::Error| error.to_string();
-    let mut value: Value = serde_json::from_str(body).map_err(said)?;
+    let mut account: Account = serde_json::from_str(text).map_err(said)?;
+    if let Some(email) = &mut account.email {
+        *email = names::parse_email(email).ok_or("its e-mail is not an address")?;
+    }
+    username.clone_into(&mut account.username);
+    // One that came from a file may be written without it.
+    account.id = serde_json::from_value(id.into()).map_err(said)?;
+    account.take_up_mailed_password();
+    account.seal = None;
+    Ok(account)
+}
+
+/// An account's JSON with the key of its second factor, which is sealed to that account.
+fn unsealed(id: &str, body: &str, totp: Option<&[u8]>, seal: &Seal) -> Result<Value, String> {
+    let mut value: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
     if let Some(sealed) = totp {
         let opened = seal.open(sealed, of_totp(id));
         let opened = opened.ok_or("the key of its second factor is not sealed to it")?;
@@ -107,13 +180,7 @@ fn account(
         let place = place.ok_or("it has the key of a second factor, and none")?;
         place.insert("secret".to_owned(), secret.into());
     }
-    // As text once more: fields that are not ours keep their numbers digit by digit.
-    let text = Zeroizing::new(serde_json::to_string(&value).map_err(said)?);
-    let mut account: Account = serde_json::from_str(&text).map_err(said)?;
-    account.username = username;
-    account.take_up_mailed_password();
-    account.seal = None;
-    Ok(account)
+    Ok(value)
 }
 
 /// Takes the key of the second factor out of an account's JSON.

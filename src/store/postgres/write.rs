@@ -54,13 +54,13 @@ pub(super) struct Touched {
     pub(super) names: Vec<String>,
 }
 
-struct Link {
-    token: String,
-    kind: i16,
-    account: Option<String>,
-    email: Option<String>,
-    short: Option<String>,
-    body: String,
+pub(super) struct Link {
+    pub(super) token: String,
+    pub(super) kind: i16,
+    pub(super) account: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) short: Option<String>,
+    pub(super) body: String,
 }
 
 struct Held {
@@ -353,7 +353,7 @@ fn links(accounts: &Accounts, kind: i16) -> serde_json::Result<Map<String, Value
 }
 
 impl Link {
-    fn of(token: &str, kind: i16, body: &Value) -> serde_json::Result<Self> {
+    pub(super) fn of(token: &str, kind: i16, body: &Value) -> serde_json::Result<Self> {
         let field = |name: &str| body.get(name).and_then(Value::as_str);
         let (email, short) = match kind {
             INVITES => {

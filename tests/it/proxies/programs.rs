@@ -66,6 +66,9 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
             "Bearer abc".to_owned(),
             "Digest username=\"al%20ice\", realm=\"a, b\"".to_owned(),
             basic("alice", "seven wild horses"),
+            // What Caddy writes for what it puts in there.
+            "{http.request.host} {http.vars.x}".to_owned(),
+            "{http.reverse_proxy.header.Authorization} x".to_owned(),
             long,
         ];
         for (path, who) in [
@@ -110,20 +113,22 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
         }
         deployment.application.heads();
         for field in ["X-Nothing: x", &format!("Authorization: {}", ours[1])] {
-            let program = deployment.ask("PROPFIND /a", &[field, "Content-Length: 0"]);
-            assert_eq!(program.status, 401, "{kind:?} {program:?}");
-            let asked: Vec<_> = program
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "www-authenticate")
-                .collect();
-            let [(_, challenge)] = &asked[..] else {
-                panic!("{kind:?} {asked:?}")
-            };
-            assert_eq!(
-                challenge,
-                "Basic realm=\"app.example.test\", charset=\"UTF-8\""
-            );
+            for line in ["PROPFIND /a", "GET /a"] {
+                let program = deployment.ask(line, &[field, "Content-Length: 0"]);
+                assert_eq!(program.status, 401, "{kind:?} {program:?}");
+                let asked: Vec<_> = program
+                    .headers
+                    .iter()
+                    .filter(|(name, _)| name == "www-authenticate")
+                    .collect();
+                let [(_, challenge)] = &asked[..] else {
+                    panic!("{kind:?} {line} {asked:?}")
+                };
+                assert_eq!(
+                    challenge,
+                    "Basic realm=\"app.example.test\", charset=\"UTF-8\""
+                );
+            }
             for browser in [
                 "Accept: text/html",
                 "User-Agent: Mozilla/5.0",
@@ -140,6 +145,16 @@ fn applications_get_their_own_authorization_to_the_letter_and_no_token_of_ours()
         }
         assert!(deployment.application.heads().is_empty(), "{kind:?}");
     }
+}
+
+/// A limit that the documents tell of.
+#[test]
+fn caddy_loses_the_one_authorization_that_is_its_own_words() {
+    let deployment = Deployment::of(Kind::Caddy);
+    set_up(&deployment);
+    let words = "{http.reverse_proxy.header.Authorization}";
+    let answer = deployment.ask("GET /open/x", &[&format!("Authorization: {words}")]);
+    assert_eq!((answer.status, shown(&answer)), (200, Vec::new()));
 }
 
 #[test]

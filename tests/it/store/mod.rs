@@ -1,7 +1,9 @@
-//! Accounts in a database, as far as that goes.
+//! Accounts in a database.
 
 #[cfg(feature = "databases")]
 mod away;
+#[cfg(feature = "databases")]
+mod copy;
 #[cfg(feature = "databases")]
 mod encrypted;
 #[cfg(feature = "postgres")]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::accounts::Accounts;
+use crate::clock::Timestamp;
 
 /// Everybody with these accounts.
 fn accounts(all: impl IntoIterator<Item = Account>) -> Accounts {
@@ -163,6 +164,19 @@ fn accounts_with_passkeys_for_another_host_are_counted() {
     let carol = owner("carol", &device(Algorithm::EdDsa));
     let all = accounts([alice, bob, carol]);
     assert_eq!(all.with_passkeys_elsewhere(party().id()), 2);
+}
+
+#[test]
+fn an_owner_is_told_of_a_copy_once_a_day_whatever_the_clock_was() {
+    let mut alice = owner("alice", &device(Algorithm::EdDsa));
+    let (id, at) = (alice.passkeys[0].id.clone(), Timestamp(1_800_000_000));
+    let mut told = |now| alice.note_copy(&id, Timestamp(now)).is_some();
+    assert!(told(at.0));
+    assert!(!told(at.0 + 86_399));
+    assert!(told(at.0 + 86_400));
+    assert!(told(at.0), "it was noted while the clock was wrong");
+    let other = CredentialId::new(b"other").unwrap();
+    assert!(alice.note_copy(&other, at).is_none());
 }
 
 #[test]

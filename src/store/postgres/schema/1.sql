@@ -5,6 +5,12 @@ CREATE TABLE meta (
     version integer NOT NULL,
     -- A known value, sealed with the key of the first that came with one.
     key_check bytea,
+    -- Whether this is to be a copy, and is not all of it yet.
+    is_unfinished boolean NOT NULL DEFAULT false,
+    -- The fields of users.json and sessions.json that are not rows, as JSON, where these came from
+    -- files.
+    users_top text,
+    sessions_top text,
     -- What challenges of passkeys are known by, sealed.
     challenge_key bytea,
     -- The latest moment that a node has judged challenges at: milliseconds since 1970.

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::harness::passkey::{
-    Algorithm, BACKED_UP, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
+    Algorithm, BACKED_UP, Device, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
 };
 use crate::harness::three_forms::{refused, see_other};
-use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::routes::passkeys::{WRONG, event, is_wrong, kept, lines};
 
 #[test]
@@ -250,8 +250,11 @@ fn an_account_that_nobody_may_log_in_to_has_no_passkey() {
 
 #[test]
 fn a_counter_behind_is_refused_and_its_owner_told_once_a_day() {
-    let server = Server::start();
-    let (alice, _, mut passkey) = Visitor::with_passkey(&server, "alice");
+    let setup = Setup::new().with(&["--public-url", "https://localhost:8443"]);
+    let mut server = setup.start();
+    let (alice, _) = Visitor::with_account(&server, "alice");
+    let device = Device::new(Algorithm::Es256, "localhost", "https://localhost:8443");
+    let mut passkey = alice.add(device, &alice.new_recovery_codes()[0]);
     let visitor = Visitor::program(&server);
     passkey.device.count = 10;
     passkey.log_in(&visitor).expect("login_complete");
@@ -273,6 +276,13 @@ fn a_counter_behind_is_refused_and_its_owner_told_once_a_day() {
     // It stays, and works when its counter is ahead again.
     passkey.device.count = 11;
     passkey.log_in(&visitor).expect("login_complete");
+    // Nor does a restart have them told once more.
+    server.kill();
+    let server = setup.start();
+    passkey.device.count = 5;
+    is_wrong(&passkey.log_in(&Visitor::program(&server)));
+    lines(&server, "passkey_copied", 3);
+    Visitor::program(&server).register("last");
     let again = std::fs::read_dir(server.path("outbox"))
         .unwrap()
         .any(|entry| {
