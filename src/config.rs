@@ -57,15 +57,14 @@ struct Flags {
     )]
     users: PathBuf,
 
-    // Hidden, as all that is about a database, until a server serves from one.
-    /// A database in place of the files: postgres://user:pass@host/dbname
+    /// A database in place of the files: postgres://user:pass@host/dbname; whoever lists processes
+    /// sees a password here, and not one in the file of AUTH_STORE_FILE
     #[arg(
         long,
         env = "AUTH_STORE",
         value_name = "URL",
         conflicts_with = "store_file",
-        hide_env_values = true,
-        hide = true
+        hide_env_values = true
     )]
     store: Option<String>,
 
@@ -74,13 +73,12 @@ struct Flags {
         long,
         env = "AUTH_STORE_FILE",
         value_name = "PATH",
-        conflicts_with = "store",
-        hide = true
+        conflicts_with = "store"
     )]
     store_file: Option<PathBuf>,
 
     /// The key that seals secrets in the database
-    #[arg(long, env = "AUTH_STORE_KEY", value_name = "PATH", hide = true)]
+    #[arg(long, env = "AUTH_STORE_KEY", value_name = "PATH")]
     store_key: Option<PathBuf>,
 
     /// The certificate, PEM, chain first

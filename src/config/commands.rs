@@ -53,8 +53,7 @@ pub enum Command {
     #[command(
         subcommand,
         arg_required_else_help = false,
-        disable_help_subcommand = true,
-        hide = true
+        disable_help_subcommand = true
     )]
     Store(OfStore),
 }

@@ -24,10 +24,17 @@ use crate::store::postgres::Url;
 const USERS: &str = "users";
 
 /// Those that some commands read, and judge only then.
-const SHOWN: [&str; 3] = ["events_kept", "mail_from", "public_url"];
+const SHOWN: [&str; 6] = [
+    "events_kept",
+    "mail_from",
+    "public_url",
+    "store",
+    "store_file",
+    "store_key",
+];
 
 /// Those that few commands read, or of which they see only whether they were told.
-const SEEN: [&str; 11] = [
+const SEEN: [&str; 8] = [
     "cert",
     "key",
     "registration",
@@ -36,9 +43,6 @@ const SEEN: [&str; 11] = [
     "session_max",
     "smtp",
     "smtp_file",
-    "store",
-    "store_file",
-    "store_key",
 ];
 
 /// What a command knows of the server whose files it works on.

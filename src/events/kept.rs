@@ -54,6 +54,11 @@ impl Kept {
         }
     }
 
+    /// Whether they are in a database.
+    pub(super) fn is_in_database(&self) -> bool {
+        !matches!(self, Self::File(_))
+    }
+
     /// Drops the events from before `oldest`, since 1970.
     ///
     /// # Errors

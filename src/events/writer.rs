@@ -144,7 +144,8 @@ impl Writer {
 
     /// Tells of the first of several failures.
     fn failed(&mut self, cause: &io::Error) {
-        if !self.failing {
+        // Of a database that is away the store tells once, for all that is in it.
+        if !self.failing && !self.log.is_in_database() {
             let file = &self.log;
             tracing::error!(%file, %cause, "events cannot be written");
         }

@@ -120,6 +120,28 @@ impl Cluster {
         &self.place
     }
 
+    /// Has the server and all of its processes stop, or go on.
+    #[allow(
+        dead_code,
+        reason = "the tests of the library have a line that freezes"
+    )]
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
+        let server = file.lines().next().unwrap().to_owned();
+        let children = Command::new("pgrep")
+            .args(["-P", &server])
+            .output()
+            .unwrap();
+        let children = String::from_utf8(children.stdout).unwrap();
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill")
+            .arg(signal)
+            .arg(&server)
+            .args(children.split_whitespace())
+            .status();
+        assert!(told.unwrap().success());
+    }
+
     /// Makes a database and somebody of the same name who owns it, with this password; gives the
     /// name.
     pub(crate) fn database(&self, password: &str) -> String {

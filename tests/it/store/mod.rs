@@ -1,5 +1,7 @@
-//! Accounts in a database, as far as that goes.
+//! Accounts in a database.
 
+#[cfg(feature = "databases")]
+mod away;
 #[cfg(feature = "databases")]
 mod copy;
 #[cfg(feature = "databases")]
