@@ -15,6 +15,9 @@ use serde_json::json;
 
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor, wait_for};
 
+#[cfg(feature = "databases")]
+#[path = "../tests/cluster/mod.rs"]
+mod cluster;
 #[expect(dead_code, unused_imports, reason = "tests need more of it")]
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;

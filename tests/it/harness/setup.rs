@@ -143,6 +143,7 @@ impl Setup {
     }
 
     /// Whether one of these flags is told.
+    #[cfg(feature = "databases")]
     pub(crate) fn tells(&self, flags: &[&str]) -> bool {
         let mut arguments = self.arguments.iter();
         arguments.any(|argument| flags.contains(&argument.as_str()))
@@ -156,6 +157,7 @@ impl Setup {
         self.announced(command)
     }
 
+    #[cfg(feature = "databases")]
     pub(super) fn shared_dir(&self) -> Arc<TempDir> {
         Arc::clone(&self.dir)
     }
