@@ -1,10 +1,12 @@
 //! The store in a database.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::accounts::session::Limits;
 use crate::clock::Clock;
 use crate::config::{self, Database, Place};
+use crate::log;
 use crate::site::Problem;
 use crate::store::Store;
 use crate::store::postgres::{self, Opened, Refusal, Url};
@@ -37,6 +39,21 @@ pub(super) fn open(database: &Database, limits: Limits, clock: &Clock) -> Result
     let opened = Opened::open(&url, &database.key, clock)?;
     warn_of_md5(&opened);
     Store::in_database(opened, limits).map_err(Problem::no_threads)
+}
+
+/// Says in the log which files lie there that are not read.
+pub(super) fn warn_of_files(directory: &Path, users: &Path) {
+    let beside = ["sessions.json", "events.jsonl", "outbox"].map(|name| directory.join(name));
+    for file in beside.iter().map(PathBuf::as_path).chain([users]) {
+        if file.symlink_metadata().is_ok() {
+            tracing::warn!(
+                target: super::PROGRAM,
+                file = log::path(file),
+                "this is not read, since the accounts are in a database: auth_user store copy takes \
+                 what is there to an empty one"
+            );
+        }
+    }
 }
 
 /// Opens the database as commands use it.

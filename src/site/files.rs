@@ -46,6 +46,10 @@ impl Files {
             .tls
             .then(|| open_tls(given, public_url))
             .transpose()?;
+        #[cfg(feature = "postgres")]
+        if config.database.is_some() {
+            database::warn_of_files(directory_of(&config.users), &config.users);
+        }
         let events = open_events(given, &store).map_err(Problem::no_threads)?;
         // Last, since the outbox may send at once.
         let outbox = open_outbox(config, &store, delivery)?;

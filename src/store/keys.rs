@@ -1,6 +1,8 @@
 //! What opens an account, or an application, without a name: passkeys and access tokens.
 
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::time::Instant;
 
 use crate::accounts::Account;
 use crate::accounts::passkey::{CredentialId, NotAdded, Passkey};
@@ -13,14 +15,22 @@ use crate::store::about::About;
 use crate::store::{NotSaved, Store, Unavailable};
 
 impl Store {
-    /// The account that has an access token with this hash; whether that is good is not judged.
+    /// The account that has an access token with this hash; whether that is good is not judged. While
+    /// a database does not answer, as it was some seconds ago: applications go on for that long.
     ///
     /// # Errors
     ///
     /// If it cannot be read now.
     pub fn owner_of_token(&self, hash: Digest) -> Result<Option<Arc<Account>>, Unavailable> {
-        let base = self.look(|| About::default().and_token(hash).plain())?;
-        Ok(base.accounts.owner_of_token(hash).cloned())
+        #[cfg(feature = "postgres")]
+        let began = Instant::now();
+        let read = self.look(|| About::default().and_token(hash).plain());
+        let owner = read.map(|base| base.accounts.owner_of_token(hash).cloned());
+        #[cfg(feature = "postgres")]
+        if let Kept::Database(database) = &self.kept {
+            return database.owner_of_late(hash, owner, began);
+        }
+        owner
     }
 
     /// The account that has a passkey with this id.

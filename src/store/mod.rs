@@ -210,7 +210,7 @@ impl Store {
     pub fn is_empty(&self) -> bool {
         #[cfg(feature = "postgres")]
         if let Kept::Database(database) = &self.kept {
-            return database.counted().0 == 0;
+            return database.is_empty().unwrap_or(false);
         }
         self.accounts().is_ok_and(|accounts| accounts.is_empty())
     }

@@ -21,10 +21,10 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::accounts::Accounts;
 use crate::accounts::pending::Stage;
 use crate::accounts::session::{Limits, Sessions};
 use crate::accounts::token::{self, Digest};
+use crate::accounts::{Account, Accounts};
 use crate::clock::Timestamp;
 use crate::metrics;
 use crate::store::Who;
@@ -241,6 +241,20 @@ impl Database {
             let known = self.known(id, LASTING, Instant::now());
             known.map(Some).ok_or(unavailable)
         })
+    }
+
+    /// What a question about the owner of a token has found, which began then, or what was found last.
+    pub(in crate::store) fn owner_of_late(
+        &self,
+        token: Digest,
+        read: Result<Option<Arc<Account>>, Unavailable>,
+        began: Instant,
+    ) -> Result<Option<Arc<Account>>, Unavailable> {
+        let at = match read {
+            Ok(_) => began,
+            Err(_) => Instant::now(),
+        };
+        self.shared.owners.of_late(token, read, at)
     }
 
     fn known(&self, id: Digest, within: Duration, now: Instant) -> Option<Who> {

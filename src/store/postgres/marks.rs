@@ -208,6 +208,19 @@ impl Database {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
+    /// Whether there is no account.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be read now.
+    pub(in crate::store) fn is_empty(&self) -> Result<bool, Unavailable> {
+        self.shared().ask(async |client| {
+            let query = "SELECT NOT EXISTS (SELECT FROM account)";
+            let row = client.query_typed_one(query, &[]).await?;
+            row.try_get(0).map(Ok)
+        })
+    }
+
     /// As [`Accounts::regular_networks`](crate::accounts::Accounts::regular_networks).
     ///
     /// # Errors

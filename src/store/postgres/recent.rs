@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
+use crate::accounts::{Account, names};
 use crate::clock::Timestamp;
-use crate::store::Who;
+use crate::store::{Unavailable, Who};
 
 /// How old the beginning of a read may be: what ends a session is known everywhere by then.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
@@ -24,6 +24,48 @@ const IN_USE: Duration = Duration::from_secs(12);
 
 /// Most entries. With more sessions in use some cost a question each.
 const MOST: usize = 100_000;
+
+/// The owners of access tokens as they were read last, for the seconds in which the database does not
+/// answer.
+#[derive(Default)]
+pub(super) struct Owners(Mutex<HashMap<Digest, (Arc<Account>, Instant)>>);
+
+/// Most owners: each may have many tokens, and few are in use.
+const MOST_OWNERS: usize = 10_000;
+
+impl Owners {
+    /// Takes what a question about a token has found, which began `now`, and gives it back; what was
+    /// found last, if nothing could be read and that began a little before `now`.
+    pub(super) fn of_late(
+        &self,
+        token: Digest,
+        read: Result<Option<Arc<Account>>, Unavailable>,
+        now: Instant,
+    ) -> Result<Option<Arc<Account>>, Unavailable> {
+        // Every change is done in one step.
+        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_late = |at: Instant| now.saturating_duration_since(at) < LASTING;
+        match &read {
+            Ok(Some(owner)) => {
+                if owners.len() >= MOST_OWNERS {
+                    owners.retain(|_, (_, at)| is_late(*at));
+                }
+                if owners.len() < MOST_OWNERS {
+                    owners.insert(token, (Arc::clone(owner), now));
+                }
+            }
+            Ok(None) => drop(owners.remove(&token)),
+            Err(_) => {
+                if let Some((owner, at)) = owners.get(&token)
+                    && is_late(*at)
+                {
+                    return Ok(Some(Arc::clone(owner)));
+                }
+            }
+        }
+        read
+    }
+}
 
 /// The entries.
 ///
@@ -234,6 +276,25 @@ mod tests {
 
     fn after(began: Instant, milliseconds: u64) -> Instant {
         began + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn the_owner_of_a_token_outlasts_the_database_for_some_seconds_and_no_end_that_is_known() {
+        let (owners, began, token) = (Owners::default(), Instant::now(), Digest::of("t"));
+        let owner = || Ok(Some(Arc::new(account("alice"))));
+        let is_known = |at| {
+            let found = owners.of_late(token, Err(Unavailable), after(began, at));
+            found.is_ok_and(|owner| owner.is_some())
+        };
+        assert!(!is_known(0));
+
+        owners.of_late(token, owner(), began).unwrap();
+
+        assert!(is_known(4999));
+        assert!(!is_known(5000));
+        owners.of_late(token, owner(), began).unwrap();
+        owners.of_late(token, Ok(None), began).unwrap();
+        assert!(!is_known(1));
     }
 
     #[test]

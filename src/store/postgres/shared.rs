@@ -13,7 +13,7 @@ use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pool::Pool;
-use crate::store::postgres::recent::Recent;
+use crate::store::postgres::recent::{Owners, Recent};
 use crate::store::postgres::rows::Damaged;
 use crate::store::postgres::seal::Seal;
 
@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(super) pool: Pool,
     pub(super) seal: Seal,
     pub(super) recent: Recent,
+    pub(super) owners: Owners,
     pub(super) challenges: Challenges,
     pub(super) counts: Local,
     /// How long sessions last.
@@ -51,6 +52,7 @@ impl Shared {
             pool: opened.pool,
             seal: opened.seal,
             recent: Recent::default(),
+            owners: Owners::default(),
             challenges: opened.challenges,
             counts: Local::default(),
             limits,

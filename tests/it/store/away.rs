@@ -96,11 +96,12 @@ fn a_command_holds_on_every_node_and_what_happened_has_the_node_in_it() {
 fn while_the_database_is_frozen_applications_go_on_for_seconds_and_nothing_is_said_to_be_saved() {
     let cluster = Cluster::start(None);
     let setup = setup(&cluster);
-    let server = setup.start();
+    let (server, mut ending) = (setup.start(), setup.start());
     let visitor = Visitor::program(&server);
     visitor.sign_up("alice");
     visitor.enrol("alice");
     assert_eq!(asks(&visitor).status, 200);
+    assert_eq!(asks(&visitor.at(&ending)).status, 200);
     assert_eq!(health(&server), (200, "ok".to_owned()));
 
     cluster.freeze(true);
@@ -143,6 +144,11 @@ fn while_the_database_is_frozen_applications_go_on_for_seconds_and_nothing_is_sa
         assert_eq!(Visitor::new(&server, Accept::Page).get(page).status, 200);
     }
 
+    let told = Instant::now();
+    ending.signal(rustix::process::Signal::TERM);
+    assert!(ending.wait().success());
+    assert!(told.elapsed() < Duration::from_secs(10));
+
     cluster.freeze(false);
 
     wait_for("the return to be known", || {
@@ -150,6 +156,7 @@ fn while_the_database_is_frozen_applications_go_on_for_seconds_and_nothing_is_sa
     });
     wait_for("health", || (health(&server).0 == 200).then_some(()));
     assert_eq!(visitor.get("/account").status, 200);
+    // Both nodes tell of it, into one file.
     let log = server.log();
     let of_database = |word: &str| {
         let lines = log.lines().filter(|line| !line.contains("WARN"));
@@ -158,8 +165,8 @@ fn while_the_database_is_frozen_applications_go_on_for_seconds_and_nothing_is_sa
     };
     assert_eq!(
         (of_database("is away"), of_database("is back")),
-        (1, 1),
+        (2, 1),
         "{log}"
     );
-    assert_eq!(of_database(""), 2, "{log}");
+    assert_eq!(of_database(""), 3, "{log}");
 }
