@@ -5,9 +5,12 @@ mod refused;
 mod taken;
 
 /// The contract's table: flag, value, variable, default.
-pub(super) const FLAGS: [(&str, &str, &str, &str); 21] = [
+pub(super) const FLAGS: [(&str, &str, &str, &str); 24] = [
     ("--listen", "<ADDR:PORT>", "AUTH_LISTEN", "0.0.0.0:8000"),
     ("--users", "<PATH>", "AUTH_USERS", "users.json"),
+    ("--store", "<URL>", "AUTH_STORE", ""),
+    ("--store-file", "<PATH>", "AUTH_STORE_FILE", ""),
+    ("--store-key", "<PATH>", "AUTH_STORE_KEY", ""),
     ("--cert", "<PATH>", "AUTH_CERT", "server.crt"),
     ("--key", "<PATH>", "AUTH_KEY", "server.key"),
     ("--no-tls", "", "AUTH_NO_TLS", ""),

@@ -94,6 +94,14 @@ fn the_name_of_an_account_that_was_used_is_held_for_180_days_and_its_address_is_
     let server = setup.start();
     register(&server, "alice").expect("user_exists");
     register(&server, "alice2").expect("registered");
+    // The link to confirm an address is saved after the answer, and would undo an edit meanwhile.
+    wait_for("the link to be mailed", || {
+        let log = server.log();
+        let mut lines = log.lines();
+        lines
+            .any(|line| line.contains("\"confirmation\"") && line.contains("\"alice2\""))
+            .then_some(())
+    });
 
     // An operator who frees the name in the file, or 180 days, give it back.
     let mut users = server.users();
