@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::token::Digest;
 use crate::network::Network;
 
-use super::counts::Decision;
+use super::counts::{Decision, Verdict};
 use super::limits::WINDOW;
 use super::table::Weight;
 use super::{Counted as Attempted, State, Throttle, micros};
@@ -26,7 +26,8 @@ impl Weight for Counted {
 
 impl Throttle {
     /// Notes that a token was refused to a network, and says whether it was not yet within
-    /// [`WINDOW`]. A guess, which nobody has, then counts against the network.
+    /// [`WINDOW`]. A guess, which nobody has, then counts against the network, unless that has to wait
+    /// already: what costs nothing must not lengthen the wait of all who share the address.
     pub fn wrong_token(
         &self,
         token: Digest,
@@ -52,8 +53,8 @@ impl State {
             return false;
         }
         last.0 = Some(now);
-        if is_guess {
-            let counted = Attempted::Code(origin);
+        let counted = Attempted::Code(origin);
+        if is_guess && self.verdict(counted, None, now) == Verdict::Go {
             self.count(counted);
             self.decide(counted, Decision::Failed(now));
         }

@@ -35,6 +35,24 @@ fn the_longest_of_several_waits_is_told() {
 }
 
 #[test]
+fn wrong_tokens_lengthen_no_wait() {
+    let throttle = Throttle::new(0);
+    let wrong =
+        |n: u64, now| throttle.wrong_token(Digest::of(&n.to_string()), HOME, secs(now), true);
+    for n in 0..21 {
+        assert!(wrong(n, 1000));
+    }
+    assert_eq!(fail(&throttle, account("a"), HOME, 1000), Err(1));
+
+    for n in 21..100 {
+        assert!(wrong(n, 1000), "it is told of all the same");
+    }
+
+    assert_eq!(fail(&throttle, account("a"), HOME, 1000), Err(1));
+    assert_eq!(fail(&throttle, account("a"), HOME, 1001), Ok(()));
+}
+
+#[test]
 fn waiting_as_told_is_enough_though_members_leave_meanwhile() {
     let throttle = Throttle::new(0);
     for n in 0..4 {
