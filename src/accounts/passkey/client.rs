@@ -31,6 +31,10 @@ impl Client {
     /// Reads it, with or without a byte order mark.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Refused> {
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        // An array would be taken for the members in their order.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Refused::Unreadable);
+        }
         serde_json::from_slice(text).map_err(|_| Refused::Unreadable)
     }
 
@@ -51,5 +55,21 @@ impl Client {
     /// Whether the page was in a frame on a page of another origin.
     pub(super) fn is_framed(&self) -> bool {
         self.cross_origin || self.top_origin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_no_client_data() {
+        let members = r#""webauthn.get", "c2FsdA", "https://auth.example.com""#;
+        for text in [format!("[{members}]"), format!(" [{members}, false]")] {
+            assert!(Client::read(text.as_bytes()).is_err(), "{text}");
+        }
+        let object =
+            br#" {"type": "webauthn.get", "challenge": "c2FsdA", "origin": "https://a.b"}"#;
+        assert!(Client::read(object).is_ok());
     }
 }

@@ -65,14 +65,23 @@ impl RelyingParty {
         answer: Answer<'_>,
         is_asked: impl FnOnce(&[u8]) -> Result<C, Refused>,
     ) -> Result<Used<C>, Refused> {
+        let client = Client::read(answer.client);
+        let challenge = client
+            .as_ref()
+            .map_err(|why| *why)
+            .and_then(|client| is_asked(&client.challenge()?));
+        // Said of every page of ours that is too old, or it would tell which passkeys there are.
+        if matches!(challenge, Err(Refused::Expired)) {
+            return Err(Refused::Expired);
+        }
         let id = CredentialId::new(answer.id).ok_or(Refused::Unknown)?;
         let account = account.ok_or(Refused::Unknown)?;
         let kept = account.passkeys_for(self).find(|kept| kept.id == id);
         let kept = kept.ok_or(Refused::Unknown)?; // 5, 6
         ensure(is_user(account, step, answer.user), Refused::User)?; // 6
-        let client = Client::read(answer.client)?; // 8, 9
+        let client = client?; // 8, 9
         ensure(client.is_for("webauthn.get"), Refused::Type)?; // 10
-        let challenge = is_asked(&client.challenge()?)?; // 11
+        let challenge = challenge?; // 11
         ensure(client.is_from(&self.origin), Refused::Origin)?; // 12
         ensure(!client.is_framed(), Refused::Frame)?; // 13, 14
         let data = Data::read(answer.data)?;

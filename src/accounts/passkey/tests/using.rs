@@ -197,6 +197,27 @@ fn a_passkey_of_another_account_or_host_or_of_nobody_is_unknown() {
 }
 
 #[test]
+fn a_page_that_is_too_old_is_told_from_others_whoever_has_the_passkey() {
+    let device = device(Algorithm::EdDsa);
+    let alice = owner("alice", &device);
+    let (client, data, signature) = device.assert(CHALLENGE);
+    let check = |account: Option<&Account>, id: &[u8]| {
+        let answer = Answer {
+            id,
+            client: &client,
+            data: &data,
+            signature: &signature,
+            user: None,
+        };
+        let is_asked = |_: &[u8]| Err::<(), _>(Refused::Expired);
+        party().check(account, Step::Alone, answer, is_asked).err()
+    };
+
+    assert_eq!(check(Some(&alice), &device.id), Some(Refused::Expired));
+    assert_eq!(check(None, b"unknown"), Some(Refused::Expired));
+}
+
+#[test]
 fn what_another_key_signed_is_refused() {
     for algorithm in ALGORITHMS {
         for other in ALGORITHMS {
