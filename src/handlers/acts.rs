@@ -1,5 +1,6 @@
 //! Lasting changes to one's own account: each asks for the password, a code, or both.
 
+use crate::accounts::Account;
 use crate::accounts::login::{Accepted, Authenticated, Tried};
 use crate::accounts::password::Password;
 use crate::accounts::pending::{PendingMove, Stage};
@@ -233,6 +234,16 @@ impl Act<'_> {
         self,
         change: impl Fn(&mut Person<'_>) -> T + Send + 'static,
     ) -> Result<(Accepted, T), Refusal> {
+        self.judge_if(|_| Ok(()), change)
+    }
+
+    /// As [`Act::judge`], unless `may` refuses it to the account as it is then: no code is used up by
+    /// what is refused.
+    pub(super) fn judge_if<T: Send + 'static>(
+        self,
+        may: impl Fn(&Account) -> Result<(), Outcome> + Send + 'static,
+        change: impl Fn(&mut Person<'_>) -> T + Send + 'static,
+    ) -> Result<(Accepted, T), Refusal> {
         let Self {
             begun,
             grounds,
@@ -241,7 +252,10 @@ impl Act<'_> {
             now,
         } = self;
         let judged = begun.judge(
-            move |person| grounds.hold(person),
+            move |person| {
+                grounds.hold(person)?;
+                person.map_or(Ok(()), |person| may(person.account()))
+            },
             move |person| {
                 let accepted = person.account_mut().accept_code(&typed, device, now)?;
                 Ok((accepted, change(person)))

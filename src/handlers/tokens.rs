@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::accounts::access_token::{AccessToken, MAX_DAYS, MAX_HOSTS};
 use crate::accounts::login::Accepted;
 use crate::accounts::password::Password;
-use crate::accounts::token;
+use crate::accounts::person::Person;
+use crate::accounts::{Account, token};
 use crate::as_typed;
 use crate::form::{Form, FormError};
 use crate::handlers::account::account_again;
@@ -108,8 +109,12 @@ pub(super) fn make(app: &App, request: &Request) -> Answer {
     let made = AccessToken::new(&secret, &asked.name, asked.hosts, asked.days, now);
     let (id, expires, added) = (made.id.clone(), made.expires, made.clone());
     let act = confirm_with(app, request, &me, asked.proof)?;
-    let (accepted, added) =
-        act.judge(move |person| person.account_mut().add_token(added.clone(), now))?;
+    let may = move |account: &Account| match account.may_add_token(now) {
+        true => Ok(()),
+        false => Err(Outcome::TooManyTokens),
+    };
+    let add = move |person: &mut Person<'_>| person.account_mut().add_token(added.clone(), now);
+    let (accepted, added) = act.judge_if(may, add)?;
     if let Accepted::RecoveryCode { left } = accepted {
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
