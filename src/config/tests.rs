@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use clap::CommandFactory as _;
 
 use super::*;
+use crate::config::flags::issuer;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
