@@ -130,7 +130,7 @@ impl Draft {
 ///
 /// # Errors
 ///
-/// As [`Outbox::open`].
+/// The directory cannot be made, is none, or cannot be used.
 pub fn look(dir: &Path) -> Result<(), StartupProblem> {
     let problem = |cause| StartupProblem::new(dir, cause);
     match dir.metadata() {

@@ -305,7 +305,7 @@ impl<T: Content> Document<T> {
         let keep = content.prepare(format).map_err(Failure::Before);
         let replaced = keep.and_then(|keep| {
             let write = |out: &mut dyn Write| content.write(format, out);
-            self.file.replace_keeping(keep, write)
+            self.file.replace(keep, write)
         });
         if !matches!(replaced, Err(Failure::Before(_))) {
             T::saved(&mut self.format);

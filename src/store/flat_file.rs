@@ -195,22 +195,13 @@ impl FlatFile {
     }
 
     /// Puts a new file with mode 0600 in place of the known one, durably. The caller holds the
-    /// lock. A link at the path stays, and what it leads to is replaced.
+    /// lock. A link at the path stays, and what it leads to is replaced. The file before is kept
+    /// beside it with `suffix` added to its name, if one is given and nothing has that name.
     ///
     /// # Errors
     ///
     /// The [`Failure`] says whether the new file is in place; no draft is left behind.
-    #[cfg(test)]
     pub(super) fn replace(
-        &mut self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        self.replace_keeping(None, write)
-    }
-
-    /// As [`FlatFile::replace`], and keeps the file before that beside it, with this added to its
-    /// name, unless something has that name.
-    pub(super) fn replace_keeping(
         &mut self,
         suffix: Option<&str>,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -351,7 +342,7 @@ mod tests {
     }
 
     fn put(file: &mut FlatFile, text: &str) -> Result<(), Failure> {
-        file.replace(|out| out.write_all(text.as_bytes()))
+        file.replace(None, |out| out.write_all(text.as_bytes()))
     }
 
     fn known(file: &FlatFile) -> bool {
@@ -418,7 +409,7 @@ mod tests {
         let (directory, mut file) = fresh();
         assert!(put(&mut file, "one").is_ok());
 
-        let failed = file.replace(|out| {
+        let failed = file.replace(None, |out| {
             out.write_all(b"tw")?;
             Err(io::ErrorKind::StorageFull.into())
         });
@@ -430,7 +421,7 @@ mod tests {
     }
 
     fn put_keeping(file: &mut FlatFile, text: &str) -> Result<(), Failure> {
-        file.replace_keeping(Some(".v1"), |out| out.write_all(text.as_bytes()))
+        file.replace(Some(".v1"), |out| out.write_all(text.as_bytes()))
     }
 
     #[test]
@@ -478,7 +469,7 @@ mod tests {
         let (directory, mut file) = fresh();
         assert!(put(&mut file, "one").is_ok());
         let path = file.path.clone();
-        let edited = file.replace_keeping(Some(".v1"), |out| {
+        let edited = file.replace(Some(".v1"), |out| {
             fs::write(&path, "edited")?;
             out.write_all(b"two")
         });
@@ -519,7 +510,7 @@ mod tests {
         assert!(put(&mut file, "one").is_ok());
         let path = file.path.clone();
 
-        let failed = file.replace(|out| {
+        let failed = file.replace(None, |out| {
             fs::write(&path, "edited")?;
             out.write_all(b"two")
         });

@@ -70,7 +70,7 @@ pub fn once<R, E>(
         let seals = seals(&mut format, &before, &after);
         format.keep_seals(seals);
         let keep = format.prepare(&after).map_err(|error| not_saved(&error))?;
-        let saved = file.replace_keeping(keep, |out| format.write(&after, out));
+        let saved = file.replace(keep, |out| format.write(&after, out));
         saved.map_err(|failed| not_saved(&failed.into()))?;
     }
     let is_new = is_new && file.look().is_ok_and(|found| found.is_some());
