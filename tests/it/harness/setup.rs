@@ -53,6 +53,21 @@ impl Setup {
         }
     }
 
+    /// With the login for the applications of a domain, where strangers may register, and a proxy on
+    /// this machine.
+    pub(crate) fn for_applications(self) -> Self {
+        self.with(&[
+            "--public-url",
+            "https://auth.example.com",
+            "--cookie-domain",
+            "example.com",
+            "--registration",
+            "open",
+            "--trusted-proxy",
+            "127.0.0.1",
+        ])
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }

@@ -13,16 +13,7 @@ fn setup(cluster: &Cluster) -> Setup {
     let url = cluster.url(&cluster.database(""));
     let (status, _, err) = run(&setup, &["store", "migrate", &url], b"");
     assert_eq!(status, 0, "{err}");
-    on(&setup, &url).with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
+    on(&setup, &url).for_applications()
 }
 
 /// What a proxy is told of a visitor.

@@ -9,16 +9,7 @@ use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, from_now,
 use crate::routes::account::NEW;
 
 fn setup() -> Setup {
-    Setup::new().with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
+    Setup::new().for_applications()
 }
 
 /// A form for a token, with this code.

@@ -23,16 +23,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
 /// A server whose sessions sub-domains share, asked by a proxy on this machine.
 fn setup() -> Setup {
-    Setup::new().with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
+    Setup::new().for_applications()
 }
 
 /// A proxy asks about a visitor, with these fields and no others.
