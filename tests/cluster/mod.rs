@@ -3,6 +3,7 @@
 //! program both have this file as a module.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -23,11 +24,16 @@ const NOBODY: u32 = 65534;
 /// The superuser.
 pub(crate) const ADMIN: &str = "postgres";
 
-/// Runs a server, and ends it and removes its folder once nothing holds standard input open.
+/// Runs a server, once more for each line on standard input, and ends it and removes its folder once
+/// nothing holds standard input open.
 const KEEPER: &str = r#"
-"$1/postgres" -D "$2/data" >"$2/log" 2>&1 &
-pid=$!
-cat >/dev/null
+while
+    "$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
+    pid=$!
+    read -r _
+do
+    wait $pid
+done
 kill -QUIT $pid 2>/dev/null
 wait $pid
 rm -rf "$2"
@@ -126,8 +132,7 @@ impl Cluster {
         reason = "the tests of the library have a line that freezes"
     )]
     pub(crate) fn freeze(&self, is_frozen: bool) {
-        let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
-        let server = file.lines().next().unwrap().to_owned();
+        let server = self.data("postmaster.pid");
         let children = Command::new("pgrep")
             .args(["-P", &server])
             .output()
@@ -140,6 +145,31 @@ impl Cluster {
             .args(children.split_whitespace())
             .status();
         assert!(told.unwrap().success());
+    }
+
+    /// Ends the server at once, as a power cut would, and starts it again after that long.
+    #[allow(dead_code, reason = "tests that take minutes do this")]
+    pub(crate) fn cut(&self, off: Duration) {
+        let pid = self.data("postmaster.pid");
+        let told = Command::new("kill").arg("-QUIT").arg(&pid).status();
+        assert!(told.unwrap().success());
+        while Path::new("/proc").join(&pid).exists() {
+            // The keeper waits for it only once it is to start another.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.contains(") Z ") {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(off);
+        self.hold.as_ref().unwrap().write_all(b"again\n").unwrap();
+        self.wait_until_ready();
+    }
+
+    /// The first line of a file of the server's.
+    fn data(&self, name: &str) -> String {
+        let file = fs::read_to_string(self.place.join("data").join(name)).unwrap();
+        file.lines().next().unwrap().to_owned()
     }
 
     /// Makes a database and somebody of the same name who owns it, with this password; gives the

@@ -25,7 +25,7 @@ pub(super) const KEY: &str = "store.key";
 const NOTED: &str = ".database";
 
 /// Ended when dropped.
-pub(super) struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -106,6 +106,11 @@ pub(super) fn balance(dir: &Path, ports: [u16; 2]) -> (u16, Running) {
             .map(|port| format!(" server node{port} 127.0.0.1:{port}\n"))
             .concat()
     );
+    (port, haproxy(dir, &configuration, port))
+}
+
+/// HAProxy with this configuration, once it listens at this port.
+pub(crate) fn haproxy(dir: &Path, configuration: &str, port: u16) -> Running {
     let file = dir.join("nodes.cfg");
     fs::write(&file, configuration).unwrap();
     let child = Command::new("haproxy")
@@ -118,7 +123,7 @@ pub(super) fn balance(dir: &Path, ports: [u16; 2]) -> (u16, Running) {
     crate::harness::wait_for("haproxy", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
-    (port, Running(child))
+    Running(child)
 }
 
 /// Another node of this setup, and its port.

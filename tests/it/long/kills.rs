@@ -20,15 +20,15 @@ const CLIENTS: usize = 4;
 /// After this many kills the file starts from nothing again, to stay small.
 const CLEARED_EVERY: u64 = 200;
 
-fn number(variable: &str, default: impl FnOnce() -> u64) -> u64 {
+pub(super) fn number(variable: &str, default: impl FnOnce() -> u64) -> u64 {
     env::var(variable).map_or_else(|_| default(), |value| value.parse().unwrap())
 }
 
 /// Numbers that look random and are the same for the same seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         // Knuth's linear congruential generator; its upper half is random enough for moments.
         self.0 = self
             .0

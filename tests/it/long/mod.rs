@@ -17,6 +17,8 @@ mod full_disk;
 mod greed;
 mod kills;
 mod load;
+#[cfg(feature = "databases")]
+mod mixed;
 mod nine;
 mod owners;
 mod starvation;
