@@ -65,6 +65,17 @@ impl Cluster {
 
     /// A server; with this certificate and its key, in PEM, it has TLS.
     pub(crate) fn start(pair: Option<(&str, &str)>) -> Self {
+        // Nothing here is to outlive a power cut.
+        Self::with(pair, "fsync = off\nshared_buffers = 16MB\n")
+    }
+
+    /// A server as an operator has it, to be measured.
+    #[allow(dead_code, reason = "benches measure it")]
+    pub(crate) fn durable() -> Self {
+        Self::with(None, "")
+    }
+
+    fn with(pair: Option<(&str, &str)>, more: &str) -> Self {
         let place = TempDir::new().unwrap().keep();
         if is_root() {
             chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -81,10 +92,9 @@ impl Cluster {
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         let port = free_port();
         let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        // Nothing here is to outlive a power cut.
         conf.push_str(&format!(
-            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nfsync = off\nmax_connections = 200\n\
-             shared_buffers = 16MB\nunix_socket_directories = '{}'\n",
+            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nmax_connections = 200\n\
+             unix_socket_directories = '{}'\n{more}",
             place.display()
         ));
         if let Some((certificate, key)) = pair {
