@@ -1,11 +1,13 @@
 //! Accounts in a database.
 
 #[cfg(feature = "databases")]
-mod away;
+pub(crate) mod away;
 #[cfg(feature = "databases")]
 mod copy;
 #[cfg(feature = "databases")]
 mod encrypted;
+#[cfg(feature = "databases")]
+pub(crate) mod failover;
 #[cfg(feature = "postgres")]
 mod flags;
 #[cfg(feature = "postgres")]
