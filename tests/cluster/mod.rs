@@ -32,6 +32,7 @@ const KEEPER: &str = r#"
 pid=$!
 cat >/dev/null
 kill -QUIT $pid 2>/dev/null
+kill -CONT $pid 2>/dev/null
 wait $pid
 rm -rf "$2"
 "#;

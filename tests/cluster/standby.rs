@@ -24,7 +24,9 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(copied.status.success(), "{copied:?}");
-        let conf = File::options().append(true).open(data.join("postgresql.conf"));
+        let conf = File::options()
+            .append(true)
+            .open(data.join("postgresql.conf"));
         // What is said last counts.
         write!(
             conf.unwrap(),

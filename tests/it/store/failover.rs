@@ -144,7 +144,9 @@ impl Person {
     /// All that they were told.
     fn told(&self) -> impl Iterator<Item = Told> {
         let more = [self.entered, self.left, self.chose];
-        [self.registered].into_iter().chain(more.into_iter().flatten())
+        [self.registered]
+            .into_iter()
+            .chain(more.into_iter().flatten())
     }
 
     /// Fails the test if they were told what is not so.
