@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,16 @@ impl Cluster {
         // So that none is begun meanwhile.
         self.freeze(true);
         self.signal("-KILL");
+    }
+
+    /// Kills the processes that serve a database, at which the server ends all others too and begins
+    /// anew from its log.
+    pub(crate) fn crash(&self, database: &str) {
+        let serving = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{database}'");
+        let serving = self.sql(ADMIN, &serving);
+        let mut kill = Command::new("kill");
+        let told = kill.arg("-KILL").args(serving.split_whitespace());
+        told.stderr(Stdio::null()).status().unwrap();
     }
 
     /// Makes a standby the one that takes writes, and waits until it is.

@@ -10,10 +10,14 @@ mod encrypted;
 pub(crate) mod failover;
 #[cfg(feature = "postgres")]
 mod flags;
+#[cfg(feature = "databases")]
+mod half_there;
 #[cfg(feature = "postgres")]
 mod key;
 #[cfg(feature = "databases")]
 mod migrate;
+#[cfg(feature = "databases")]
+mod relay;
 #[cfg(feature = "databases")]
 mod start;
 #[cfg(not(feature = "postgres"))]
