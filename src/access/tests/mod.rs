@@ -137,6 +137,29 @@ fn what_is_public_or_takes_tokens_is_so_wherever_an_application_finds_it() {
 }
 
 #[test]
+fn a_rule_may_encode_what_needs_no_encoding() {
+    let rule = |path: &str| {
+        format!("[[rule]]\nhost = \"app.example.com\"\npath = \"{path}\"\npublic = true\n")
+    };
+    for (written, asked) in [
+        ("/%6fpen/%46", "/open/F"),
+        ("/%7Eme/a%2D%5f%39", "/~me/a-_9"),
+        ("/caf%C3%A9", "/caf%c3%a9"),
+        ("/café", "/caf%C3%A9"),
+        ("/a%20b", "/a%20b"),
+        ("/100%25", "/100%25"),
+        ("/%41%", "/A%"),
+    ] {
+        let rules = Access::parse(&rule(written)).unwrap();
+        let ruling = rules.ruling("app.example.com", asked);
+        assert!(ruling.is_public(), "{written}: {asked}");
+    }
+    let twice = rule("/open") + &rule("/%6Fpen");
+    let refused = Access::parse(&twice).err().unwrap();
+    assert!(refused.reason.contains("already"), "{}", refused.reason);
+}
+
+#[test]
 fn the_public_paths_of_a_host_are_those_that_stay_public() {
     let rules = Access::parse(OPEN).unwrap();
     assert_eq!(rules.public_paths("app.example.com"), ["/open"]);
