@@ -33,7 +33,7 @@ use crate::operator::run;
 
 /// A folder with a key in it; gives the path of the key too.
 #[cfg(feature = "postgres")]
-fn with_key() -> (Setup, PathBuf) {
+pub(crate) fn with_key() -> (Setup, PathBuf) {
     let setup = Setup::new();
     let key = setup.dir().join("store.key");
     let (status, _, err) = run(&setup, &["store", "key", key.to_str().unwrap()], b"");
@@ -43,7 +43,7 @@ fn with_key() -> (Setup, PathBuf) {
 
 /// The setup on this database, with this key.
 #[cfg(feature = "databases")]
-fn on(setup: &Setup, url: &str) -> Setup {
+pub(crate) fn on(setup: &Setup, url: &str) -> Setup {
     setup
         .clone()
         .with(&["--store", url, "--store-key", "store.key"])
