@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "the tests of the library need one server")]
+mod standby;
+
 /// How long a server may take to be made and to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,6 +38,7 @@ do
     wait $pid
 done
 kill -QUIT $pid 2>/dev/null
+kill -CONT $pid 2>/dev/null
 wait $pid
 rm -rf "$2"
 "#;
@@ -43,6 +47,7 @@ rm -rf "$2"
 /// kept of theirs; sockets believe everybody.
 const HBA: &str = "\
 local all all trust
+local replication all trust
 host all clear 127.0.0.1/32 password
 host all all 127.0.0.1/32 md5
 ";
@@ -76,10 +81,7 @@ impl Cluster {
     }
 
     fn with(pair: Option<(&str, &str)>, more: &str) -> Self {
-        let place = TempDir::new().unwrap().keep();
-        if is_root() {
-            chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        let place = new_place();
         let data = place.join("data");
         let made = as_nobody(&program("initdb"))
             .args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"])
@@ -103,6 +105,11 @@ impl Cluster {
             conf.push_str("ssl = on\n");
         }
         fs::write(data.join("postgresql.conf"), conf).unwrap();
+        Self::serve(place, port)
+    }
+
+    /// The server whose data are in this place.
+    fn serve(place: PathBuf, port: u16) -> Self {
         let mut keeper = as_nobody(Path::new("/bin/sh"))
             .args(["-c", KEEPER, "sh"])
             .arg(programs())
@@ -142,19 +149,22 @@ impl Cluster {
         reason = "the tests of the library have a line that freezes"
     )]
     pub(crate) fn freeze(&self, is_frozen: bool) {
+        self.signal(if is_frozen { "-STOP" } else { "-CONT" });
+    }
+
+    /// Sends a signal to the server and all of its processes.
+    fn signal(&self, signal: &str) {
         let server = self.data("postmaster.pid");
         let children = Command::new("pgrep")
             .args(["-P", &server])
             .output()
             .unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
-        let signal = if is_frozen { "-STOP" } else { "-CONT" };
-        let told = Command::new("kill")
-            .arg(signal)
-            .arg(&server)
-            .args(children.split_whitespace())
-            .status();
-        assert!(told.unwrap().success());
+        // Some of them may have ended by themselves since.
+        let mut kill = Command::new("kill");
+        kill.arg(signal).arg(&server);
+        let told = kill.args(children.split_whitespace()).stderr(Stdio::null());
+        told.status().unwrap();
     }
 
     /// Ends the server at once, as a power cut would, and starts it again after that long.
@@ -238,6 +248,15 @@ impl Drop for Cluster {
         drop(self.hold.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// A folder for a server, whose own it is.
+fn new_place() -> PathBuf {
+    let place = TempDir::new().unwrap().keep();
+    if is_root() {
+        chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    place
 }
 
 /// Writes a file that only the server can read.
