@@ -28,7 +28,7 @@ mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
 mod terminal;
-mod user;
+pub(crate) mod user;
 mod words;
 #[cfg(feature = "faults")]
 mod wrong_clock;

@@ -140,7 +140,7 @@ fn mailed_passwords_work_side_by_side_and_each_of_them_once() {
 
     first_step(&visitor, PASSWORD, "code_required");
     assert!(alice.is_logged_in(), "asking for one changes nothing");
-    let file = std::fs::read_to_string(server.path("users.json")).unwrap();
+    let file = server.kept("users.json");
     assert!(
         !file.contains(&first) && !file.contains(&second),
         "kept hashed"

@@ -13,6 +13,8 @@ mod key;
 #[cfg(feature = "databases")]
 mod migrate;
 #[cfg(feature = "databases")]
+mod names;
+#[cfg(feature = "databases")]
 mod start;
 #[cfg(not(feature = "postgres"))]
 mod without;
