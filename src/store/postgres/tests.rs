@@ -383,11 +383,11 @@ fn ones_own_pages_show_at_each_node_what_another_has_answered() {
     begin.unwrap();
     assert!(other.who(id).unwrap().is_some());
 
-    let change = one.change("alice", |person| person.account_mut().email_proven = Some(true));
+    let change = one.change("alice", |person| person.account_mut().email_proven = true);
     change.unwrap();
 
     let (_, alice) = other.who(id).unwrap().unwrap();
-    assert_eq!(alice.email_proven, Some(true));
+    assert!(alice.email_proven);
     one.end_sessions(vec![id]).unwrap();
     assert!(other.who(id).unwrap().is_none());
 }

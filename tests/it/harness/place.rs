@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::read;
 #[cfg(feature = "databases")]
 use crate::harness::nodes;
+use crate::harness::read;
 
 /// Whether accounts lie in a database.
 pub(crate) fn is_database() -> bool {
@@ -54,7 +54,11 @@ pub(crate) fn edit(dir: &Path, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut value: Value = serde_json::from_str(&read(dir, name)).unwrap();
         edit(&mut value);
         // Moved into place, as editors do: the server must never see half of it.
-        fs::write(dir.join("edited"), serde_json::to_vec_pretty(&value).unwrap()).unwrap();
+        fs::write(
+            dir.join("edited"),
+            serde_json::to_vec_pretty(&value).unwrap(),
+        )
+        .unwrap();
         fs::rename(dir.join("edited"), dir.join(name)).unwrap();
     };
     #[cfg(feature = "databases")]

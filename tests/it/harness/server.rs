@@ -38,6 +38,11 @@ impl Server {
         Setup::new().start()
     }
 
+    /// As [`Setup::alone`].
+    pub(crate) fn start_alone() -> Self {
+        Setup::new().alone().start()
+    }
+
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         Setup::new().with(arguments).start()
     }
@@ -78,11 +83,6 @@ impl Server {
         serde_json::from_str(&self.kept("users.json")).unwrap()
     }
 
-    /// sessions.json as it is kept.
-    pub(crate) fn sessions(&self) -> Value {
-        serde_json::from_str(&self.kept("sessions.json")).unwrap()
-    }
-
     /// What is kept in this file, wherever that is.
     pub(crate) fn kept(&self, name: &str) -> String {
         place::kept(self.dir.path(), name)
@@ -119,6 +119,18 @@ impl Server {
     /// changing anything meanwhile.
     pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
         self.edit("users.json", |users| edit(&mut users["users"][name]));
+    }
+
+    /// As [`Server::edit_account`]; returns once the server has taken that up.
+    pub(crate) fn edit_account_and_wait(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let taken_up = || self.log().matches("took up a changed users file").count();
+        let before = taken_up();
+        self.edit_account(name, edit);
+        if !place::is_database() {
+            wait_for("the edit to be taken up", || {
+                (taken_up() > before).then_some(())
+            });
+        }
     }
 
     /// As [`Server::edit_account`], all of `users.json` or `sessions.json`.

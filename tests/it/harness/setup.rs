@@ -57,6 +57,15 @@ impl Setup {
         }
     }
 
+    /// The folder of a server, for commands.
+    pub(crate) fn of(server: &Server) -> Self {
+        let dir = Arc::clone(&server.dir);
+        Self {
+            dir,
+            ..Self::bare()
+        }
+    }
+
     /// With the login for the applications of a domain, where strangers may register, and a proxy on
     /// this machine.
     pub(crate) fn for_applications(self) -> Self {

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use url::form_urlencoded;
 
-use crate::harness::{Answer, Authenticator, PASSWORD, PATIENCE, Server, place, provider, wait_for};
+use crate::harness::{
+    Answer, Authenticator, PASSWORD, PATIENCE, Server, place, provider, wait_for,
+};
 
 /// How the mail begins that asks to confirm an address.
 pub(crate) const CONFIRMATION: &str = "Subject: Please confirm your e-mail address";

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::harness::place::of_one_machine;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, wait_for};
@@ -394,6 +395,7 @@ fn a_removed_account_takes_its_links_along() {
 
 #[test]
 fn edits_by_hand_in_between_void_the_link() {
+    of_one_machine!("an edit of users.json ends what rested on it");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let codes = alice.new_recovery_codes();
@@ -449,7 +451,7 @@ fn edits_by_hand_in_between_void_the_link() {
 
 #[test]
 fn a_form_sent_twice_is_mailed_once() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, _) = Visitor::with_account(&server, "alice");
     ask(&alice, NEW).expect("confirmation_sent");
     let again = ask(&alice.reading(Accept::Page), " new@example.com ");
@@ -512,6 +514,7 @@ fn an_application_is_told_the_new_address_at_once() {
     let token = link(&server, &alice, NEW);
     assert_eq!(told(), "alice@example.com");
     confirm(&alice, &token).expect("email_confirmed");
+    crate::harness::place::settle(setup.dir());
     assert_eq!(told(), NEW);
 }
 

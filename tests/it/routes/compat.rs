@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
 
 const TEMPLATE: &str = include_str!("../../../static/compat/secret_key.html");
@@ -203,6 +204,7 @@ fn a_recovery_shows_the_new_password_which_works_at_once() {
 
 #[test]
 fn a_code_of_the_authenticator_does_instead_of_the_key() {
+    of_one_machine!("--compat has files alone");
     let setup = Setup::new();
     let mut server = setup.start();
     let (_, authenticator) = Visitor::with_account(&server, "alice");

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, Server, Setup, Visitor, free_port, wait_for};
 use crate::mail::forgot;
 
@@ -92,6 +93,7 @@ fn a_mail_server_that_is_gone_shows_in_no_answer() {
 
 #[test]
 fn a_failing_disk_does_not_show_in_the_answer_to_a_forgotten_password() {
+    of_one_machine!("a disk fails");
     let server = Server::start();
     let visitor = Visitor::program(&server);
     visitor.register("alice");

@@ -207,12 +207,7 @@ fn a_recovery_is_told_in_three_forms() {
 
     for form in FORMS {
         // Everything that was asked for is done, so nobody else changes the file now.
-        let taken_up = || server.log().matches("took up a changed users file").count();
-        let before = taken_up();
-        server.edit_account("alice", |account| account["mails"] = json!([]));
-        wait_for("the edit to be taken up", || {
-            (taken_up() > before).then_some(())
-        });
+        server.edit_account_and_wait("alice", |account| account["mails"] = json!([]));
         let visitor = Visitor::new(&server, form);
         let mailed = visitor.mailed_password(&server, "alice");
         visitor.post("/login", &[("username", "alice"), ("password", &mailed)]);

@@ -28,7 +28,11 @@ fn a_name_that_no_database_can_have_is_nobody_s_and_no_fault_of_the_database() {
             .post("/forgot_password", &name_alone)
             .expect("new_password_sent");
     }
-    for path in ["/people/bob%00", "/people/%00", "/people/bob%00@example.com"] {
+    for path in [
+        "/people/bob%00",
+        "/people/%00",
+        "/people/bob%00@example.com",
+    ] {
         assert_eq!(root.get(path).status, 404, "{path}");
         let act = root.post(&format!("{path}/disable"), &[]);
         assert_eq!(act.status, 404, "{path}");

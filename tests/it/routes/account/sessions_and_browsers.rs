@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Authenticator, PASSWORD, Server, Setup, Visitor};
 use crate::routes::account::{NEW, sessions};
 use crate::routes::{first_step, log_in};
@@ -201,6 +202,7 @@ fn a_new_authenticator_forgets_all_browsers_and_ends_no_session() {
 
 #[test]
 fn ended_sessions_stay_ended_whatever_the_file_of_sessions_says() {
+    of_one_machine!("what an earlier sessions.json says");
     let setup = Setup::new().with(&["--no-tls"]);
     let mut server = setup.start();
     let ([first, second, _], authenticator) = in_three_browsers(&server);

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::harness::place::of_one_machine;
 use crate::harness::tokens::{kept, secret};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
 use crate::routes::account::NEW;
@@ -77,7 +78,7 @@ fn a_token_is_made_shown_once_and_removed() {
     let month = |seconds: i64| from_now(30 * 24 * 3600 + seconds);
     assert!(*month(-60) < *expires && *expires <= *month(0), "{expires}");
     assert_eq!(status_with(&server, token), 200);
-    let text = fs::read_to_string(server.path("users.json")).unwrap();
+    let text = server.kept("users.json");
     assert!(
         !text.contains(token) && !text.contains(&token[3..]),
         "kept hashed"
@@ -345,6 +346,7 @@ fn a_new_password_leaves_tokens_and_says_so() {
 
 #[test]
 fn tokens_end_with_the_second_factor_and_go_with_the_account() {
+    of_one_machine!("an edit of users.json ends what rested on it");
     let server = setup().start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let give = |name: &str| {
@@ -375,6 +377,6 @@ fn tokens_end_with_the_second_factor_and_go_with_the_account() {
         &[("current_password", PASSWORD), ("secret", &code)],
     )
     .expect("account_deleted");
-    let text = fs::read_to_string(server.path("users.json")).unwrap();
+    let text = server.kept("users.json");
     assert!(!text.contains("\"hash\""), "{text}");
 }

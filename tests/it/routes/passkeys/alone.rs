@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::passkey::{
     Algorithm, BACKED_UP, Device, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
 };
+use crate::harness::place::of_one_machine;
 use crate::harness::three_forms::{refused, see_other};
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::routes::passkeys::{WRONG, event, is_wrong, kept, lines};
@@ -230,6 +231,7 @@ fn edited(server: &Server, edit: impl FnOnce(&mut Value)) {
 
 #[test]
 fn an_account_that_nobody_may_log_in_to_has_no_passkey() {
+    of_one_machine!("users.json is edited by hand");
     let server = Server::start();
     let (_, _, mut passkey) = Visitor::with_passkey(&server, "alice");
     let visitor = Visitor::program(&server);

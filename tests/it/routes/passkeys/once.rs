@@ -9,6 +9,7 @@ use crate::harness::passkey::{
     Algorithm, BACKED_UP, Device, ELIGIBLE, Fields, Passkey, challenge, device, encoded, making,
     with,
 };
+use crate::harness::place::of_one_machine;
 use crate::harness::{Server, Setup, Visitor};
 use crate::routes::passkeys::{WRONG, is_wrong};
 
@@ -81,6 +82,7 @@ fn used(passkey: &Passkey, ceremony: &str, asked: &Value) -> Fields {
 
 #[test]
 fn what_was_asked_before_a_restart_is_said_to_be_too_old_and_is_no_failure() {
+    of_one_machine!("the key of challenges is the database's, and outlives a restart");
     let setup = Setup::new().with(&["--public-url", "https://localhost:8443"]);
     let mut server = setup.start();
     let (alice, _) = Visitor::with_account(&server, "alice");
