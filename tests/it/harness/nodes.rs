@@ -30,6 +30,9 @@ const OUTBOX: &str = "outbox";
 /// Where it is noted that they come there by way of a mail server.
 const SINK: &str = ".sink";
 
+/// Where it is noted that nodes were started.
+const STARTED: &str = ".started";
+
 /// Within this everything holds at every node that one has answered.
 const EVERYWHERE: Duration = Duration::from_millis(1_100);
 
@@ -70,13 +73,13 @@ pub(super) fn are_two() -> bool {
     std::env::var("TESTED_ON").is_ok_and(|on| on == "nodes")
 }
 
-/// Waits until what has been answered holds at every node; false if a folder has no database.
+/// Waits until what has been answered holds at every node; false if none was started on a database.
 pub(super) fn settle(dir: &Path) -> bool {
-    let is_on_database = dir.join(NOTED).exists();
-    if is_on_database {
+    let are_there = dir.join(STARTED).exists();
+    if are_there {
         thread::sleep(EVERYWHERE);
     }
-    is_on_database
+    are_there
 }
 
 /// The database of a folder, if the tests are run on one: made when it is first asked for, of the
@@ -156,6 +159,7 @@ pub(super) fn started(setup: &Setup, log: Stdio) -> Result<Server, Stdio> {
     if database(setup).is_none() {
         return Err(log);
     }
+    fs::write(setup.dir().join(STARTED), "").unwrap();
     let mut setup = setup.clone();
     if !setup.tells(&["--smtp"]) {
         // Mails wait where tests look for them.

@@ -47,6 +47,26 @@ pub(crate) fn kept(dir: &Path, name: &str) -> String {
     read(dir, name)
 }
 
+/// The mails that wait.
+pub(crate) fn mails(dir: &Path) -> Vec<String> {
+    let waiting = |dir: &Path| {
+        let entries = fs::read_dir(dir.join("outbox")).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mails = paths.filter(|path| path.extension().is_some_and(|ending| ending == "eml"));
+        // One may just have been sent.
+        mails
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .collect()
+    };
+    #[cfg(feature = "databases")]
+    if !nodes::has_mail_server(dir)
+        && let Some(copy) = nodes::copied(dir)
+    {
+        return waiting(copy.path());
+    }
+    waiting(dir)
+}
+
 /// Changes what is kept in `users.json` or `sessions.json` as an operator with an editor would. Nobody
 /// else may be changing anything meanwhile.
 pub(crate) fn edit(dir: &Path, name: &str, edit: impl FnOnce(&mut Value)) {
