@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
+use crate::harness::place::of_one_machine;
 use crate::harness::{Setup, place, read};
 use crate::operator::user::{add, parsed};
 use crate::operator::{Said, run};
@@ -217,7 +218,7 @@ fn all_that_is_set_in_one_call_is_one_change() {
             "groups_changed Robert"
         ]
     );
-    let events = read(setup.dir(), "events.jsonl");
+    let events = place::kept(setup.dir(), "events.jsonl");
     assert!(events.contains(r#""from":"bob""#), "{events}");
     let groups = r#""groups":["users","staff","a","b","c"]"#;
     assert!(events.lines().last().unwrap().contains(groups), "{events}");
@@ -447,6 +448,7 @@ fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
 
 #[test]
 fn wrong_calls_are_seen_before_anything_is_read() {
+    of_one_machine!("the folder and its lock");
     let setup = Setup::bare();
     for (words, named) in [
         (&["show"][..], "<NAME>"),
@@ -543,6 +545,7 @@ fn twenty_at_once_lose_nothing_of_each_other() {
 
 #[test]
 fn a_lock_that_does_not_come_within_ten_seconds_is_not_waited_for() {
+    of_one_machine!("the folder and its lock");
     let setup = two();
     let before = snapshot(setup.dir());
     let lock = fs::File::options()
@@ -569,6 +572,7 @@ fn a_lock_that_does_not_come_within_ten_seconds_is_not_waited_for() {
 
 #[test]
 fn where_a_mail_cannot_be_written_nothing_is_done() {
+    of_one_machine!("the folder and its lock");
     let setup = two();
     fs::write(setup.dir().join("outbox"), "").unwrap();
     let before = snapshot(setup.dir());

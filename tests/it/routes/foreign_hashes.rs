@@ -80,6 +80,7 @@ fn what_other_programs_hash_today_logs_in() {
 
 #[test]
 fn a_cheap_hash_looks_by_its_time_like_a_name_that_nobody_has() {
+    of_one_machine!("two nodes share the processor, which is measured");
     let server = server_with(&[SHA.to_owned()]);
     let visitor = Visitor::program(&server);
     let timed = |name| {

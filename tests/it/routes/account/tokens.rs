@@ -55,7 +55,7 @@ fn status_with(server: &Server, token: &str) -> u16 {
 
 #[test]
 fn a_token_is_made_shown_once_and_removed() {
-    let setup = setup();
+    let setup = setup().alone();
     let rule = "[[rule]]\nhost = \"app.example.com\"\ngroups = [\"*\"]\ntokens = true\n";
     fs::write(setup.dir().join("access.toml"), rule).unwrap();
     let server = setup.start();

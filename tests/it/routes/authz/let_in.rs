@@ -341,7 +341,8 @@ fn without_a_cookie_domain_a_session_lets_in_at_our_own_host_alone() {
 
 #[test]
 fn a_session_in_use_at_an_application_does_not_fall_idle() {
-    let server = setup().alone().start();
+    of_one_machine!("the last use of a session is saved by the minute");
+    let server = setup().start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let cookie = session(&alice);
     let elsewhere = Visitor::program(&server);
