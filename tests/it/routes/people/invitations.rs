@@ -231,7 +231,8 @@ fn two_to_one_address_live_until_one_is_used() {
 
 #[test]
 fn the_same_form_makes_one_invitation_as_long_as_that_is_open() {
-    let server = invited_only();
+    let setup = Setup::new().alone();
+    let server = setup.with(&["--registration", "invited"]).start();
     let root = root(&server);
     let form = [("form", "0123456789abcdef")];
     let first = invite(&root, &form).json();
