@@ -12,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::harness::place::SINK;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Server, Setup, free_port};
 
@@ -26,9 +27,6 @@ const NOTED: &str = ".database";
 
 /// Where mails wait, as without a mail server.
 const OUTBOX: &str = "outbox";
-
-/// Where it is noted that they come there by way of a mail server.
-const SINK: &str = ".sink";
 
 /// Where it is noted that nodes were started.
 const STARTED: &str = ".started";
@@ -182,11 +180,6 @@ pub(super) fn started(setup: &Setup, log: Stdio) -> Result<Server, Stdio> {
     server.beside = vec![balance(setup.dir(), port, [server.port, other]), node];
     server.port = port;
     Ok(server)
-}
-
-/// Whether the mails of a folder come to where they wait by way of a mail server.
-pub(super) fn has_mail_server(dir: &Path) -> bool {
-    dir.join(SINK).exists()
 }
 
 /// A mail server that puts mails where they would wait without one; gives its URL.

@@ -11,21 +11,13 @@ use serde_json::Value;
 use crate::harness::nodes;
 use crate::harness::read;
 
+/// Where it is noted that mails come to the outbox by way of a mail server.
+pub(super) const SINK: &str = ".sink";
+
 /// Whether accounts lie in a database.
 pub(crate) fn is_database() -> bool {
     std::env::var("TESTED_ON").is_ok()
 }
-
-/// Ends a test that is about one machine by nature where the tests are run on a database, and says
-/// so past the harness of the tests, which shows only what failed.
-macro_rules! of_one_machine {
-    ($why:literal) => {
-        if $crate::harness::place::is_left_out($why) {
-            return;
-        }
-    };
-}
-pub(crate) use of_one_machine;
 
 /// Whether a test is left out for this reason.
 pub(crate) fn is_left_out(why: &str) -> bool {
@@ -59,7 +51,7 @@ pub(crate) fn mails(dir: &Path) -> Vec<String> {
             .collect()
     };
     #[cfg(feature = "databases")]
-    if !nodes::has_mail_server(dir)
+    if !mails_come_by_server(dir)
         && let Some(copy) = nodes::copied(dir)
     {
         return waiting(copy.path());
@@ -107,8 +99,5 @@ pub(crate) fn settle(dir: &Path) {
 
 /// Whether mails come to where they wait by way of a mail server, and so a little later.
 pub(crate) fn mails_come_by_server(dir: &Path) -> bool {
-    #[cfg(feature = "databases")]
-    return nodes::has_mail_server(dir);
-    #[cfg(not(feature = "databases"))]
-    return false & dir.exists();
+    dir.join(SINK).exists()
 }

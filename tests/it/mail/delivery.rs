@@ -10,7 +10,6 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::place::mails;
-use crate::harness::place::of_one_machine;
 use crate::harness::smtp_sink::{Sink, Tls, new_password};
 use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::mail::forgot;

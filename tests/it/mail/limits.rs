@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::harness::place;
-use crate::harness::place::of_one_machine;
 use crate::harness::{CONFIRMATION, NEW_LOGIN, PASSWORD, Server, Visitor, wait_for};
 use crate::mail::forgot;
 

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::place::of_one_machine;
 use crate::harness::{PASSWORD, Setup, Visitor, from_now, place};
 use crate::operator::person::mails;
 use crate::operator::run;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::place::of_one_machine;
 use crate::harness::{Setup, place, read};
 use crate::operator::user::{add, parsed};
 use crate::operator::{Said, run};

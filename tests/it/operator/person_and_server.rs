@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::operator::person::{edit, user};

@@ -4,7 +4,6 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, wait_for};

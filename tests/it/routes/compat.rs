@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor};
 
 const TEMPLATE: &str = include_str!("../../../static/compat/secret_key.html");

@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, Server, Setup, Visitor, free_port, wait_for};
 use crate::mail::forgot;
 

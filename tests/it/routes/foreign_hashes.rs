@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{PASSWORD, Server, Setup, Visitor};
 
 /// `{SHA}` of [`PASSWORD`], by htpasswd.

@@ -6,7 +6,6 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, Authenticator, FORMS, PASSWORD, Server, Visitor, wait_for};
 
 const LOGIN: [(&str, &str); 2] = [("username", "alice"), ("password", PASSWORD)];

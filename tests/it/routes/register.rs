@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, PASSWORD, Server, Visitor};
 

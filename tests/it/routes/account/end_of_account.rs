@@ -1,6 +1,5 @@
 //! An account that is deleted, or disabled by the operator.
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{PASSWORD, Server, Setup, Visitor, from_now, wait_for};
 use crate::routes::{first_step, log_in};
 

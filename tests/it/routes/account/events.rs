@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";

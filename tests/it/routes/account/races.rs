@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Visitor, wait_for};
 use crate::routes::account::{NEW, sessions};
 

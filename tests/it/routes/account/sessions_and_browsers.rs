@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Accept, Authenticator, PASSWORD, Server, Setup, Visitor};
 use crate::routes::account::{NEW, sessions};
 use crate::routes::{first_step, log_in};

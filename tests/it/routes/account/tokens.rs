@@ -4,7 +4,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::tokens::{kept, secret};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
 use crate::routes::account::NEW;

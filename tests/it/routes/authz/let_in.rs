@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::harness::place::of_one_machine;
 use crate::harness::{Answer, PASSWORD, Server, Visitor, wait_for};
 use crate::routes::authz::{
     AUTH_REQUEST, BROWSER, FORWARD_AUTH, VERIFY, ask, forwarded, is_let_in, original, session,

@@ -5,7 +5,6 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::place::of_one_machine;
 use crate::harness::tokens::{basic, kept, secret};
 use crate::harness::{Answer, Server, Visitor, from_now, wait_for};
 use crate::routes::authz::{

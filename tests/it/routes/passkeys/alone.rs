@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::harness::passkey::{
     Algorithm, BACKED_UP, Device, ELIGIBLE, PRESENT, Passkey, VERIFIED, device, encoded, with,
 };
-use crate::harness::place::of_one_machine;
 use crate::harness::three_forms::{refused, see_other};
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::routes::passkeys::{WRONG, event, is_wrong, kept, lines};

@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use crate::harness::passkey::{Algorithm, Device, device, encoded, making, with};
-use crate::harness::place::of_one_machine;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::operator::run;

@@ -9,7 +9,6 @@ use crate::harness::passkey::{
     Algorithm, BACKED_UP, Device, ELIGIBLE, Fields, Passkey, challenge, device, encoded, making,
     with,
 };
-use crate::harness::place::of_one_machine;
 use crate::harness::{Server, Setup, Visitor};
 use crate::routes::passkeys::{WRONG, is_wrong};
 
