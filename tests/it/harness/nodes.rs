@@ -212,7 +212,7 @@ fn balance(dir: &Path, port: u16, nodes: [u16; 2]) -> Running {
             .map(|port| format!(" server node{port} 127.0.0.1:{port}\n"))
             .concat()
     );
-    (port, haproxy(dir, &configuration, port))
+    haproxy(dir, &configuration, port)
 }
 
 /// HAProxy with this configuration, once it listens at this port.
