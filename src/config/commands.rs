@@ -70,11 +70,6 @@ impl Command {
             "user" | "events" | "import" | "invite" | "backup" | "restore" | "store"
         )
     }
-
-    /// Whether it works on files only.
-    pub fn is_of_files(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::Restore(_))
-    }
 }
 
 /// Prints an event a line, with tabs between time, event, user, who did it, address, browser and
