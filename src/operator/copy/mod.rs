@@ -344,7 +344,8 @@ impl To {
 }
 
 fn differs() -> NotDone {
-    let what = "what was read back is not what was copied: another program writes there too";
+    let what = "cannot copy: what was read back is not what was copied, since another program writes \
+                there too";
     let hint = "stop what else runs there, and try again, which begins anew";
     not_saved(what, hint)
 }
