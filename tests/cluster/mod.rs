@@ -128,18 +128,24 @@ impl Cluster {
     pub(crate) fn freeze(&self, is_frozen: bool) {
         let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap().to_owned();
+        let tell = |processes: &[&str]| {
+            let signal = if is_frozen { "-STOP" } else { "-CONT" };
+            let told = Command::new("kill").arg(signal).args(processes).status();
+            assert!(told.unwrap().success());
+        };
+        // While the server stands still, none of its processes can vanish.
+        if is_frozen {
+            tell(&[&server]);
+        }
         let children = Command::new("pgrep")
             .args(["-P", &server])
             .output()
             .unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
-        let signal = if is_frozen { "-STOP" } else { "-CONT" };
-        let told = Command::new("kill")
-            .arg(signal)
-            .arg(&server)
-            .args(children.split_whitespace())
-            .status();
-        assert!(told.unwrap().success());
+        tell(&children.split_whitespace().collect::<Vec<&str>>());
+        if !is_frozen {
+            tell(&[&server]);
+        }
     }
 
     /// Makes a database and somebody of the same name who owns it, with this password; gives the

@@ -299,9 +299,18 @@ fn a_tar_that_is_cut_or_damaged_or_no_backup_changes_nothing() {
 fn while_the_database_is_away_it_is_said_so_soon() {
     let cluster = Cluster::start(None);
     let setup = backed_up(1);
-    let url = cluster.url(&cluster.database(""));
+    let database = cluster.database("");
+    let url = cluster.url(&database);
     done(&setup, &["store", "migrate", &url]);
-    let away = on(&setup, &url).with(&["--users", "new/users.json"]);
+    // Each host that does not answer takes its time, however many are named.
+    let host = format!("127.0.0.1:{}", cluster.port);
+    let hosts = vec![host; 5].join(",");
+    let hosts = format!("postgres://{database}@{hosts}/{database}");
+    let folder = ["--users", "new/users.json"];
+    let (away, back) = (
+        on(&setup, &hosts).with(&folder),
+        on(&setup, &url).with(&folder),
+    );
     fs::create_dir(setup.dir().join("new")).unwrap();
 
     cluster.freeze(true);
@@ -315,7 +324,7 @@ fn while_the_database_is_away_it_is_said_so_soon() {
 
     assert_eq!(listing(&setup.dir().join("new")), [""; 0]);
     assert!(!setup.dir().join("c.tar").exists());
-    done(&away, &["restore", "b.tar"]);
+    done(&back, &["restore", "b.tar"]);
 }
 
 #[test]
