@@ -338,11 +338,8 @@ fn read_path(written: Spanned<String>) -> Result<Guarded, BadRules> {
     let plain = text.starts_with('/') && !text.contains(['?', '#', '*']);
     let url = Url::parse(&format!("https://host{text}")).ok();
     let url = url.filter(|_| plain && path::two_readings(text).is_none());
-    let letters = url
-        .ok_or_else(wrong)?
-        .path()
-        .trim_end_matches('/')
-        .to_owned();
+    let url = url.ok_or_else(wrong)?;
+    let letters = path::unescaped(url.path().trim_end_matches('/'));
     let depth = letters.split('/').skip(1).count();
     let readings = path::readings(&letters);
     // A path that is still encoded after decoding means different things to different applications.

@@ -128,6 +128,31 @@ fn escaped(text: &[u8], digits: usize) -> Option<(u32, &[u8])> {
     Some((u32::from_str_radix(number, 16).ok()?, behind))
 }
 
+/// The path with the letters, digits, hyphens, underscores and tildes that somebody encoded written as
+/// they are, which is the same path to everybody (RFC 3986, section 6.2.2.2).
+pub fn unescaped(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let byte =
+            escaped(&escape.as_bytes()[1..], 2).and_then(|(code, _)| u8::try_from(code).ok());
+        let needless = byte.filter(|b| b.is_ascii_alphanumeric() || b"-_~".contains(b));
+        rest = match needless {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                &escape[3..]
+            }
+            None => {
+                plain.push('%');
+                &escape[1..]
+            }
+        };
+    }
+    plain + rest
+}
+
 /// The names in a path, in the form in which the most lenient application compares them.
 #[derive(Clone)]
 pub struct Reading(Vec<String>);

@@ -127,8 +127,8 @@ fn too_late() -> Message {
     Message {
         title: "Set up your new authenticator again".to_owned(),
         text: "That key is no longer waiting for a code. Nothing was changed.".to_owned(),
-        advice: "A new key waits five minutes, and a restart of this site ends it too; or it was \
-                 confirmed already. Unless it was, remove it from the new app and begin again: \
+        advice: "A new key waits five minutes, and a restart of this site may end it too; or it \
+                 was confirmed already. Unless it was, remove it from the new app and begin again: \
                  your old authenticator still works."
             .to_owned(),
         onward: Way::new("/account", "Your account"),

@@ -163,8 +163,8 @@ fn begin_again(rd: &str) -> Message {
         title: "Log in first".to_owned(),
         text: Outcome::NoPendingLogin.message().into_owned(),
         advice: "A login waits five minutes for its code, and for five tries; a restart of this \
-                 site ends it too. If you come straight from your password, your browser keeps no \
-                 cookies for this site: allow them, or no login can succeed."
+                 site may end it too. If you come straight from your password, your browser keeps \
+                 no cookies for this site: allow them, or no login can succeed."
             .to_owned(),
         onward: Way::new(pages::with_rd("/login", rd), "Log in"),
         else_to: None,

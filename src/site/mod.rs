@@ -15,6 +15,7 @@ mod watched;
 
 use std::env;
 use std::net::{SocketAddr, TcpListener};
+use std::path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,11 +185,13 @@ fn counted(request: &Request, response: Response) -> Response {
 /// Says what is to be done before anybody can log in.
 fn tell_if_nobody_can_come(config: &Config, public_url: &Url, is_empty: bool) {
     if !config.registration.is_open() && is_empty {
+        // Whoever copies the line is in another folder.
+        let users = path::absolute(&config.users).unwrap_or_else(|_| config.users.clone());
         tracing::info!(
             target: PROGRAM,
             "there is no account yet: make the first administrator by auth_user user add NAME \
              --email ADDRESS --groups admins --users {} --public-url {}",
-            log::path(&config.users),
+            log::path(&users),
             public_url.origin().ascii_serialization()
         );
     }

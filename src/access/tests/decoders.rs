@@ -5,7 +5,8 @@ use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Access, OPENING};
+use super::Access;
+use super::readings::OPENING;
 
 /// The names that lead to what is served, written as the rules write them where the server treats
 /// two spellings as one.

@@ -22,12 +22,12 @@ use crate::store::Unavailable;
 /// The field, as requests have it.
 const FIELD: &str = "authorization";
 
-/// Reads what the most lenient application would: padding or not, whatever the last bits are.
+/// Reads what the most lenient application would, whatever the last bits are.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
 /// What a request brings in the field.
@@ -98,8 +98,7 @@ fn token_in(credentials: &[u8]) -> Option<Token> {
     if !scheme.eq_ignore_ascii_case("Basic") {
         return None;
     }
-    let standard = rest.replace('-', "+").replace('_', "/");
-    let both = Zeroizing::new(BASE64.decode(Zeroizing::new(standard).as_bytes()).ok()?);
+    let both = Zeroizing::new(BASE64.decode(letters(rest).as_bytes()).ok()?);
     let colon = both.iter().position(|byte| *byte == b':')?;
     let password = str::from_utf8(&both[colon + 1..]).ok()?;
     access_token::has_shape(password).then(|| Token {
@@ -110,6 +109,24 @@ fn token_in(credentials: &[u8]) -> Option<Token> {
 
 /// Blanks within a field (RFC 9110, section 5.6.3).
 const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The letters that count in Base64 of either alphabet. Some decoders skip all others, stop where the
+/// padding begins, however much of it there is, and drop a last letter that makes no byte.
+fn letters(text: &str) -> Zeroizing<String> {
+    let before = text.split('=').next().unwrap_or_default();
+    let standard = before.chars().filter_map(|letter| match letter {
+        '-' => Some('+'),
+        '_' => Some('/'),
+        '+' | '/' => Some(letter),
+        _ => letter.is_ascii_alphanumeric().then_some(letter),
+    });
+    let mut kept = Zeroizing::new(String::with_capacity(text.len()));
+    kept.extend(standard);
+    if kept.len() % 4 == 1 {
+        kept.pop();
+    }
+    kept
+}
 
 /// Whom a request without a session enters for, by a token that is good for what is asked for; its
 /// groups are not looked at. A good token is taken whatever the counts say: it cannot be guessed.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
+use crate::accounts::access_token::AccessToken;
 use crate::accounts::confirmations::Unconfirmed;
 use crate::accounts::invitations::{Invitation, NotRegistered, OPERATOR, USUAL_LIFETIME};
 use crate::accounts::kept::Unknown;
@@ -232,6 +233,37 @@ fn the_least_used_session_of_too_many_makes_room() {
         let left = store.sessions_of("alice").unwrap();
         assert_eq!(left.len(), MAX_PER_ACCOUNT);
         assert!(left.iter().all(|session| session.id != Digest::of("0")));
+    });
+}
+
+#[test]
+fn tokens_that_expired_long_ago_go_and_others_stay() {
+    each(|store| {
+        let made = Timestamp(now().0 - 40 * 86_400);
+        store.add(account("bob")).unwrap().unwrap();
+        for (name, days) in [("alice", 1), ("alice", 365), ("bob", 20)] {
+            let add = move |person: &mut Person<'_>| {
+                let hosts = vec!["app.example.com".to_owned()];
+                let token = AccessToken::new(&format!("{name}{days}"), name, hosts, days, made);
+                person.account_mut().add_token(token, made)
+            };
+            store.change(name, add).unwrap().unwrap().unwrap();
+        }
+
+        store.drop_past_tokens(now()).unwrap();
+
+        let left = |name: &str| {
+            let account = store.account(name).unwrap().unwrap();
+            account
+                .tokens
+                .iter()
+                .map(|token| token.hash)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left("alice"), [Digest::of("alice365")]);
+        assert_eq!(left("bob"), [Digest::of("bob20")]);
+        let owner = |secret: &str| store.owner_of_token(Digest::of(secret)).unwrap();
+        assert!(owner("alice1").is_none() && owner("alice365").is_some());
     });
 }
 

@@ -305,6 +305,7 @@ fn nothing_that_is_sent_becomes_a_label() {
         for method in ["GET", "HEAD", "POST", "PATCH", "DELETE"] {
             assert!(program.ask(method, &path).status >= 400);
         }
+        program.get(&format!("/people/canary{n}"));
         program.get(&format!("/people/canary{n}/remove"));
         let login = [
             ("username", format!("canary{n}")),

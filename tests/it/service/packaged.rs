@@ -130,6 +130,21 @@ const RAISED: &[(Happens, &[&str])] = &[
         &[],
     ),
     (&[], &["AuthUserGone"]),
+    // One of two that went, and one that was replaced by a later version.
+    (
+        &[
+            ("auth_user_build_info{instance=\"one\"}", "1x60"),
+            ("auth_user_build_info{instance=\"two\"}", "1x30 _x30"),
+        ],
+        &["AuthUserGone"],
+    ),
+    (
+        &[
+            ("auth_user_build_info{version=\"1\"}", "1x30 _x30"),
+            ("auth_user_build_info{version=\"2\"}", "_x30 1x30"),
+        ],
+        &[],
+    ),
     (
         &[("auth_user_healthy", "0x60")],
         &["AuthUserGone", "AuthUserUnhealthy"],
