@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// Why changes cannot be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The database does not answer.
+    /// The database does not answer, takes no writes, or has no connection to give.
     Database,
     /// The accounts cannot be read: an operator has to mend their file.
     UsersFile,
@@ -88,7 +88,7 @@ impl Health {
 
     /// What is wrong, the first if there is more. Waits for nothing.
     pub fn fault(&self) -> Option<Fault> {
-        if self.store.is_away() {
+        if !self.store.could_change() {
             return Some(Fault::Database);
         }
         if self.store.is_unreadable() {

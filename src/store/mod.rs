@@ -256,6 +256,15 @@ impl Store {
         }
     }
 
+    /// Whether the store is in files, or in a database that takes changes as far as is known.
+    pub fn could_change(&self) -> bool {
+        match &self.kept {
+            #[cfg(feature = "postgres")]
+            Kept::Database(database) => database.could_change(),
+            _ => true,
+        }
+    }
+
     /// Whether a change could be asked for now. Files say so only once there is one.
     ///
     /// # Errors

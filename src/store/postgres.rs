@@ -12,6 +12,7 @@ pub(super) mod counts;
 mod database;
 mod event_rows;
 mod failure;
+mod hosts;
 mod keeper;
 mod key;
 mod mail_rows;
@@ -28,6 +29,7 @@ mod seal;
 mod sessions;
 mod shared;
 mod slice;
+mod standing;
 #[cfg(test)]
 #[cfg(feature = "databases")]
 pub(crate) mod tests;

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "the tests of the library need one server")]
+mod standby;
+
 /// How long a server may take to be made and to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,6 +32,7 @@ const KEEPER: &str = r#"
 pid=$!
 cat >/dev/null
 kill -QUIT $pid 2>/dev/null
+kill -CONT $pid 2>/dev/null
 wait $pid
 rm -rf "$2"
 "#;
@@ -37,6 +41,7 @@ rm -rf "$2"
 /// kept of theirs; sockets believe everybody.
 const HBA: &str = "\
 local all all trust
+local replication all trust
 host all clear 127.0.0.1/32 password
 host all all 127.0.0.1/32 md5
 ";
@@ -59,10 +64,7 @@ impl Cluster {
 
     /// A server; with this certificate and its key, in PEM, it has TLS.
     pub(crate) fn start(pair: Option<(&str, &str)>) -> Self {
-        let place = TempDir::new().unwrap().keep();
-        if is_root() {
-            chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
+        let place = new_place();
         let data = place.join("data");
         let made = as_nobody(&program("initdb"))
             .args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"])
@@ -87,6 +89,11 @@ impl Cluster {
             conf.push_str("ssl = on\n");
         }
         fs::write(data.join("postgresql.conf"), conf).unwrap();
+        Self::serve(place, port)
+    }
+
+    /// The server whose data are in this place.
+    fn serve(place: PathBuf, port: u16) -> Self {
         let mut keeper = as_nobody(Path::new("/bin/sh"))
             .args(["-c", KEEPER, "sh"])
             .arg(programs())
@@ -126,26 +133,23 @@ impl Cluster {
         reason = "the tests of the library have a line that freezes"
     )]
     pub(crate) fn freeze(&self, is_frozen: bool) {
+        self.signal(if is_frozen { "-STOP" } else { "-CONT" });
+    }
+
+    /// Sends a signal to the server and all of its processes.
+    fn signal(&self, signal: &str) {
         let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap().to_owned();
-        let tell = |processes: &[&str]| {
-            let signal = if is_frozen { "-STOP" } else { "-CONT" };
-            let told = Command::new("kill").arg(signal).args(processes).status();
-            assert!(told.unwrap().success());
-        };
-        // While the server stands still, none of its processes can vanish.
-        if is_frozen {
-            tell(&[&server]);
-        }
         let children = Command::new("pgrep")
             .args(["-P", &server])
             .output()
             .unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
-        tell(&children.split_whitespace().collect::<Vec<&str>>());
-        if !is_frozen {
-            tell(&[&server]);
-        }
+        // Some of them may have ended by themselves since.
+        let mut kill = Command::new("kill");
+        kill.arg(signal).arg(&server);
+        let told = kill.args(children.split_whitespace()).stderr(Stdio::null());
+        told.status().unwrap();
     }
 
     /// Makes a database and somebody of the same name who owns it, with this password; gives the
@@ -204,6 +208,15 @@ impl Drop for Cluster {
         drop(self.hold.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// A folder for a server, whose own it is.
+fn new_place() -> PathBuf {
+    let place = TempDir::new().unwrap().keep();
+    if is_root() {
+        chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    place
 }
 
 /// Writes a file that only the server can read.

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode};
@@ -30,15 +30,7 @@ const SETTINGS: &str = "
     SET lock_timeout TO '1500ms';
     SET idle_in_transaction_session_timeout TO '10s';
     SELECT set_config('search_path', quote_ident(current_schema()), false)
-        WHERE current_schema() IS NOT NULL;
-    SHOW transaction_read_only";
-
-/// Whether a host is needed that takes writes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum For {
-    Reading,
-    Writing,
-}
+        WHERE current_schema() IS NOT NULL";
 
 /// A connection that is open.
 ///
@@ -47,74 +39,29 @@ pub(super) struct Connection {
     /// `None` only while it is being dropped.
     runtime: Option<Runtime>,
     client: Client,
-    /// Ends with the connection.
-    carrier: JoinHandle<Result<(), tokio_postgres::Error>>,
+    carrier: Carrier,
     is_lost: bool,
     /// Whether that was because an answer did not come.
     is_silent: bool,
+    /// Whether it is of no use once the host takes no writes.
+    wants_writes: bool,
+    /// Whether the host took writes when it was last asked.
+    pub(super) takes_writes: bool,
     pub(super) asks_md5: bool,
 }
 
-/// Why none of the hosts would do: each with its reason.
-pub(super) struct NoHost(pub(super) Vec<(Host, Failure)>);
-
 impl Connection {
-    /// Connects to the first host that will do, and is done by `end`.
-    pub(super) fn open(
-        url: &Url,
-        trust: Option<&Trust>,
-        purpose: For,
-        end: Instant,
-    ) -> Result<Self, NoHost> {
-        let mut failures = Vec::new();
-        for host in &url.hosts {
-            let left = end.saturating_duration_since(Instant::now());
-            let limit = url.connect_timeout.min(left);
-            match Self::to(url, host, trust, purpose, limit) {
-                Ok(connection) => return Ok(connection),
-                Err(failure) => failures.push((host.clone(), failure)),
-            }
-        }
-        Err(NoHost(failures))
-    }
-
-    fn to(
-        url: &Url,
-        host: &Host,
-        trust: Option<&Trust>,
-        purpose: For,
-        limit: Duration,
-    ) -> Result<Self, Failure> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(1)
-            .build()?;
-        let asks_md5 = Arc::new(AtomicBool::new(false));
-        let connecting = async {
-            let (client, carrier) = log_in(url, host, trust, &asks_md5).await?;
-            let takes_writes = set_up(&client).await?;
-            let wants_writes = purpose == For::Writing || url.wants_writes;
-            match takes_writes || !wants_writes {
-                true => Ok((client, carrier)),
-                false => Err(Failure::read_only()),
-            }
-        };
-        let connected = runtime.block_on(async { timeout(limit, connecting).await });
-        match connected.unwrap_or_else(|_| Err(Failure::late())) {
-            Ok((client, carrier)) => Ok(Self {
-                runtime: Some(runtime),
-                client,
-                carrier,
-                is_lost: false,
-                is_silent: false,
-                asks_md5: asks_md5.load(Ordering::Relaxed),
-            }),
-            Err(failure) => {
-                // Not waited for: a name may be looked up there for long.
-                runtime.shutdown_background();
-                Err(failure)
-            }
+    /// `runtime` is the one that it was made on.
+    pub(super) fn new(runtime: Runtime, login: Login, wants_writes: bool) -> Self {
+        Self {
+            runtime: Some(runtime),
+            client: login.client,
+            carrier: login.carrier,
+            is_lost: false,
+            is_silent: false,
+            wants_writes,
+            takes_writes: login.takes_writes,
+            asks_md5: login.asks_md5,
         }
     }
 
@@ -151,8 +98,24 @@ impl Connection {
                 Ok(Err(error)) => Err(Failure::from(error)),
             }
         });
+        let done = done.map_err(
+            |failure| match failure.is(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                true if self.wants_writes => Failure::read_only(),
+                _ => failure,
+            },
+        );
         self.is_lost = done.is_err() && self.is_over(&done);
         done
+    }
+
+    /// Asks the host whether it takes writes.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub(super) fn ask_whether_it_takes_writes(&mut self, limit: Duration) -> Result<(), Failure> {
+        self.takes_writes = self.call(limit, async |client| takes_writes(client).await)?;
+        Ok(())
     }
 
     /// Whether it was lost because an answer did not come.
@@ -166,7 +129,8 @@ impl Connection {
     }
 
     fn is_over<R>(&self, done: &Result<R, Failure>) -> bool {
-        let is_lost = matches!(done, Err(failure) if failure.cause == Cause::Lost);
+        let ends = [Cause::Lost, Cause::ReadOnly];
+        let is_lost = matches!(done, Err(failure) if ends.contains(&failure.cause));
         is_lost || self.client.is_closed()
     }
 }
@@ -179,26 +143,29 @@ impl Drop for Connection {
     }
 }
 
-impl NoHost {
-    /// Whether some host would do if nothing were to be written.
-    pub(super) fn would_be_read(&self) -> bool {
-        let mut failures = self.0.iter();
-        failures.any(|(_, failure)| failure.cause == Cause::ReadOnly)
-    }
+/// A connection that one host has taken, on a runtime that it does not know.
+pub(super) struct Login {
+    client: Client,
+    carrier: Carrier,
+    asks_md5: bool,
+    pub(super) takes_writes: bool,
+}
 
-    /// Whether it is only that the database has no more connections to give.
-    pub(super) fn is_full(&self) -> bool {
-        let mut failures = self.0.iter();
-        failures.any(|(_, failure)| failure.is(&SqlState::TOO_MANY_CONNECTIONS))
-    }
+/// What carries the bytes; ends with the connection.
+type Carrier = JoinHandle<Result<(), tokio_postgres::Error>>;
 
-    /// Each host with its reason.
-    pub(super) fn reasons(&self) -> String {
-        let reasons = self
-            .0
-            .iter()
-            .map(|(host, failure)| format!("{host}: {failure}"));
-        reasons.collect::<Vec<_>>().join("; ")
+impl Login {
+    /// Connects to one host, and logs in, and sets up what is to hold for the connection.
+    pub(super) async fn to(url: &Url, host: &Host, trust: Option<&Trust>) -> Result<Self, Failure> {
+        let asks_md5 = Arc::new(AtomicBool::new(false));
+        let (client, carrier) = log_in(url, host, trust, &asks_md5).await?;
+        let takes_writes = set_up(&client).await?;
+        Ok(Self {
+            client,
+            carrier,
+            asks_md5: asks_md5.load(Ordering::Relaxed),
+            takes_writes,
+        })
     }
 }
 
@@ -208,7 +175,7 @@ async fn log_in(
     host: &Host,
     trust: Option<&Trust>,
     asks_md5: &Arc<AtomicBool>,
-) -> Result<(Client, JoinHandle<Result<(), tokio_postgres::Error>>), Failure> {
+) -> Result<(Client, Carrier), Failure> {
     let Reached(bytes) = reach(host, url.guard).await?;
     let mut config = Config::new();
     config.application_name(&url.application_name);
@@ -243,10 +210,15 @@ async fn log_in(
 
 /// Sets a connection up; gives whether it takes writes.
 async fn set_up(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let answers = client.simple_query(SETTINGS).await?;
-    let last = answers.iter().rev().find_map(|answer| match answer {
+    client.batch_execute(SETTINGS).await?;
+    takes_writes(client).await
+}
+
+async fn takes_writes(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let answers = client.simple_query("SHOW transaction_read_only").await?;
+    let answer = answers.iter().find_map(|answer| match answer {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    Ok(last == Some("off"))
+    Ok(answer == Some("off"))
 }

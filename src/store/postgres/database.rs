@@ -31,6 +31,7 @@ use crate::store::Who;
 use crate::store::about::About;
 use crate::store::draft::{Base, Draft};
 use crate::store::error::{NotSaved, Unavailable};
+use crate::store::postgres::connection::Connection;
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::keeper;
 use crate::store::postgres::open::Opened;
@@ -196,6 +197,11 @@ impl Database {
     /// Whether the database does not answer.
     pub(in crate::store) fn is_away(&self) -> bool {
         self.shared.pool.is_away()
+    }
+
+    /// Whether a change could be saved, as far as is known.
+    pub(in crate::store) fn could_change(&self) -> bool {
+        self.shared.pool.is_well()
     }
 
     /// Asks whether the database takes changes.
@@ -386,12 +392,22 @@ impl Database {
     /// If nobody can be asked, or the change is still on its way.
     pub(super) fn was_committed(&self, id: &[u8]) -> Result<bool, ()> {
         let end = Instant::now() + FATE;
-        let mut connection = self.shared.pool.open(end).map_err(|_| ())?;
         let leave = "INSERT INTO change (id) VALUES ($1) ON CONFLICT DO NOTHING";
-        let left = connection.call(left(end), async |client| {
-            client.execute_typed(leave, &[(&id, Type::BYTEA)]).await
-        });
-        left.map(|rows| rows == 0).map_err(|_| ())
+        let ask = |connection: &mut Connection| {
+            let left = connection.call(left(end), async |client| {
+                client.execute_typed(leave, &[(&id, Type::BYTEA)]).await
+            });
+            left.map(|rows| rows == 0).map_err(|_| ())
+        };
+        match self.shared.pool.open(end) {
+            Ok(mut connection) => ask(&mut connection),
+            // There may be room on one of those there are.
+            Err(none) if none.is_full() => {
+                let mut lent = self.shared.pool.lend(end).map_err(|_| ())?;
+                ask(&mut lent)
+            }
+            Err(_) => Err(()),
+        }
     }
 }
 
@@ -532,7 +548,9 @@ fn may_help_again(failure: &Failure) -> bool {
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
     ];
-    failure.cause == Cause::Lost || others.iter().any(|state| failure.is(state))
+    // On another connection, or to another host.
+    let elsewhere = [Cause::Lost, Cause::ReadOnly].contains(&failure.cause);
+    elsewhere || others.iter().any(|state| failure.is(state))
 }
 
 /// Waits a little, another time for each who may be in the way of the others.

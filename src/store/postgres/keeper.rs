@@ -57,7 +57,6 @@ impl Keeper {
         // before a visitor comes to wait for it, and that it is back.
         self.connection = shared.pool.probe(self.connection.take(), QUESTION);
         let began = Instant::now();
-        shared.settle_counts();
         let ids = shared.recent.in_use(began);
         if !ids.is_empty() {
             let found = self.call(shared, async |client| {
@@ -65,6 +64,11 @@ impl Keeper {
             })?;
             shared.recent.renew(&ids, &found, began);
         }
+        // The rest of it are changes.
+        if !shared.pool.is_well() {
+            return None;
+        }
+        shared.settle_counts();
         if self
             .done
             .is_none_or(|done| done.elapsed() >= shared.chores_every())

@@ -8,7 +8,8 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::challenges::{self, Challenges};
-use crate::store::postgres::connection::{Connection, For};
+use crate::store::postgres::connection::Connection;
+use crate::store::postgres::hosts::For;
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::refusal::Refusal;
 use crate::store::postgres::schema::{self, TABLES};

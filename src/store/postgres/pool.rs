@@ -1,13 +1,17 @@
 //! The connections of a node: few, and each for one at a time.
 //!
 //! Once the database is found to be away nobody waits for it any more: whoever comes is refused at
-//! once, until the one who asks again and again, [`Pool::probe`], has had an answer.
+//! once, until the one who asks again and again, [`Pool::probe`], has had an answer. What was
+//! connected before it went away, became read-only or came back is not used after that: another host
+//! may take the writes now.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::connection::{Connection, For, NoHost};
+use crate::store::postgres::connection::Connection;
+use crate::store::postgres::hosts::{For, NoHost};
+use crate::store::postgres::standing::{Standing, State};
 use crate::store::postgres::tls::Trust;
 use crate::store::postgres::url::Url;
 
@@ -36,13 +40,9 @@ struct Kept {
     open: usize,
     /// How many wait for one.
     waiting: usize,
-    away: Option<Away>,
-}
-
-/// Since when the database has been away, and why.
-struct Away {
-    since: Instant,
-    why: String,
+    standing: Standing,
+    /// How often that has turned.
+    turns: u64,
 }
 
 /// Why there is no connection.
@@ -70,24 +70,34 @@ impl Pool {
     /// If none comes before `end`.
     pub(super) fn lend(&self, end: Instant) -> Result<Lent<'_>, NoConnection> {
         let mut kept = self.kept();
+        let mut is_full = false;
         loop {
-            if let Some(away) = &kept.away {
-                return Err(NoConnection::Away(away.why.clone()));
+            if let Some(why) = kept.standing.away() {
+                return Err(NoConnection::Away(why.to_owned()));
             }
+            let turns = kept.turns;
             if let Some(idle) = kept.idle.pop() {
-                return Ok(Lent::new(self, idle));
+                return Ok(Lent::new(self, idle, turns));
             }
-            if kept.open < MOST {
+            if kept.open < MOST && !is_full {
                 kept.open += 1;
                 drop(kept);
-                let opened = self.open(end);
-                return opened.map(|new| Lent::new(self, new)).map_err(|none| {
-                    self.give_up();
-                    match none.is_full() {
-                        true => NoConnection::Busy,
-                        false => NoConnection::Away(self.note_away(none.reasons())),
+                match self.open(end) {
+                    Ok(new) => return Ok(Lent::new(self, new, turns)),
+                    Err(none) if !none.is_full() => {
+                        self.give_up();
+                        return Err(NoConnection::Away(self.note_away(none.reasons())));
                     }
-                });
+                    // One of those there are may come back in time.
+                    Err(_) => is_full = true,
+                }
+                self.give_up();
+                kept = self.kept();
+                continue;
+            }
+            if kept.open == 0 {
+                self.turn(&mut kept, State::Full);
+                return Err(NoConnection::Busy);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || kept.waiting >= MOST_WAITING {
@@ -102,36 +112,35 @@ impl Pool {
 
     /// Whether the database does not answer.
     pub(super) fn is_away(&self) -> bool {
-        self.kept().away.is_some()
+        self.kept().standing.away().is_some()
     }
 
-    /// A new connection, beside all others and never kept.
+    /// Whether a change could be saved, as far as is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.kept().standing.is_well()
+    }
+
+    /// A new connection, beside all others and never kept. What only reads goes on where no host
+    /// takes writes.
     pub(super) fn open(&self, end: Instant) -> Result<Connection, NoHost> {
-        let trust = self.trust.as_ref();
-        let writing = Connection::open(&self.url, trust, For::Writing, end);
-        match writing {
-            // What only reads goes on.
-            Err(none) if none.would_be_read() && !self.url.wants_writes => {
-                Connection::open(&self.url, trust, For::Reading, end)
-            }
-            opened => opened,
-        }
+        Connection::open(&self.url, self.trust.as_ref(), For::Reading, end)
     }
 
-    /// Connects if the database is away, or asks on this connection, and notes how it stands. Gives
-    /// the connection on, or another; `None` if there is none.
+    /// Asks on this connection how the database stands, or on another, and notes it. Gives the
+    /// connection on that has answered; `None` if there is none.
     pub(super) fn probe(&self, kept: Option<Connection>, limit: Duration) -> Option<Connection> {
         let mut usable = kept.filter(|kept| !kept.is_lost());
         if let Some(connection) = &mut usable {
-            let asked = connection.call(limit, async |client| client.check_connection().await);
-            if asked.is_ok() {
-                self.note_back();
+            let asked = connection.ask_whether_it_takes_writes(limit);
+            if asked.is_ok() && self.is_as_good_as_any(connection) {
+                self.note(connection);
+                self.look_for_room(limit);
                 return usable;
             }
         }
         match self.open(Instant::now() + limit) {
             Ok(connection) => {
-                self.note_back();
+                self.note(&connection);
                 Some(connection)
             }
             // It answers, if only by that.
@@ -143,49 +152,73 @@ impl Pool {
         }
     }
 
-    /// Notes that the database does not answer, once, and gives the reason back.
-    fn note_away(&self, why: String) -> String {
-        let mut kept = self.kept();
-        if kept.away.is_none() {
-            tracing::error!(reason = why, "the database is away");
-            let since = Instant::now();
-            kept.away = Some(Away {
-                since,
-                why: why.clone(),
-            });
+    /// Whether no other host would do more.
+    fn is_as_good_as_any(&self, connection: &Connection) -> bool {
+        let is_only_one = self.url.hosts.len() == 1 && !self.url.wants_writes;
+        connection.takes_writes || is_only_one
+    }
+
+    /// Connects once more where there was no connection to be had; who comes next has it.
+    fn look_for_room(&self, limit: Duration) {
+        if !self.kept().standing.is_full() {
+            return;
         }
-        // None of them has heard anything since.
-        kept.open -= kept.idle.len();
-        kept.idle.clear();
-        drop(kept);
-        self.freed.notify_all();
+        let Ok(found) = self.open(Instant::now() + limit) else {
+            return;
+        };
+        let mut kept = self.kept();
+        self.turn(&mut kept, State::of(&found));
+        kept.open += 1;
+        kept.idle.push(found);
+    }
+
+    /// Notes how the host of a connection stands. That one can be had does not follow from one that
+    /// there is.
+    fn note(&self, connection: &Connection) {
+        let mut kept = self.kept();
+        if !kept.standing.is_full() {
+            self.turn(&mut kept, State::of(connection));
+        }
+    }
+
+    /// Notes that the database does not answer, and gives the reason back.
+    fn note_away(&self, why: String) -> String {
+        self.turn(&mut self.kept(), State::Away(why.clone()));
         why
     }
 
-    fn note_back(&self) {
-        if let Some(away) = self.kept().away.take() {
-            let seconds = away.since.elapsed().as_secs();
-            tracing::info!(seconds, "the database is back");
+    /// Notes how the database stands. Where that has turned, nothing from before is used again.
+    fn turn(&self, kept: &mut Kept, now: State) {
+        if kept.standing.turn(now) {
+            kept.turns += 1;
+            kept.open -= kept.idle.len();
+            kept.idle.clear();
+            self.freed.notify_all();
         }
     }
 
-    fn give_back(&self, connection: Connection) {
-        if connection.is_lost() {
-            let is_silent = connection.is_silent();
+    /// Takes a connection back that was lent after so many turns.
+    fn give_back(&self, connection: Connection, turns: u64) {
+        let is_silent = connection.is_silent();
+        let mut kept = self.kept();
+        if connection.is_lost() || kept.turns != turns {
+            drop(kept);
             drop(connection);
             self.give_up();
-            if is_silent {
-                self.note_away("it does not answer".to_owned());
-            }
         } else {
-            self.kept().idle.push(connection);
+            kept.idle.push(connection);
+            drop(kept);
             self.freed.notify_one();
+        }
+        if is_silent {
+            self.note_away("it does not answer".to_owned());
         }
     }
 
     fn give_up(&self) {
         self.kept().open -= 1;
-        self.freed.notify_one();
+        // Whoever waits for the last of them waits in vain.
+        self.freed.notify_all();
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -197,14 +230,17 @@ impl Pool {
 /// A connection that goes back when it is dropped.
 pub(super) struct Lent<'a> {
     pool: &'a Pool,
+    /// How often the standing had turned when it was lent.
+    turns: u64,
     /// `None` only while it is being dropped.
     connection: Option<Connection>,
 }
 
 impl<'a> Lent<'a> {
-    fn new(pool: &'a Pool, connection: Connection) -> Self {
+    fn new(pool: &'a Pool, connection: Connection, turns: u64) -> Self {
         Self {
             pool,
+            turns,
             connection: Some(connection),
         }
     }
@@ -231,7 +267,7 @@ impl DerefMut for Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection);
+            self.pool.give_back(connection, self.turns);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use crate::store::postgres::connection::NoHost;
 use crate::store::postgres::failure::{Cause, Failure};
+use crate::store::postgres::hosts::NoHost;
 
 /// Why the database cannot be used as it is, and what to do. Never has a password in it.
 #[derive(Debug)]

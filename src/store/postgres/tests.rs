@@ -278,6 +278,27 @@ fn a_connection_that_was_cut_is_replaced_and_nobody_hears_of_it() {
     assert_eq!(store.account("alice").unwrap().unwrap().generation, 3);
 }
 
+#[test]
+fn a_connection_that_is_all_there_is_serves_everybody() {
+    let place = Place::new();
+    // One for what is read lately, and one for all else.
+    place.sql(&format!("ALTER ROLE {} CONNECTION LIMIT 2", place.name));
+    let store = place.open();
+    eventually("the node to ask", || {
+        let asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = datname";
+        place.sql(asked) == "1"
+    });
+    add(&store, &["alice"]);
+
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| (0..10).for_each(|_| count(&store).unwrap()));
+        }
+    });
+
+    assert_eq!(counted(&store), 60);
+}
+
 /// A store behind a bad line, with `alice` in it.
 fn by_proxy(place: &Place) -> (Store, Proxy) {
     let proxy = Proxy::start();

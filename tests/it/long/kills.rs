@@ -20,15 +20,20 @@ const CLIENTS: usize = 4;
 /// After this many kills the file starts from nothing again, to stay small.
 const CLEARED_EVERY: u64 = 200;
 
-fn number(variable: &str, default: impl FnOnce() -> u64) -> u64 {
+pub(super) fn number(variable: &str, default: impl FnOnce() -> u64) -> u64 {
     env::var(variable).map_or_else(|_| default(), |value| value.parse().unwrap())
 }
 
+pub(super) fn seconds_since_epoch() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
 /// Numbers that look random and are the same for the same seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         // Knuth's linear congruential generator; its upper half is random enough for moments.
         self.0 = self
             .0
@@ -122,15 +127,9 @@ fn inspect(setup: &Setup, names: &Names) -> bool {
 
 #[test]
 fn no_account_that_was_answered_is_lost_in_ten_thousand_kills() {
-    let clock = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs()
-    };
     let (kills, seed) = (
         number("AUTH_TEST_KILLS", || 10_000),
-        number("AUTH_TEST_SEED", clock),
+        number("AUTH_TEST_SEED", seconds_since_epoch),
     );
     println!("{kills} kills, AUTH_TEST_SEED={seed}");
     let mut dice = Dice(seed);

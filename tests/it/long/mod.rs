@@ -11,8 +11,12 @@ mod backups;
 #[cfg(feature = "proxies")]
 mod checks;
 mod client;
+#[cfg(all(feature = "databases", feature = "faults"))]
+mod database_kills;
 #[cfg(feature = "faults")]
 mod disk_faults;
+#[cfg(feature = "databases")]
+mod failover;
 mod full_disk;
 mod greed;
 mod kills;

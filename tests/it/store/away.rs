@@ -17,7 +17,7 @@ fn setup(cluster: &Cluster) -> Setup {
 }
 
 /// What a proxy is told of a visitor.
-fn asks(visitor: &Visitor) -> Answer {
+pub(crate) fn asks(visitor: &Visitor) -> Answer {
     visitor
         .sending("X-Forwarded-Method", "GET")
         .sending("X-Forwarded-Proto", "https")
@@ -26,7 +26,7 @@ fn asks(visitor: &Visitor) -> Answer {
         .get("/api/authz/forward-auth")
 }
 
-fn health(server: &Server) -> (u16, String) {
+pub(crate) fn health(server: &Server) -> (u16, String) {
     let answer = Visitor::new(server, Accept::Text).get("/healthz");
     (answer.status, answer.body)
 }

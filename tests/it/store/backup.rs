@@ -314,14 +314,22 @@ fn while_the_database_is_away_it_is_said_so_soon() {
     fs::create_dir(setup.dir().join("new")).unwrap();
 
     cluster.freeze(true);
-    for words in [["backup", "c.tar"], ["restore", "b.tar"]] {
+    let asked = [["backup", "c.tar"], ["restore", "b.tar"]].map(|words| {
         let asked = Instant::now();
-        refused(&away, &words, "cannot reach the store");
-        // A bound of the product, with room for a slow machine.
-        assert!(asked.elapsed() < Duration::from_secs(7), "{words:?}");
-    }
+        (run(&away, &words, b""), asked.elapsed())
+    });
     cluster.freeze(false);
 
+    for ((status, out, err), took) in asked {
+        assert_eq!((status, out.as_str()), (1, ""), "{err}");
+        let begins = "auth_user: cannot reach the store: ";
+        assert!(
+            err.starts_with(begins) && err.contains("\nauth_user: hint: "),
+            "{err}"
+        );
+        // A bound of the product, with room for a slow machine.
+        assert!(took < Duration::from_secs(7), "{took:?}");
+    }
     assert_eq!(listing(&setup.dir().join("new")), [""; 0]);
     assert!(!setup.dir().join("c.tar").exists());
     done(&back, &["restore", "b.tar"]);

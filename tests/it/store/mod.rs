@@ -1,19 +1,25 @@
 //! Accounts in a database.
 
 #[cfg(feature = "databases")]
-mod away;
+pub(crate) mod away;
 #[cfg(feature = "databases")]
 mod backup;
 #[cfg(feature = "databases")]
 mod copy;
 #[cfg(feature = "databases")]
 mod encrypted;
+#[cfg(feature = "databases")]
+pub(crate) mod failover;
 #[cfg(feature = "postgres")]
 mod flags;
+#[cfg(feature = "databases")]
+mod half_there;
 #[cfg(feature = "postgres")]
 mod key;
 #[cfg(feature = "databases")]
 mod migrate;
+#[cfg(feature = "databases")]
+mod relay;
 #[cfg(feature = "databases")]
 mod start;
 #[cfg(not(feature = "postgres"))]
@@ -29,7 +35,7 @@ use crate::operator::run;
 
 /// A folder with a key in it; gives the path of the key too.
 #[cfg(feature = "postgres")]
-fn with_key() -> (Setup, PathBuf) {
+pub(crate) fn with_key() -> (Setup, PathBuf) {
     let setup = Setup::new();
     let key = setup.dir().join("store.key");
     let (status, _, err) = run(&setup, &["store", "key", key.to_str().unwrap()], b"");
@@ -39,7 +45,7 @@ fn with_key() -> (Setup, PathBuf) {
 
 /// The setup on this database, with this key.
 #[cfg(feature = "databases")]
-fn on(setup: &Setup, url: &str) -> Setup {
+pub(crate) fn on(setup: &Setup, url: &str) -> Setup {
     setup
         .clone()
         .with(&["--store", url, "--store-key", "store.key"])
