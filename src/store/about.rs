@@ -53,6 +53,7 @@ impl About {
     /// Another account too, by name or address; or none, if nobody has that.
     pub(crate) fn and(mut self, name: &str) -> Self {
         match name.contains('@') {
+            _ if cannot_be_kept(name) => {}
             true => {
                 let email = names::ascii_domain(name);
                 self.emails.push(names::key(&email).into_owned());
@@ -72,7 +73,9 @@ impl About {
 
     /// The invitation with this id too.
     pub(crate) fn and_short(mut self, id: &str) -> Self {
-        self.shorts.push(id.to_owned());
+        if !cannot_be_kept(id) {
+            self.shorts.push(id.to_owned());
+        }
         self
     }
 
@@ -112,6 +115,12 @@ impl About {
             ..self
         }
     }
+}
+
+/// Whether nothing can have this name: PostgreSQL takes no text with a NUL in it, and would refuse the
+/// question.
+fn cannot_be_kept(name: &str) -> bool {
+    name.contains('\0')
 }
 
 /// A passkey as a key.

@@ -305,8 +305,8 @@ impl Store {
         Ok(account.map(|account| (session, account)))
     }
 
-    /// As [`Store::who`], for applications, which go on for some seconds while the store does not
-    /// answer: then what was known last, if that lets the visitor in.
+    /// As [`Store::who`], for applications, which ask all the time: what was known less than a second
+    /// ago, and while the store does not answer some seconds ago, if that lets the visitor in.
     ///
     /// # Errors
     ///

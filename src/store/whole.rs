@@ -137,7 +137,7 @@ impl Whole {
             accounts.map(|(a, b)| a.username == b.username && same(&a.text, &b.text));
         let mut sessions = self.sessions.iter().zip(&other.sessions);
         self.counts() == other.counts()
-            && self.top == other.top
+            && self.fields() == other.fields()
             && self.former == other.former
             && self.confirmations == other.confirmations
             && self.invitations == other.invitations
@@ -152,27 +152,38 @@ impl Whole {
     ///
     /// Whatever the disk says.
     pub fn write_users(&self, out: &mut dyn Write) -> io::Result<()> {
-        let beside = [
-            (FORMER, &self.former),
-            (CONFIRMATIONS, &self.confirmations),
-            (INVITATIONS, &self.invitations),
-        ];
-        let missing = beside
-            .iter()
-            .filter(|(name, map)| !map.is_empty() && !self.top.contains_key(*name));
-        let missing = missing.map(|(name, _)| (*name, &Value::Null));
-        let fields = self.top.iter().map(|(name, value)| (name.as_str(), value));
-        for (n, (name, value)) in fields.chain(missing).enumerate() {
+        let beside = self.beside();
+        for (n, (name, value)) in self.fields().iter().enumerate() {
             out.write_all(if n == 0 { b"{\n  " } else { b",\n  " })?;
             serde_json::to_writer(&mut *out, name)?;
             out.write_all(b": ")?;
-            match beside.iter().find(|(field, _)| *field == name) {
+            match beside.iter().find(|(field, _)| field == name) {
                 Some((_, map)) => out.write_all(&json::pretty(map, "  ")?)?,
                 None if name == USERS => self.write_accounts(out)?,
                 None => out.write_all(&json::pretty(value, "  ")?)?,
             }
         }
         out.write_all(b"\n}\n")
+    }
+
+    /// The fields of `users.json` as they are written: also those that nobody had written when the
+    /// others were, and that are needed since.
+    fn fields(&self) -> Map<String, Value> {
+        let mut fields = self.top.clone();
+        for (name, map) in self.beside() {
+            if !map.is_empty() {
+                fields.entry(name).or_insert(Value::Null);
+            }
+        }
+        fields
+    }
+
+    fn beside(&self) -> [(&'static str, &Map<String, Value>); 3] {
+        [
+            (FORMER, &self.former),
+            (CONFIRMATIONS, &self.confirmations),
+            (INVITATIONS, &self.invitations),
+        ]
     }
 
     fn write_accounts(&self, out: &mut dyn Write) -> io::Result<()> {

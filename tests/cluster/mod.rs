@@ -113,7 +113,8 @@ impl Cluster {
         cluster
     }
 
-    fn wait_until_ready(&self) {
+    /// Waits until the server takes connections.
+    pub(crate) fn wait_until_ready(&self) {
         let begun = Instant::now();
         while !self.try_sql(ADMIN, "SELECT 1").0 {
             let log = fs::read_to_string(self.place.join("log")).unwrap_or_default();

@@ -2,6 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+/// Ends a test that is about one machine by nature where the tests are run on a database, and says
+/// so past the harness of the tests, which shows only what failed.
+macro_rules! of_one_machine {
+    ($why:literal) => {
+        if $crate::harness::place::is_left_out($why) {
+            return;
+        }
+    };
+}
+
 #[cfg(feature = "browser")]
 mod browser;
 #[cfg(feature = "databases")]

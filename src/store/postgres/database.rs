@@ -229,20 +229,20 @@ impl Database {
             .ask(async |client| slice::read(client, about, seal, Lock::Not).await)
     }
 
-    /// A session and its account, of one moment less than a second ago. What would not let the
-    /// visitor in is of this moment.
+    /// A session and its account, of this moment: who has changed something at one node and is sent on
+    /// to another finds it there.
     pub(in crate::store) fn who(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
         let began = Instant::now();
-        if let Some(known) = self.known(id, FRESH, began) {
-            return Ok(Some(known));
-        }
         let read = self.read_who(id)?;
         Ok(read.map(|(who, version)| self.shared.recent.put(who, version, began)))
     }
 
-    /// As [`Database::who`]; while the database does not answer, of one moment a few seconds ago, if
-    /// that lets the visitor in.
+    /// As [`Database::who`], of a moment less than a second ago; while the database does not answer,
+    /// of one a few seconds ago, if that lets the visitor in.
     pub(in crate::store) fn who_of_late(&self, id: Digest) -> Result<Option<Who>, Unavailable> {
+        if let Some(known) = self.known(id, FRESH, Instant::now()) {
+            return Ok(Some(known));
+        }
         self.who(id).or_else(|unavailable| {
             let known = self.known(id, LASTING, Instant::now());
             known.map(Some).ok_or(unavailable)

@@ -382,14 +382,35 @@ fn a_session_that_is_asked_about_all_the_time_ends_on_every_node() {
         person.begin_session(session("s", "alice", now()));
     });
     begin.unwrap();
-    assert!(other.who(id).unwrap().is_some());
+    assert!(other.who_of_late(id).unwrap().is_some());
 
     one.end_sessions(vec![id]).unwrap();
 
-    assert!(one.who(id).unwrap().is_none());
+    assert!(one.who_of_late(id).unwrap().is_none());
     eventually("the other node to know", || {
-        other.who(id).unwrap().is_none()
+        other.who_of_late(id).unwrap().is_none()
     });
+}
+
+#[test]
+fn ones_own_pages_show_at_each_node_what_another_has_answered() {
+    let place = Place::new();
+    let (one, other) = (place.open(), place.open());
+    add(&one, &["alice"]);
+    let id = Digest::of("s");
+    let begin = one.change("alice", |person| {
+        person.begin_session(session("s", "alice", now()));
+    });
+    begin.unwrap();
+    assert!(other.who(id).unwrap().is_some());
+
+    let change = one.change("alice", |person| person.account_mut().email_proven = true);
+    change.unwrap();
+
+    let (_, alice) = other.who(id).unwrap().unwrap();
+    assert!(alice.email_proven);
+    one.end_sessions(vec![id]).unwrap();
+    assert!(other.who(id).unwrap().is_none());
 }
 
 #[test]
@@ -403,7 +424,7 @@ fn a_session_that_is_in_use_costs_no_question() {
     let before = proxy.fate.asked.load(Ordering::SeqCst);
 
     for _ in 0..2000 {
-        assert!(store.who(Digest::of("s")).unwrap().is_some());
+        assert!(store.who_of_late(Digest::of("s")).unwrap().is_some());
     }
 
     // What is in use is read again now and then.

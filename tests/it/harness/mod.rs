@@ -20,6 +20,7 @@ pub(crate) mod makers;
 #[cfg(feature = "databases")]
 mod nodes;
 pub(crate) mod passkey;
+pub(crate) mod place;
 mod server;
 mod setup;
 pub(crate) mod smtp_sink;

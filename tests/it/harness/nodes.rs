@@ -7,13 +7,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::harness::place::SINK;
 use crate::harness::smtp_sink::Sink;
-use crate::harness::{Setup, free_port};
+use crate::harness::{Server, Setup, free_port};
 
 /// What has no store, or has told where it is.
 const ELSEWHERE: [&str; 4] = ["--compat", "--store", "--store-file", "--users"];
@@ -23,6 +24,37 @@ pub(super) const KEY: &str = "store.key";
 
 /// Where the URL of a folder's database is noted.
 const NOTED: &str = ".database";
+
+/// Where mails wait, as without a mail server.
+const OUTBOX: &str = "outbox";
+
+/// Where it is noted that nodes were started.
+const STARTED: &str = ".started";
+
+/// Within this everything holds at every node that one has answered.
+const EVERYWHERE: Duration = Duration::from_millis(1_100);
+
+/// What a database holds instead.
+const FILES: [&str; 3] = ["users.json", "sessions.json", "events.jsonl"];
+
+/// Puts the rows that were edited in the place of those that count, all at once.
+const REPLACE: &str = "
+    CREATE TEMP TABLE before ON COMMIT DROP AS SELECT id, revision FROM public.account;
+    DELETE FROM public.account;
+    INSERT INTO public.account SELECT * FROM edited.account;
+    UPDATE public.account SET revision = before.revision + 1 FROM before
+        WHERE before.id = account.id;
+    DELETE FROM public.credential;
+    INSERT INTO public.credential SELECT * FROM edited.credential;
+    DELETE FROM public.regular;
+    INSERT INTO public.regular SELECT * FROM edited.regular;
+    DELETE FROM public.link;
+    INSERT INTO public.link SELECT * FROM edited.link;
+    DELETE FROM public.former;
+    INSERT INTO public.former SELECT * FROM edited.former;
+    DELETE FROM public.session;
+    INSERT INTO public.session SELECT * FROM edited.session;
+    UPDATE public.meta SET users_top = edited.meta.users_top FROM edited.meta";
 
 /// Ended when dropped.
 pub(super) struct Running(Child);
@@ -39,7 +71,17 @@ pub(super) fn are_two() -> bool {
     std::env::var("TESTED_ON").is_ok_and(|on| on == "nodes")
 }
 
-/// The database of a folder, if the tests are run on one: made when it is first asked for.
+/// Waits until what has been answered holds at every node; false if none was started on a database.
+pub(super) fn settle(dir: &Path) -> bool {
+    let are_there = dir.join(STARTED).exists();
+    if are_there {
+        thread::sleep(EVERYWHERE);
+    }
+    are_there
+}
+
+/// The database of a folder, if the tests are run on one: made when it is first asked for, of the
+/// files that lie there.
 pub(super) fn database(setup: &Setup) -> Option<String> {
     let is_wanted = are_two() || std::env::var("TESTED_ON").is_ok_and(|on| on == "database");
     if !is_wanted || setup.tells(&ELSEWHERE) {
@@ -51,28 +93,93 @@ pub(super) fn database(setup: &Setup) -> Option<String> {
     }
     let cluster = Cluster::shared();
     let url = cluster.url(&cluster.database(""));
-    for command in [&["store", "key", KEY], &["store", "migrate", &url]] {
-        let made = Command::new(env!("CARGO_BIN_EXE_auth_user"))
-            .args(command)
-            .current_dir(setup.dir())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
+    store(setup.dir(), &["key", KEY]);
+    store(setup.dir(), &["migrate", &url]);
+    if FILES.iter().any(|file| setup.dir().join(file).exists()) {
+        copy(setup.dir(), ".", &url);
+        for file in FILES {
+            let _ = fs::remove_file(setup.dir().join(file));
+        }
     }
     fs::write(&noted, &url).unwrap();
     Some(url)
 }
 
-/// The setup with a mail server, if it is on a database: mails wait where tests look for them.
-pub(super) fn moved(setup: &Setup) -> Option<Setup> {
-    database(setup)?;
-    Some(match setup.tells(&["--smtp"]) {
-        true => setup.clone(),
-        false => {
-            let sink = mails_to(&setup.dir().join("outbox"), setup.shared_dir());
-            setup.clone().with(&["--smtp", &sink])
-        }
-    })
+/// Runs a command about stores in a folder.
+#[track_caller]
+fn store(dir: &Path, arguments: &[&str]) {
+    let done = Command::new(env!("CARGO_BIN_EXE_auth_user"))
+        .arg("store")
+        .args(arguments)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+}
+
+#[track_caller]
+fn copy(dir: &Path, from: &str, to: &str) {
+    store(dir, &["copy", from, to, "--store-key", KEY]);
+}
+
+/// What the database of a folder holds, in files; `None` if there is none.
+pub(super) fn copied(dir: &Path) -> Option<TempDir> {
+    let url = fs::read_to_string(dir.join(NOTED)).ok()?;
+    let files = tempfile::tempdir().unwrap();
+    copy(dir, &url, files.path().to_str().unwrap());
+    Some(files)
+}
+
+/// Changes what the database of a folder holds to what these files do, as nobody should, while nodes
+/// are running; returns when they all know.
+pub(super) fn replace(dir: &Path, files: &Path) {
+    let cluster = Cluster::shared();
+    let database = noted(dir).unwrap();
+    let editor = format!("{database}_editor");
+    // Somebody whose tables lie elsewhere in the same database.
+    let place = format!(
+        "DROP SCHEMA IF EXISTS edited CASCADE; DROP ROLE IF EXISTS {editor};
+         CREATE ROLE {editor} LOGIN; ALTER ROLE {editor} SET search_path = edited;
+         CREATE SCHEMA edited AUTHORIZATION {editor}"
+    );
+    cluster.sql(&database, &place);
+    let url = fs::read_to_string(dir.join(NOTED)).unwrap();
+    let edited = url.replacen(&format!("//{database}@"), &format!("//{editor}@"), 1);
+    store(dir, &["migrate", &edited]);
+    copy(dir, files.to_str().unwrap(), &edited);
+    cluster.sql(&database, REPLACE);
+    settle(dir);
+}
+
+/// Starts what this setup is when it is on a database: one server, or two nodes and what stands
+/// before them. Gives the log back if it has files.
+pub(super) fn started(setup: &Setup, log: Stdio) -> Result<Server, Stdio> {
+    if database(setup).is_none() {
+        return Err(log);
+    }
+    fs::write(setup.dir().join(STARTED), "").unwrap();
+    let mut setup = setup.clone();
+    if !setup.tells(&["--smtp"]) {
+        // Mails wait where tests look for them.
+        let sink = mails_to(&setup.dir().join(OUTBOX), setup.shared_dir());
+        fs::write(setup.dir().join(SINK), &sink).unwrap();
+        setup = setup.with(&["--smtp", &sink]);
+    }
+    if !are_two() || setup.is_alone || setup.tells(&["--listen"]) {
+        let command = setup.command();
+        return Ok(setup.announced(command, log));
+    }
+    let port = free_port();
+    if !setup.tells(&["--public-url"]) {
+        let scheme = if setup.has_tls() { "https" } else { "http" };
+        setup = setup.with(&["--public-url", &format!("{scheme}://localhost:{port}")]);
+    }
+    let command = setup.command();
+    let mut server = setup.announced(command, log);
+    let (other, node) = another(&setup);
+    server.beside = vec![balance(setup.dir(), port, [server.port, other]), node];
+    server.port = port;
+    Ok(server)
 }
 
 /// A mail server that puts mails where they would wait without one; gives its URL.
@@ -95,14 +202,13 @@ fn mails_to(outbox: &Path, kept: Arc<TempDir>) -> String {
     url
 }
 
-/// HAProxy before two ports, at a port of its own.
-pub(super) fn balance(dir: &Path, ports: [u16; 2]) -> (u16, Running) {
-    let port = free_port();
+/// HAProxy at a port, before two others.
+fn balance(dir: &Path, port: u16, nodes: [u16; 2]) -> Running {
     let configuration = format!(
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
          listen nodes\n bind 127.0.0.1:{port}\n balance roundrobin\n\
          {}",
-        ports
+        nodes
             .map(|port| format!(" server node{port} 127.0.0.1:{port}\n"))
             .concat()
     );
@@ -118,11 +224,11 @@ pub(super) fn balance(dir: &Path, ports: [u16; 2]) -> (u16, Running) {
     crate::harness::wait_for("haproxy", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
-    (port, Running(child))
+    Running(child)
 }
 
 /// Another node of this setup, and its port.
-pub(super) fn another(setup: &Setup) -> (u16, Running) {
+fn another(setup: &Setup) -> (u16, Running) {
     let log = fs::File::options()
         .create(true)
         .append(true)
@@ -132,37 +238,6 @@ pub(super) fn another(setup: &Setup) -> (u16, Running) {
     command.stderr(log);
     let (child, _, _, port) = setup.begun(command);
     (port, Running(child))
-}
-
-/// The accounts in the database of a folder, as users.json has them, but for what is sealed; `None`
-/// if it has none.
-pub(super) fn users(dir: &Path) -> Option<Value> {
-    let rows = "SELECT username || chr(9) || body FROM account ORDER BY place";
-    let rows = Cluster::shared().sql(&noted(dir)?, rows);
-    let rows = rows.lines().map(|row| {
-        let (name, body) = row.split_once('\t').unwrap();
-        (name.to_owned(), serde_json::from_str(body).unwrap())
-    });
-    Some(json!({ "version": 1, "users": rows.collect::<Map<String, Value>>() }))
-}
-
-/// Changes an account as nobody should, in the database of a folder; false if it has none.
-pub(super) fn edit(dir: &Path, name: &str, account: &Value) -> bool {
-    let Some(database) = noted(dir) else {
-        return false;
-    };
-    let email = account["email"].as_str().map(str::to_lowercase);
-    let email = email.map_or("NULL".to_owned(), |email| format!("'{email}'"));
-    let key = match account["totp"].is_object() {
-        true => "totp",
-        false => "NULL",
-    };
-    let edit = format!(
-        "UPDATE account SET body = $edited${account}$edited$, email = {email}, totp = {key},
-            revision = revision + 1 WHERE username = '{name}'"
-    );
-    Cluster::shared().sql(&database, &edit);
-    true
 }
 
 /// The name of the database of a folder.

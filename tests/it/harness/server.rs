@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{PATIENCE, Setup, Wire, provider, read, wait_for};
+use crate::harness::{PATIENCE, Setup, Wire, place, provider, read, wait_for};
 
 /// A running server, in a directory and with a certificate of its own. Killed when dropped.
 pub(crate) struct Server {
@@ -36,6 +36,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         Setup::new().start()
+    }
+
+    /// As [`Setup::alone`].
+    pub(crate) fn start_alone() -> Self {
+        Setup::new().alone().start()
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
@@ -73,13 +78,14 @@ impl Server {
         text
     }
 
-    /// users.json as it is on disk.
+    /// users.json as it is kept.
     pub(crate) fn users(&self) -> Value {
-        #[cfg(feature = "databases")]
-        if let Some(users) = crate::harness::nodes::users(self.dir.path()) {
-            return users;
-        }
-        serde_json::from_str(&read(self.dir.path(), "users.json")).unwrap()
+        serde_json::from_str(&self.kept("users.json")).unwrap()
+    }
+
+    /// What is kept in this file, wherever that is.
+    pub(crate) fn kept(&self, name: &str) -> String {
+        place::kept(self.dir.path(), name)
     }
 
     /// Takes the mail with this subject out of the outbox, as an operator without a mail server
@@ -112,23 +118,30 @@ impl Server {
     /// Changes one account in users.json as an operator with an editor would. Nobody else may be
     /// changing anything meanwhile.
     pub(crate) fn edit_account(&self, name: &str, edit: impl FnOnce(&mut Value)) {
-        let mut users = self.users();
-        edit(&mut users["users"][name]);
-        #[cfg(feature = "databases")]
-        if crate::harness::nodes::edit(self.dir.path(), name, &users["users"][name]) {
-            return;
+        self.edit("users.json", |users| edit(&mut users["users"][name]));
+    }
+
+    /// As [`Server::edit_account`]; returns once the server has taken that up.
+    pub(crate) fn edit_account_and_wait(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let taken_up = || self.log().matches("took up a changed users file").count();
+        let before = taken_up();
+        self.edit_account(name, edit);
+        if !place::is_database() {
+            wait_for("the edit to be taken up", || {
+                (taken_up() > before).then_some(())
+            });
         }
-        // Moved into place, as editors do: the server must never see half of it.
-        fs::write(
-            self.path("edited"),
-            serde_json::to_vec_pretty(&users).unwrap(),
-        )
-        .unwrap();
-        fs::rename(self.path("edited"), self.path("users.json")).unwrap();
+    }
+
+    /// As [`Server::edit_account`], all of `users.json` or `sessions.json`.
+    pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        place::edit(self.dir.path(), name, edit);
     }
 
     /// Kills the program as a power cut would.
     pub(crate) fn kill(&mut self) {
+        #[cfg(feature = "databases")]
+        self.beside.clear();
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

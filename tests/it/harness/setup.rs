@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     /// What the program is started by, if not directly.
     launcher: Vec<String>,
+    /// Whether it is one node where others are two.
+    pub(super) is_alone: bool,
     /// None: whatever `server.crt` holds once the server runs.
     certificate: Option<CertificateDer<'static>>,
 }
@@ -38,6 +40,7 @@ impl Setup {
             arguments: Vec::new(),
             environment: Vec::new(),
             launcher: Vec::new(),
+            is_alone: false,
             certificate: Some(cert.der().clone()),
         }
     }
@@ -49,7 +52,17 @@ impl Setup {
             arguments: Vec::new(),
             environment: Vec::new(),
             launcher: Vec::new(),
+            is_alone: false,
             certificate: None,
+        }
+    }
+
+    /// The folder of a server, for commands.
+    pub(crate) fn of(server: &Server) -> Self {
+        let dir = Arc::clone(&server.dir);
+        Self {
+            dir,
+            ..Self::bare()
         }
     }
 
@@ -86,6 +99,12 @@ impl Setup {
     /// Starts the program by another one, such as `prlimit`, which must become it.
     pub(crate) fn under(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// One node where others are two: for what each node counts, holds or remembers by itself.
+    pub(crate) fn alone(mut self) -> Self {
+        self.is_alone = true;
         self
     }
 
@@ -138,23 +157,13 @@ impl Setup {
 
     /// As [`Setup::start`], with the log somewhere else.
     pub(crate) fn start_logging_to(&self, log: impl Into<Stdio>) -> Server {
+        let log = log.into();
         #[cfg(feature = "databases")]
-        if let Some(on_database) = crate::harness::nodes::moved(self) {
-            let mut command = on_database.command();
-            command.stderr(log);
-            let mut server = on_database.announced(command);
-            if crate::harness::nodes::are_two() && !self.tells(&["--listen"]) {
-                let (port, node) = crate::harness::nodes::another(&on_database);
-                let ports = [server.port, port];
-                let (port, balancer) = crate::harness::nodes::balance(self.dir(), ports);
-                server.port = port;
-                server.beside = vec![balancer, node];
-            }
-            return server;
-        }
-        let mut command = self.command();
-        command.stderr(log);
-        self.announced(command)
+        let log = match crate::harness::nodes::started(self, log) {
+            Ok(server) => return server,
+            Err(log) => log,
+        };
+        self.announced(self.command(), log)
     }
 
     /// Whether one of these flags is told.
@@ -168,8 +177,8 @@ impl Setup {
     /// input and its standard error, and writes the log to the file where it belongs.
     pub(crate) fn start_with_descriptors(&self, input: OwnedFd, error: OwnedFd) -> Server {
         let mut command = self.command();
-        command.stdin(input).stderr(error);
-        self.announced(command)
+        command.stdin(input);
+        self.announced(command, error.into())
     }
 
     #[cfg(feature = "databases")]
@@ -193,18 +202,21 @@ impl Setup {
         (child, stdout, line, port)
     }
 
-    fn announced(&self, command: Command) -> Server {
+    pub(super) fn has_tls(&self) -> bool {
+        let is_off = |(name, _): &(String, String)| name == "AUTH_NO_TLS";
+        !self.arguments.iter().any(|argument| argument == "--no-tls")
+            && !self.environment.iter().any(is_off)
+    }
+
+    pub(super) fn announced(&self, mut command: Command, log: Stdio) -> Server {
+        command.stderr(log);
         let (child, stdout, line, port) = self.begun(command);
         Server {
             child,
             stdout,
             announced: line,
             port,
-            tls: !self.arguments.iter().any(|argument| argument == "--no-tls")
-                && !self
-                    .environment
-                    .iter()
-                    .any(|(name, _)| name == "AUTH_NO_TLS"),
+            tls: self.has_tls(),
             certificate: self
                 .certificate
                 .clone()

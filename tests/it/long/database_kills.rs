@@ -114,6 +114,8 @@ fn what_was_answered_is_there_after_ten_thousand_kills_of_node_or_database() {
             server.wait();
             server = setup.start();
         }
+        // What was answered last may have been saved before the kill.
+        cluster.wait_until_ready();
         let rows = format!("SELECT username FROM account WHERE username LIKE 'k{kill}.%'");
         let rows = cluster.sql(&database, &rows);
         let there: BTreeSet<String> = rows.lines().map(str::to_owned).collect();

@@ -3,16 +3,16 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::harness::place::mails;
 use crate::harness::smtp_sink::{Sink, Tls, new_password};
 use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
-use crate::mail::{forgot, waiting};
+use crate::mail::forgot;
 
 #[test]
 fn a_new_password_is_mailed_once_whatever_host_the_request_claims() {
@@ -42,7 +42,7 @@ fn a_new_password_is_mailed_once_whatever_host_the_request_claims() {
 
     // Neither the running program nor a new one sends it again: the next mail is the notice.
     wait_for("an empty outbox", || {
-        waiting(setup.dir()).is_empty().then_some(())
+        mails(setup.dir()).is_empty().then_some(())
     });
     server.signal(Signal::TERM);
     server.wait();
@@ -61,6 +61,7 @@ fn a_new_password_is_mailed_once_whatever_host_the_request_claims() {
 
 #[test]
 fn without_a_mail_server_mail_waits_for_the_operator() {
+    of_one_machine!("mails are files in the outbox");
     let server = Server::start();
     let visitor = Visitor::program(&server);
     visitor.register("alice");
@@ -68,7 +69,11 @@ fn without_a_mail_server_mail_waits_for_the_operator() {
     forgot(&visitor, "alice");
 
     let dir = server.dir.path();
-    let path = wait_for("the mail", || waiting(dir).pop());
+    let paths = || fs::read_dir(dir.join("outbox")).unwrap();
+    let path = wait_for("the mail", || {
+        let mut paths = paths().map(|entry| entry.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|ending| ending == "eml"))
+    });
     let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode, 0o600);
     let mail = fs::read_to_string(&path).unwrap();
@@ -97,7 +102,7 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
     forgot(&visitor, "alice");
     server.wait_for_log("cannot reach the mail server; mail waits");
     wait_for("the mail", || {
-        (waiting(server.dir.path()).len() == 1).then_some(())
+        (mails(server.dir.path()).len() == 1).then_some(())
     });
 
     rustix::net::listen(&listener, 8).unwrap();
@@ -105,7 +110,7 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
 
     assert_eq!(sink.next().subject(), "Your new password");
     wait_for("an empty outbox", || {
-        waiting(server.dir.path()).is_empty().then_some(())
+        mails(server.dir.path()).is_empty().then_some(())
     });
 }
 
@@ -158,6 +163,6 @@ fn the_mail_being_sent_at_the_end_is_sent_once_and_its_file_goes() {
     speak.send(()).unwrap();
 
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
-    assert_eq!(waiting(server.dir.path()), [] as [PathBuf; 0]);
+    assert_eq!(mails(server.dir.path()), [] as [String; 0]);
     assert_eq!(sink.next().subject(), "Your new password");
 }

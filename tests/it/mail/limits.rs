@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use crate::harness::place;
 use crate::harness::{CONFIRMATION, NEW_LOGIN, PASSWORD, Server, Visitor, wait_for};
-use crate::mail::{forgot, waiting};
+use crate::mail::forgot;
 
 /// New recovery codes, by one of those there are, which mails a notice; the new ones.
 fn replace_codes(visitor: &Visitor, codes: &[String]) -> Vec<String> {
@@ -89,6 +90,7 @@ fn fill(server: &Server, numbers: std::ops::Range<usize>) {
 
 #[test]
 fn a_quarter_of_the_outbox_is_for_new_passwords_alone() {
+    of_one_machine!("the outbox is filled");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     fill(&server, 0..750);
@@ -102,6 +104,7 @@ fn a_quarter_of_the_outbox_is_for_new_passwords_alone() {
 
 #[test]
 fn a_mail_that_cannot_be_written_counts_for_nothing_and_its_password_is_not_kept() {
+    of_one_machine!("the outbox cannot be written to");
     type Way = fn(&Server);
     let ways: [(&str, Way, Way); 5] = [
         ("full", |server| fill(server, 0..1000), empty),
@@ -177,6 +180,7 @@ fn remove(server: &Server) {
 
 #[test]
 fn a_notice_that_cannot_be_written_undoes_nothing_and_counts_for_nothing() {
+    of_one_machine!("the outbox cannot be written to");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let mut codes = alice.new_recovery_codes();
@@ -206,11 +210,7 @@ fn believing() -> Server {
 fn mails_to(server: &Server, names: [&str; 2]) -> [usize; 2] {
     let last = format!("To: {}@", names[1]);
     let mails = wait_for("the last mail", || {
-        let paths = waiting(server.dir.path());
-        let mails: Vec<String> = paths
-            .iter()
-            .map(|path| fs::read_to_string(path).unwrap())
-            .collect();
+        let mails = place::mails(server.dir.path());
         mails
             .iter()
             .any(|mail| mail.contains(&last))

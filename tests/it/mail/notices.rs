@@ -1,10 +1,9 @@
 //! What owners are told by mail of what is done with their accounts.
 
-use std::fs;
-
+use crate::harness::place;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Authenticator, PASSWORD, Server, Visitor, wait_for};
-use crate::mail::{forgot, waiting};
+use crate::mail::forgot;
 
 #[test]
 fn every_change_of_how_one_logs_in_is_told_by_mail() {
@@ -101,10 +100,9 @@ fn a_recovery_code_that_is_used_is_told_apart_in_the_log_and_by_mail() {
     login(PASSWORD, &codes[4], "login_complete");
     used("0 are left");
     login(PASSWORD, &codes[4], "wrong_code");
-    assert!(waiting(server.dir.path()).iter().all(|path| {
-        let mail = fs::read_to_string(path).unwrap();
-        !mail.contains("A recovery code was used")
-    }));
+    let mails = place::mails(server.dir.path());
+    let of_codes = |mail: &String| mail.contains("A recovery code was used");
+    assert!(!mails.iter().any(of_codes));
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::harness::{Accept, Authenticator, PASSWORD, Server, Setup, Visitor, re
 
 /// The lines of the file.
 fn lines(server: &Server) -> Vec<Value> {
-    read(server.dir.path(), "events.jsonl")
+    server
+        .kept("events.jsonl")
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::{PASSWORD, Setup, Visitor, from_now, read};
+use crate::harness::{PASSWORD, Setup, Visitor, from_now, place};
 use crate::operator::person::mails;
 use crate::operator::run;
 use crate::operator::user::{add, list, parsed};
@@ -73,7 +73,7 @@ fn an_invitation_is_a_link_alone_and_a_mail_if_there_is_an_address() {
         json!({ "code": "invitation_ended", "message": "Done." })
     );
 
-    let events = read(setup.dir(), "events.jsonl");
+    let events = place::kept(setup.dir(), "events.jsonl");
     let events: Vec<Value> = events
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -161,6 +161,7 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
 
 #[test]
 fn wrong_calls_are_seen_before_anything_is_read() {
+    of_one_machine!("nothing is made in the folder");
     let setup = Setup::bare();
     for (words, named) in [
         (&["--email", "nobody"][..], "--email"),

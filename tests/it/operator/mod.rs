@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::harness::Setup;
+use crate::harness::{Setup, place};
 
 mod backup;
 mod cannot_start;
@@ -28,7 +28,7 @@ mod start_and_end;
 #[cfg(feature = "faults")]
 mod start_refused_by_system;
 mod terminal;
-mod user;
+pub(crate) mod user;
 mod words;
 #[cfg(feature = "faults")]
 mod wrong_clock;
@@ -61,6 +61,9 @@ pub(crate) fn run(setup: &Setup, arguments: &[&str], input: &[u8]) -> Said {
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let status = output.status.code().unwrap();
+    if status == 0 {
+        place::settle(setup.dir());
+    }
     (status, text(output.stdout), text(output.stderr))
 }
 

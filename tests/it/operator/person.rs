@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::{Setup, read};
+use crate::harness::{Setup, place, read};
 use crate::operator::user::{add, parsed};
 use crate::operator::{Said, run};
 
@@ -26,20 +26,19 @@ pub(super) fn two() -> Setup {
 }
 
 pub(super) fn users(setup: &Setup) -> Value {
-    serde_json::from_str(&read(setup.dir(), "users.json")).unwrap()
+    serde_json::from_str(&place::kept(setup.dir(), "users.json")).unwrap()
 }
 
 /// Changes an account in the file as an editor would.
 pub(super) fn edit(setup: &Setup, name: &str, edit: impl FnOnce(&mut Value)) {
-    let mut users = users(setup);
-    edit(&mut users["users"][name]);
-    let text = serde_json::to_vec_pretty(&users).unwrap();
-    fs::write(setup.dir().join("users.json"), text).unwrap();
+    place::edit(setup.dir(), "users.json", |users| {
+        edit(&mut users["users"][name]);
+    });
 }
 
 /// What happened, by whom and with what result: `EVENT USER`, in order.
 pub(super) fn happened(setup: &Setup) -> Vec<String> {
-    let text = read(setup.dir(), "events.jsonl");
+    let text = place::kept(setup.dir(), "events.jsonl");
     let lines = text.lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(
@@ -54,11 +53,7 @@ pub(super) fn happened(setup: &Setup) -> Vec<String> {
 
 /// The mails that wait.
 pub(super) fn mails(setup: &Setup) -> Vec<String> {
-    let entries = fs::read_dir(setup.dir().join("outbox"));
-    let entries = entries.into_iter().flatten();
-    entries
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect()
+    place::mails(setup.dir())
 }
 
 #[test]
@@ -222,7 +217,7 @@ fn all_that_is_set_in_one_call_is_one_change() {
             "groups_changed Robert"
         ]
     );
-    let events = read(setup.dir(), "events.jsonl");
+    let events = place::kept(setup.dir(), "events.jsonl");
     assert!(events.contains(r#""from":"bob""#), "{events}");
     let groups = r#""groups":["users","staff","a","b","c"]"#;
     assert!(events.lines().last().unwrap().contains(groups), "{events}");
@@ -452,6 +447,7 @@ fn what_cannot_be_done_is_refused_in_words_and_codes_and_changes_nothing() {
 
 #[test]
 fn wrong_calls_are_seen_before_anything_is_read() {
+    of_one_machine!("the folder and its lock");
     let setup = Setup::bare();
     for (words, named) in [
         (&["show"][..], "<NAME>"),
@@ -548,6 +544,7 @@ fn twenty_at_once_lose_nothing_of_each_other() {
 
 #[test]
 fn a_lock_that_does_not_come_within_ten_seconds_is_not_waited_for() {
+    of_one_machine!("the folder and its lock");
     let setup = two();
     let before = snapshot(setup.dir());
     let lock = fs::File::options()
@@ -574,6 +571,7 @@ fn a_lock_that_does_not_come_within_ten_seconds_is_not_waited_for() {
 
 #[test]
 fn where_a_mail_cannot_be_written_nothing_is_done() {
+    of_one_machine!("the folder and its lock");
     let setup = two();
     fs::write(setup.dir().join("outbox"), "").unwrap();
     let before = snapshot(setup.dir());

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::smtp_sink::Sink;
-use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, read, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::operator::person::{edit, user};
 
 /// The events of this kind, in order.
 fn events(server: &Server, kind: &str) -> Vec<Value> {
-    let text = read(server.dir.path(), "events.jsonl");
+    let text = server.kept("events.jsonl");
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
     lines.filter(|line: &Value| line["event"] == kind).collect()
 }
@@ -221,6 +221,7 @@ fn a_running_server_sends_what_a_command_mails() {
 /// Nobody would be told of what a command had swallowed.
 #[test]
 fn a_command_leaves_edits_by_hand_for_a_server_to_tell_of() {
+    of_one_machine!("users.json is edited by hand");
     let setup = Setup::new();
     let mut server = setup.start();
     for name in ["alice", "bob"] {
@@ -259,6 +260,7 @@ fn a_command_leaves_edits_by_hand_for_a_server_to_tell_of() {
 
 #[test]
 fn an_account_that_is_taken_out_of_the_file_is_an_event() {
+    of_one_machine!("users.json is edited by hand");
     let setup = Setup::new();
     let server = setup.start();
     Visitor::with_account(&server, "alice");

@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, Setup, Visitor, from_now, wait_for};
 use crate::operator::{Said, run};
 
 /// `user add NAME` with an address of that name and a password that is sent.
-pub(super) fn add(setup: &Setup, name: &str, more: &[&str]) -> Said {
+pub(crate) fn add(setup: &Setup, name: &str, more: &[&str]) -> Said {
     let email = format!("{name}@example.com");
     let mut words = vec!["user", "add", name, "--email", &email, "--password-stdin"];
     words.extend(more);

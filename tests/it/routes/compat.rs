@@ -203,6 +203,7 @@ fn a_recovery_shows_the_new_password_which_works_at_once() {
 
 #[test]
 fn a_code_of_the_authenticator_does_instead_of_the_key() {
+    of_one_machine!("--compat has files alone");
     let setup = Setup::new();
     let mut server = setup.start();
     let (_, authenticator) = Visitor::with_account(&server, "alice");

@@ -1,7 +1,5 @@
 //! The cookies: their attributes, and whose value is never taken.
 
-use std::fs;
-
 use crate::harness::{Answer, PASSWORD, Server, Visitor};
 use crate::routes::first_step;
 
@@ -55,7 +53,7 @@ fn cookies_are_for_this_host_and_its_browser_only() {
         "the browser stays known"
     );
     assert_eq!(last.header("clear-site-data"), Some("\"storage\""));
-    let file = fs::read_to_string(server.path("sessions.json")).unwrap();
+    let file = server.kept("sessions.json");
     let value = second.cookie("__Host-session").unwrap();
     assert!(!file.contains(&value[15..58]), "kept hashed");
 }

@@ -92,6 +92,7 @@ fn a_mail_server_that_is_gone_shows_in_no_answer() {
 
 #[test]
 fn a_failing_disk_does_not_show_in_the_answer_to_a_forgotten_password() {
+    of_one_machine!("a disk fails");
     let server = Server::start();
     let visitor = Visitor::program(&server);
     visitor.register("alice");

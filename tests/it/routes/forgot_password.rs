@@ -140,7 +140,7 @@ fn mailed_passwords_work_side_by_side_and_each_of_them_once() {
 
     first_step(&visitor, PASSWORD, "code_required");
     assert!(alice.is_logged_in(), "asking for one changes nothing");
-    let file = std::fs::read_to_string(server.path("users.json")).unwrap();
+    let file = server.kept("users.json");
     assert!(
         !file.contains(&first) && !file.contains(&second),
         "kept hashed"
@@ -207,12 +207,7 @@ fn a_recovery_is_told_in_three_forms() {
 
     for form in FORMS {
         // Everything that was asked for is done, so nobody else changes the file now.
-        let taken_up = || server.log().matches("took up a changed users file").count();
-        let before = taken_up();
-        server.edit_account("alice", |account| account["mails"] = json!([]));
-        wait_for("the edit to be taken up", || {
-            (taken_up() > before).then_some(())
-        });
+        server.edit_account_and_wait("alice", |account| account["mails"] = json!([]));
         let visitor = Visitor::new(&server, form);
         let mailed = visitor.mailed_password(&server, "alice");
         visitor.post("/login", &[("username", "alice"), ("password", &mailed)]);

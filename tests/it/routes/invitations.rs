@@ -320,7 +320,7 @@ fn of_many_at_once_one_is_registered() {
 
 #[test]
 fn a_form_that_is_sent_twice_gets_the_same_answer() {
-    let server = invited_only(with_address());
+    let server = invited_only(with_address().alone());
     let visitor = Visitor::program(&server);
     let fields = [("username", "alice"), ("form", "0123456789abcdef")];
     accept(&visitor, &fields).expect("registered");

@@ -211,6 +211,7 @@ const OTHER: &str = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMks
 
 #[test]
 fn a_login_begun_for_an_account_is_worth_nothing_for_the_next_of_its_name() {
+    of_one_machine!("users.json is edited by hand");
     let server = Server::start();
     let (bob, _) = Visitor::with_account(&server, "bob");
     let thief = Visitor::program(&server);
@@ -236,6 +237,7 @@ fn a_login_begun_for_an_account_is_worth_nothing_for_the_next_of_its_name() {
 
 #[test]
 fn a_choice_of_a_password_ends_with_its_account() {
+    of_one_machine!("users.json is edited by hand");
     for change in [
         |users: &mut Value| users["alice"]["disabled"] = true.into(),
         |users: &mut Value| users["alice"]["password"] = OTHER.into(),
@@ -270,6 +272,7 @@ fn a_choice_of_a_password_ends_with_its_account() {
 
 #[test]
 fn a_session_does_not_follow_a_name_to_another_account() {
+    of_one_machine!("users.json is edited by hand");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     Visitor::program(&server).register("bob");

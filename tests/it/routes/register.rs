@@ -159,6 +159,7 @@ fn an_attempt_that_comes_too_early_is_told_how_long_to_wait() {
 
 #[test]
 fn a_registration_that_could_not_be_saved_is_none_of_the_hours() {
+    of_one_machine!("a damaged users.json");
     let server = Server::start_with(&["--registrations-per-hour", "1"]);
     let visitor = Visitor::program(&server);
     let form = [

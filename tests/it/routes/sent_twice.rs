@@ -1,5 +1,7 @@
 //! Double clicks, reloads and retries: the second of two same forms gets the answer of the first,
 //! and nothing is done twice, revived, or given to anybody else.
+//!
+//! What has been answered is remembered by the node that did so: the others may refuse.
 
 use std::thread;
 
@@ -35,7 +37,7 @@ fn cookie<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 #[test]
 fn a_code_sent_again_is_answered_as_the_first_time_in_each_form() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, authenticator) = Visitor::with_account(&server, "alice");
     let browser = Visitor::program(&server);
     password_step(&browser);
@@ -83,7 +85,7 @@ fn a_code_sent_again_is_answered_as_the_first_time_in_each_form() {
 
 #[test]
 fn two_that_come_at_once_get_one_answer() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, authenticator) = Visitor::with_account(&server, "alice");
     let browser = Visitor::program(&server);
     password_step(&browser);
@@ -121,7 +123,7 @@ fn two_that_come_at_once_get_one_answer() {
 
 #[test]
 fn only_what_succeeded_is_repeated() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, authenticator) = Visitor::with_account(&server, "alice");
     let browser = Visitor::program(&server);
     password_step(&browser);
@@ -147,7 +149,7 @@ fn only_what_succeeded_is_repeated() {
 
 #[test]
 fn another_browser_another_value_and_another_form_get_nothing() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, authenticator) = Visitor::with_account(&server, "alice");
     let browser = Visitor::program(&server);
     password_step(&browser);
@@ -212,7 +214,7 @@ fn another_browser_another_value_and_another_form_get_nothing() {
 
 #[test]
 fn what_has_ended_since_is_not_revived() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, authenticator) = Visitor::with_account(&server, "alice");
     let browser = Visitor::program(&server);
     let log_in = || {
@@ -250,7 +252,7 @@ fn what_has_ended_since_is_not_revived() {
 
 #[test]
 fn an_account_that_is_gone_is_not_said_to_have_been_made_just_now() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let bob = Visitor::program(&server);
     let form = [
         ("username", "bob"),
@@ -274,7 +276,7 @@ fn an_account_that_is_gone_is_not_said_to_have_been_made_just_now() {
 
 #[test]
 fn the_password_after_a_mailed_one_and_a_new_one_are_chosen_once() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let mailed = alice.mailed_password(&server, "alice");
     let browser = Visitor::program(&server);
@@ -334,7 +336,7 @@ fn the_password_after_a_mailed_one_and_a_new_one_are_chosen_once() {
 
 #[test]
 fn acts_of_an_account_are_done_once() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let send = |path: &str, secret: &str| {
         let form = [("current_password", PASSWORD), ("secret", secret)];
@@ -366,7 +368,7 @@ fn acts_of_an_account_are_done_once() {
 
 #[test]
 fn one_page_asks_for_one_mail() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let visitor = Visitor::program(&server);
     visitor.register("alice");
     let ask = |form: &str| {
@@ -392,7 +394,7 @@ fn one_page_asks_for_one_mail() {
 
 #[test]
 fn a_page_that_is_shown_again_goes_on_with_its_field() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let _ = Visitor::with_account(&server, "alice");
     let browser = Visitor::new(&server, Accept::Page);
     let field = format!("<input type=\"hidden\" name=\"form\" value=\"{FORM}\">");
@@ -425,7 +427,7 @@ fn a_page_that_is_shown_again_goes_on_with_its_field() {
 
 #[test]
 fn ones_own_session_is_ended_twice_and_the_others_each_time() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let others = [("session", "others")];
     for _ in 0..2 {
@@ -450,7 +452,7 @@ fn ones_own_session_is_ended_twice_and_the_others_each_time() {
 
 #[test]
 fn programs_with_a_field_of_that_name_go_on_where_it_is_no_part_of_the_form() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let _ = Visitor::with_account(&server, "alice");
     for value in ["", "login", "a b c"] {
         let program = Visitor::program(&server);

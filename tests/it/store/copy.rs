@@ -124,6 +124,34 @@ fn everything_goes_to_a_database_and_back_and_nobody_is_logged_out() {
     assert!(zoe.at(&node).is_logged_in());
 }
 
+/// Confirmations, an invitation and a name that is held are there, and no file has ever had them.
+#[test]
+fn what_began_in_a_database_goes_to_files_and_to_another_database() {
+    let (setup, _) = with_key();
+    let (database, url) = migrated(&setup);
+    let on_it = on(&setup, &url);
+    let server = on_it.start();
+    Visitor::with_account(&server, "alice");
+    let held = "INSERT INTO former (name, since) VALUES ('bob', '2026-11-01T00:00:00Z')";
+    Cluster::shared().sql(&database, held);
+    let (status, _, err) = run(&on_it, &["invite", "--email", "carol@example.org"], b"");
+    assert_eq!(status, 0, "{err}");
+    drop(server);
+    let (_, other) = migrated(&setup);
+
+    let counts = copied(&setup, &[&url, "files"]);
+    let again = copied(&setup, &["files", &other]);
+    let back = copied(&setup, &[&other, "back"]);
+
+    assert_eq!((&again, &back), (&counts, &counts));
+    assert_same(&setup.dir().join("files"), &setup.dir().join("back"));
+    let users = value(setup.dir().join("files/users.json"));
+    for kept in ["former", "confirmations", "invitations"] {
+        let count = users[kept].as_object().map(|kept| kept.len());
+        assert_eq!(count, Some(1), "{kept}");
+    }
+}
+
 #[test]
 fn a_copy_goes_from_database_to_database_with_another_key_and_from_files_to_files() {
     let (setup, _) = with_key();

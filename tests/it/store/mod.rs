@@ -19,6 +19,8 @@ mod key;
 #[cfg(feature = "databases")]
 mod migrate;
 #[cfg(feature = "databases")]
+mod names;
+#[cfg(feature = "databases")]
 mod relay;
 #[cfg(feature = "databases")]
 mod start;

@@ -104,10 +104,10 @@ fn the_name_of_an_account_that_was_used_is_held_for_180_days_and_its_address_is_
     });
 
     // An operator who frees the name in the file, or 180 days, give it back.
-    let mut users = server.users();
-    assert!(users["former"]["alice"].is_string(), "{users}");
-    users["former"]["alice"] = from_now(-180 * 24 * 3600 - 60).into();
-    std::fs::write(server.path("users.json"), users.to_string()).unwrap();
+    server.edit("users.json", |users| {
+        assert!(users["former"]["alice"].is_string(), "{users}");
+        users["former"]["alice"] = from_now(-180 * 24 * 3600 - 60).into();
+    });
     let form = [
         ("username", "alice"),
         ("email", "new@example.com"),
@@ -121,6 +121,7 @@ fn the_name_of_an_account_that_was_used_is_held_for_180_days_and_its_address_is_
 
 #[test]
 fn the_name_of_an_account_taken_out_of_the_file_is_held_and_the_operator_can_give_it() {
+    of_one_machine!("an account is taken out of users.json by hand");
     let server = Server::start_with(&["--registrations-per-hour", "0"]);
     Visitor::with_account(&server, "alice");
     server.edit_account("alice", |alice| {

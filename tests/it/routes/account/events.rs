@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Accept, PASSWORD, Server, Visitor, read, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
@@ -17,6 +17,7 @@ fn shown(visitor: &Visitor, number: usize) -> Vec<Value> {
 
 #[test]
 fn the_last_twenty_are_shown_newest_first_and_nobody_else_s() {
+    of_one_machine!("an edit of users.json by hand is told of");
     let server = Server::start();
     let (bob, _) = Visitor::with_account(&server, "bob");
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
@@ -85,7 +86,7 @@ fn a_login_from_another_browser_is_told_by_mail_and_one_from_the_same_is_not() {
     server.next_mail("A recovery code was used");
     assert_eq!(subjects(), 0);
     wait_for("the event", || {
-        let lines = read(server.dir.path(), "events.jsonl");
+        let lines = server.kept("events.jsonl");
         let entered = lines.lines().rfind(|line| line.contains("\"logged_in\""))?;
         let with = "\"with\":\"recovery_code\"";
         entered.contains(with).then_some(())

@@ -139,6 +139,7 @@ fn stops_every_act(server: &Server, what: &str, meanwhile: impl Fn(&Owner), expe
 
 #[test]
 fn an_act_is_refused_if_what_allowed_it_ends_before_its_save() {
+    of_one_machine!("the lock of users.json is held");
     let server = Server::start_with(&["--registrations-per-hour", "0"]);
     let by_hand = |edit: fn(&mut Value)| {
         let server = &server;
@@ -193,6 +194,7 @@ fn an_act_is_refused_if_what_allowed_it_ends_before_its_save() {
 
 #[test]
 fn a_thief_with_the_old_password_is_too_late_once_the_new_one_is_saved() {
+    of_one_machine!("the lock of users.json is held");
     for path in [
         "/account/recovery_codes",
         "/account/totp",
@@ -224,6 +226,7 @@ fn a_thief_with_the_old_password_is_too_late_once_the_new_one_is_saved() {
 
 #[test]
 fn a_log_in_is_refused_if_what_it_rests_on_ends_before_its_save() {
+    of_one_machine!("the lock of users.json is held");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let codes = alice.new_recovery_codes();

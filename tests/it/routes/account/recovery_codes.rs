@@ -8,7 +8,7 @@ use crate::routes::{first_step, log_in};
 
 #[test]
 fn new_recovery_codes_want_a_code_beside_the_password() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let kept = || server.users()["users"]["alice"]["recovery_codes"].take();
     let renew = |form: &[(&str, &str)]| alice.post("/account/recovery_codes", form);
@@ -70,7 +70,7 @@ fn a_recovery_code_logs_in_once_and_new_ones_kill_the_old() {
     visitor
         .post("/secret_key", &[("secret", &new[2])])
         .expect("login_complete");
-    let file = std::fs::read_to_string(server.path("users.json")).unwrap();
+    let file = server.kept("users.json");
     assert!(
         new.iter().all(|code| !file.contains(code.as_str())),
         "kept hashed"

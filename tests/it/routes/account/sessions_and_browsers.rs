@@ -201,6 +201,7 @@ fn a_new_authenticator_forgets_all_browsers_and_ends_no_session() {
 
 #[test]
 fn ended_sessions_stay_ended_whatever_the_file_of_sessions_says() {
+    of_one_machine!("what an earlier sessions.json says");
     let setup = Setup::new().with(&["--no-tls"]);
     let mut server = setup.start();
     let ([first, second, _], authenticator) = in_three_browsers(&server);

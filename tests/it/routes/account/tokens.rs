@@ -54,7 +54,7 @@ fn status_with(server: &Server, token: &str) -> u16 {
 
 #[test]
 fn a_token_is_made_shown_once_and_removed() {
-    let setup = setup();
+    let setup = setup().alone();
     let rule = "[[rule]]\nhost = \"app.example.com\"\ngroups = [\"*\"]\ntokens = true\n";
     fs::write(setup.dir().join("access.toml"), rule).unwrap();
     let server = setup.start();
@@ -77,7 +77,7 @@ fn a_token_is_made_shown_once_and_removed() {
     let month = |seconds: i64| from_now(30 * 24 * 3600 + seconds);
     assert!(*month(-60) < *expires && *expires <= *month(0), "{expires}");
     assert_eq!(status_with(&server, token), 200);
-    let text = fs::read_to_string(server.path("users.json")).unwrap();
+    let text = server.kept("users.json");
     assert!(
         !text.contains(token) && !text.contains(&token[3..]),
         "kept hashed"
@@ -345,6 +345,7 @@ fn a_new_password_leaves_tokens_and_says_so() {
 
 #[test]
 fn tokens_end_with_the_second_factor_and_go_with_the_account() {
+    of_one_machine!("an edit of users.json ends what rested on it");
     let server = setup().start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let give = |name: &str| {
@@ -375,6 +376,6 @@ fn tokens_end_with_the_second_factor_and_go_with_the_account() {
         &[("current_password", PASSWORD), ("secret", &code)],
     )
     .expect("account_deleted");
-    let text = fs::read_to_string(server.path("users.json")).unwrap();
+    let text = server.kept("users.json");
     assert!(!text.contains("\"hash\""), "{text}");
 }

@@ -326,7 +326,7 @@ fn the_server_does_not_start_on_bad_rules() {
 
 #[test]
 fn rules_that_never_count_are_named_at_the_start_and_when_the_file_is_edited() {
-    let setup = setup();
+    let setup = setup().alone();
     let rules = r#"
 [[rule]]
 host = "app.example.org"

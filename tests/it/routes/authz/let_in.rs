@@ -42,8 +42,7 @@ fn a_visitor_with_a_session_is_let_in_and_named() {
 fn what_an_application_is_told_is_printable_and_never_empty() {
     let (server, alice, cookie) = with_alice();
     let groups = |groups: serde_json::Value| {
-        server.edit_account("alice", |account| account["groups"] = groups);
-        server.wait_for_log("took up a changed users file");
+        server.edit_account_and_wait("alice", |account| account["groups"] = groups);
         wait_for("the groups", || {
             let seen = alice.get("/account").json()["groups"].clone();
             (seen == server.users()["users"]["alice"]["groups"]).then_some(())
@@ -289,6 +288,7 @@ fn a_disabled_or_deleted_account_is_out_at_once() {
 
 #[test]
 fn those_with_sessions_do_not_notice_that_the_accounts_file_cannot_be_read() {
+    of_one_machine!("a damaged users.json");
     let (server, _, cookie) = with_alice();
     let good = server.users().to_string();
     for damage in ["{", "", "[]"] {
@@ -340,6 +340,7 @@ fn without_a_cookie_domain_a_session_lets_in_at_our_own_host_alone() {
 
 #[test]
 fn a_session_in_use_at_an_application_does_not_fall_idle() {
+    of_one_machine!("the last use of a session is saved by the minute");
     let server = setup().start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let cookie = session(&alice);
@@ -361,6 +362,7 @@ fn a_session_in_use_at_an_application_does_not_fall_idle() {
 
 #[test]
 fn an_application_is_told_an_id_that_stays_with_the_account_and_goes_with_it() {
+    of_one_machine!("an account is copied in users.json");
     let (server, alice, cookie) = with_alice();
     let told = |cookie: &str| {
         let fields = forwarded("GET", "app.example.com", "/");
@@ -403,6 +405,7 @@ fn an_application_is_told_an_id_that_stays_with_the_account_and_goes_with_it() {
 
 #[test]
 fn accounts_of_an_earlier_version_are_given_an_id_at_the_start() {
+    of_one_machine!("a users.json of an earlier version");
     let setup = setup();
     let server = setup.start();
     Visitor::program(&server).register("alice");

@@ -39,7 +39,7 @@ fn begin(server: &Server, visitor: &str) -> Wire {
 
 #[test]
 fn one_visitor_behind_a_proxy_has_a_hundred_requests_under_way_and_others_are_served() {
-    let server = setup().start();
+    let server = setup().alone().start();
     let begun = |visitor: &str| {
         let mut wire = begin(&server, visitor);
         let head = wire.read_head();

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::harness::{Answer, Server, Setup, Visitor};
+use crate::harness::{Answer, Server, Setup, Visitor, place};
 
 mod access_rules;
 mod authorization;
@@ -87,14 +87,12 @@ fn with_alice() -> (Server, Visitor, String) {
 }
 
 fn is_let_in(server: &Server, cookie: &str) -> bool {
-    let fields = forwarded("GET", "app.example.com", "/");
-    let status = ask(
-        server,
-        "GET",
-        FORWARD_AUTH,
-        &with(fields, &[("Cookie", cookie)]),
-    )
-    .status;
-    assert!(status == 200 || status == 302, "{status}");
-    status == 200
+    let is_let_in = || {
+        let fields = forwarded("GET", "app.example.com", "/");
+        let fields = with(fields, &[("Cookie", cookie)]);
+        let status = ask(server, "GET", FORWARD_AUTH, &fields).status;
+        assert!(status == 200 || status == 302, "{status}");
+        status == 200
+    };
+    is_let_in() && place::lasts(server.dir.path(), is_let_in)
 }

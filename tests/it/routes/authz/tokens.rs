@@ -369,6 +369,7 @@ fn a_wrong_token_counts_against_its_network_once_and_a_good_one_does_not_wait() 
 
 #[test]
 fn the_last_use_is_told_at_once_by_the_hour_and_kept_on_disk() {
+    of_one_machine!("users.json is written once");
     let (mut server, alice) = with_tokens(&[kept(&secret('a'), &HOSTS)]);
     let used = |alice: &Visitor| alice.get("/account").json()["tokens"][0]["used"].clone();
     assert_eq!(used(&alice), Value::Null);

@@ -584,7 +584,10 @@ fn a_64_of_ipv6_is_one_address_and_a_mapped_one_is_ipv4() {
 
 #[test]
 fn a_crowd_that_asks_again_without_a_pause_is_answered_late() {
-    let server = Server::start_with(&["--no-tls", "--registrations-per-hour", "1"]);
+    let server = Setup::new()
+        .alone()
+        .with(&["--no-tls", "--registrations-per-hour", "1"])
+        .start();
     Visitor::program(&server).register("eve");
     let mallory = [
         ("username", "mallory"),

@@ -230,6 +230,7 @@ fn edited(server: &Server, edit: impl FnOnce(&mut Value)) {
 
 #[test]
 fn an_account_that_nobody_may_log_in_to_has_no_passkey() {
+    of_one_machine!("users.json is edited by hand");
     let server = Server::start();
     let (_, _, mut passkey) = Visitor::with_passkey(&server, "alice");
     let visitor = Visitor::program(&server);

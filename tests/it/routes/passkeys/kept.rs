@@ -1,20 +1,19 @@
 //! What becomes of passkeys: removed by their owner, by an operator's edit, by a reset; kept over a
 //! new password and a new name; gone with the account.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::harness::passkey::{Algorithm, Device, device, encoded, making, with};
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, PASSWORD, Server, Setup, Visitor, wait_for};
+use crate::operator::run;
 use crate::routes::passkeys::{event, is_wrong, kept};
 
 const PATH: &str = "/account/passkeys/remove";
 
 #[test]
 fn a_removed_passkey_is_gone_and_ends_no_session() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, _, mut passkey) = Visitor::with_passkey(&server, "alice");
     let elsewhere = Visitor::program(&server);
     passkey.log_in(&elsewhere).expect("login_complete");
@@ -83,6 +82,7 @@ fn one_that_is_not_there_or_anothers_is_not_found() {
 
 #[test]
 fn an_edit_by_hand_removes_one_within_a_second() {
+    of_one_machine!("users.json is edited by hand");
     let server = Server::start();
     let (alice, codes, mut passkey) = Visitor::with_passkey(&server, "alice");
     server.edit_account("alice", |alice| {
@@ -111,6 +111,7 @@ fn an_edit_by_hand_removes_one_within_a_second() {
 
 #[test]
 fn one_id_in_two_accounts_is_a_damaged_file() {
+    of_one_machine!("a damaged users.json");
     let setup = Setup::new();
     let mut server = setup.start();
     Visitor::with_passkey(&server, "alice");
@@ -207,12 +208,8 @@ fn a_renamed_account_keeps_them_and_a_deleted_one_does_not() {
     let setup = Setup::new();
     let server = setup.start();
     let (alice, codes, mut passkey) = Visitor::with_passkey(&server, "alice");
-    let said = Command::new(env!("CARGO_BIN_EXE_auth_user"))
-        .args(["user", "set", "alice", "--rename", "alicia"])
-        .current_dir(setup.dir())
-        .output()
-        .unwrap();
-    assert!(said.status.success(), "{said:?}");
+    let said = run(&setup, &["user", "set", "alice", "--rename", "alicia"], b"");
+    assert_eq!(said.0, 0, "{said:?}");
     let visitor = Visitor::program(&server);
     wait_for("the new name", || (!alice.is_logged_in()).then_some(()));
     passkey.log_in(&visitor).expect("login_complete");
@@ -230,6 +227,7 @@ fn a_renamed_account_keeps_them_and_a_deleted_one_does_not() {
 
 #[test]
 fn a_passkey_for_another_host_stays_and_does_nothing() {
+    of_one_machine!("the host of a public URL changes at every start of nodes");
     let setup = Setup::new();
     let mut server = setup.start();
     let (_, codes, mut passkey) = Visitor::with_passkey(&server, "alice");

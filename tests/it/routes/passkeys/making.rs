@@ -261,7 +261,7 @@ fn a_challenge_is_for_one_session_and_one_passkey() {
 
 #[test]
 fn a_making_sent_twice_is_one_passkey() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let codes = alice.new_recovery_codes();
     let device = device(&server, Algorithm::Es256);

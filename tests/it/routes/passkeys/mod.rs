@@ -38,7 +38,7 @@ fn event(visitor: &Visitor, kind: &str) -> Value {
 /// The lines of `events.jsonl` of this kind, once there are so many.
 fn lines(server: &Server, kind: &str, number: usize) -> Vec<Value> {
     wait_for(kind, || {
-        let text = std::fs::read_to_string(server.path("events.jsonl")).unwrap_or_default();
+        let text = server.kept("events.jsonl");
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         let lines: Vec<Value> = lines.filter(|line: &Value| line["event"] == kind).collect();
         (lines.len() >= number).then_some(lines)

@@ -81,6 +81,7 @@ fn used(passkey: &Passkey, ceremony: &str, asked: &Value) -> Fields {
 
 #[test]
 fn what_was_asked_before_a_restart_is_said_to_be_too_old_and_is_no_failure() {
+    of_one_machine!("the key of challenges is the database's, and outlives a restart");
     let setup = Setup::new().with(&["--public-url", "https://localhost:8443"]);
     let mut server = setup.start();
     let (alice, _) = Visitor::with_account(&server, "alice");

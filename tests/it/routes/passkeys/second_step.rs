@@ -63,7 +63,7 @@ fn a_passkey_completes_a_login_even_if_it_says_neither_who_nor_whose() {
 
 #[test]
 fn where_the_login_goes_and_how_long_it_lasts_was_said_in_the_first_step() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (_, _, mut passkey) = Visitor::with_passkey(&server, "alice");
     let browser = Visitor::new(&server, Accept::Page);
     let login = [

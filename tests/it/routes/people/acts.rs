@@ -272,7 +272,7 @@ fn a_reset_takes_the_second_factor_and_all_that_stands_in_for_it() {
 
 #[test]
 fn on_oneself_a_reset_logs_out_and_the_same_form_is_answered_the_same() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (ada, _) = administrator(&server, "ada");
     act(&ada, "/people/ada/reset_2fa").expect("second_factor_reset");
     act(&ada, "/people/ada/reset_2fa").expect("second_factor_reset");

@@ -1,38 +1,27 @@
-//! Password and code are asked for again ten minutes after they were shown.
+//! Password and code are asked for again ten minutes after they were shown. That they were is known to
+//! the node they were shown to, and another asks once more.
 
-use std::fs;
-
-use serde_json::{Value, json};
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 
 use crate::harness::three_forms::{page, refused, see_other};
-use crate::harness::{Accept, PASSWORD, Server, Visitor, read, wait_for};
+use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
 use crate::routes::people::{act, administrator, listed};
 
 /// Moves the login of every session into the past, as if these minutes had gone by.
 fn minutes_go_by(server: &Server, visitor: &Visitor, minutes: i64) {
-    let mut sessions: Value =
-        serde_json::from_str(&read(server.dir.path(), "sessions.json")).unwrap();
-    let list = sessions["sessions"].as_array_mut().unwrap();
-    for session in list {
-        for field in ["created", "login"] {
-            if let Some(text) = session[field].as_str() {
-                let at = time::OffsetDateTime::parse(
-                    text,
-                    &time::format_description::well_known::Rfc3339,
-                )
-                .unwrap();
-                let before = at - time::Duration::minutes(minutes);
-                session[field] = json!(
-                    before
-                        .format(&time::format_description::well_known::Rfc3339)
-                        .unwrap()
-                );
+    let before = visitor.get("/account").json()["sessions"][0]["created"].clone();
+    server.edit("sessions.json", |sessions| {
+        for session in sessions["sessions"].as_array_mut().unwrap() {
+            for field in ["created", "login"] {
+                if let Some(text) = session[field].as_str() {
+                    let at = time::OffsetDateTime::parse(text, &Rfc3339).unwrap();
+                    let earlier = at - time::Duration::minutes(minutes);
+                    session[field] = json!(earlier.format(&Rfc3339).unwrap());
+                }
             }
         }
-    }
-    let before = visitor.get("/account").json()["sessions"][0]["created"].clone();
-    fs::write(server.path("edited"), sessions.to_string()).unwrap();
-    fs::rename(server.path("edited"), server.path("sessions.json")).unwrap();
+    });
     wait_for("the sessions", || {
         let now = visitor.get("/account").json()["sessions"][0]["created"].clone();
         (now != before).then_some(())
@@ -47,7 +36,7 @@ const FIRST: (u16, &str, &str) = (
 
 #[test]
 fn after_ten_minutes_an_act_asks_for_both_and_they_count_for_this_session_alone() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (ada, phone) = administrator(&server, "ada");
     let other = Visitor::program(&server);
     other.log_in("ada", PASSWORD, &phone);
@@ -179,7 +168,7 @@ fn wrong_passwords_and_codes_are_counted() {
 
 #[test]
 fn a_browser_is_shown_a_form_that_carries_the_act_along() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (ada, phone) = administrator(&server, "ada");
     Visitor::program(&server).register("bob");
     minutes_go_by(&server, &ada, 11);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{act, administrator, put_into};
 use crate::harness::three_forms::{json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, from_now};
-use crate::operator::told;
+use crate::operator::{run, told};
 
 fn invite(visitor: &Visitor, fields: &[(&str, &str)]) -> Answer {
     visitor.post("/people/invite", fields)
@@ -18,18 +18,9 @@ fn invited_only() -> Server {
 /// An administrator where strangers cannot register.
 fn root(server: &Server) -> Visitor {
     let words = ["user", "add", "root", "--email", "root@example.com"];
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_auth_user"))
-        .args(words)
-        .args(["--groups", "admins", "--password-stdin", "--users"])
-        .arg(server.path("users.json"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, PASSWORD.as_bytes()).unwrap();
-    drop(input);
-    assert!(child.wait().unwrap().success());
+    let words = [&words[..], &["--groups", "admins", "--password-stdin"]].concat();
+    let said = run(&Setup::of(server), &words, PASSWORD.as_bytes());
+    assert_eq!(said.0, 0, "{said:?}");
     let visitor = Visitor::program(server);
     crate::harness::wait_for("the account", || {
         let login = [("username", "root"), ("password", PASSWORD)];
@@ -240,7 +231,8 @@ fn two_to_one_address_live_until_one_is_used() {
 
 #[test]
 fn the_same_form_makes_one_invitation_as_long_as_that_is_open() {
-    let server = invited_only();
+    let setup = Setup::new().alone();
+    let server = setup.with(&["--registration", "invited"]).start();
     let root = root(&server);
     let form = [("form", "0123456789abcdef")];
     let first = invite(&root, &form).json();

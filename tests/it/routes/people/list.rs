@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::three_forms::{page, refused, text};
-use crate::harness::{Accept, Server, Visitor, read, wait_for};
+use crate::harness::{Accept, Server, Visitor, wait_for};
 use crate::routes::people::administrator;
 
 /// The names of the people on a page of the list.
@@ -17,22 +17,21 @@ fn names(visitor: &Visitor, path: &str) -> Vec<String> {
 
 /// Adds accounts by hand, each like the one there is.
 fn add(server: &Server, visitor: &Visitor, like: &str, made: &[(String, Value)]) {
-    let mut users = server.users();
-    for (name, changes) in made {
-        let mut account = users["users"][like].clone();
-        for field in ["id", "seal", "totp", "last_login"] {
-            account.as_object_mut().unwrap().remove(field);
+    let mut total = 0;
+    server.edit("users.json", |users| {
+        for (name, changes) in made {
+            let mut account = users["users"][like].clone();
+            for field in ["id", "seal", "totp", "last_login"] {
+                account.as_object_mut().unwrap().remove(field);
+            }
+            account["email"] = json!(format!("{}@example.com", name.to_lowercase()));
+            for (field, value) in changes.as_object().into_iter().flatten() {
+                account[field] = value.clone();
+            }
+            users["users"][name] = account;
         }
-        account["email"] = json!(format!("{}@example.com", name.to_lowercase()));
-        for (field, value) in changes.as_object().into_iter().flatten() {
-            account[field] = value.clone();
-        }
-        users["users"][name] = account;
-    }
-    let total = users["users"].as_object().unwrap().len();
-    let path = server.path("edited");
-    std::fs::write(&path, serde_json::to_vec(&users).unwrap()).unwrap();
-    std::fs::rename(&path, server.path("users.json")).unwrap();
+        total = users["users"].as_object().unwrap().len();
+    });
     wait_for("the accounts", || {
         (visitor.get("/people").json()["total"] == total).then_some(())
     });
@@ -80,7 +79,7 @@ fn the_list_tells_of_everybody_what_it_should_and_nothing_secret() {
     page(&shown, 200, "2 people");
     assert!(shown.body.contains("<a href=\"/people/Bob\">Bob</a>"));
 
-    let users = read(server.dir.path(), "users.json");
+    let users = server.kept("users.json");
     let secrets = users.split('"').filter(|text| text.len() > 30);
     for secret in secrets.filter(|text| !text.contains(' ')) {
         assert!(!list.body.contains(secret), "{secret}");

@@ -165,7 +165,7 @@ fn nothing_is_mailed_to_an_account_without_an_address() {
 
 #[test]
 fn a_double_click_mails_once_and_a_later_press_once_more() {
-    let server = Server::start();
+    let server = Server::start_alone();
     let (ada, _) = administrator(&server, "ada");
     Visitor::program(&server).register("bob");
     let browser = ada.reading(Accept::Page);
