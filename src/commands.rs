@@ -43,10 +43,6 @@ pub fn carry_out(command: &Command, server: &OfServer) -> ExitCode {
         // A build without it has refused that already.
         #[cfg(not(feature = "postgres"))]
         Command::Store(_) => Ok(()),
-        command if command.is_of_files() && server.is_on_database() => Err(Failure::Failed {
-            what: "cannot work on a database yet".to_owned(),
-            hint: Some("leave out --store, AUTH_STORE and AUTH_STORE_FILE".to_owned()),
-        }),
         Command::ProxyConfig(asked) => print_configuration(asked),
         Command::Doctor(asked) => call_doctor(asked),
         Command::User(User::List(asked)) => user::list(asked, server),

@@ -153,6 +153,7 @@ impl Account {
             wrong_codes: WrongCodes::default(),
             generation: 0,
             kept_session: None,
+            shown_again: Vec::new(),
             devices: Vec::new(),
             networks: Vec::new(),
             registered: true,

@@ -40,6 +40,7 @@ pub mod registration;
 pub mod regulars;
 pub mod session;
 pub mod setting;
+pub mod shown_again;
 pub mod throttle;
 pub mod token;
 pub mod totp;
@@ -57,6 +58,7 @@ use networks::KnownNetwork;
 use owners::Owners;
 use passkey::{Handle, Passkey};
 use password::PasswordHash;
+use shown_again::ShownAgain;
 use token::Digest;
 
 /// One account, in the shape it has in `users.json`.
@@ -113,6 +115,9 @@ pub struct Account {
     /// The session that outlived the end of the others: the digest of its id and the generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_session: Option<Digest>,
+    /// Sessions that have shown password and code again, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown_again: Vec<ShownAgain>,
     /// A disabled account keeps its name and cannot log in.
     #[serde(default)]
     pub disabled: bool,

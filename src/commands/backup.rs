@@ -1,15 +1,18 @@
 //! `auth_user backup` and `auth_user restore`: what they print.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Failure;
+#[cfg(feature = "postgres")]
+use super::opened::access;
 use super::progress::Progress;
 use super::said::print_json;
 use crate::config::{Backup, OfServer, Restore};
 use crate::log::complain;
-use crate::operator::backup::{self, Asked, NotDone};
+use crate::operator::backup::{self, Asked, Made, NotDone, Restored, Told};
 
 /// `backup`.
 pub(super) fn backup(asked: &Backup, server: &OfServer) -> Result<(), Failure> {
@@ -27,8 +30,11 @@ pub(super) fn backup(asked: &Backup, server: &OfServer) -> Result<(), Failure> {
         pair: server.pair(),
         file: &asked.file,
     };
-    let made = backup::backup(&wanted, &mut |done, total| progress.tell(done, total));
+    let made = make(&wanted, server, &mut |done, total| {
+        progress.tell(done, total)
+    });
     drop(progress);
+    let made = made?;
     let made = made.map_err(|why| refused(why, asked.json))?;
     for name in &made.left_out {
         let what = format!(
@@ -69,17 +75,27 @@ pub(super) fn backup(asked: &Backup, server: &OfServer) -> Result<(), Failure> {
 /// `restore`.
 pub(super) fn restore(asked: &Restore, server: &OfServer) -> Result<(), Failure> {
     let mut progress = Progress::begin();
-    let restored = backup::restore(&server.users, &asked.file, &mut |done, total| {
-        progress.tell(done, total);
+    let restored = remake(&asked.file, server, &mut |done, total| {
+        progress.tell(done, total)
     });
     drop(progress);
-    let restored = restored.map_err(|why| refused(why, asked.json))?;
-    let hint = restored.roots.map(|folder| {
+    let restored = restored?.map_err(|why| refused(why, asked.json))?;
+    for (name, why) in &restored.left_out {
+        complain(&format!("warning: {name} is left out: {why}"), None);
+    }
+    let hint = restored.roots.as_ref().map(|folder| {
         let folder = folder.display();
         format!("root owns it: chown -R USER {folder} gives it to whom the server runs as")
     });
-    let made = format!("made {}", restored.path.display());
-    complain(&made, hint.as_deref());
+    // A folder with nothing in it is told of too if it is to be given away.
+    let made = match restored.made.as_slice() {
+        [] => restored.roots.as_slice(),
+        made => made,
+    };
+    let made: Vec<String> = made.iter().map(|path| path.display().to_string()).collect();
+    if !made.is_empty() {
+        complain(&format!("made {}", made.join(", ")), hint.as_deref());
+    }
     let (files, accounts) = (restored.files, restored.accounts);
     let message = format!("{files} files, {accounts} accounts restored.");
     let document = json!({
@@ -90,6 +106,32 @@ pub(super) fn restore(asked: &Restore, server: &OfServer) -> Result<(), Failure>
     });
     print(&document, &message, asked.json);
     Ok(())
+}
+
+/// Of files, or of the database that was told.
+fn make(
+    wanted: &Asked<'_>,
+    server: &OfServer,
+    told: Told<'_>,
+) -> Result<Result<Made, NotDone>, Failure> {
+    #[cfg(feature = "postgres")]
+    if let Some(access) = access(server)? {
+        return Ok(backup::backup_database(wanted, &access, told));
+    }
+    Ok(backup::backup(wanted, told))
+}
+
+/// Files, or what is in the database that was told.
+fn remake(
+    tar: &Path,
+    server: &OfServer,
+    told: Told<'_>,
+) -> Result<Result<Restored, NotDone>, Failure> {
+    #[cfg(feature = "postgres")]
+    if let Some(access) = access(server)? {
+        return Ok(backup::restore_database(&server.users, tar, &access, told));
+    }
+    Ok(backup::restore(&server.users, tar, told))
 }
 
 fn print(document: &Value, message: &str, as_json: bool) {

@@ -6,6 +6,8 @@ use super::Failure;
 use crate::config::OfServer;
 use crate::operator::Source;
 #[cfg(feature = "postgres")]
+use crate::operator::copy::Access;
+#[cfg(feature = "postgres")]
 use crate::site;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::Database;
@@ -26,11 +28,7 @@ impl Opened {
     pub(super) fn of(server: &OfServer) -> Result<Self, Failure> {
         #[cfg(feature = "postgres")]
         if let Some(told) = server.store()? {
-            let opened = site::database_for_command(&told).map_err(|problem| {
-                let (what, hint) = problem.said();
-                let hint = Some(hint);
-                Failure::Failed { what, hint }
-            })?;
+            let opened = site::database_for_command(&told).map_err(wrong)?;
             return Ok(Self::Database(Box::new(opened)));
         }
         Ok(Self::Files(server.users.clone()))
@@ -43,4 +41,26 @@ impl Opened {
             Self::Database(database) => Source::Database(database),
         }
     }
+}
+
+/// What opens the database, if one was told.
+///
+/// # Errors
+///
+/// If what was told cannot be used.
+#[cfg(feature = "postgres")]
+pub(super) fn access(server: &OfServer) -> Result<Option<Access>, Failure> {
+    let Some(told) = server.store()? else {
+        return Ok(None);
+    };
+    let url = site::database_url(&told.place).map_err(wrong)?;
+    let key = told.key;
+    Ok(Some(Access { url, key }))
+}
+
+#[cfg(feature = "postgres")]
+pub(super) fn wrong(problem: site::Problem) -> Failure {
+    let (what, hint) = problem.said();
+    let hint = Some(hint);
+    Failure::Failed { what, hint }
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Failure;
+use super::opened::wrong;
+use super::progress::Progress;
 use super::said::print;
 use crate::config::{OfServer, OfStore};
 use crate::log::complain;
-use crate::operator::copy::{self, Copied, Place};
+use crate::operator::copy::{self, Access, Copied, Place};
 use crate::site;
 use crate::store::postgres::{self, Migrated, Refusal};
 
@@ -32,7 +34,7 @@ pub(super) fn carry_out(asked: &OfStore, server: &OfServer) -> Result<(), Failur
 }
 
 /// A store that an argument names.
-fn place<'a>(text: &str, key: Option<&'a Path>, flag: &str) -> Result<Place<'a>, Failure> {
+fn place(text: &str, key: Option<&Path>, flag: &str) -> Result<Place, Failure> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         let named = OfServer::url(text)?;
         let Some(key) = key else {
@@ -41,7 +43,8 @@ fn place<'a>(text: &str, key: Option<&'a Path>, flag: &str) -> Result<Place<'a>,
             return Err(Failure::misused(what, hint));
         };
         let url = site::database_url(&named).map_err(wrong)?;
-        return Ok(Place::Database { url, key });
+        let key = key.to_owned();
+        return Ok(Place::Database(Access { url, key }));
     }
     let path = Path::new(text);
     // What is not there yet is a file if it is called like one.
@@ -55,8 +58,11 @@ fn place<'a>(text: &str, key: Option<&'a Path>, flag: &str) -> Result<Place<'a>,
     }))
 }
 
-fn copy(from: &Place<'_>, to: &Place<'_>, as_json: bool) -> Result<(), Failure> {
-    let done = copy::copy(from, to).map_err(|why| {
+fn copy(from: &Place, to: &Place, as_json: bool) -> Result<(), Failure> {
+    let mut progress = Progress::begin();
+    let done = copy::copy(from, to, &mut |done, total| progress.tell(done, total));
+    drop(progress);
+    let done = done.map_err(|why| {
         let message = why.what.clone();
         Failure::refused(why.code, &message, why.what, why.hint.as_deref(), as_json)
     })?;
@@ -123,12 +129,6 @@ fn migrate(url: Option<&str>, server: &OfServer, as_json: bool) -> Result<(), Fa
     };
     print(&text, &json!({ "from": from, "to": to }), as_json);
     Ok(())
-}
-
-fn wrong(problem: site::Problem) -> Failure {
-    let (what, hint) = problem.said();
-    let hint = Some(hint);
-    Failure::Failed { what, hint }
 }
 
 fn failed(why: &Refusal) -> Failure {

@@ -43,7 +43,7 @@ pub enum Command {
     Check(Check),
     /// Copy accounts, sessions, waiting mail, events and settings, of one moment, into one tar
     Backup(Backup),
-    /// Make the folder of a server of such a tar
+    /// Make the folder of a server of such a tar, or fill an empty database
     Restore(Restore),
     /// Print a script that has a shell complete flags, commands, choices and paths
     Completions(Completions),
@@ -69,11 +69,6 @@ impl Command {
             name,
             "user" | "events" | "import" | "invite" | "backup" | "restore" | "store"
         )
-    }
-
-    /// Whether it works on files only.
-    pub fn is_of_files(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::Restore(_))
     }
 }
 
@@ -163,7 +158,8 @@ pub struct Check {
 }
 
 /// Copies what lies in the folder of --users, whether a server is running or not. Certificate and
-/// key go with it if they lie there.
+/// key go with it if they lie there. With --store, accounts, sessions, mail and events are those of
+/// the database.
 #[derive(Args)]
 pub struct Backup {
     /// The tar to make, where none is yet, or - for standard output
@@ -175,7 +171,9 @@ pub struct Backup {
     pub json: bool,
 }
 
-/// Fills the folder of --users, which must be empty, or missing and is made then.
+/// Fills the folder of --users, which must be empty, or missing and is made then. With --store, it
+/// fills the database, which must be empty but for what store migrate makes, and that folder only
+/// gets rules, logo and certificate, where none of them is yet.
 #[derive(Args)]
 pub struct Restore {
     /// The tar that a backup has made

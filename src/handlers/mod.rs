@@ -63,7 +63,6 @@ use sessions::Presented;
 
 pub use journal::Journal;
 pub use passkey::Passkeys;
-pub use people::Confirmed;
 pub use routes::route_of;
 pub use script::Script;
 pub use sent_twice::SentTwice;
@@ -108,8 +107,6 @@ pub struct App {
     pub registration: Registration,
     /// The answers of the last minute, for forms that are sent again.
     pub sent_twice: SentTwice,
-    /// Which sessions have shown password and code again of late.
-    pub confirmed: Confirmed,
     /// What asks for passkeys; `None` where the site can have none.
     pub passkeys: Option<Passkeys>,
     /// Set if the server answers as the original script does.

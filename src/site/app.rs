@@ -15,7 +15,7 @@ use crate::durable::directory_of;
 use crate::errands::Errands;
 use crate::front::tls::Tls;
 use crate::gate::{self, Gate};
-use crate::handlers::{App, Confirmed, Journal, Passkeys, Script, SentTwice};
+use crate::handlers::{App, Journal, Passkeys, Script, SentTwice};
 use crate::health::Health;
 use crate::pages;
 use crate::redirect::Targets;
@@ -71,7 +71,6 @@ pub(super) fn open(given: &Given<'_>, public_url: &Url, files: Files) -> Result<
         session_limits: config.session_limits,
         registration: config.registration,
         sent_twice: sent_twice.map_err(Problem::no_threads)?,
-        confirmed: Confirmed::default(),
         passkeys: party.map(Passkeys::new),
         script: config.compat.then(script),
     })

@@ -80,8 +80,8 @@ pub use hold::{Hold, hold};
 pub use look::{Looked, look};
 pub use once::{Made, Unmade, once, read_sessions};
 pub use opening::{
-    UNFINISHED, check_directory, could_save, full_path, is_unfinished, judge_accounts,
-    read_accounts, rewrite_users,
+    UNFINISHED, check_directory, could_save, find_directory, full_path, is_unfinished,
+    judge_accounts, read_accounts, rewrite_users,
 };
 pub use told::Told;
 #[cfg(feature = "postgres")]

@@ -73,12 +73,21 @@ pub fn is_unfinished(users: &Path) -> bool {
 ///
 /// If it is not.
 pub fn check_directory(users: &Path) -> Result<(), OpenError> {
-    let directory = directory_of(users);
     if is_unfinished(users) {
         let damage = Damage::new("a copy to it was not finished");
         let hint = "run auth_user store copy to it again, which begins anew";
         return Err(OpenError::new(users, damage, hint));
     }
+    find_directory(users)
+}
+
+/// Checks that the folder of the accounts is there.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn find_directory(users: &Path) -> Result<(), OpenError> {
+    let directory = directory_of(users);
     if directory.is_dir() {
         return Ok(());
     }

@@ -38,7 +38,7 @@ mod url;
 mod watched;
 mod write;
 
-pub use copy::{KeptMail, Side};
+pub use copy::{EventLines, KeptMail, Patience, Side};
 pub use database::Database;
 pub(crate) use event_rows::EventRow;
 pub use event_rows::EventRows;

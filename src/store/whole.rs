@@ -53,6 +53,17 @@ pub(super) struct Written {
     pub(super) text: String,
 }
 
+impl Written {
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        size_of_text(&self.text)
+    }
+}
+
+pub(super) fn size_of_text(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
+}
+
 /// The fields of a file, in order and as they are spelled.
 type Fields = IndexMap<String, Box<RawValue>>;
 
@@ -72,16 +83,31 @@ impl Whole {
             }
         };
         let bytes = read(users).map_err(|damage| unreadable(users, damage))?;
-        let mut whole =
-            of_users(&bytes.ok_or_else(missing)?).map_err(|damage| unreadable(users, damage))?;
-        let wrong = |damage| {
-            let hint = "mend it, or move it away: then everybody has to log in again";
-            OpenError::new(sessions, damage, hint)
-        };
-        if let Some(bytes) = read(sessions).map_err(wrong)? {
-            whole.take_sessions(&bytes).map_err(wrong)?;
+        let mut whole = Self::of(users, &bytes.ok_or_else(missing)?)?;
+        if let Some(bytes) = read(sessions).map_err(|damage| no_sessions(sessions, damage))? {
+            whole.take_sessions(sessions, &bytes)?;
         }
         Ok(whole)
+    }
+
+    /// What is in these bytes, which are those of the accounts file at `users`, or are to be; no
+    /// sessions yet.
+    ///
+    /// # Errors
+    ///
+    /// If a server could not start on them.
+    pub fn of(users: &Path, bytes: &[u8]) -> Result<Self, OpenError> {
+        of_users(bytes).map_err(|damage| unreadable(users, damage))
+    }
+
+    /// Takes in the sessions in these bytes, which are those of the file at `path`, or are to be.
+    ///
+    /// # Errors
+    ///
+    /// If a server could not start on them.
+    pub fn take_sessions(&mut self, path: &Path, bytes: &[u8]) -> Result<(), OpenError> {
+        let taken = self.take(bytes);
+        taken.map_err(|damage| no_sessions(path, damage))
     }
 
     /// How many accounts, sessions and invitations there are.
@@ -91,6 +117,17 @@ impl Whole {
             self.sessions.len(),
             self.invitations.len(),
         ]
+    }
+
+    /// How many bytes its accounts and sessions have, for people who wait for them.
+    pub fn size(&self) -> u64 {
+        let accounts: u64 = self.accounts.iter().map(Written::size).sum();
+        accounts
+            + self
+                .sessions
+                .iter()
+                .map(|text| size_of_text(text))
+                .sum::<u64>()
     }
 
     /// Whether both are equal as JSON, with their accounts and sessions in the same order.
@@ -181,7 +218,7 @@ impl Whole {
         Ok(Some(text))
     }
 
-    fn take_sessions(&mut self, bytes: &[u8]) -> Result<(), Damage> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Damage> {
         sessions_json::parse(bytes)?;
         let fields: Fields = serde_json::from_slice(bytes)?;
         if let Some(sessions) = fields.get(SESSIONS) {
@@ -192,6 +229,11 @@ impl Whole {
         self.sessions_top = Some(top(&fields, &[SESSIONS])?);
         Ok(())
     }
+}
+
+fn no_sessions(path: &Path, damage: Damage) -> OpenError {
+    let hint = "mend it, or move it away: then everybody has to log in again";
+    OpenError::new(path, damage, hint)
 }
 
 /// What `users.json` has.

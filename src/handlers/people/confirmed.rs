@@ -1,59 +1,20 @@
 //! How long ago a session showed password and code: an administrator's act asks for both again
 //! after ten minutes.
 //!
-//! The login counts, and its time is on disk. What was shown since is in memory only: after a
-//! restart one is asked once more.
-
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! The login counts, and what was shown since, which is kept with the account.
 
 use crate::accounts::login::Accepted;
-use crate::accounts::session::Session;
-use crate::accounts::token::{self, Digest};
-use crate::clock::{DRIFT, Timestamp};
+use crate::accounts::token;
 use crate::form::Form;
-use crate::handlers::App;
 use crate::handlers::acts::confirm_with;
 use crate::handlers::code::tell_of_recovery_code;
 use crate::handlers::forms::PasswordAndCode;
 use crate::handlers::people::Administrator;
 use crate::handlers::people::act::MAX_GROUPS;
+use crate::handlers::{App, LoggedIn};
 use crate::http::Request;
 use crate::pages::confirm_act::ConfirmAct;
 use crate::reply::{Outcome, Refusal};
-
-/// For how long password and code count as just shown.
-const COUNTS: Duration = Duration::from_secs(10 * 60);
-
-/// The sessions that have shown password and code again, and when. Only administrators are here,
-/// and none for longer than ten minutes after another came.
-#[derive(Default)]
-pub struct Confirmed(Mutex<HashMap<Digest, Timestamp>>);
-
-impl Confirmed {
-    /// Whether this session has shown both of late.
-    pub(super) fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
-        let later = self.lock().get(&session.id).copied();
-        counts(session.logged_in_at(), now) || later.is_some_and(|at| counts(at, now))
-    }
-
-    fn note(&self, session: Digest, now: Timestamp) {
-        let mut sessions = self.lock();
-        sessions.retain(|_, at| counts(*at, now));
-        sessions.insert(session, now);
-    }
-
-    /// Each change is one insertion or removal, so a panic elsewhere leaves the table whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A time ahead of now was noted while the clock was wrong.
-fn counts(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at) < COUNTS && at <= now.plus(DRIFT)
-}
 
 /// Looks at password and code if they were sent, or else at how long ago they were shown.
 pub(super) fn confirm(
@@ -64,16 +25,18 @@ pub(super) fn confirm(
 ) -> Result<(), Refusal> {
     let now = request.received.timestamp();
     let Some(sent) = sent else {
-        return match app.confirmed.is_fresh(&me.session, now) {
+        return match me.account.has_shown_of_late(&me.session, now) {
             true => Ok(()),
             false => Err(Outcome::ConfirmFirst.into()),
         };
     };
-    let (accepted, ()) = confirm_with(app, request, me, sent)?.judge(|_| ())?;
+    let session = me.session.id;
+    let shown = confirm_with(app, request, me, sent)?
+        .judge(move |person| person.account_mut().note_shown(session, now));
+    let (accepted, ()) = shown?;
     if let Accepted::RecoveryCode { left } = accepted {
         tell_of_recovery_code(app, request, &me.account.username, left);
     }
-    app.confirmed.note(me.session.id, now);
     Ok(())
 }
 
@@ -94,11 +57,17 @@ pub(super) fn is_about_confirmation(
         }
         // Once both were right, the refusal is one of the act.
         Outcome::Busy(_) | Outcome::NotSaved | Outcome::Throttled(_) => {
-            let now = request.received.timestamp();
-            sent(request, "current_password").is_some() && !app.confirmed.is_fresh(&me.session, now)
+            sent(request, "current_password").is_some() && !have_been_right(app, request, me)
         }
         _ => false,
     }
+}
+
+/// Whether this request or one of late has shown both: the account as it is now says so.
+fn have_been_right(app: &App, request: &Request, me: &LoggedIn) -> bool {
+    let account = app.store.account(&me.account.username).ok().flatten();
+    let now = request.received.timestamp();
+    account.is_some_and(|account| account.has_shown_of_late(&me.session, now))
 }
 
 /// What an act is about, in the words of the page that asks for password and code.
@@ -137,63 +106,4 @@ pub(super) fn sent(request: &Request, field: &'static str) -> Option<String> {
     let form = Form::of_body(request).ok()?;
     let value = form.optional(field, MAX_GROUPS).ok().flatten()?;
     Some(value.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::accounts::Account;
-    use crate::accounts::password::PasswordHash;
-
-    const LOGIN: u64 = 1_800_000_000;
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp(LOGIN + seconds)
-    }
-
-    fn session(id: &str, created: Timestamp) -> Session {
-        let hash = format!("$pbkdf2-sha256$i=1,l=32$c2FsdA${}", "A".repeat(43));
-        let hash = PasswordHash::parse(&hash).ok().unwrap();
-        let account = Account::new("alice", "a@example.com", hash, at(0));
-        let owner = ("alice", account.basis());
-        Session::new(Digest::of(id), owner, String::new(), "", created)
-    }
-
-    #[test]
-    fn a_login_counts_for_ten_minutes_and_so_does_what_is_shown_later() {
-        let confirmed = Confirmed::default();
-        let (own, other) = (session("own", at(0)), session("other", at(0)));
-        assert!(confirmed.is_fresh(&own, at(599)));
-        assert!(!confirmed.is_fresh(&own, at(600)));
-
-        confirmed.note(own.id, at(700));
-        assert!(confirmed.is_fresh(&own, at(1299)));
-        assert!(!confirmed.is_fresh(&own, at(1300)));
-        assert!(!confirmed.is_fresh(&other, at(701)), "another session");
-    }
-
-    #[test]
-    fn a_session_that_a_new_password_began_anew_is_as_old_as_its_login() {
-        let confirmed = Confirmed::default();
-        let later = session("later", at(650)).after_login_at(Some(at(0)));
-        assert!(!confirmed.is_fresh(&later, at(651)));
-        assert!(confirmed.is_fresh(&session("later", at(650)), at(651)));
-    }
-
-    #[test]
-    fn a_login_while_the_clock_was_wrong_does_not_count() {
-        let confirmed = Confirmed::default();
-        assert!(confirmed.is_fresh(&session("a", at(30)), at(0)));
-        assert!(!confirmed.is_fresh(&session("a", at(61)), at(0)));
-    }
-
-    #[test]
-    fn what_no_longer_counts_is_forgotten() {
-        let confirmed = Confirmed::default();
-        for n in 0..5 {
-            confirmed.note(Digest::of(&n.to_string()), at(n));
-        }
-        confirmed.note(Digest::of("last"), at(602));
-        assert_eq!(confirmed.lock().len(), 3);
-    }
 }

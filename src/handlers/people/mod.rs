@@ -24,7 +24,6 @@ mod one;
 use act::Kind;
 
 pub(super) use again::Rest;
-pub use confirmed::Confirmed;
 
 /// Where all this is.
 const ROOT: &str = "/people";

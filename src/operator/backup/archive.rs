@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Cursor, Read, Write};
 
 use tar::{Archive, Builder, EntryType, Header, PaxExtensions};
@@ -22,15 +21,15 @@ pub(super) struct Piece {
 pub(super) enum Content {
     /// As it was at the one moment.
     Bytes(Vec<u8>),
-    /// So much of a file that only ever grows, or is put in its place whole.
-    File(File, u64),
+    /// So many bytes of what is read as it is wanted.
+    Stream(Box<dyn Read>, u64),
 }
 
 impl Content {
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::File(_, size) => *size,
+            Self::Stream(_, size) => *size,
         }
     }
 }
@@ -59,7 +58,7 @@ pub(super) fn write<W: Write>(
         header.set_cksum();
         let content: Box<dyn Read> = match piece.content {
             Content::Bytes(bytes) => Box::new(Cursor::new(bytes)),
-            Content::File(file, _) => Box::new(file),
+            Content::Stream(stream, _) => stream,
         };
         let left = size;
         tar.append(
@@ -110,6 +109,9 @@ pub(super) struct Place {
     pub(super) name: Name,
     pub(super) begin: u64,
     pub(super) size: u64,
+    /// Seconds since 1970.
+    #[cfg(feature = "postgres")]
+    pub(super) modified: u64,
 }
 
 /// Why a tar is no backup.
@@ -190,7 +192,13 @@ pub(super) fn read(source: impl Read, told: &mut dyn FnMut(u64)) -> Result<Insid
             entry.read_to_end(&mut bytes)?;
             users = Some(bytes);
         }
-        files.push(Place { name, begin, size });
+        files.push(Place {
+            name,
+            begin,
+            size,
+            #[cfg(feature = "postgres")]
+            modified: entry.header().mtime()?,
+        });
         told(end);
     }
     read_end(archive.into_inner(), end)?;

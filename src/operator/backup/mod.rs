@@ -7,13 +7,22 @@ use crate::operator::Refused;
 use crate::store::{NotSaved, OpenError};
 
 mod archive;
+#[cfg(feature = "postgres")]
+mod database;
 mod folder;
+mod gathered;
 mod made;
 mod names;
+#[cfg(feature = "postgres")]
+mod own;
 mod restored;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "postgres")]
+pub use database::restore_database;
+#[cfg(feature = "postgres")]
+pub use made::backup_database;
 pub use made::{Asked, Made, backup};
 pub use restored::{Restored, restore};
 

@@ -27,6 +27,9 @@ pub(super) const MOST_BYTES: u64 = 1 << 30;
 /// Most files: the outbox takes a thousand mails, and operators may add some.
 pub(super) const MOST_FILES: usize = 100_000;
 
+/// Most mails of a backup that is made.
+pub(super) const MOST_MAILS: usize = MOST_FILES / 2;
+
 /// The name of something in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Name {
@@ -53,6 +56,12 @@ impl Name {
     pub(super) fn is_folder(path: &[u8]) -> bool {
         let path = path.strip_prefix(b"./").unwrap_or(path);
         matches!(path, b"" | b"." | b"outbox" | b"outbox/")
+    }
+
+    /// Whether it is what each node has for itself where accounts are in a database.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_of_node(&self) -> bool {
+        matches!(self, Self::Top(name) if ![USERS, SESSIONS, EVENTS, EARLIER].contains(name))
     }
 
     /// As a tar has it.

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,10 @@ const LOST: &str = "lost+found";
 pub struct Restored {
     pub accounts: usize,
     pub files: usize,
-    /// The accounts file.
-    pub path: PathBuf,
+    /// The accounts file; where accounts went to a database, what the node has for itself.
+    pub made: Vec<PathBuf>,
+    /// What of the tar was not restored, and why.
+    pub left_out: Vec<(String, &'static str)>,
     /// The folder, if root made it, and so owns it.
     pub roots: Option<PathBuf>,
 }
@@ -35,23 +37,13 @@ pub struct Restored {
 ///
 /// [`NotDone`].
 pub fn restore(users: &Path, tar: &Path, told: Told<'_>) -> Result<Restored, NotDone> {
-    let Some(name) = users.file_name() else {
-        let what = format!("cannot make {users:?}: that is a folder");
-        return Err(NotDone::not_saved(
-            what,
-            "name the accounts file in it with --users",
-        ));
-    };
+    let name = name_of(users)?;
     let directory = directory_of(users);
     let (file, length) = open(tar)?;
     let found = empty_folder(directory, &file)?;
     // Read once to judge it, and once to copy it.
     let mut told = |done: u64| told(done.min(2 * length), 2 * length);
-    let inside = archive::read(BufReader::new(&file), &mut told);
-    let inside = inside.map_err(|bad| {
-        let what = format!("cannot restore {tar:?}: {bad}");
-        NotDone::no_file(what, "give a tar just as auth_user backup has made it")
-    })?;
+    let inside = read(tar, &file, &mut told)?;
     let accounts = store::judge_accounts(users, &inside.users)?.len();
 
     let is_new = found.is_none();
@@ -74,12 +66,30 @@ pub fn restore(users: &Path, tar: &Path, told: Told<'_>) -> Result<Restored, Not
     Ok(Restored {
         accounts,
         files,
-        path: store::full_path(users),
+        made: vec![store::full_path(users)],
+        left_out: Vec::new(),
         roots: roots.then(|| store::full_path(directory)),
     })
 }
 
-fn cannot_make(directory: &Path, error: &io::Error) -> NotDone {
+/// What the accounts file is to be called.
+pub(super) fn name_of(users: &Path) -> Result<&OsStr, NotDone> {
+    users.file_name().ok_or_else(|| {
+        let what = format!("cannot make {users:?}: that is a folder");
+        NotDone::not_saved(what, "name the accounts file in it with --users")
+    })
+}
+
+/// What is in the tar, which is judged by that.
+pub(super) fn read(tar: &Path, file: &File, told: &mut dyn FnMut(u64)) -> Result<Inside, NotDone> {
+    let inside = archive::read(BufReader::new(file), told);
+    inside.map_err(|bad| {
+        let what = format!("cannot restore {tar:?}: {bad}");
+        NotDone::no_file(what, "give a tar just as auth_user backup has made it")
+    })
+}
+
+pub(super) fn cannot_make(directory: &Path, error: &io::Error) -> NotDone {
     let what = format!("cannot restore into {directory:?}: {error}");
     NotDone::not_saved(
         what,
@@ -87,7 +97,8 @@ fn cannot_make(directory: &Path, error: &io::Error) -> NotDone {
     )
 }
 
-fn open(tar: &Path) -> Result<(File, u64), NotDone> {
+/// The tar, and how long it is.
+pub(super) fn open(tar: &Path) -> Result<(File, u64), NotDone> {
     let opened = || -> io::Result<(File, u64)> {
         let file = OpenOptions::new()
             .read(true)
@@ -175,7 +186,7 @@ impl<'a> Making<'a> {
         let is_last = |place: &&Place| place.name == Name::Top(USERS);
         for place in inside.files.iter().filter(|place| !is_last(place)) {
             let file = self.begin(&place.name)?;
-            copy(tar, place, &file)?;
+            copy(tar, place, &mut &file)?;
             file.sync_all()?;
             done += place.size;
             told(done);
@@ -251,9 +262,9 @@ impl<'a> Making<'a> {
 }
 
 /// Copies a file out of the tar.
-fn copy(mut tar: &File, place: &Place, mut to: &File) -> io::Result<()> {
+pub(super) fn copy(mut tar: &File, place: &Place, to: &mut impl Write) -> io::Result<()> {
     tar.seek(SeekFrom::Start(place.begin))?;
-    let copied = io::copy(&mut tar.take(place.size), &mut to)?;
+    let copied = io::copy(&mut tar.take(place.size), to)?;
     match copied == place.size {
         true => Ok(()),
         false => Err(io::Error::other("the tar was changed while it was read")),

@@ -88,7 +88,7 @@ fn a_file_that_becomes_shorter_ends_the_backup() {
     let file = tempfile::tempfile().unwrap();
     let piece = Piece {
         name: Name::of(b"events.jsonl").unwrap(),
-        content: Content::File(file, 1),
+        content: Content::Stream(Box::new(file), 1),
         modified: 0,
     };
     assert!(archive::write(Vec::new(), vec![piece], &mut |_| ()).is_err());

@@ -11,7 +11,7 @@ use crate::durable::{Draft, directory_of};
 use crate::events;
 use crate::folder::{Folder, Links};
 use crate::operator::backup::NotDone;
-use crate::operator::copy::{All, no_file, not_saved};
+use crate::operator::copy::{All, no_file, not_saved, size};
 use crate::owner;
 use crate::store::postgres::KeptMail;
 use crate::store::{self, UNFINISHED, Whole};
@@ -27,10 +27,10 @@ const MAIL: &str = ".eml";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Most bytes of a mail; no courier sends a larger one.
-const MOST_OF_MAIL: u64 = 1 << 20;
+pub(in crate::operator) const MOST_OF_MAIL: u64 = 1 << 20;
 
-/// Longest name of a mail that is kept, in bytes.
-const MOST_OF_NAME: usize = 100;
+/// Longest name of a mail that is kept, in bytes. With its ending it fits into a backup.
+const MOST_OF_NAME: usize = 96;
 
 /// Files that are copied.
 pub(super) struct Source {
@@ -64,6 +64,12 @@ impl Source {
         drop(hold);
         let mails = mails.map_err(|error| no_file(&self.users.with_file_name(OUTBOX), &error))?;
         Ok(All { whole, mails })
+    }
+
+    /// About: they may grow.
+    pub(super) fn size_of_events(&self) -> u64 {
+        let found = events::beside(&self.users).symlink_metadata();
+        found.map_or(0, |found| found.len())
     }
 
     pub(super) fn events(&self, see: &mut dyn FnMut(&str)) -> Result<(), NotDone> {
@@ -114,10 +120,15 @@ fn mail(outbox: &Folder, name: &OsStr, stem: &[u8]) -> io::Result<Option<KeptMai
     let found = file.metadata()?;
     let mut text = Vec::new();
     file.take(MOST_OF_MAIL + 1).read_to_end(&mut text)?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_OF_MAIL {
-        return Ok(None);
-    }
     let at = u64::try_from(found.mtime()).unwrap_or(0);
+    Ok(kept_mail(stem, at, text))
+}
+
+/// A mail of a file that is called so but for its ending; `None` if it is too large to be sent.
+pub(in crate::operator) fn kept_mail(stem: &[u8], at: u64, text: Vec<u8>) -> Option<KeptMail> {
+    if size(&text) > MOST_OF_MAIL {
+        return None;
+    }
     let is_plain = |stem: &[u8]| {
         let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         !stem.is_empty() && stem.len() <= MOST_OF_NAME && stem.iter().all(letter)
@@ -127,11 +138,11 @@ fn mail(outbox: &Folder, name: &OsStr, stem: &[u8]) -> io::Result<Option<KeptMai
         // One that an operator has put there gets a name like the others'.
         _ => format!("{at:010}-{:032x}", u128::from_ne_bytes(token::random())),
     };
-    Ok(Some(KeptMail { name, at, text }))
+    Some(KeptMail { name, at, text })
 }
 
 /// Files that are made.
-pub(super) struct Target {
+pub(in crate::operator) struct Target {
     /// The accounts file.
     pub(super) users: PathBuf,
     /// The accounts, not in their place yet.

@@ -10,26 +10,52 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
 use crate::events;
-use crate::operator::backup::NotDone;
+use crate::operator::backup::{NotDone, Told};
 use crate::store::Whole;
-use crate::store::postgres::{KeptMail, Refusal, Side, Url};
+use crate::store::postgres::{KeptMail, Patience, Refusal, Side, Url};
 
 mod files;
 
+pub(super) use files::{MOST_OF_MAIL, kept_mail};
 use files::{Source, Target};
 
 /// Events that are written at once.
 const AT_ONCE: usize = 2_000;
 
 /// A store to copy from, or to.
-pub enum Place<'a> {
+pub enum Place {
     /// The accounts file.
     Files(PathBuf),
-    Database {
-        url: Url,
-        /// The file with the key that seals its secrets.
-        key: &'a Path,
-    },
+    Database(Access),
+}
+
+/// What opens a database.
+///
+/// No `Debug`: the URL may have a password.
+pub struct Access {
+    pub url: Url,
+    /// The file with the key that seals its secrets.
+    pub key: PathBuf,
+}
+
+impl Access {
+    /// The database to copy from.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used.
+    pub(super) fn from(&self, clock: &Clock, patience: Patience) -> Result<Side, Refusal> {
+        Side::from(&self.url, &self.key, clock, patience)
+    }
+
+    /// The database to copy to, of which nothing is changed yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used, or is not empty.
+    pub(super) fn to(&self, clock: &Clock, patience: Patience) -> Result<Side, Refusal> {
+        Side::to(&self.url, &self.key, clock, patience)
+    }
 }
 
 /// How many of each were copied.
@@ -56,33 +82,19 @@ pub struct Done {
 /// # Errors
 ///
 /// [`NotDone`]. If the place to copy to was not fit, it is as it was.
-pub fn copy(from: &Place<'_>, to: &Place<'_>) -> Result<Done, NotDone> {
+pub fn copy(from: &Place, to: &Place, told: Told<'_>) -> Result<Done, NotDone> {
     let clock = Clock::start();
     let mut to = To::open(to, &clock)?;
     let mut from = From::open(from, &clock)?;
     let all = from.read()?;
+    let total = all.size() + from.size_of_events()?;
+    let mut done = 0;
+    let mut told = |more| {
+        done += more;
+        told(done.min(total), total);
+    };
     to.begin()?;
-    to.write(&all)?;
-    let mut events = Sum::default();
-    let mut some = Vec::with_capacity(AT_ONCE);
-    let mut failed = None;
-    from.events(&mut |line| {
-        if failed.is_some() {
-            return;
-        }
-        events.add(line);
-        some.push(line.to_owned());
-        if some.len() == AT_ONCE {
-            failed = to.write_events(&some).err();
-            some.clear();
-        }
-    })?;
-    failed.map_or(Ok(()), Err)?;
-    to.write_events(&some)?;
-    to.end_of_events()?;
-    if !to.holds(&all, &events)? {
-        return Err(differs());
-    }
+    let events = to.fill(&all, &mut |see| from.events(see), &mut told)?;
     to.finish()?;
     let [accounts, sessions, invitations] = all.whole.counts();
     Ok(Done {
@@ -91,7 +103,7 @@ pub fn copy(from: &Place<'_>, to: &Place<'_>) -> Result<Done, NotDone> {
             sessions,
             invitations,
             mails: all.mails.len(),
-            events: events.count,
+            events,
         },
         left_out: from.left_out(),
         path: to.path(),
@@ -99,16 +111,40 @@ pub fn copy(from: &Place<'_>, to: &Place<'_>) -> Result<Done, NotDone> {
 }
 
 /// What is copied at once. Events may be many, and follow one by one.
-struct All {
-    whole: Whole,
-    mails: Vec<KeptMail>,
+pub(super) struct All {
+    pub(super) whole: Whole,
+    pub(super) mails: Vec<KeptMail>,
 }
 
 impl All {
+    /// All that a database has, within a transaction.
+    ///
+    /// # Errors
+    ///
+    /// If some of it cannot be read.
+    pub(super) fn of(side: &mut Side) -> Result<Self, NotDone> {
+        Ok(Self {
+            whole: side.whole()?,
+            mails: side.mails()?,
+        })
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.mails == other.mails && self.whole.is_same(&other.whole)
     }
+
+    fn size(&self) -> u64 {
+        let mails = self.mails.iter().map(|mail| size(&mail.text));
+        self.whole.size() + mails.sum::<u64>()
+    }
 }
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// What shows each event to somebody.
+pub(super) type Shows<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&str)) -> Result<(), NotDone>;
 
 /// What events are, in short.
 #[derive(Default)]
@@ -136,10 +172,10 @@ enum From {
 }
 
 impl From {
-    fn open(place: &Place<'_>, clock: &Clock) -> Result<Self, NotDone> {
+    fn open(place: &Place, clock: &Clock) -> Result<Self, NotDone> {
         Ok(match place {
             Place::Files(users) => Self::Files(Source::new(users)),
-            Place::Database { url, key } => Self::Database(Side::from(url, key, clock)?),
+            Place::Database(access) => Self::Database(access.from(clock, Patience::Long)?),
         })
     }
 
@@ -148,7 +184,7 @@ impl From {
             Self::Files(source) => source.read(),
             Self::Database(side) => {
                 side.begin_reading()?;
-                Ok(read(side)?)
+                All::of(side)
             }
         }
     }
@@ -164,6 +200,14 @@ impl From {
         }
     }
 
+    /// How many bytes they have.
+    fn size_of_events(&mut self) -> Result<u64, NotDone> {
+        match self {
+            Self::Files(source) => Ok(source.size_of_events()),
+            Self::Database(side) => Ok(side.size_of_events()?),
+        }
+    }
+
     fn left_out(self) -> Vec<String> {
         match self {
             Self::Files(source) => source.left_out,
@@ -172,55 +216,91 @@ impl From {
     }
 }
 
-fn read(side: &mut Side) -> Result<All, Refusal> {
-    Ok(All {
-        whole: side.whole()?,
-        mails: side.mails()?,
-    })
-}
-
 /// Where it goes.
-enum To {
+pub(super) enum To {
     Files(Target),
     Database(Side),
 }
 
 impl To {
     /// Changes nothing yet.
-    fn open(place: &Place<'_>, clock: &Clock) -> Result<Self, NotDone> {
+    fn open(place: &Place, clock: &Clock) -> Result<Self, NotDone> {
         Ok(match place {
             Place::Files(users) => Self::Files(Target::new(users)?),
-            Place::Database { url, key } => Self::Database(Side::to(url, key, clock)?),
+            Place::Database(access) => Self::Database(access.to(clock, Patience::Long)?),
         })
     }
 
     /// Marks the place as one that is not whole.
-    fn begin(&mut self) -> Result<(), NotDone> {
+    pub(super) fn begin(&mut self) -> Result<(), NotDone> {
         match self {
             Self::Files(target) => target.begin(),
             Self::Database(side) => Ok(side.begin_writing()?),
         }
     }
 
-    fn write(&mut self, all: &All) -> Result<(), NotDone> {
-        match self {
-            Self::Files(target) => target.write(all),
-            Self::Database(side) => {
-                side.write(&all.whole)?;
-                Ok(side.write_mails(&all.mails)?)
+    /// Writes all of it, and the events that are shown; tells how many bytes more are there, and
+    /// gives how many events there were. All is read back then.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is read back is something else.
+    pub(super) fn fill(
+        &mut self,
+        all: &All,
+        show: Shows<'_>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<usize, NotDone> {
+        self.write(all, told)?;
+        let mut events = Sum::default();
+        let mut some = Vec::with_capacity(AT_ONCE);
+        let mut failed = None;
+        show(&mut |line| {
+            if failed.is_some() {
+                return;
             }
+            events.add(line);
+            some.push(line.to_owned());
+            if some.len() == AT_ONCE {
+                failed = self.write_events(&some, told).err();
+                some.clear();
+            }
+        })?;
+        failed.map_or(Ok(()), Err)?;
+        self.write_events(&some, told)?;
+        self.end_of_events()?;
+        match self.holds(all, &events)? {
+            true => Ok(events.count),
+            false => Err(differs()),
         }
     }
 
-    fn write_events(&mut self, lines: &[String]) -> Result<(), NotDone> {
+    fn write(&mut self, all: &All, told: &mut dyn FnMut(u64)) -> Result<(), NotDone> {
         match self {
-            Self::Files(target) => target.write_events(lines),
+            Self::Files(target) => {
+                target.write(all)?;
+                told(all.size());
+            }
+            Self::Database(side) => {
+                side.write(&all.whole, told)?;
+                side.write_mails(&all.mails)?;
+                told(all.mails.iter().map(|mail| size(&mail.text)).sum());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_events(&mut self, lines: &[String], told: &mut dyn FnMut(u64)) -> Result<(), NotDone> {
+        match self {
+            Self::Files(target) => target.write_events(lines)?,
             Self::Database(side) => {
                 let rows = lines.iter().filter_map(|line| events::row_of(line));
                 let rows: Vec<_> = rows.collect();
-                Ok(side.write_events(&rows)?)
+                side.write_events(&rows)?;
             }
         }
+        told(lines.iter().map(|line| size(line.as_bytes()) + 1).sum());
+        Ok(())
     }
 
     fn end_of_events(&mut self) -> Result<(), NotDone> {
@@ -238,7 +318,7 @@ impl To {
             Self::Files(target) => target.read_back(&mut see)?,
             Self::Database(side) => {
                 side.begin_reading()?;
-                let read = read(side)?;
+                let read = All::of(side)?;
                 side.events(&mut see)?;
                 side.end_reading()?;
                 read
@@ -248,7 +328,7 @@ impl To {
     }
 
     /// Lets nodes have it.
-    fn finish(&mut self) -> Result<(), NotDone> {
+    pub(super) fn finish(&mut self) -> Result<(), NotDone> {
         match self {
             Self::Files(target) => target.finish(),
             Self::Database(side) => Ok(side.finish()?),
@@ -264,11 +344,10 @@ impl To {
 }
 
 fn differs() -> NotDone {
-    let what = "what was read back is not what was copied: another program writes there too";
-    not_saved(
-        what,
-        "stop what else runs there, and run auth_user store copy again, which begins anew",
-    )
+    let what = "cannot copy: what was read back is not what was copied, since another program writes \
+                there too";
+    let hint = "stop what else runs there, and try again, which begins anew";
+    not_saved(what, hint)
 }
 
 fn not_saved(what: impl Display, hint: impl Display) -> NotDone {

@@ -59,6 +59,7 @@ const ACCOUNT: &[(&str, Shape)] = &[
     ("disabled", Other),
     ("generation", Other),
     ("kept_session", Other),
+    ("shown_again", Fields(&[("session", Other), ("at", Other)])),
     ("mailed_passwords", Fields(MAILED)),
     // From an earlier version.
     ("mailed_password", Fields(MAILED)),
@@ -180,6 +181,7 @@ fn unknown(account: &Account) -> impl Iterator<Item = &Unknown> {
         .chain(account.passkeys.iter().map(|passkey| &passkey.other))
         .chain(devices.flat_map(|device| [&device.other, &device.wrong_codes.other]))
         .chain(account.mailed_passwords.iter().map(|mailed| &mailed.other))
+        .chain(account.shown_again.iter().map(|shown| &shown.other))
         .chain(account.mails.iter().map(|mail| &mail.other))
         .chain(account.networks.iter().map(|network| &network.other))
 }

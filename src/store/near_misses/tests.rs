@@ -7,6 +7,7 @@ use crate::accounts::kept::Created;
 use crate::accounts::mailed::{Asked, MailedPassword};
 use crate::accounts::networks::KnownNetwork;
 use crate::accounts::password::PasswordHash;
+use crate::accounts::shown_again::ShownAgain;
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::accounts::{Totp, WrongCodes};
@@ -241,6 +242,11 @@ fn full() -> Account {
         disabled: false,
         generation: 1,
         kept_session: Some(digest),
+        shown_again: vec![ShownAgain {
+            session: digest,
+            at: Timestamp(1),
+            other: Unknown::default(),
+        }],
         mailed_passwords: vec![MailedPassword {
             digest,
             expires: Timestamp(1),

@@ -20,7 +20,9 @@ use crate::store::postgres::event_rows::{self, EventRow};
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::mail_rows::{of_text, whole};
 use crate::store::postgres::marks::{self, Marks, seconds};
-use crate::store::postgres::open::{KEEP_CHECK, KNOWN, OF_CHECK, Opened};
+use crate::store::postgres::open::{
+    KEEP_CHECK, KNOWN, OF_CHECK, Opened, REACHED, REACHED_BY_COMMAND,
+};
 use crate::store::postgres::refusal::Refusal;
 use crate::store::postgres::rows::{self, ACCOUNT, AccountRow, Damaged, read_session};
 use crate::store::postgres::schema::TABLES;
@@ -28,7 +30,11 @@ use crate::store::postgres::seal::Seal;
 use crate::store::postgres::slice::{CONFIRMS, INVITES};
 use crate::store::postgres::url::Url;
 use crate::store::postgres::write::Link;
-use crate::store::whole::{Written, new_tops};
+use crate::store::whole::{Written, new_tops, size_of_text};
+
+mod lines;
+
+pub use lines::EventLines;
 
 /// How long one statement may take, and its answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +45,9 @@ const AT_ONCE: usize = 2_000;
 /// Nobody waits for a copy, and it may think for long between two statements.
 const SETTINGS: &str = "SET statement_timeout TO '55s'; SET lock_timeout TO '10s';
     SET idle_in_transaction_session_timeout TO 0";
+
+/// The events in their order.
+const EVENTS: &str = "SELECT line FROM event ORDER BY place";
 
 /// What is in the way of a copy, if there is any; the other tables follow from these.
 const FULL: [&str; 6] = ["account", "session", "link", "former", "mail", "event"];
@@ -55,6 +64,24 @@ pub struct KeptMail {
     pub text: Vec<u8>,
 }
 
+/// How long hosts are looked for before there is no copy.
+#[derive(Clone, Copy)]
+pub enum Patience {
+    /// As at a start.
+    Long,
+    /// As by a command of operators.
+    Short,
+}
+
+impl Patience {
+    fn reached(self) -> Duration {
+        match self {
+            Self::Long => REACHED,
+            Self::Short => REACHED_BY_COMMAND,
+        }
+    }
+}
+
 /// A database that is copied from, or to.
 pub struct Side {
     connection: Connection,
@@ -67,8 +94,9 @@ impl Side {
     /// # Errors
     ///
     /// If a node could not serve from it.
-    pub fn from(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::new(Opened::look(url, key, clock)?)
+    pub fn from(url: &Url, key: &Path, clock: &Clock, patience: Patience) -> Result<Self, Refusal> {
+        let reached = patience.reached();
+        Self::new(Opened::look_from_copy(url, key, clock, reached)?, reached)
     }
 
     /// A database to copy to, of which nothing is changed yet.
@@ -76,16 +104,17 @@ impl Side {
     /// # Errors
     ///
     /// If it cannot be used, or is not empty.
-    pub fn to(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        let mut side = Self::new(Opened::look_for_copy(url, key, clock)?)?;
+    pub fn to(url: &Url, key: &Path, clock: &Clock, patience: Patience) -> Result<Self, Refusal> {
+        let reached = patience.reached();
+        let mut side = Self::new(Opened::look_for_copy(url, key, clock, reached)?, reached)?;
         match side.call(async |client| full_table(client).await)? {
             None => Ok(side),
             Some(table) => Err(is_full(&table)),
         }
     }
 
-    fn new(opened: Opened) -> Result<Self, Refusal> {
-        let connection = opened.pool.open(Instant::now() + PATIENCE)?;
+    fn new(opened: Opened, reached: Duration) -> Result<Self, Refusal> {
+        let connection = opened.pool.open(Instant::now() + reached)?;
         let mut side = Self {
             connection,
             seal: Arc::new(opened.seal),
@@ -199,10 +228,30 @@ impl Side {
 
     /// Shows each event as its line.
     pub fn events(&mut self, see: &mut dyn FnMut(&str)) -> Result<(), Refusal> {
-        self.each("SELECT line FROM event ORDER BY place", |row| {
+        self.each(EVENTS, |row| {
             see(column(row, 0, "event")?);
             Ok(())
         })
+    }
+
+    /// How many bytes the events have as lines.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer, as below.
+    pub fn size_of_events(&mut self) -> Result<u64, Refusal> {
+        let query = "SELECT coalesce(sum(octet_length(convert_to(line, 'UTF8')) + 1), 0)::bigint
+            FROM event";
+        let bytes: i64 = self.call(async |client| {
+            let sum = client.query_typed_one(query, &[]).await?;
+            sum.try_get(0)
+        })?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// The events as the bytes of their file, within a transaction.
+    pub fn into_event_lines(self) -> Result<EventLines, Refusal> {
+        EventLines::begin(self)
     }
 
     /// Marks the database, and removes what an earlier copy has left.
@@ -236,13 +285,15 @@ impl Side {
         full.map_or(Ok(()), |table| Err(is_full(&table)))
     }
 
-    /// Writes accounts, sessions and links.
-    pub fn write(&mut self, whole: &Whole) -> Result<(), Refusal> {
+    /// Writes accounts, sessions and links, and tells how many bytes more are there.
+    pub fn write(&mut self, whole: &Whole, told: &mut dyn FnMut(u64)) -> Result<(), Refusal> {
         for some in whole.accounts.chunks(AT_ONCE) {
             self.write_accounts(some)?;
+            told(some.iter().map(Written::size).sum());
         }
         for some in whole.sessions.chunks(AT_ONCE) {
             self.write_sessions(some)?;
+            told(some.iter().map(|text| size_of_text(text)).sum());
         }
         for (kind, links) in [
             (CONFIRMS, &whole.confirmations),
@@ -336,15 +387,24 @@ impl Side {
         query: &str,
         mut see: impl FnMut(&Row) -> Result<(), Damaged>,
     ) -> Result<(), Refusal> {
-        self.run(&format!("DECLARE all_of NO SCROLL CURSOR FOR {query}"))?;
-        let fetch = format!("FETCH {AT_ONCE} FROM all_of");
+        self.begin_rows(query)?;
         loop {
-            let some = self.call(async |client| client.query_typed(&fetch, &[]).await)?;
+            let some = self.next_rows()?;
             if some.is_empty() {
                 return self.run("CLOSE all_of");
             }
             some.iter().try_for_each(&mut see).map_err(damaged)?;
         }
+    }
+
+    fn begin_rows(&mut self, query: &str) -> Result<(), Refusal> {
+        self.run(&format!("DECLARE all_of NO SCROLL CURSOR FOR {query}"))
+    }
+
+    /// The next rows of what was begun; none at its end.
+    fn next_rows(&mut self) -> Result<Vec<Row>, Refusal> {
+        let fetch = format!("FETCH {AT_ONCE} FROM all_of");
+        self.call(async |client| client.query_typed(&fetch, &[]).await)
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Refusal> {
@@ -378,15 +438,15 @@ async fn full_table(client: &Client) -> Result<Option<String>, tokio_postgres::E
 
 fn is_full(table: &str) -> Refusal {
     Refusal::new(
-        format!("cannot copy to the database: its table {table} is not empty"),
+        format!("cannot fill the database: its table {table} is not empty"),
         "name a database with nothing in it but the tables that auth_user store migrate makes",
     )
 }
 
 fn damaged(Damaged { which, reason }: Damaged) -> Refusal {
     Refusal::new(
-        format!("cannot copy: {which} is damaged: {reason}"),
-        "mend it, or remove it, and copy again",
+        format!("cannot use what is to be copied: {which} is damaged: {reason}"),
+        "mend it, or remove it, and try again",
     )
 }
 

@@ -19,10 +19,10 @@ use crate::store::postgres::url::Url;
 
 /// How long hosts are looked for. With the questions that come then, a start has said within ten
 /// seconds why it fails.
-const REACHED: Duration = Duration::from_secs(8);
+pub(super) const REACHED: Duration = Duration::from_secs(8);
 
 /// The same, for a command: it has said within five seconds why it cannot do anything.
-const REACHED_BY_COMMAND: Duration = Duration::from_secs(3);
+pub(super) const REACHED_BY_COMMAND: Duration = Duration::from_secs(3);
 
 /// How long all the questions of a start may take together.
 const QUESTIONS: Duration = Duration::from_millis(1_500);
@@ -84,24 +84,37 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(
-            url,
-            key,
-            clock,
-            [SEE_CHECK, challenges::SEE],
-            REACHED,
-            Unfinished::Refused,
-        )
+        Self::look_from_copy(url, key, clock, REACHED)
     }
 
-    /// As [`Opened::look`], also where a copy was not finished.
+    /// As [`Opened::look`], and looks for hosts as long as `reached` says.
     ///
     /// # Errors
     ///
     /// What is not right.
-    pub(super) fn look_for_copy(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
+    pub(super) fn look_from_copy(
+        url: &Url,
+        key: &Path,
+        clock: &Clock,
+        reached: Duration,
+    ) -> Result<Self, Refusal> {
         let see = [SEE_CHECK, challenges::SEE];
-        Self::judge(url, key, clock, see, REACHED, Unfinished::Taken)
+        Self::judge(url, key, clock, see, reached, Unfinished::Refused)
+    }
+
+    /// As [`Opened::look_from_copy`], also where a copy was not finished.
+    ///
+    /// # Errors
+    ///
+    /// What is not right.
+    pub(super) fn look_for_copy(
+        url: &Url,
+        key: &Path,
+        clock: &Clock,
+        reached: Duration,
+    ) -> Result<Self, Refusal> {
+        let see = [SEE_CHECK, challenges::SEE];
+        Self::judge(url, key, clock, see, reached, Unfinished::Taken)
     }
 
     /// `check` and `ask` give the check of the key and the key of the challenges that count, if there
@@ -129,7 +142,7 @@ impl Opened {
         if found.is_unfinished && unfinished == Unfinished::Refused {
             return Err(Refusal::new(
                 "cannot use the store: a copy to it was not finished",
-                "run auth_user store copy to it again, which begins anew",
+                "run auth_user store copy to it, or auth_user restore, again, which begins anew",
             ));
         }
         judge_clock(found.now, clock)?;

@@ -21,7 +21,7 @@ const HASH: &str = "$pbkdf2-sha256$i=1,l=32$c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 const ODD: &str = r#""note": {"z": [1.10, -0.0, 1e3, 1E400, 222222222222222222222222222222], "\u0000": "\u0000", "a": {"b": {"c": [[], {}, null]}}}"#;
 
 /// A database with tables; gives its name and its URL.
-fn migrated(setup: &Setup) -> (String, String) {
+pub(super) fn migrated(setup: &Setup) -> (String, String) {
     let database = Cluster::shared().database("");
     let url = Cluster::shared().url(&database);
     let (status, _, err) = run(setup, &["store", "migrate", &url], b"");
@@ -29,20 +29,20 @@ fn migrated(setup: &Setup) -> (String, String) {
     (database, url)
 }
 
-fn copy(setup: &Setup, more: &[&str]) -> (i32, String, String) {
+pub(super) fn copy(setup: &Setup, more: &[&str]) -> (i32, String, String) {
     let words = ["store", "copy", "--store-key", "store.key"];
     run(setup, &[&words, more].concat(), b"")
 }
 
 /// Copies, and gives the counts.
 #[track_caller]
-fn copied(setup: &Setup, more: &[&str]) -> Value {
+pub(super) fn copied(setup: &Setup, more: &[&str]) -> Value {
     let (status, out, err) = copy(setup, &[more, &["--json"]].concat());
     assert_eq!(status, 0, "{err}");
     serde_json::from_str(&out).unwrap()
 }
 
-fn value(path: PathBuf) -> Value {
+pub(super) fn value(path: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -62,7 +62,7 @@ fn mails(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[track_caller]
-fn assert_same(one: &Path, other: &Path) {
+pub(super) fn assert_same(one: &Path, other: &Path) {
     for file in ["users.json", "sessions.json"] {
         assert_eq!(value(one.join(file)), value(other.join(file)), "{file}");
     }
@@ -76,7 +76,7 @@ fn assert_same(one: &Path, other: &Path) {
 }
 
 /// Files of a server with everything in them that is copied, and who is logged in there.
-fn lived_in(setup: &Setup) -> Visitor {
+pub(super) fn lived_in(setup: &Setup) -> Visitor {
     let mut server = setup.start();
     let (alice, _) = Visitor::with_account(&server, "Zoe");
     Visitor::program(&server).sign_up("alice");
@@ -268,7 +268,7 @@ fn what_cannot_be_read_is_not_copied_and_leaves_no_trace() {
 }
 
 /// Accounts that take a while to copy, each with an event.
-fn many(setup: &Setup, count: usize) {
+pub(super) fn many(setup: &Setup, count: usize) {
     let accounts = (0..count).map(|n| {
         format!("\"u{n}\": {{\"email\": \"u{n}@example.org\", \"id\": \"{n:026}\", \"password\": \"{HASH}\"}}")
     });
@@ -286,16 +286,20 @@ fn many(setup: &Setup, count: usize) {
 
 /// Begins a copy and kills it once that is so.
 fn broken_off(setup: &Setup, to: &str, is_begun: impl Fn() -> bool) {
-    let mut command = setup.command();
-    command.args([
+    let words = [
         "store",
         "copy",
         "--store-key",
         "store.key",
         "users.json",
         to,
-    ]);
-    let mut child = command.spawn().unwrap();
+    ];
+    killed(&setup.clone().with(&words), is_begun);
+}
+
+/// Begins a command and kills it once that is so.
+pub(super) fn killed(command: &Setup, is_begun: impl Fn() -> bool) {
+    let mut child = command.command().spawn().unwrap();
     let begun = Instant::now();
     while !is_begun() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it never began");

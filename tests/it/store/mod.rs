@@ -3,6 +3,8 @@
 #[cfg(feature = "databases")]
 pub(crate) mod away;
 #[cfg(feature = "databases")]
+mod backup;
+#[cfg(feature = "databases")]
 mod copy;
 #[cfg(feature = "databases")]
 mod encrypted;

@@ -1,5 +1,4 @@
-//! Password and code are asked for again ten minutes after they were shown. That they were is known to
-//! the node they were shown to, and another asks once more.
+//! Password and code are asked for again ten minutes after they were shown.
 
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
@@ -36,7 +35,7 @@ const FIRST: (u16, &str, &str) = (
 
 #[test]
 fn after_ten_minutes_an_act_asks_for_both_and_they_count_for_this_session_alone() {
-    let server = Server::start_alone();
+    let server = Server::start();
     let (ada, phone) = administrator(&server, "ada");
     let other = Visitor::program(&server);
     other.log_in("ada", PASSWORD, &phone);
@@ -168,7 +167,7 @@ fn wrong_passwords_and_codes_are_counted() {
 
 #[test]
 fn a_browser_is_shown_a_form_that_carries_the_act_along() {
-    let server = Server::start_alone();
+    let server = Server::start();
     let (ada, phone) = administrator(&server, "ada");
     Visitor::program(&server).register("bob");
     minutes_go_by(&server, &ada, 11);
