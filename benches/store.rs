@@ -1,9 +1,14 @@
 //! How many changes a second the store makes durable with 32 writers, and how long it takes to
-//! open, on the file system of the current directory.
+//! open, on the file system of the current directory; and in a database on this machine.
 //!
-//! `cargo bench --bench store`
+//! `cargo bench --features databases --bench store`
 
 #![allow(clippy::unwrap_used)]
+
+#[cfg(feature = "databases")]
+#[path = "../tests/cluster/mod.rs"]
+#[allow(dead_code, reason = "tests need more of it")]
+mod cluster;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +30,15 @@ const RUNS: usize = 5;
 
 const RUN: Duration = Duration::from_secs(2);
 
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(3600),
+    max: Duration::from_secs(86_400),
+    remember: Duration::ZERO,
+};
+
 fn main() {
+    #[cfg(feature = "databases")]
+    database::run();
     for accounts in [1_000, 10_000, 100_000] {
         let directory = tempfile::tempdir_in(".").unwrap();
         let path = directory.path().join("users.json");
@@ -49,12 +62,7 @@ fn main() {
 }
 
 fn open(path: &Path) -> Store {
-    let limits = Limits {
-        idle: Duration::from_secs(3600),
-        max: Duration::from_secs(86_400),
-        remember: Duration::ZERO,
-    };
-    Store::open(path, limits, Arc::new(Clock::start())).unwrap()
+    Store::open(path, LIMITS, Arc::new(Clock::start())).unwrap()
 }
 
 fn opening(path: &Path) -> Duration {
@@ -92,25 +100,75 @@ fn changes(store: &Store, accounts: usize) -> u64 {
 
 /// Accounts as large as a real one that is enrolled.
 fn users(accounts: usize) -> String {
-    let codes = [r#""AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA""#; 2].join(", ");
     let mut text = r#"{"version": 1, "users": {"#.to_owned();
     for n in 0..accounts {
         let comma = if n == 0 { "" } else { "," };
-        write!(
-            text,
-            r#"{comma}
-            "user{n}": {{
-                "email": "user{n}@example.com",
-                "password": "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-                "created": "2026-11-22T12:00:00Z",
-                "groups": ["users"],
-                "totp": {{"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "last_step": 58812345}},
-                "recovery_codes": [{codes}],
-                "disabled": false
-            }}"#
-        )
-        .unwrap();
+        write!(text, "{comma}\n\"user{n}\": {}", account(&n.to_string())).unwrap();
     }
     text.push_str("}}");
     text
+}
+
+fn account(n: &str) -> String {
+    let codes = [r#""AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA""#; 2].join(", ");
+    format!(
+        r#"{{
+            "email": "user{n}@example.com",
+            "password": "$pbkdf2-sha256$i=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "created": "2026-11-22T12:00:00Z",
+            "groups": ["users"],
+            "totp": {{"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "last_step": 58812345}},
+            "recovery_codes": [{codes}],
+            "disabled": false
+        }}"#
+    )
+}
+
+/// The same changes in a database.
+#[cfg(feature = "databases")]
+mod database {
+    use auth_user::clock::Clock;
+    use auth_user::store::Store;
+    use auth_user::store::postgres::{Opened, Url, make_key, migrate};
+
+    use crate::cluster::Cluster;
+    use crate::{LIMITS, RUNS, account, changes};
+
+    pub(super) fn run() {
+        let (cluster, directory) = (Cluster::durable(), tempfile::tempdir().unwrap());
+        let key = directory.path().join("store.key");
+        make_key(&key).ok().unwrap();
+        for accounts in [1_000, 1_000_000] {
+            let name = cluster.database("");
+            let url = Url::parse(&cluster.url(&name)).unwrap();
+            migrate(&url).ok().unwrap();
+            fill(&cluster, &name, accounts);
+
+            let opened = Opened::open(&url, &key, &Clock::start()).ok().unwrap();
+            let store = Store::in_database(opened, LIMITS).unwrap();
+            let mut rates: Vec<u64> = (0..RUNS).map(|_| changes(&store, accounts)).collect();
+            rates.sort_unstable();
+            println!(
+                "{accounts} accounts in a database: {} durable changes a second ({} to {})",
+                rates[RUNS / 2],
+                rates[0],
+                rates[RUNS - 1]
+            );
+        }
+    }
+
+    /// As the program would have written them, but without a second factor, whose key it seals.
+    fn fill(cluster: &Cluster, database: &str, accounts: usize) {
+        let totp =
+            r#""totp": {"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "last_step": 58812345},"#;
+        let body = account("%s").replace(totp, "");
+        let statement = format!(
+            "INSERT INTO account (id, name, email, username, body)
+            SELECT lpad(n::text, 26, 'a'), 'user' || n, 'user' || n || '@example.com', 'user' || n,
+                format($body${body}$body$, n)
+            FROM generate_series(0, {accounts} - 1) n;
+            ANALYZE; CHECKPOINT"
+        );
+        cluster.sql(database, &statement);
+    }
 }

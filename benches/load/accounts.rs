@@ -12,8 +12,8 @@ use totp_lite::{Sha1, totp_custom};
 use crate::client::{Answer, Peer, post};
 
 /// Everybody's, so that it is hashed once.
-const PASSWORD: &str = "seven wild horses";
-const KEY: &[u8] = b"12345678901234567890";
+pub(crate) const PASSWORD: &str = "seven wild horses";
+pub(crate) const KEY: &[u8] = b"12345678901234567890";
 
 /// As many accounts, called user0, user1, …, each with an authenticator and recovery codes.
 pub(crate) fn users(count: usize) -> String {
@@ -77,7 +77,7 @@ fn expect(answer: &Answer, code: &str) {
     );
 }
 
-fn cookie_field(answer: &Answer) -> String {
+pub(crate) fn cookie_field(answer: &Answer) -> String {
     // The one that ends the login is empty.
     let cookies: Vec<_> = answer
         .cookies()
@@ -87,7 +87,7 @@ fn cookie_field(answer: &Answer) -> String {
     format!("Cookie: {}\r\n", cookies.join("; "))
 }
 
-fn code() -> String {
+pub(crate) fn code() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()

@@ -19,6 +19,12 @@ const ROUND: Duration = Duration::from_secs(3);
 /// Answers a second to one request, repeated over connections that stay open, and the server's
 /// milliseconds of processor time for each.
 pub(crate) fn repeat(server: &Server, request: &[u8]) -> [f64; 2] {
+    let [rate, cpu, _] = repeat_in_turn(server, &[request]);
+    [rate, cpu]
+}
+
+/// As [`repeat`], of several requests in turn; gives how many answers there were too.
+pub(crate) fn repeat_in_turn(server: &Server, requests: &[impl AsRef<[u8]> + Sync]) -> [f64; 3] {
     let peer = server.peer(KeyExchange::AsBrowsers);
     let round = report::round(ROUND);
     let all_are_connected = Barrier::new(CONNECTIONS + 1);
@@ -27,7 +33,9 @@ pub(crate) fn repeat(server: &Server, request: &[u8]) -> [f64; 2] {
         all_are_connected.wait();
         let end = Instant::now() + round;
         let mut answers = 0;
+        let mut requests = requests.iter().cycle().skip(n).step_by(CONNECTIONS);
         while Instant::now() < end {
+            let request = requests.next().unwrap().as_ref();
             let answer = connection.ask(request).unwrap();
             assert_eq!(answer.status, 200, "{}: {}", server.name, answer.head);
             answers += 1;
@@ -48,7 +56,7 @@ pub(crate) fn repeat(server: &Server, request: &[u8]) -> [f64; 2] {
         (f64::from(answers), cpu)
     });
     let cpu = server.cpu() - cpu_before;
-    [answers / round.as_secs_f64(), cpu / answers]
+    [answers / round.as_secs_f64(), cpu / answers, answers]
 }
 
 /// Whether a client that comes again offers the ticket of its last visit.

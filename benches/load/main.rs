@@ -14,9 +14,15 @@
 mod accounts;
 mod checks;
 mod client;
+#[cfg(feature = "databases")]
+#[path = "../../tests/cluster/mod.rs"]
+#[allow(dead_code, reason = "tests need more of it")]
+mod cluster;
 mod columns;
 mod connections;
 mod crowd;
+#[cfg(feature = "databases")]
+mod database;
 mod glewlwyd;
 mod hyper_server;
 mod latency;
@@ -39,7 +45,7 @@ use std::thread;
 use crate::servers::Build;
 
 /// Name and measurement of every row, in the order they run.
-const ROWS: [(&str, fn()); 9] = [
+const ROWS: &[(&str, fn())] = &[
     ("pages", pages::run),
     ("checks", checks::run),
     ("connections", connections::run),
@@ -49,6 +55,20 @@ const ROWS: [(&str, fn()); 9] = [
     ("memory", memory::run),
     ("people", people::run),
     ("start", start::run),
+    #[cfg(feature = "databases")]
+    ("cached", database::checks::cached),
+    #[cfg(feature = "databases")]
+    ("asking", database::checks::asking),
+    #[cfg(feature = "databases")]
+    ("ends", database::ends::run),
+    #[cfg(feature = "databases")]
+    ("once", database::once::run),
+    #[cfg(feature = "databases")]
+    ("away", database::away::run),
+    #[cfg(feature = "databases")]
+    ("million", database::million::run),
+    #[cfg(feature = "databases")]
+    ("copies", database::copies::run),
 ];
 
 fn main() {
@@ -62,7 +82,7 @@ fn main() {
         .filter(|name| !name.starts_with('-'))
         .collect();
     for name in &wanted {
-        let names = ROWS.map(|(name, _)| name);
+        let names: Vec<&str> = ROWS.iter().map(|(name, _)| *name).collect();
         assert!(
             names.contains(&name.as_str()),
             "{name:?} is none of {names:?}"
@@ -70,7 +90,7 @@ fn main() {
     }
     describe_machine();
     for (name, run) in ROWS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == *name) {
             run();
         }
     }

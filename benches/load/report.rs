@@ -19,6 +19,12 @@ pub(crate) fn round(long: Duration) -> Duration {
     if is_short() { long / 3 } else { long }
 }
 
+/// How often something is tried that is tried so often when there is time.
+#[cfg(feature = "databases")]
+pub(crate) fn often(long: usize) -> usize {
+    if is_short() { long / 10 } else { long }
+}
+
 fn is_short() -> bool {
     env::args().any(|argument| argument == SHORT)
 }
@@ -128,6 +134,12 @@ impl Columns {
         for goal in goals {
             self.judge(unit, goal);
         }
+    }
+
+    /// The median of a column.
+    #[cfg(feature = "databases")]
+    pub(crate) fn of(&self, name: &str) -> f64 {
+        self.series(name).unwrap().median()
     }
 
     fn judge(&self, unit: &str, goal: &Goal) {

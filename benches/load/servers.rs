@@ -180,15 +180,21 @@ impl Build {
         dir
     }
 
-    /// With more flags. Returns once it has said where it listens.
-    pub(crate) fn start_in(&self, dir: TempDir, pair: &Pair, flags: &[&str]) -> Server {
+    /// The program with nothing told.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         for (name, _) in env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"AUTH_") {
                 command.env_remove(name);
             }
         }
-        let mut child = command
+        command
+    }
+
+    /// With more flags. Returns once it has said where it listens.
+    pub(crate) fn start_in(&self, dir: TempDir, pair: &Pair, flags: &[&str]) -> Server {
+        let mut child = self
+            .command()
             .args(["--listen", "127.0.0.1:0"])
             .args(flags)
             .current_dir(dir.path())

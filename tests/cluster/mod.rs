@@ -3,6 +3,7 @@
 //! program both have this file as a module.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,16 @@ const NOBODY: u32 = 65534;
 /// The superuser.
 pub(crate) const ADMIN: &str = "postgres";
 
-/// Runs a server, and ends it and removes its folder once nothing holds standard input open.
+/// Runs a server, once more for each line on standard input, and ends it and removes its folder once
+/// nothing holds standard input open.
 const KEEPER: &str = r#"
-"$1/postgres" -D "$2/data" >"$2/log" 2>&1 &
-pid=$!
-cat >/dev/null
+while
+    "$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
+    pid=$!
+    read -r _
+do
+    wait $pid
+done
 kill -QUIT $pid 2>/dev/null
 kill -CONT $pid 2>/dev/null
 wait $pid
@@ -64,6 +70,17 @@ impl Cluster {
 
     /// A server; with this certificate and its key, in PEM, it has TLS.
     pub(crate) fn start(pair: Option<(&str, &str)>) -> Self {
+        // Nothing here is to outlive a power cut.
+        Self::with(pair, "fsync = off\nshared_buffers = 16MB\n")
+    }
+
+    /// A server as an operator has it, to be measured.
+    #[allow(dead_code, reason = "benches measure it")]
+    pub(crate) fn durable() -> Self {
+        Self::with(None, "")
+    }
+
+    fn with(pair: Option<(&str, &str)>, more: &str) -> Self {
         let place = new_place();
         let data = place.join("data");
         let made = as_nobody(&program("initdb"))
@@ -77,10 +94,9 @@ impl Cluster {
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         let port = free_port();
         let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        // Nothing here is to outlive a power cut.
         conf.push_str(&format!(
-            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nfsync = off\nmax_connections = 200\n\
-             shared_buffers = 16MB\nunix_socket_directories = '{}'\n",
+            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nmax_connections = 200\n\
+             unix_socket_directories = '{}'\n{more}",
             place.display()
         ));
         if let Some((certificate, key)) = pair {
@@ -139,8 +155,7 @@ impl Cluster {
 
     /// Sends a signal to the server and all of its processes.
     fn signal(&self, signal: &str) {
-        let file = fs::read_to_string(self.place.join("data/postmaster.pid")).unwrap();
-        let server = file.lines().next().unwrap().to_owned();
+        let server = self.data("postmaster.pid");
         let children = Command::new("pgrep")
             .args(["-P", &server])
             .output()
@@ -151,6 +166,31 @@ impl Cluster {
         kill.arg(signal).arg(&server);
         let told = kill.args(children.split_whitespace()).stderr(Stdio::null());
         told.status().unwrap();
+    }
+
+    /// Ends the server at once, as a power cut would, and starts it again after that long.
+    #[allow(dead_code, reason = "tests that take minutes do this")]
+    pub(crate) fn cut(&self, off: Duration) {
+        let pid = self.data("postmaster.pid");
+        let told = Command::new("kill").arg("-QUIT").arg(&pid).status();
+        assert!(told.unwrap().success());
+        while Path::new("/proc").join(&pid).exists() {
+            // The keeper waits for it only once it is to start another.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.contains(") Z ") {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(off);
+        self.hold.as_ref().unwrap().write_all(b"again\n").unwrap();
+        self.wait_until_ready();
+    }
+
+    /// The first line of a file of the server's.
+    fn data(&self, name: &str) -> String {
+        let file = fs::read_to_string(self.place.join("data").join(name)).unwrap();
+        file.lines().next().unwrap().to_owned()
     }
 
     /// Makes a database and somebody of the same name who owns it, with this password; gives the

@@ -18,7 +18,7 @@ pub(crate) mod directory;
 #[cfg(feature = "makers")]
 pub(crate) mod makers;
 #[cfg(feature = "databases")]
-mod nodes;
+pub(crate) mod nodes;
 pub(crate) mod passkey;
 pub(crate) mod place;
 mod server;

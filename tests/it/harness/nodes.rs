@@ -57,7 +57,7 @@ const REPLACE: &str = "
     UPDATE public.meta SET users_top = edited.meta.users_top FROM edited.meta";
 
 /// Ended when dropped.
-pub(super) struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -212,6 +212,11 @@ fn balance(dir: &Path, port: u16, nodes: [u16; 2]) -> Running {
             .map(|port| format!(" server node{port} 127.0.0.1:{port}\n"))
             .concat()
     );
+    haproxy(dir, &configuration, port)
+}
+
+/// HAProxy with this configuration, once it listens at this port.
+pub(crate) fn haproxy(dir: &Path, configuration: &str, port: u16) -> Running {
     let file = dir.join("nodes.cfg");
     fs::write(&file, configuration).unwrap();
     let child = Command::new("haproxy")

@@ -21,6 +21,8 @@ mod full_disk;
 mod greed;
 mod kills;
 mod load;
+#[cfg(feature = "databases")]
+mod mixed;
 mod nine;
 mod owners;
 mod starvation;
