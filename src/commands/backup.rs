@@ -109,6 +109,10 @@ pub(super) fn restore(asked: &Restore, server: &OfServer) -> Result<(), Failure>
 }
 
 /// Of files, or of the database that was told.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "no other place can be told")
+)]
 fn make(
     wanted: &Asked<'_>,
     server: &OfServer,

@@ -32,11 +32,10 @@ pub(crate) fn run() {
     let many = Database::with(&cluster, &users, &sessions);
     fill(&cluster, &many.name, report::often(MANY));
 
-    let starts: [(&str, Box<dyn Fn() -> Server>); 3] = [
-        (ON_MANY, Box::new(|| many.start(&pair))),
-        (ON_FEW, Box::new(|| few.start(&pair))),
-        (FILES, Box::new(|| on_files(&pair, &users, &sessions))),
-    ];
+    let (on_many, on_few) = (|| many.start(&pair), || few.start(&pair));
+    let on_files = || on_files(&pair, &users, &sessions);
+    let starts: [(&str, &dyn Fn() -> Server); 3] =
+        [(ON_MANY, &on_many), (ON_FEW, &on_few), (FILES, &on_files)];
     let [times, memory, more] = {
         let mut of_few = f64::NAN;
         alternate(
@@ -44,7 +43,7 @@ pub(crate) fn run() {
             &starts.iter().rev().collect::<Vec<_>>(),
             |(name, _)| name,
             |(name, start)| {
-                let [time, memory] = measure(&**start);
+                let [time, memory] = measure(start);
                 if *name == ON_FEW {
                     of_few = memory;
                 }

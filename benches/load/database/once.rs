@@ -17,8 +17,11 @@ const TRIES: usize = 1000;
 /// Who try at the same time.
 const CLIENTS: usize = 4;
 
+/// Tries something at both nodes at once, and gives how often it was won.
+type AtBoth = fn(&mut Try<'_>) -> usize;
+
 /// What is tried, in the order in which an account goes through them.
-const KINDS: [(&str, fn(&mut Try<'_>) -> usize); 5] = [
+const KINDS: [(&str, AtBoth); 5] = [
     ("a code", code_at_both),
     ("a recovery code", recovery_code_at_both),
     ("a pending login", pending_at_both),

@@ -165,7 +165,7 @@ impl Database {
     }
 
     /// As [`Challenges::sweep`].
-    #[cfg(test)]
+    #[cfg(all(test, feature = "databases"))]
     pub(in crate::store) fn sweep_challenges(&self) -> Result<(), Unavailable> {
         self.shared()
             .ask(async |client| Ok(Ok(self.shared().challenges.sweep(client).await?)))

@@ -125,7 +125,7 @@ impl Local {
         locked(&self.waits).retain(|asker, _| !is_cleared(asker));
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "databases"))]
     pub(super) fn forget_all_waits(&self) {
         locked(&self.waits).clear();
     }
@@ -316,7 +316,7 @@ impl Shared {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "databases"))]
     pub(super) fn sweep_counts(&self) -> Result<(), Unavailable> {
         self.ask(async |client| sweep(client).await.map(Ok))
     }

@@ -95,7 +95,7 @@ impl Life<'_> {
         self.change_password(&mut first)?;
         self.log_in_by_recovery_code(&mut second)?;
         self.change_address(&mut first)?;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             self.log_out(&mut second)?;
             self.recover(&mut second)?;
             first = second;
