@@ -21,6 +21,8 @@ mod migrate;
 #[cfg(feature = "databases")]
 mod names;
 #[cfg(feature = "databases")]
+mod pooler;
+#[cfg(feature = "databases")]
 mod relay;
 #[cfg(feature = "databases")]
 mod start;
