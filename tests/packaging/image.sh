@@ -33,9 +33,8 @@ end_image() {
     box=
 }
 
-# contained OPTION...: becomes what starts the program of the image, as the first process of its own, with
-# these options of bwrap, read-only, without a
-# right, without /tmp.
+# contained OPTION...: becomes what starts the program of the image, as the first process of its own:
+# read-only, without a right, without /tmp, and with these options of bwrap.
 contained() {
     # shellcheck disable=SC2086 # Words of a command.
     exec $enter setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --no-new-privs --bounding-set=-all \
