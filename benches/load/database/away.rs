@@ -37,33 +37,21 @@ pub(crate) fn run() {
 
     let of = |pick: fn(&Round) -> f64| Series::new(rounds.iter().map(pick));
     let yes = of(|round| round.last_yes);
-    let what = "database frozen: the last yes";
-    report::line(
-        what,
-        seen(&yes, "s"),
-        yes.quantile(1.0),
-        Target::AtMost(6.0),
-    );
+    at_most("database frozen: the last yes", &yes, 6.0);
     let change = of(|round| round.change);
-    let what = "a change, once the node knows: busy";
-    report::line(
-        what,
-        seen(&change, "s"),
-        change.quantile(1.0),
-        Target::AtMost(0.5),
-    );
+    at_most("a change, once the node knows: busy", &change, 0.5);
     let back = of(|round| round.back);
-    let what = "back: the first yes";
-    report::line(
-        what,
-        seen(&back, "s"),
-        back.quantile(1.0),
-        Target::AtMost(2.0),
-    );
+    at_most("back: the first yes", &back, 2.0);
     let before = of(|round| round.before.quantile(0.99));
     report::note("page p99, before", seen(&before, "ms"));
     let meanwhile = of(|round| round.meanwhile.quantile(0.99));
     report::note("page p99, while it is frozen", seen(&meanwhile, "ms"));
+}
+
+/// A line about seconds: the longest of all rounds is judged.
+fn at_most(what: &str, seconds: &Series, limit: f64) {
+    let longest = seconds.quantile(1.0);
+    report::line(what, seen(seconds, "s"), longest, Target::AtMost(limit));
 }
 
 fn seen(series: &Series, unit: &str) -> String {
