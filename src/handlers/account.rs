@@ -134,13 +134,12 @@ fn is_this(app: &App, request: &Request, device: &Device) -> bool {
     cookie.is_some_and(|cookie| Digest::of(cookie) == device.id)
 }
 
-fn account_page(
+/// Sessions, among which may be the one that `me` came with.
+pub(super) fn session_views(
     app: &App,
-    request: &Request,
     me: &LoggedIn,
-    (sessions, happened): (&[Arc<Session>], &[Seen]),
-    notice: Option<String>,
-) -> AccountView {
+    sessions: &[Arc<Session>],
+) -> Vec<SessionView> {
     let view = |session: &Arc<Session>| SessionView {
         id: session.id.short(),
         current: session.id == me.session.id,
@@ -150,6 +149,16 @@ fn account_page(
         agent: agent_label(&session.agent),
         stays_until: session.stays_until(app.session_limits).map(|end| end.0),
     };
+    sessions.iter().map(view).collect()
+}
+
+fn account_page(
+    app: &App,
+    request: &Request,
+    me: &LoggedIn,
+    (sessions, happened): (&[Arc<Session>], &[Seen]),
+    notice: Option<String>,
+) -> AccountView {
     let browser = |device: &Device| BrowserView {
         current: is_this(app, request, device),
         created: device.created.0,
@@ -164,7 +173,7 @@ fn account_page(
         is_administrator: me.account.is_administrator(),
         created: me.account.created.at().map(|moment| moment.0),
         recovery_codes_left: me.account.recovery_codes.len(),
-        sessions: sessions.iter().map(view).collect(),
+        sessions: session_views(app, me, sessions),
         passkeys: passkey::view(app, request, &me.account),
         browsers: browsers(request, me).map(browser).collect(),
         tokens: tokens::views(app, request, me),

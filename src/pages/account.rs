@@ -267,7 +267,14 @@ fn session(session: &SessionView, now: u64) -> Html {
         .text("agent", session.agent.as_str())
         .text("seen", ago(session.last_seen, now));
     let end = fill(include_str!("../../static/parts/end_session.html"), &end);
-    let values = Values::new()
+    // The current session is ended by logging out instead.
+    let values = session_values(session, now).html("end", (!session.current).then_some(end));
+    fill(include_str!("../../static/parts/session.html"), &values)
+}
+
+/// Whose browser, from where and since when.
+pub(super) fn session_values(session: &SessionView, now: u64) -> Values<'_> {
+    Values::new()
         .text("agent", session.agent.as_str())
         .text("current", if session.current { ", this one" } else { "" })
         .text("address", session.address.as_str())
@@ -276,12 +283,9 @@ fn session(session: &SessionView, now: u64) -> Html {
         .text("seen", ago(session.last_seen, now))
         .text("seen_exact", exact(session.last_seen))
         .html("stays", session.stays_until.map(stays))
-        // The current session is ended by logging out instead.
-        .html("end", (!session.current).then_some(end));
-    fill(include_str!("../../static/parts/session.html"), &values)
 }
 
-pub(super) fn stays(until: u64) -> Html {
+fn stays(until: u64) -> Html {
     let values = Values::new()
         .text("day", day(until))
         .text("exact", exact(until));

@@ -1,6 +1,6 @@
 //! One person, for administrators: who they are, and what can be done for them.
 
-use super::account::{SessionView, ago, day, exact, stays};
+use super::account::{SessionView, day, exact, session_values};
 use super::events::{self, EventView};
 use super::fill::{Html, Values, fill};
 use super::form::{States, fixed, notice};
@@ -196,15 +196,6 @@ fn created(wall: u64) -> Html {
 }
 
 fn session(session: &SessionView, now: u64) -> Html {
-    let values = Values::new()
-        .text("agent", session.agent.as_str())
-        .text("current", if session.current { ", this one" } else { "" })
-        .text("address", session.address.as_str())
-        .text("created", ago(session.created, now))
-        .text("created_exact", exact(session.created))
-        .text("seen", ago(session.last_seen, now))
-        .text("seen_exact", exact(session.last_seen))
-        .html("stays", session.stays_until.map(stays));
     let template = include_str!("../../static/parts/person_session.html");
-    fill(template, &values)
+    fill(template, &session_values(session, now))
 }

@@ -11,13 +11,12 @@ use crate::accounts::token;
 use crate::as_typed;
 use crate::events::Seen;
 use crate::form::Form;
+use crate::handlers::account::session_views;
 use crate::handlers::events::{self, Eyes};
 use crate::handlers::people::list;
 use crate::handlers::people::{Administrator, decoded, nowhere, path_of};
 use crate::handlers::{Answer, App};
 use crate::http::Request;
-use crate::pages::account::SessionView;
-use crate::pages::agent_label;
 use crate::pages::people::{InvitationInList, listed_groups};
 use crate::pages::person::PersonView;
 use crate::reply::{Outcome, Refusal, Reply};
@@ -122,15 +121,6 @@ fn view(
     account: &Account,
     (sessions, happened): (&[Arc<Session>], &[Seen]),
 ) -> PersonView {
-    let session = |session: &Arc<Session>| SessionView {
-        id: session.id.short(),
-        current: session.id == me.session.id,
-        created: session.created.0,
-        last_seen: session.last_seen().0,
-        address: session.address.clone(),
-        agent: agent_label(&session.agent),
-        stays_until: session.stays_until(app.session_limits).map(|end| end.0),
-    };
     let listed = Listed::from(account);
     PersonView {
         path: path_of(listed.username),
@@ -144,7 +134,7 @@ fn view(
         recovery_codes_left: account.recovery_codes.len(),
         created: listed.created.map(|moment| moment.0),
         last_login: listed.last_login.map(|moment| moment.0),
-        sessions: sessions.iter().map(session).collect(),
+        sessions: session_views(app, me, sessions),
         invitations: invitations(app, request, account),
         events: events::views(happened, Eyes::Administrator),
         is_own: account.id == me.account.id,
