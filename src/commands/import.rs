@@ -9,8 +9,8 @@ use super::opened::Opened;
 use super::said::{posting, print_json, tell_besides};
 use crate::config::{Import, OfServer};
 use crate::log::complain;
+use crate::operator::Place;
 use crate::operator::import::{self, Bad, Imported, Judged, NotImported, Wanted};
-use crate::operator::{Place, Source};
 use crate::terminal::{Progress, printable};
 
 /// `import`.
@@ -30,7 +30,7 @@ pub(super) fn import(asked: &Import, server: &OfServer) -> Result<(), Failure> {
         foretell_mails(&judged, server)?;
         judged.imported
     } else {
-        save(judged, asked, (server, opened.source()))?
+        save(judged, asked, (server, &opened))?
     };
     let admins = imported.iter().filter(|one| one.is_admin);
     let admins: Vec<&str> = admins.map(|one| one.username.as_str()).collect();
@@ -79,7 +79,7 @@ fn foretell_mails(judged: &Judged<'_>, server: &OfServer) -> Result<(), Failure>
 fn save(
     judged: Judged<'_>,
     asked: &Import,
-    (server, source): (&OfServer, Source<'_>),
+    (server, opened): (&OfServer, &Opened),
 ) -> Result<Vec<Imported>, Failure> {
     let assumed = match judged.invited() {
         0 => None,
@@ -92,10 +92,8 @@ fn save(
     };
     let progress = Progress::begin(what, mails);
     let place = Place {
-        source,
-        events_kept: server.events_kept()?,
-        posting: assumed.as_ref().map(|assumed| &assumed.posting),
         progress: Some(progress.done()),
+        ..opened.place(server, assumed.as_ref())?
     };
     let done = judged.save(&place);
     drop(progress);
@@ -107,7 +105,7 @@ fn save(
     let imported = tell_besides(done, server);
     let written = mails.iter().filter(|mail| mail.is_ok()).count();
     if written > 0 && !server.sends_mail() {
-        let outbox = source.outbox_folder();
+        let outbox = opened.source().outbox_folder();
         let outbox =
             outbox.map_or_else(|| "the database".into(), |path| path.display().to_string());
         let waiting = match written {

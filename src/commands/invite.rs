@@ -6,7 +6,7 @@ use crate::commands::Failure;
 use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, tell_besides};
 use crate::config::{Invite, OfServer};
-use crate::operator::{self, NewInvitation, Place, Refused};
+use crate::operator::{self, NewInvitation, Refused};
 use crate::reply::Outcome;
 
 /// `invite`, and `invite --end`.
@@ -17,16 +17,10 @@ pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
     }
     let refused = |why: Refused| Failure::of(&why, "invite anybody", asked.json);
     let assumed = posting(server)?;
-    let events_kept = server.events_kept()?;
+    let place = opened.place(server, Some(&assumed))?;
     if server.registration()? == Some(Registration::Closed) {
         return Err(refused(Refused::RegistrationClosed));
     }
-    let place = Place {
-        source: opened.source(),
-        events_kept,
-        posting: Some(&assumed.posting),
-        progress: None,
-    };
     let new = NewInvitation {
         email: asked.email.as_deref(),
         groups: &asked.groups.0,
@@ -41,12 +35,7 @@ pub(super) fn invite(asked: &Invite, server: &OfServer) -> Result<(), Failure> {
 }
 
 fn end(id: &str, asked: &Invite, (server, opened): (&OfServer, &Opened)) -> Result<(), Failure> {
-    let place = Place {
-        source: opened.source(),
-        events_kept: server.events_kept()?,
-        posting: None,
-        progress: None,
-    };
+    let place = opened.place(server, None)?;
     let done = operator::end(&place, &as_typed::name(id));
     let done = done.map_err(|why| Failure::of(&why, "end that invitation", asked.json))?;
     let outcome = tell_besides(done, server);

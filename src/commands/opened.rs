@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::Failure;
+use super::said::Assumed;
 use crate::config::OfServer;
-use crate::operator::Source;
 #[cfg(feature = "postgres")]
 use crate::operator::copy::Access;
+use crate::operator::{Place, Source};
 #[cfg(feature = "postgres")]
 use crate::site;
 #[cfg(feature = "postgres")]
@@ -32,6 +33,24 @@ impl Opened {
             return Ok(Self::Database(Box::new(opened)));
         }
         Ok(Self::Files(server.users.clone()))
+    }
+
+    /// Where a command works; `posting` is what its mails need to know, if it writes any.
+    ///
+    /// # Errors
+    ///
+    /// If what was told of events cannot be used.
+    pub(super) fn place<'a>(
+        &'a self,
+        server: &OfServer,
+        posting: Option<&'a Assumed>,
+    ) -> Result<Place<'a>, Failure> {
+        Ok(Place {
+            source: self.source(),
+            events_kept: server.events_kept()?,
+            posting: posting.map(|assumed| &assumed.posting),
+            progress: None,
+        })
     }
 
     pub(super) fn source(&self) -> Source<'_> {

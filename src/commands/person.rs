@@ -12,7 +12,7 @@ use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, tell_besides};
 use crate::config::{Named, OfServer, Remove, Set};
 use crate::log::complain;
-use crate::operator::{self, Asked, Place, Refused, Shown};
+use crate::operator::{self, Asked, Refused, Shown};
 use crate::terminal::{self, Echo, printable};
 
 /// `user show`.
@@ -57,12 +57,7 @@ pub(super) fn set(asked: &Set, server: &OfServer) -> Result<(), Failure> {
         false => None,
     };
     let opened = Opened::of(server)?;
-    let place = Place {
-        source: opened.source(),
-        events_kept: server.events_kept()?,
-        posting: posting.as_ref().map(|assumed| &assumed.posting),
-        progress: None,
-    };
+    let place = opened.place(server, posting.as_ref())?;
     let done = operator::set(&place, &name, &asked.setting())
         .map_err(|why| Failure::of(&why, &format!("change {}", *name), asked.json))?;
     if let Some(assumed) = posting.filter(|_| !done.mails.is_empty()) {
@@ -97,12 +92,7 @@ pub(super) fn act(word: &str, act: Asked, asked: &Named, server: &OfServer) -> R
         false => None,
     };
     let opened = Opened::of(server)?;
-    let place = Place {
-        source: opened.source(),
-        events_kept: server.events_kept()?,
-        posting: posting.as_ref().map(|assumed| &assumed.posting),
-        progress: None,
-    };
+    let place = opened.place(server, posting.as_ref())?;
     let refused = |why: Refused| Failure::of(&why, &format!("{word} {}", *name), asked.json);
     let done = operator::act(&place, &name, act).map_err(refused)?;
     if let Some(assumed) = posting.filter(|_| !done.mails.is_empty()) {

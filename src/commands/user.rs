@@ -10,7 +10,7 @@ use crate::commands::Failure;
 use crate::commands::opened::Opened;
 use crate::commands::said::{posting, print, print_json, tell_besides};
 use crate::config::{Add, List, OfServer};
-use crate::operator::{self, NewAccount, Place};
+use crate::operator::{self, NewAccount};
 use crate::terminal::{self, Echo, NotALine};
 
 /// `user list`.
@@ -55,12 +55,7 @@ pub(super) fn add(asked: &Add, server: &OfServer) -> Result<(), Failure> {
         valid: asked.valid.0,
     };
     let opened = Opened::of(server)?;
-    let place = Place {
-        source: opened.source(),
-        events_kept: server.events_kept()?,
-        posting: assumed.as_ref().map(|assumed| &assumed.posting),
-        progress: None,
-    };
+    let place = opened.place(server, assumed.as_ref())?;
     let done = operator::add(&place, &new).map_err(|why| Failure::of(&why, &act, asked.json))?;
     if let Some(assumed) = &assumed {
         assumed.warn();
