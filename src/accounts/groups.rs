@@ -39,18 +39,9 @@ impl fmt::Display for Odd {
 ///
 /// If one of them cannot be a group, or there are too many.
 pub fn parse(list: &str) -> Result<Vec<String>, Odd> {
-    let mut groups: Vec<String> = Vec::new();
     let between = |c: char| c == ',' || c.is_whitespace();
-    for name in list.split(between).filter(|name| !name.is_empty()) {
-        if !is_group(name) {
-            return Err(Odd::Name);
-        }
-        add(&mut groups, name);
-    }
-    if groups.len() > MAX {
-        return Err(Odd::Many);
-    }
-    Ok(groups)
+    let names = list.split(between).filter(|name| !name.is_empty());
+    gathered(Vec::new(), names)
 }
 
 /// The groups of an account that is about to be made, each by its whole name; it is in
@@ -60,7 +51,22 @@ pub fn parse(list: &str) -> Result<Vec<String>, Odd> {
 ///
 /// As [`parse`].
 pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, Odd> {
-    let mut groups = vec![EVERYBODY.to_owned()];
+    gathered(vec![EVERYBODY.to_owned()], names)
+}
+
+/// As [`parse`], for an account that is about to be made, which is in [`EVERYBODY`] as well.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn of_new_account(list: &str) -> Result<Vec<String>, Odd> {
+    of_names(parse(list)?.iter().map(String::as_str))
+}
+
+fn gathered<'a>(
+    mut groups: Vec<String>,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<String>, Odd> {
     for name in names {
         if !is_group(name) {
             return Err(Odd::Name);
@@ -71,15 +77,6 @@ pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Stri
         return Err(Odd::Many);
     }
     Ok(groups)
-}
-
-/// As [`parse`], for an account that is about to be made, which is in [`EVERYBODY`] as well.
-///
-/// # Errors
-///
-/// As [`parse`].
-pub fn of_new_account(list: &str) -> Result<Vec<String>, Odd> {
-    of_names(parse(list)?.iter().map(String::as_str))
 }
 
 fn add(groups: &mut Vec<String>, name: &str) {
