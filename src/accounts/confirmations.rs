@@ -193,10 +193,8 @@ mod tests {
     const START: Timestamp = Timestamp(1_800_000_000);
 
     fn with_alice() -> (Accounts, Arc<Account>) {
-        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-        let hash = PasswordHash::parse(hash).ok().unwrap();
         let mut accounts = Accounts::default();
-        let alice = Account::new("alice", "alice@example.com", hash, START);
+        let alice = Account::new("alice", "alice@example.com", PasswordHash::quick(), START);
         accounts.add(alice).unwrap();
         let alice = Arc::clone(accounts.find("alice").unwrap());
         (accounts, alice)

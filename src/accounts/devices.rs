@@ -115,9 +115,7 @@ mod tests {
     const START: Timestamp = Timestamp(1_800_000_000);
 
     fn alice() -> Account {
-        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-        let hash = PasswordHash::parse(hash).ok().unwrap();
-        Account::new("alice", "alice@example.com", hash, START)
+        Account::new("alice", "alice@example.com", PasswordHash::quick(), START)
     }
 
     fn browser(n: u32) -> Digest {

@@ -243,13 +243,10 @@ mod tests {
     use super::*;
     use crate::accounts::password::PasswordHash;
 
-    /// Some hash: making one takes a while.
-    const HASH: &str = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-
     fn accounts() -> Accounts {
         let mut accounts = Accounts::default();
         for name in ["carol", "Bob", "alice"] {
-            let hash = PasswordHash::parse(HASH).ok().unwrap();
+            let hash = PasswordHash::quick();
             let email = format!("{name}@example.com");
             let account = Account::new(name, &email, hash, Timestamp(1_800_000_000));
             accounts.add(account).ok().unwrap();
@@ -316,7 +313,7 @@ mod tests {
             _ => format!("user{n:03}"),
         };
         for n in (0..151).map(|n| n * 67 % 151) {
-            let hash = PasswordHash::parse(HASH).ok().unwrap();
+            let hash = PasswordHash::quick();
             let email = format!("{n}@example.com");
             let account = Account::new(&name(n), &email, hash, Timestamp(0));
             accounts.add(account).ok().unwrap();

@@ -416,4 +416,13 @@ impl<'de> Deserialize<'de> for PasswordHash {
 }
 
 #[cfg(test)]
+impl PasswordHash {
+    /// Of "password", by a single round: making one that is good takes a while.
+    pub fn quick() -> Self {
+        let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
+        Self::parse(hash).ok().unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests;

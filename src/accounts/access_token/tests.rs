@@ -4,8 +4,7 @@ use crate::accounts::password::PasswordHash;
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
 fn account(name: &str) -> Account {
-    let hash = format!("$pbkdf2-sha256$i=1,l=32$c2FsdA${}", "A".repeat(43));
-    let hash = PasswordHash::parse(&hash).ok().unwrap();
+    let hash = PasswordHash::quick();
     Account::new(name, &format!("{name}@example.com"), hash, NOW)
 }
 

@@ -5,10 +5,8 @@ use crate::accounts::{Totp, totp};
 const START: Timestamp = Timestamp(1_800_000_000);
 
 fn account(name: &str, generation: u64) -> Account {
-    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-    let hash = PasswordHash::parse(hash).ok().unwrap();
     let email = format!("{name}@example.com");
-    let mut account = Account::new(name, &email, hash, START);
+    let mut account = Account::new(name, &email, PasswordHash::quick(), START);
     account.generation = generation;
     account
 }

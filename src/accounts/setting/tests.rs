@@ -5,13 +5,11 @@ use crate::accounts::token::{self, Digest};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
-const HASH: &str = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-
 /// alice, bob and carol, in this order; bob with all that logs in.
 fn three() -> Accounts {
     let mut accounts = Accounts::default();
     for name in ["alice", "bob", "carol"] {
-        let hash = PasswordHash::parse(HASH).ok().unwrap();
+        let hash = PasswordHash::quick();
         let email = format!("{name}@example.com");
         let account = Account::new(name, &email, hash, NOW);
         accounts.add(account).unwrap();

@@ -32,9 +32,7 @@ fn noon() -> Moment {
 }
 
 fn owner(address: &str, username: &str) -> Account {
-    let hash = "$pbkdf2-sha256$i=1,l=32$c2FsdA$Eg+2z/z4syxD5yJSVsT4N6hlSMkszDVICAWYfLcL4Xs";
-    let hash = PasswordHash::parse(hash).ok().unwrap();
-    Account::new(username, address, hash, Timestamp(0))
+    Account::new(username, address, PasswordHash::quick(), Timestamp(0))
 }
 
 fn mail_to(address: &str) -> Mail {
