@@ -2,19 +2,12 @@
 
 use crate::browser::person::log_in;
 use crate::browser::stranger::Stranger;
-use crate::harness::{Authenticator, Browser, Server, Visitor};
+use crate::harness::{Authenticator, Browser, Server, Setup, Visitor};
 
 /// A login that shares its session with the hosts of a domain, one of them somebody else's, the
 /// authenticator of its one account, and a browser that is at the login.
 fn shared_domain() -> (Server, Stranger, Authenticator, Browser) {
-    let server = Server::start_with(&[
-        "--public-url",
-        "https://auth.example.test",
-        "--cookie-domain",
-        "example.test",
-        "--registration",
-        "open",
-    ]);
+    let server = Setup::new().for_domain("example.test").start();
     let stranger = Stranger::start();
     let (_, phone) = Visitor::with_account(&server, "alice");
     let mut browser = Browser::trusting(&server, &[&stranger.certificate], true);

@@ -4,18 +4,11 @@ use url::form_urlencoded;
 
 use crate::browser::person::password_step;
 use crate::browser::stranger::Stranger;
-use crate::harness::{Browser, PASSWORD, Server, Visitor};
+use crate::harness::{Browser, PASSWORD, Server, Setup, Visitor};
 
 /// A server at a name of its own, whose session sub-domains share: the widest `rd` there is.
 fn server() -> Server {
-    Server::start_with(&[
-        "--public-url",
-        "https://auth.example.test",
-        "--cookie-domain",
-        "example.test",
-        "--registration",
-        "open",
-    ])
+    Setup::new().for_domain("example.test").start()
 }
 
 fn browser(server: &Server, stranger: &Stranger) -> Browser {

@@ -66,19 +66,16 @@ impl Setup {
         }
     }
 
-    /// With the login for the applications of a domain, where strangers may register, and a proxy on
-    /// this machine.
+    /// With the login for the applications of a domain, where strangers may register.
+    pub(crate) fn for_domain(self, domain: &str) -> Self {
+        self.with(&["--public-url", &format!("https://auth.{domain}")])
+            .with(&["--cookie-domain", domain, "--registration", "open"])
+    }
+
+    /// The same for example.com, and a proxy on this machine.
     pub(crate) fn for_applications(self) -> Self {
-        self.with(&[
-            "--public-url",
-            "https://auth.example.com",
-            "--cookie-domain",
-            "example.com",
-            "--registration",
-            "open",
-            "--trusted-proxy",
-            "127.0.0.1",
-        ])
+        self.for_domain("example.com")
+            .with(&["--trusted-proxy", "127.0.0.1"])
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PASSWORD, Server, Visitor, Wire};
+use crate::harness::{PASSWORD, Server, Setup, Visitor, Wire};
 use crate::proxies::{Deployment, Kind};
 
 const LASTING: Duration = Duration::from_secs(10);
@@ -56,17 +56,10 @@ fn sustain(server: &Server, connect: impl Fn() -> Wire + Sync, question: &str) -
 
 #[test]
 fn a_thousand_checks_a_second_are_answered_while_logins_run() {
-    let server = Server::start_with(&[
-        "--no-tls",
-        "--public-url",
-        "https://auth.example.test",
-        "--cookie-domain",
-        "example.test",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ]);
+    let server = Setup::new()
+        .for_domain("example.test")
+        .with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
+        .start();
     let (visitor, _) = Visitor::with_account(&server, "alice");
     let session = visitor.cookies.borrow()["__Secure-session"].clone();
     let question = format!(

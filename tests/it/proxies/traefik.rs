@@ -32,17 +32,10 @@ fn ask(server: &Server, method: &str, uri: &str, fields: &[&str]) -> Answer {
 }
 
 fn server() -> Server {
-    Server::start_with(&[
-        "--no-tls",
-        "--public-url",
-        "https://auth.example.test",
-        "--cookie-domain",
-        "example.test",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "127.0.0.1",
-    ])
+    Setup::new()
+        .for_domain("example.test")
+        .with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
+        .start()
 }
 
 #[test]

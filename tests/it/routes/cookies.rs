@@ -1,6 +1,6 @@
 //! The cookies: their attributes, and whose value is never taken.
 
-use crate::harness::{Answer, PASSWORD, Server, Visitor};
+use crate::harness::{Answer, PASSWORD, Server, Setup, Visitor};
 use crate::routes::first_step;
 
 /// The attributes of a cookie, without its value.
@@ -60,14 +60,7 @@ fn cookies_are_for_this_host_and_its_browser_only() {
 
 #[test]
 fn with_a_cookie_domain_the_session_is_shared_and_nothing_else_is() {
-    let server = Server::start_with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-    ]);
+    let server = Setup::new().for_domain("example.com").start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     alice.cookies.borrow_mut().clear();
 

@@ -1,6 +1,6 @@
 //! Where one was going, kept through the whole login; where a stranger would send one, not kept.
 
-use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Visitor};
+use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Setup, Visitor};
 
 /// Where one was going, and the same within an address.
 pub(super) const TARGET: &str = "/account?notice=sessions_ended&a=b";
@@ -112,14 +112,7 @@ fn where_a_stranger_would_send_one_is_not_carried_on() {
 
 #[test]
 fn a_visitor_ends_up_where_he_was_going() {
-    let server = Server::start_with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-    ]);
+    let server = Setup::new().for_domain("example.com").start();
     let target = "https://app.example.com/reports?year=2026&q=a+b";
     let encoded = "https%3A%2F%2Fapp.example.com%2Freports%3Fyear%3D2026%26q%3Da%2Bb";
     let browser = Visitor::new(&server, Accept::Page);

@@ -8,16 +8,9 @@ use crate::routes::authz::{
 
 #[test]
 fn nobody_but_a_trusted_proxy_is_believed() {
-    let untrusted = Setup::new().with(&[
-        "--public-url",
-        "https://auth.example.com",
-        "--cookie-domain",
-        "example.com",
-        "--registration",
-        "open",
-        "--trusted-proxy",
-        "192.0.2.0/24",
-    ]);
+    let untrusted = Setup::new()
+        .for_domain("example.com")
+        .with(&["--trusted-proxy", "192.0.2.0/24"]);
     let server = untrusted.start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let cookie = session(&alice);
