@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, mode, snapshot};
 use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
-use crate::operator::{Said, run};
+use crate::operator::{Said, assert_says_cannot, run};
 
 const EMPTY: &str = "{\"version\": 1, \"users\": {}}\n";
 
@@ -25,13 +25,10 @@ fn restore(setup: &Setup, users: &str, tar: &str) -> Said {
     run(setup, &["--users", users, "restore", tar], b"")
 }
 
+#[track_caller]
 fn refused(said: &Said, what: &str) {
     assert_eq!((said.0, said.1.as_str()), (1, ""), "{said:?}");
-    let lines: Vec<&str> = said.2.lines().collect();
-    assert_eq!(lines.len(), 2, "{said:?}");
-    assert!(lines[0].starts_with("auth_user: cannot "), "{said:?}");
-    assert!(lines[0].contains(what), "{what}: {said:?}");
-    assert!(lines[1].starts_with("auth_user: hint: "), "{said:?}");
+    assert_says_cannot(&said.2, what, "");
 }
 
 /// A folder with one of everything that belongs into a backup, and something that does not.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::harness::directory::{listing, snapshot};
 use crate::harness::{PASSWORD, Setup, Visitor, from_now, place};
 use crate::operator::person::mails;
-use crate::operator::run;
 use crate::operator::user::{add, list, parsed};
+use crate::operator::{assert_wrong_call, run};
 
 fn invite(setup: &Setup, more: &[&str]) -> (i32, String, String) {
     run(setup, &[&["invite"], more].concat(), b"")
@@ -174,13 +174,7 @@ fn wrong_calls_are_seen_before_anything_is_read() {
         (&["--public-url", "nowhere"], "--public-url"),
         (&["--registration", "perhaps"], "--registration"),
     ] {
-        let (status, out, err) = invite(&setup, words);
-        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {err}");
-        assert!(
-            err.lines().next().unwrap().contains(named),
-            "{words:?}: {err}"
-        );
-        assert_eq!(err.lines().count(), 2, "{words:?}: {err}");
+        assert_wrong_call(&invite(&setup, words), named);
     }
     assert!(listing(setup.dir()).is_empty());
 }

@@ -75,16 +75,23 @@ pub(crate) fn assert_misused(setup: &Setup, named: &str) -> String {
 
     let (status, out, err) = setup.run();
 
-    assert_eq!((status.code(), out.as_str()), (Some(2), ""), "{err}");
+    let said = (status.code().unwrap(), out, err);
+    assert_wrong_call(&said, named);
+    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
+    said.2
+}
+
+/// What is said of a call that is not taken: exit 2, a line that names what is wrong, and a hint.
+#[track_caller]
+pub(crate) fn assert_wrong_call((status, out, err): &Said, named: &str) {
+    assert_eq!((*status, out.as_str()), (2, ""), "{named}: {err}");
     let lines: Vec<&str> = err.lines().collect();
-    assert_eq!(lines.len(), 2, "{err}");
+    assert_eq!(lines.len(), 2, "{named}: {err}");
     assert!(
         lines[0].starts_with("auth_user: ") && lines[0].contains(named),
         "{named}: {err}"
     );
     assert!(lines[1].starts_with("auth_user: hint: "), "{err}");
-    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
-    err
 }
 
 /// Starts a server that cannot: exit 1, a line and a hint, nothing made.
@@ -99,15 +106,22 @@ pub(crate) fn assert_cannot(setup: &Setup, what: &str, hint: &str) -> String {
         .lines()
         .filter(|line| line.starts_with("auth_user: "))
         .collect();
-    assert_eq!(lines.len(), 2, "{err}");
+    assert_says_cannot(&lines.join("\n"), what, hint);
+    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
+    err
+}
+
+/// What is said of what cannot be done: a line, and a hint.
+#[track_caller]
+pub(crate) fn assert_says_cannot(err: &str, what: &str, hint: &str) {
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 2, "{what}: {err}");
     assert!(
         lines[0].starts_with("auth_user: cannot ") && lines[0].contains(what),
-        "{err}"
+        "{what}: {err}"
     );
     assert!(
         lines[1].starts_with("auth_user: hint: ") && lines[1].contains(hint),
-        "{err}"
+        "{hint}: {err}"
     );
-    assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), before);
-    err
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Setup;
 use crate::operator::flags::FLAGS;
-use crate::operator::run;
+use crate::operator::{assert_wrong_call, run};
 
 /// What the program prints, called so that nothing else may come of it.
 fn printed(arguments: &[&str]) -> String {
@@ -172,10 +172,7 @@ fn another_shell_is_a_wrong_call() {
         (&["completions"], "<SHELL>"),
         (&["man", "auth_user"], "auth_user"),
     ] {
-        let (status, out, err) = run(&setup, arguments, b"");
-        assert_eq!((status, out.as_str()), (2, ""), "{err}");
-        assert!(err.contains(what), "{err}");
-        assert_eq!(err.lines().count(), 2, "{err}");
+        assert_wrong_call(&run(&setup, arguments, b""), what);
     }
     assert_eq!(fs::read_dir(setup.dir()).unwrap().count(), 0);
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::{Server, Setup, Visitor, wait_for};
+use crate::operator::{Said, run};
 
 mod kept;
 mod shown;
@@ -43,10 +44,9 @@ fn id(server: &Server, name: &str) -> Value {
     server.users()["users"][name]["id"].clone()
 }
 
-/// Runs `auth_user events` in the server's folder: exit status, standard output and error.
-fn events(setup: &Setup, more: &[&str]) -> (i32, String, String) {
-    let (status, out, err) = setup.clone().with(&["events"]).with(more).run();
-    (status.code().unwrap(), out, err)
+/// `auth_user events` in the folder of a server.
+fn events(setup: &Setup, more: &[&str]) -> Said {
+    run(setup, &[&["events"], more].concat(), b"")
 }
 
 fn as_agent(visitor: &Visitor, agent: &str) -> Visitor {

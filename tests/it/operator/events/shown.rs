@@ -7,26 +7,10 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{PASSWORD, Setup, Visitor, read};
+use crate::harness::{Setup, Visitor, read};
+use crate::operator::assert_wrong_call;
 use crate::operator::events::{as_agent, events, id, told};
-
-/// `user add` with a password that is sent.
-fn add(setup: &Setup, name: &str, more: &[&str]) {
-    use std::io::Write as _;
-    let email = format!("{name}@example.com");
-    let words = ["user", "add", name, "--email", &email, "--password-stdin"];
-    let mut child = setup
-        .clone()
-        .with(&words)
-        .with(more)
-        .command()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
-    assert!(child.wait().unwrap().success());
-}
+use crate::operator::user::add;
 
 #[test]
 fn a_command_writes_to_the_same_file_and_shows_it() {
@@ -34,8 +18,8 @@ fn a_command_writes_to_the_same_file_and_shows_it() {
     assert_eq!(events(&setup, &[]), (0, String::new(), String::new()));
     assert!(!setup.dir().join("events.jsonl").exists());
 
-    add(&setup, "bob", &["--groups", "staff"]);
-    add(&setup, "nobody", &["--events-kept", "0"]);
+    assert_eq!(add(&setup, "bob", &["--groups", "staff"]).0, 0);
+    assert_eq!(add(&setup, "nobody", &["--events-kept", "0"]).0, 0);
     let server = setup.start();
     let (_alice, _) = Visitor::with_account(&server, "alice");
     told(&server, "logged_in");
@@ -86,11 +70,11 @@ fn events_follow_an_account_and_not_its_name() {
         let (status, _, err) = setup.clone().with(&["user"]).with(words).run();
         assert!(status.success(), "{err}");
     };
-    add(&setup, "alice", &[]);
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
     user(&["disable", "alice"]);
     let email = ["--email", "alicia@example.com"];
     user(&[&["set", "alice", "--rename", "alicia"], &email[..]].concat());
-    add(&setup, "alice", &["--groups", "other"]);
+    assert_eq!(add(&setup, "alice", &["--groups", "other"]).0, 0);
     user(&["set", "alice", "--add-group", "x"]);
     let happened = |name: &str| -> Vec<String> {
         let (status, out, err) = events(&setup, &["--user", name]);
@@ -124,12 +108,7 @@ fn a_wrong_call_and_a_wrong_place_are_refused() {
         (&["alice"], "alice"),
         (&["--nothing"], "--nothing"),
     ] {
-        let (status, out, err) = events(&setup, call);
-        assert_eq!((status, out.as_str()), (2, ""), "{call:?}");
-        assert!(
-            err.contains(named) && err.contains("\nauth_user: hint: "),
-            "{err}"
-        );
+        assert_wrong_call(&events(&setup, call), named);
     }
 
     let (status, out, err) = events(&setup, &["--users", "nowhere/users.json", "--json"]);
@@ -139,7 +118,7 @@ fn a_wrong_call_and_a_wrong_place_are_refused() {
     assert!(err.starts_with("auth_user: cannot "), "{err}");
     assert!(fs::read_dir(setup.dir()).unwrap().next().is_none());
 
-    add(&setup, "alice", &[]);
+    assert_eq!(add(&setup, "alice", &[]).0, 0);
     let (status, out, err) = events(&setup, &["--user", "alice@example.com"]);
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(
