@@ -11,7 +11,9 @@ use crate::mail::SmtpUrl;
 use crate::mail::courier::{Bell, Round as _, Schedule};
 use crate::mail::round::Rounds;
 use crate::mail::tests::sink::{Manners, Sink};
-use crate::mail::tests::{finish, impatient, mail_to, names, quiet, sending, with_schedule};
+use crate::mail::tests::{
+    finish, impatient, mail_to, names, one_failure_an_hour, quiet, sending, with_schedule,
+};
 
 /// Rounds without the thread, so that a test decides when each begins.
 fn rounds(dir: &Path, sink: &Sink, pause: impl Fn(u32) -> Duration + Send + 'static) -> Rounds {
@@ -105,14 +107,7 @@ fn a_dead_server_is_tried_once_for_all_that_waits() {
         hang_ups: usize::MAX,
         ..Manners::default()
     });
-    let (failed, failures) = channel();
-    let schedule = Schedule {
-        pause: Box::new(move |_| {
-            let _ = failed.send(());
-            Duration::from_secs(3600)
-        }),
-        ..impatient()
-    };
+    let (schedule, failures) = one_failure_an_hour();
     let url = format!("smtp://{}?tls=none", sink.address);
 
     let outbox = with_schedule(dir.path(), &url, schedule);
@@ -226,6 +221,12 @@ fn a_reply_that_closes_the_server_blames_no_mail() {
     assert!(names(dir.path()).is_empty());
 }
 
+fn make_a_day_old(mail: &Path) {
+    let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    let mail = File::options().write(true).open(mail).unwrap();
+    mail.set_modified(day_ago).unwrap();
+}
+
 #[test]
 fn a_mail_older_than_a_day_is_tried_once_more_and_then_set_aside() {
     let dir = tempfile::tempdir().unwrap();
@@ -233,13 +234,7 @@ fn a_mail_older_than_a_day_is_tried_once_more_and_then_set_aside() {
         .post(&mail_to("alice@example.org"))
         .unwrap()
         .unwrap();
-    let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
-    File::options()
-        .write(true)
-        .open(&file)
-        .unwrap()
-        .set_modified(day_ago)
-        .unwrap();
+    make_a_day_old(&file);
     let sink = Sink::start(Manners {
         replies: ["451 later"].into(),
         ..Manners::default()
@@ -259,13 +254,7 @@ fn a_mail_older_than_a_day_is_set_aside_when_the_server_is_dead() {
     let waiting = quiet(dir.path());
     waiting.post(&mail_to("young@example.org")).unwrap();
     let old = waiting.post(&mail_to("old@example.org")).unwrap().unwrap();
-    let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
-    File::options()
-        .write(true)
-        .open(&old)
-        .unwrap()
-        .set_modified(day_ago)
-        .unwrap();
+    make_a_day_old(&old);
     let sink = Sink::start(Manners {
         hang_ups: 1,
         ..Manners::default()

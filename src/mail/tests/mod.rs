@@ -13,6 +13,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::accounts::Account;
@@ -67,6 +68,19 @@ fn impatient() -> Schedule {
         pause: Box::new(|_| Duration::ZERO),
         give_up: Duration::from_secs(24 * 60 * 60),
     }
+}
+
+/// A schedule on which nothing is tried again soon, and what tells of the failures.
+fn one_failure_an_hour() -> (Schedule, Receiver<()>) {
+    let (failed, failures) = channel();
+    let schedule = Schedule {
+        pause: Box::new(move |_| {
+            let _ = failed.send(());
+            Duration::from_secs(3600)
+        }),
+        ..impatient()
+    };
+    (schedule, failures)
 }
 
 /// Waits for the sending thread to end, so that the directory no longer changes.

@@ -1,7 +1,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
@@ -9,9 +8,10 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::mail::courier::Schedule;
 use crate::mail::tests::sink::{Manners, Sink};
-use crate::mail::tests::{again, finish, impatient, mail_to, names, with_schedule};
+use crate::mail::tests::{
+    again, finish, impatient, mail_to, names, one_failure_an_hour, with_schedule,
+};
 
 /// A self-signed certificate; with `IsCa::Ca` as `openssl req -x509` makes it, for which `names`
 /// may be empty.
@@ -48,14 +48,7 @@ fn server_config(dir: &Path) -> Arc<ServerConfig> {
 fn heard_before_giving_up(manners: Manners, scheme: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start(manners);
-    let (failed, failures) = channel();
-    let schedule = Schedule {
-        pause: Box::new(move |_| {
-            let _ = failed.send(());
-            Duration::from_secs(3600)
-        }),
-        ..impatient()
-    };
+    let (schedule, failures) = one_failure_an_hour();
     let port = sink.address.port();
     let url = format!("{scheme}://bob:s3cret-smtp@localhost:{port}");
     let outbox = with_schedule(dir.path(), &url, schedule);
