@@ -25,6 +25,22 @@ fn use_of(
     party().check(account, step, answer, is_asked)
 }
 
+/// What an account says, after the password, to what was made by hand.
+fn used_of(
+    account: &Account,
+    id: &[u8],
+    (client, data, signature): (&[u8], &[u8], &[u8]),
+) -> Result<Used<()>, Refused> {
+    let answer = Answer {
+        id,
+        client,
+        data,
+        signature,
+        user: None,
+    };
+    party().check(Some(account), Step::AfterPassword, answer, is_asked)
+}
+
 /// What becomes of an answer of a device that is changed in one way after it was made.
 fn used_with(step: Step, change: impl FnOnce(&mut Authenticator)) -> Result<(), Refused> {
     let mut device = device(Algorithm::EdDsa);
@@ -131,14 +147,7 @@ fn an_answer_to_another_challenge_or_for_making_is_refused() {
         (b"{}".to_vec(), Some(Refused::Unreadable)),
     ] {
         let signature = device.sign(&client, &data);
-        let answer = Answer {
-            id: &device.id,
-            client: &client,
-            data: &data,
-            signature: &signature,
-            user: None,
-        };
-        let used = party().check(Some(&alice), Step::AfterPassword, answer, is_asked);
+        let used = used_of(&alice, &device.id, (&client, &data, &signature));
         assert_eq!(used.err(), refused);
     }
 }
@@ -226,14 +235,7 @@ fn what_another_key_signed_is_refused() {
             device.count += 1;
             let (client, data, _) = device.assert(CHALLENGE);
             let signature = other.sign(&client, &data);
-            let answer = Answer {
-                id: &device.id,
-                client: &client,
-                data: &data,
-                signature: &signature,
-                user: None,
-            };
-            let used = party().check(Some(&alice), Step::AfterPassword, answer, is_asked);
+            let used = used_of(&alice, &device.id, (&client, &data, &signature));
             assert_eq!(used.err(), Some(Refused::Signature));
         }
     }
