@@ -216,31 +216,36 @@ fn reason(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-    use std::time::Duration;
+impl Request {
+    /// One in which this field is there as often as it has values.
+    pub fn with(field: &str, values: &[&str]) -> Self {
+        let headers = values
+            .iter()
+            .map(|value| (field.to_owned(), (*value).to_owned()));
+        Self {
+            method: Method::Get,
+            path: "/".to_owned(),
+            query: String::new(),
+            headers: headers.collect(),
+            body: Vec::new(),
+            fields: OnceLock::new(),
+            client: std::net::Ipv4Addr::LOCALHOST.into(),
+            received: Moment {
+                wall: 0,
+                steady: std::time::Duration::ZERO,
+            },
+        }
+    }
+}
 
+#[cfg(test)]
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     fn with_cookies(values: &[&str]) -> Request {
-        Request {
-            method: Method::Get,
-            path: "/".to_owned(),
-            query: String::new(),
-            headers: values
-                .iter()
-                .map(|v| ("cookie".to_owned(), (*v).to_owned()))
-                .collect(),
-            body: Vec::new(),
-            fields: OnceLock::new(),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            received: Moment {
-                wall: 0,
-                steady: Duration::ZERO,
-            },
-        }
+        Request::with("cookie", values)
     }
 
     #[test]

@@ -1,33 +1,12 @@
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::Moment;
-use crate::http::Method;
 
 const TOKEN: &str = "au_abcdefghijklmnopqrstuvwxyz234567";
 
 fn brought(values: &[&str]) -> Brought {
-    let headers = values
-        .iter()
-        .map(|value| (FIELD.to_owned(), (*value).to_owned()));
-    Brought::of(&Request {
-        method: Method::Get,
-        path: "/".to_owned(),
-        query: String::new(),
-        headers: headers.collect(),
-        body: Vec::new(),
-        fields: OnceLock::new(),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        received: Moment {
-            wall: 0,
-            steady: Duration::ZERO,
-        },
-    })
+    Brought::of(&Request::with(FIELD, values))
 }
 
 fn basic(name: &str, password: &str) -> String {
