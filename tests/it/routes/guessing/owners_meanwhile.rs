@@ -7,15 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, PASSWORD, Server, Visitor, from_now, wait_for};
-use crate::routes::guessing::{LOGIN, WRONG, from};
+use crate::routes::guessing::{LOGIN, WRONG, believing, from};
 
 /// Where somebody guesses.
 const THERE: &str = "192.0.2.66";
-
-fn believing(more: &[&str]) -> Server {
-    let flags = ["--no-tls", "--trusted-proxy", "127.0.0.1"];
-    Server::start_with(&[&flags[..], more].concat())
-}
 
 /// A browser that the account does not know.
 fn newcomer(server: &Server, address: &str) -> Visitor {

@@ -1,13 +1,13 @@
 //! What is counted by account: wrong passwords and wrong codes, in any spelling, from wherever they
 //! come.
 
-use crate::harness::{Answer, PASSWORD, Server, Setup, Visitor, from_now, wait_for};
-use crate::routes::guessing::limits::{at_once, believing, count, stop_codes, until_throttled};
-use crate::routes::guessing::{LOGIN, WRONG, from};
+use crate::harness::{Answer, PASSWORD, Setup, Visitor, from_now, wait_for};
+use crate::routes::guessing::limits::{at_once, count, stop_codes, until_throttled};
+use crate::routes::guessing::{LOGIN, WRONG, believing, from};
 
 #[test]
 fn after_five_failures_an_account_waits_whether_it_exists_or_not() {
-    let server = Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"]);
+    let server = believing(&[]);
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let from =
         |n: u8| Visitor::program(&server).sending("x-forwarded-for", &format!("192.0.2.{n}"));
@@ -49,9 +49,9 @@ fn after_five_failures_an_account_waits_whether_it_exists_or_not() {
 
 #[test]
 fn strangers_with_the_password_do_not_lock_out_a_known_browser() {
-    let server = Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"]);
+    let server = believing(&[]);
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
-    let stranger = Visitor::program(&server).sending("x-forwarded-for", "192.0.2.1");
+    let stranger = from(&server, "192.0.2.1");
     stranger.post("/login", &[("username", "alice"), ("password", PASSWORD)]);
     for _ in 0..5 {
         stranger
@@ -123,7 +123,7 @@ fn wrong_codes_count_over_logins_and_crashes() {
 
 #[test]
 fn guesses_at_once_from_everywhere_in_any_spelling_are_those_of_one_account() {
-    let server = believing();
+    let server = believing(&[]);
     Visitor::program(&server).register("alice");
     let spellings = ["alice", "ALICE", "alice@example.com", "Alice@Example.COM"];
     let guess = |n: usize, visitor: &Visitor| {
@@ -154,7 +154,7 @@ fn guesses_at_once_from_everywhere_in_any_spelling_are_those_of_one_account() {
 
 #[test]
 fn guesses_at_once_at_an_address_nobody_has_are_five_in_any_spelling() {
-    let server = believing();
+    let server = believing(&[]);
     let nobody = ["nobody@b\u{fc}cher.example", "NOBODY@xn--bcher-kva.example"];
     let crowd = (0..20).map(|_| from(&server, "192.0.2.1")).collect();
 
@@ -171,7 +171,7 @@ fn guesses_at_once_at_an_address_nobody_has_are_five_in_any_spelling() {
 
 #[test]
 fn fifty_codes_at_once_over_many_logins_are_five() {
-    let server = believing();
+    let server = believing(&[]);
     Visitor::with_account(&server, "alice");
     let logins: Vec<Visitor> = (0..10)
         .map(|n| {
@@ -202,7 +202,7 @@ fn fifty_codes_at_once_over_many_logins_are_five() {
 
 #[test]
 fn an_attempt_made_too_early_is_not_looked_at_and_does_not_count() {
-    let server = believing();
+    let server = believing(&[]);
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let codes = alice.new_recovery_codes();
     let stranger = from(&server, "192.0.2.1");
@@ -234,7 +234,7 @@ fn an_attempt_made_too_early_is_not_looked_at_and_does_not_count() {
 
 #[test]
 fn a_device_cookie_is_worth_nothing_for_another_account() {
-    let server = believing();
+    let server = believing(&[]);
     Visitor::with_account(&server, "alice");
     let (mallory, _) = Visitor::with_account(&server, "mallory");
     let guess = || mallory.post("/login", &WRONG);
@@ -253,7 +253,7 @@ fn a_device_cookie_is_worth_nothing_for_another_account() {
 
 #[test]
 fn a_login_to_ones_own_account_buys_no_guesses_through_anothers_browser() {
-    let server = believing();
+    let server = believing(&[]);
     let (alice, _) = Visitor::with_account(&server, "alice");
     let (mallory, authenticator) = Visitor::with_account(&server, "mallory");
     let stolen = alice.cookies.borrow()["__Host-device"].clone();
@@ -274,7 +274,7 @@ fn a_login_to_ones_own_account_buys_no_guesses_through_anothers_browser() {
 
 #[test]
 fn the_routes_of_an_account_share_its_budget_of_passwords() {
-    let server = believing();
+    let server = believing(&[]);
     let (alice, _) = Visitor::with_account(&server, "alice");
     // Whoever has the session only.
     alice.cookies.borrow_mut().remove("__Host-device");
@@ -310,7 +310,7 @@ fn the_routes_of_an_account_share_its_budget_of_passwords() {
 
 #[test]
 fn the_routes_of_an_account_share_its_budget_of_codes() {
-    let server = believing();
+    let server = believing(&[]);
     let (alice, _) = Visitor::with_account(&server, "alice");
     alice.cookies.borrow_mut().remove("__Host-device");
     let stranger = Visitor::program(&server);

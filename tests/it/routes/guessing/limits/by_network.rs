@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, PASSWORD, Server, Setup, Visitor};
-use crate::routes::guessing::limits::{at_once, believing, count, stop_codes, until_throttled};
-use crate::routes::guessing::{LOGIN, WRONG, from};
+use crate::harness::{Answer, PASSWORD, Setup, Visitor};
+use crate::routes::guessing::limits::{at_once, count, stop_codes, until_throttled};
+use crate::routes::guessing::{LOGIN, WRONG, believing, from};
 
 #[test]
 fn after_twenty_failures_an_address_waits() {
-    let server = Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"]);
+    let server = believing(&[]);
     let home = Visitor::program(&server);
     home.register("alice");
     let from = |address: &str| Visitor::program(&server).sending("x-forwarded-for", address);
@@ -45,17 +45,8 @@ fn after_twenty_failures_an_address_waits() {
 
 #[test]
 fn the_registrations_of_an_hour_are_enough() {
-    let server = Server::start_with(&[
-        "--no-tls",
-        "--trusted-proxy",
-        "127.0.0.1",
-        "--registrations-per-hour",
-        "2",
-    ]);
-    let (home, elsewhere) = (
-        Visitor::program(&server),
-        Visitor::program(&server).sending("x-forwarded-for", "192.0.2.1"),
-    );
+    let server = believing(&["--registrations-per-hour", "2"]);
+    let (home, elsewhere) = (Visitor::program(&server), from(&server, "192.0.2.1"));
     home.register("alice");
     home.register("bob");
     let carol = [
@@ -73,7 +64,7 @@ fn the_registrations_of_an_hour_are_enough() {
 
 #[test]
 fn guesses_at_both_steps_from_next_door_leave_the_owners_browser_alone() {
-    let server = believing();
+    let server = believing(&[]);
     let (alice, _) = Visitor::with_account(&server, "alice");
     let codes = alice.new_recovery_codes();
     let next_door = Visitor::program(&server);
@@ -102,7 +93,7 @@ fn guesses_at_both_steps_from_next_door_leave_the_owners_browser_alone() {
 
 #[test]
 fn a_login_to_ones_own_account_clears_nothing_of_the_address() {
-    let server = believing();
+    let server = believing(&[]);
     let (mallory, authenticator) = Visitor::with_account(&server, "mallory");
     mallory.register("alice");
     mallory.cookies.borrow_mut().clear();
@@ -129,7 +120,7 @@ fn a_login_to_ones_own_account_clears_nothing_of_the_address() {
 
 #[test]
 fn twenty_recoveries_an_hour_are_enough_and_nobody_is_told() {
-    let server = believing();
+    let server = believing(&[]);
     let home = Visitor::program(&server);
     home.register("alice");
     let asked: Vec<Answer> = (0..21)
@@ -160,13 +151,7 @@ fn a_64_of_ipv6_is_one_address_and_a_mapped_one_is_ipv4() {
         (["2001:db8::1", "2001:db8::ffff:2"], "2001:db8:0:1::1"),
         (["192.0.2.1", "::ffff:192.0.2.1"], "::ffff:192.0.2.2"),
     ] {
-        let server = Server::start_with(&[
-            "--no-tls",
-            "--trusted-proxy",
-            "127.0.0.1",
-            "--registrations-per-hour",
-            "2",
-        ]);
+        let server = believing(&["--registrations-per-hour", "2"]);
         let register = |n: usize, address| {
             let name = format!("u{n}");
             let email = format!("{name}@example.com");

@@ -9,11 +9,6 @@ use crate::harness::{Answer, Server, Visitor, from_now};
 mod by_account;
 mod by_network;
 
-/// A server that believes a test where it comes from.
-fn believing() -> Server {
-    Server::start_with(&["--no-tls", "--trusted-proxy", "127.0.0.1"])
-}
-
 /// The answers to requests made at the same instant.
 fn at_once(visitors: Vec<Visitor>, ask: impl Fn(usize, Visitor) -> Answer + Sync) -> Vec<Answer> {
     let (together, ask) = (&Barrier::new(visitors.len()), &ask);
