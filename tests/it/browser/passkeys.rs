@@ -56,6 +56,17 @@ fn is_at_account(server: &Server, browser: &Browser) {
     browser.says("alice@example.com");
 }
 
+fn is_good_after_the_password_only(server: &Server, browser: &Browser) {
+    browser.open("/login");
+    browser.click(&format!("//button[normalize-space() = '{BUTTON}']"));
+    wait_for("the browser's refusal", || {
+        browser.text().contains("That did not work:").then_some(())
+    });
+    password_step(browser);
+    browser.press("Use a passkey");
+    is_at_account(server, browser);
+}
+
 #[test]
 fn a_passkey_of_this_device_logs_in_by_its_button_and_as_the_second_step() {
     let (server, browser, _, _) = alice_with(Browser::has_platform);
@@ -115,14 +126,7 @@ fn a_key_that_knows_nobody_is_good_after_the_password_only() {
     let (server, browser, _, _) = alice_with(Browser::has_old_key);
     log_out(&browser);
 
-    browser.open("/login");
-    browser.click(&format!("//button[normalize-space() = '{BUTTON}']"));
-    wait_for("the browser's refusal", || {
-        browser.text().contains("That did not work:").then_some(())
-    });
-    password_step(&browser);
-    browser.press("Use a passkey");
-    is_at_account(&server, &browser);
+    is_good_after_the_password_only(&server, &browser);
     assert_eq!(complaints(&browser), [] as [&str; 0]);
 }
 
@@ -132,14 +136,7 @@ fn a_device_that_does_not_know_its_owner_is_good_after_the_password_only() {
     log_out(&browser);
     browser.verifies(&device, false);
 
-    browser.open("/login");
-    browser.click(&format!("//button[normalize-space() = '{BUTTON}']"));
-    wait_for("the browser's refusal", || {
-        browser.text().contains("That did not work:").then_some(())
-    });
-    password_step(&browser);
-    browser.press("Use a passkey");
-    is_at_account(&server, &browser);
+    is_good_after_the_password_only(&server, &browser);
 }
 
 #[test]
