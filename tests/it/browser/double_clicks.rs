@@ -2,6 +2,7 @@
 //! once.
 
 use crate::browser::person::{codes_on_page, complaints};
+use crate::harness::smtp_sink::new_password;
 use crate::harness::{Authenticator, Browser, PASSWORD, Server};
 
 const CODE: &str = "Code from your authenticator, or a recovery code";
@@ -88,15 +89,13 @@ fn lose_the_password(server: &Server, browser: &Browser, phone: &Authenticator) 
     browser.press_twice("Send a new password");
     browser.says("Look at your mail");
     let mail = server.next_mail("Your new password");
-    let mailed = mail
-        .lines()
-        .find_map(|line| line.strip_prefix("New password: "));
+    let mailed = new_password(&mail);
     let users = server.users();
     let alive = &users["users"]["alice"]["mailed_passwords"];
     assert_eq!(alive.as_array().map(Vec::len), Some(1), "one mail: {alive}");
     browser.open("/login");
     browser.fill("Username", "alice");
-    browser.fill("Password", mailed.unwrap());
+    browser.fill("Password", mailed);
     browser.press_twice("Continue");
     phone.forget(server, "alice");
     browser.fill("Code", &phone.code());

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::browser::person::{Person, codes_on_page, complaints};
+use crate::harness::smtp_sink::new_password;
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, wait_for};
 
 const CHOSEN: &str = "eight tame cows";
@@ -129,13 +130,11 @@ fn lose_the_password(server: &Server, person: &Person<'_>, phone: &Authenticator
     person.press("Send a new password");
     browser.says("Look at your mail");
     let mail = server.next_mail("Your new password");
-    let mailed = mail
-        .lines()
-        .find_map(|line| line.strip_prefix("New password: "));
+    let mailed = new_password(&mail);
 
     person.follow("Log in");
     person.fill("Username", "alice");
-    person.fill("Password", mailed.unwrap());
+    person.fill("Password", mailed);
     person.press("Continue");
     person.fill("Code", &phone.code());
     person.press("Log in");

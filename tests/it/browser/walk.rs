@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::harness::smtp_sink::new_password;
 use crate::harness::{Authenticator, Browser, PASSWORD, Server, Visitor, wait_for};
 
 struct Walk<'a> {
@@ -230,12 +231,9 @@ impl Walk<'_> {
         self.browser.fill("Username", "alice");
         self.press("Send a new password", "forgot-sent");
         let mail = self.server.next_mail("Your new password");
-        let line = mail
-            .lines()
-            .find_map(|line| line.strip_prefix("New password: "));
         self.browser.open("/login");
         self.browser.fill("Username", "alice");
-        self.browser.fill("Password", line.unwrap());
+        self.browser.fill("Password", new_password(&mail));
         self.press("Continue", "code");
         self.browser.fill("Code", "000000");
         self.press("Log in", "code-refused");

@@ -9,6 +9,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::harness::directory::names_and_modes;
+use crate::harness::smtp_sink::new_password;
 use crate::harness::{Authenticator, PASSWORD, PATIENCE, Server, Setup, Visitor, wait_for};
 
 /// Registers one account after the other until the server is gone; returns those that were
@@ -151,11 +152,7 @@ fn a_mailed_password_that_was_used_stays_used_after_a_kill() {
         name.ends_with(".eml")
             .then(|| fs::read_to_string(entry.path()).unwrap())
     });
-    let password = mail
-        .lines()
-        .find_map(|line| line.strip_prefix("New password: "))
-        .unwrap();
-    let login = [("username", "alice"), ("password", password)];
+    let login = [("username", "alice"), ("password", new_password(&mail))];
     visitor.post("/login", &login).expect("enrol_required");
 
     server.kill();

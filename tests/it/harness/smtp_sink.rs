@@ -120,6 +120,7 @@ impl Mail {
     }
 }
 
+/// The password in a mail that brings a new one.
 pub(crate) fn new_password(mail: &str) -> &str {
     let line = mail
         .lines()

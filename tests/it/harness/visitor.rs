@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use url::form_urlencoded;
 
+use crate::harness::smtp_sink::new_password;
 use crate::harness::{
     Answer, Authenticator, PASSWORD, PATIENCE, Server, place, provider, wait_for,
 };
@@ -312,10 +313,7 @@ impl Visitor {
             .post("/forgot_password", &[("username", name)])
             .expect("new_password_sent");
         let mail = server.next_mail("Your new password");
-        let line = mail
-            .lines()
-            .find_map(|line| line.strip_prefix("New password: "));
-        line.unwrap().to_owned()
+        new_password(&mail).to_owned()
     }
 
     /// Ten new recovery codes, for a visitor with a session.
