@@ -384,13 +384,7 @@ fn what_a_second_server_changes_is_no_edit() {
     let path = alice.setup.dir().join("users.json");
     let second = Server::start_with(&["--users", path.to_str().unwrap()]);
     let there = alice.visitor.at(&second);
-    let form = [
-        ("current_password", PASSWORD),
-        ("new_password", "seven tame zebras"),
-    ];
-    there
-        .post("/account/password", &form)
-        .expect("password_changed");
+    there.change_password("seven tame zebras");
     let (carol, _) = Visitor::with_account(&second, "carol");
 
     wait_for("the first server to know", || {

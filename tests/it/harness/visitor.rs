@@ -316,6 +316,14 @@ impl Visitor {
         new_password(&mail).to_owned()
     }
 
+    /// Puts another password in place of the one that everybody has here.
+    #[track_caller]
+    pub(crate) fn change_password(&self, new: &str) {
+        let form = [("current_password", PASSWORD), ("new_password", new)];
+        self.post("/account/password", &form)
+            .expect("password_changed");
+    }
+
     /// Ten new recovery codes, for a visitor with a session.
     pub(crate) fn new_recovery_codes(&self) -> Vec<String> {
         let program = self.reading(Accept::Json);

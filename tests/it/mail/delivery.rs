@@ -49,13 +49,7 @@ fn a_new_password_is_mailed_once_whatever_host_the_request_claims() {
     let server = setup.start();
     let alice = alice.at(&server);
     alice.log_in("alice", PASSWORD, &authenticator);
-    let change = [
-        ("current_password", PASSWORD),
-        ("new_password", "eight tame horses"),
-    ];
-    alice
-        .post("/account/password", &change)
-        .expect("password_changed");
+    alice.change_password("eight tame horses");
     assert_eq!(sink.next().subject(), "Your password was changed");
 }
 

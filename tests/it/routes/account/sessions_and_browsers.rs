@@ -20,13 +20,7 @@ fn a_changed_password_ends_all_other_sessions() {
     first_step(&pending, PASSWORD, "code_required");
     let copied = alice.reading(Accept::Json);
 
-    let form = [
-        ("current_password", PASSWORD),
-        ("new_password", "eight tame cows"),
-    ];
-    alice
-        .post("/account/password", &form)
-        .expect("password_changed");
+    alice.change_password("eight tame cows");
 
     assert!(alice.is_logged_in());
     assert!(!copied.is_logged_in(), "the session has a new id");
@@ -172,11 +166,8 @@ fn known_browsers_are_listed_and_others_forgotten_with_their_sessions() {
 fn a_new_password_forgets_all_browsers_but_the_one_that_chose_it() {
     let server = Server::start();
     let ([first, second, third], _) = in_three_browsers(&server);
-    let form = [("current_password", PASSWORD), ("new_password", NEW)];
 
-    second
-        .post("/account/password", &form)
-        .expect("password_changed");
+    second.change_password(NEW);
 
     assert_eq!(browsers(&second), [(true, "second".to_owned())]);
     assert!(!first.is_logged_in() && !third.is_logged_in());

@@ -323,12 +323,7 @@ fn a_new_password_leaves_tokens_and_says_so() {
     server.edit_account("alice", |alice| alice["tokens"] = json!(tokens));
     wait_for("the tokens", || (listed(&alice).len() == 2).then_some(()));
 
-    alice
-        .post(
-            "/account/password",
-            &[("current_password", PASSWORD), ("new_password", NEW)],
-        )
-        .expect("password_changed");
+    alice.change_password(NEW);
 
     let page = alice
         .reading(Accept::Page)

@@ -133,13 +133,7 @@ fn one_id_in_two_accounts_is_a_damaged_file() {
 fn a_new_password_leaves_them_and_says_so() {
     let server = Server::start();
     let (alice, _, mut passkey) = Visitor::with_passkey(&server, "alice");
-    let form = [
-        ("current_password", PASSWORD),
-        ("new_password", "eight tame cows"),
-    ];
-    alice
-        .post("/account/password", &form)
-        .expect("password_changed");
+    alice.change_password("eight tame cows");
     let page = alice
         .reading(Accept::Page)
         .get("/account?notice=password_changed");

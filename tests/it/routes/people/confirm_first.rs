@@ -253,12 +253,7 @@ fn a_new_password_alone_does_not_make_a_session_younger() {
     Visitor::program(&server).register("bob");
     minutes_go_by(&server, &ada, 11);
 
-    let form = [
-        ("current_password", PASSWORD),
-        ("new_password", "eight tame cows"),
-    ];
-    ada.post("/account/password", &form)
-        .expect("password_changed");
+    ada.change_password("eight tame cows");
 
     act(&ada, "/people/bob/disable").expect("confirm_first");
 }
