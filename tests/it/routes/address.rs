@@ -8,9 +8,8 @@ use crate::harness::smtp_sink::Sink;
 use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::operator::told;
+use crate::routes::confirm::{SUBJECT, UNKNOWN, confirm, token};
 use crate::routes::log_in;
-
-const SUBJECT: &str = "Please confirm your e-mail address";
 
 const WANTED: &str = "Somebody asked to use your e-mail address";
 
@@ -20,34 +19,15 @@ const SENT: &str = "A confirmation has been sent to the new address.";
 
 const NEW: &str = "new@example.com";
 
-const UNKNOWN: (u16, &str, &str) = (
-    404,
-    "no_confirmation",
-    "This link is used, expired or unknown.",
-);
-
 fn ask(visitor: &Visitor, email: &str) -> Answer {
     let form = [("email", email), ("current_password", PASSWORD)];
     visitor.post("/account/email", &form)
-}
-
-fn confirm(visitor: &Visitor, token: &str) -> Answer {
-    visitor.post("/confirm", &[("token", token)])
 }
 
 /// Asks for this address, and takes the mail that comes of it.
 fn mailed(server: &Server, visitor: &Visitor, email: &str) -> String {
     ask(&visitor.reading(Accept::Json), email).expect("confirmation_sent");
     server.next_mail(SUBJECT)
-}
-
-/// The token in the link of a mail, which stands alone on its line.
-fn token(server: &Server, mail: &str) -> String {
-    let link = server.url("/confirm?token=");
-    let line = mail
-        .lines()
-        .find_map(|line| line.trim_end().strip_prefix(&link));
-    line.unwrap_or_else(|| panic!("{mail}")).to_owned()
 }
 
 fn link(server: &Server, visitor: &Visitor, email: &str) -> String {
@@ -323,13 +303,7 @@ fn a_new_password_in_between_voids_the_link() {
     let server = Server::start();
     let (alice, authenticator) = Visitor::with_account(&server, "alice");
     let token = link(&server, &alice, NEW);
-    let change = [
-        ("current_password", PASSWORD),
-        ("new_password", "nine tame cows"),
-    ];
-    alice
-        .post("/account/password", &change)
-        .expect("password_changed");
+    alice.change_password("nine tame cows");
     confirm(&alice, &token).expect("no_confirmation");
     assert_eq!(links(&server), 1, "the present address can still be proven");
 

@@ -5,11 +5,13 @@ use crate::harness::three_forms::{FORMS, json, page, refused, see_other, text};
 use crate::harness::{Accept, Answer, Authenticator, PASSWORD, Server, Setup, Visitor, wait_for};
 use crate::operator::told;
 
-const SUBJECT: &str = "Please confirm your e-mail address";
+/// What the mail with the link is about.
+pub(super) const SUBJECT: &str = "Please confirm your e-mail address";
 
 const CONFIRMED: &str = "Your e-mail address is confirmed.";
 
-const UNKNOWN: (u16, &str, &str) = (
+/// What is answered where a link proves nothing.
+pub(super) const UNKNOWN: (u16, &str, &str) = (
     404,
     "no_confirmation",
     "This link is used, expired or unknown.",
@@ -24,7 +26,7 @@ fn with_account(server: &Server) -> (Visitor, Authenticator) {
 }
 
 /// The token in the link of a mail, which stands alone on its line.
-fn token(server: &Server, mail: &str) -> String {
+pub(super) fn token(server: &Server, mail: &str) -> String {
     let link = server.url("/confirm?token=");
     let line = mail
         .lines()
@@ -40,7 +42,7 @@ fn is_proven(visitor: &Visitor) -> bool {
     visitor.get("/account").json()["email_proven"] == true
 }
 
-fn confirm(visitor: &Visitor, token: &str) -> Answer {
+pub(super) fn confirm(visitor: &Visitor, token: &str) -> Answer {
     visitor.post("/confirm", &[("token", token)])
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Accept, PASSWORD, Server, Visitor, wait_for};
+use crate::routes::confirm::{SUBJECT, confirm, token};
 
 /// Alice, whose address an operator has taken out of the file.
 fn alice(server: &Server) -> Visitor {
@@ -36,14 +37,8 @@ fn the_account_is_told_without_one_and_its_page_offers_to_set_one() {
     alice
         .post("/account/email", &new)
         .expect("confirmation_sent");
-    let mail = server.next_mail("Please confirm your e-mail address");
-    let link = server.url("/confirm?token=");
-    let token = mail
-        .lines()
-        .find_map(|line| line.trim_end().strip_prefix(&link));
-    alice
-        .post("/confirm", &[("token", token.unwrap())])
-        .expect("email_confirmed");
+    let mail = server.next_mail(SUBJECT);
+    confirm(&alice, &token(&server, &mail)).expect("email_confirmed");
     assert_eq!(alice.get("/account").json()["email"], "new@example.com");
 }
 
@@ -72,12 +67,6 @@ fn applications_are_told_a_dash_and_recovery_answers_as_ever_and_mails_nothing()
     let by_old = [("username", "alice@example.com"), ("password", PASSWORD)];
     stranger.post("/login", &by_old).expect("wrong_credentials");
     // The notice of a change is not mailed, and the change is made.
-    let change = [
-        ("current_password", PASSWORD),
-        ("new_password", "another long one"),
-    ];
-    alice
-        .post("/account/password", &change)
-        .expect("password_changed");
+    alice.change_password("another long one");
     server.wait_for_log("what=\"password_changed\" result=\"no_address\"");
 }
