@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::store::postgres::client::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::reach::{Reached, reach};
@@ -24,11 +25,13 @@ use crate::store::postgres::watched::Watched;
 
 /// What is told to the server once for each connection. It gives up a little before its clients do,
 /// so that silence means that it is away. PgBouncer takes no such thing at the
-/// beginning of one. The tables are those of the first schema alone, whatever else is in the path.
+/// beginning of one. A statement is planned once, not for each of the keys it is asked about. The
+/// tables are those of the first schema alone, whatever else is in the path.
 const SETTINGS: &str = "
     SET statement_timeout TO '1800ms';
     SET lock_timeout TO '1500ms';
     SET idle_in_transaction_session_timeout TO '10s';
+    SET plan_cache_mode TO force_generic_plan;
     SELECT set_config('search_path', quote_ident(current_schema()), false)
         WHERE current_schema() IS NOT NULL";
 
@@ -74,16 +77,20 @@ impl Connection {
     pub(super) fn call<R>(
         &mut self,
         limit: Duration,
-        work: impl AsyncFnOnce(&mut Client) -> Result<R, tokio_postgres::Error>,
+        work: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Result<R, Failure> {
         let runtime = self.runtime.as_ref().filter(|_| !self.is_lost);
         let Some(runtime) = runtime else {
             return Err(Failure::new("the connection is lost", Cause::Lost));
         };
-        let (client, carrier) = (&mut self.client, &mut self.carrier);
+        let (client, carrier) = (&self.client, &mut self.carrier);
         let is_silent = &mut self.is_silent;
         let done = runtime.block_on(async {
-            let done = timeout(limit, work(client)).await;
+            let prepared_and_done = async {
+                client.prepare_due().await?;
+                work(client).await
+            };
+            let done = timeout(limit, prepared_and_done).await;
             match done {
                 Err(_) => {
                     *is_silent = true;
@@ -159,6 +166,7 @@ impl Login {
     pub(super) async fn to(url: &Url, host: &Host, trust: Option<&Trust>) -> Result<Self, Failure> {
         let asks_md5 = Arc::new(AtomicBool::new(false));
         let (client, carrier) = log_in(url, host, trust, &asks_md5).await?;
+        let client = Client::of(client);
         let takes_writes = set_up(&client).await?;
         Ok(Self {
             client,
@@ -175,7 +183,7 @@ async fn log_in(
     host: &Host,
     trust: Option<&Trust>,
     asks_md5: &Arc<AtomicBool>,
-) -> Result<(Client, Carrier), Failure> {
+) -> Result<(tokio_postgres::Client, Carrier), Failure> {
     let Reached(bytes) = reach(host, url.guard).await?;
     let mut config = Config::new();
     config.application_name(&url.application_name);
