@@ -48,6 +48,8 @@ pub(super) struct Connection {
     is_silent: bool,
     /// Whether it is of no use once the host takes no writes.
     wants_writes: bool,
+    /// The place of its host in the URL.
+    pub(super) host: usize,
     /// Whether the host took writes when it was last asked.
     pub(super) takes_writes: bool,
     pub(super) asks_md5: bool,
@@ -63,6 +65,7 @@ impl Connection {
             is_lost: false,
             is_silent: false,
             wants_writes,
+            host: login.host,
             takes_writes: login.takes_writes,
             asks_md5: login.asks_md5,
         }
@@ -155,6 +158,8 @@ pub(super) struct Login {
     client: Client,
     carrier: Carrier,
     asks_md5: bool,
+    /// The place of the host in the URL.
+    host: usize,
     pub(super) takes_writes: bool,
 }
 
@@ -162,16 +167,17 @@ pub(super) struct Login {
 type Carrier = JoinHandle<Result<(), tokio_postgres::Error>>;
 
 impl Login {
-    /// Connects to one host, and logs in, and sets up what is to hold for the connection.
-    pub(super) async fn to(url: &Url, host: &Host, trust: Option<&Trust>) -> Result<Self, Failure> {
+    /// Connects to the host at this place, and logs in, and sets up what is to hold for the connection.
+    pub(super) async fn to(url: &Url, host: usize, trust: Option<&Trust>) -> Result<Self, Failure> {
         let asks_md5 = Arc::new(AtomicBool::new(false));
-        let (client, carrier) = log_in(url, host, trust, &asks_md5).await?;
+        let (client, carrier) = log_in(url, &url.hosts[host], trust, &asks_md5).await?;
         let client = Client::of(client);
         let takes_writes = set_up(&client).await?;
         Ok(Self {
             client,
             carrier,
             asks_md5: asks_md5.load(Ordering::Relaxed),
+            host,
             takes_writes,
         })
     }
