@@ -19,7 +19,7 @@ pub(super) const LET_WAIT: Duration = Duration::from_millis(700);
 /// Goes on when it is dropped.
 pub(crate) enum Held {
     /// Whose lock is held, and where.
-    File(File, PathBuf),
+    File { _lock: File, dir: PathBuf },
     #[cfg(feature = "databases")]
     Rows(Rows),
 }
@@ -33,13 +33,16 @@ impl Held {
         let lock = dir.join("users.json.lock");
         let lock = File::options().write(true).open(lock).unwrap();
         lock.lock().unwrap();
-        Self::File(lock, dir.to_owned())
+        Self::File {
+            _lock: lock,
+            dir: dir.to_owned(),
+        }
     }
 
     /// Lets what has been sent come as far as its save: so many in all.
     pub(crate) fn let_wait(&mut self, number: usize) {
         match self {
-            Self::File(..) => thread::sleep(LET_WAIT),
+            Self::File { .. } => thread::sleep(LET_WAIT),
             #[cfg(feature = "databases")]
             Self::Rows(rows) => rows.let_wait(number),
         }
@@ -49,7 +52,7 @@ impl Held {
     /// An account as it is kept, without the key of its second factor; null if there is none.
     pub(crate) fn account(&mut self, name: &str) -> Value {
         match self {
-            Self::File(_, dir) => {
+            Self::File { dir, .. } => {
                 let mut users: Value = serde_json::from_str(&read(dir, "users.json")).unwrap();
                 users["users"][name].take()
             }
@@ -61,7 +64,7 @@ impl Held {
     /// Changes an account as an operator with an editor would.
     pub(crate) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
         match self {
-            Self::File(_, dir) => {
+            Self::File { dir, .. } => {
                 place::edit(dir, "users.json", |users| edit(&mut users["users"][name]));
             }
             #[cfg(feature = "databases")]
@@ -72,7 +75,7 @@ impl Held {
     /// Takes an account out, as an operator with an editor would.
     pub(crate) fn remove(&mut self, name: &str) {
         match self {
-            Self::File(_, dir) => {
+            Self::File { dir, .. } => {
                 let mut users: Value = serde_json::from_str(&read(dir, "users.json")).unwrap();
                 users["users"].as_object_mut().unwrap().remove(name);
                 fs::write(dir.join("users.json"), users.to_string()).unwrap();

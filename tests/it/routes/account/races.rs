@@ -107,7 +107,10 @@ fn stops_every_act(
         .map(|owner| changeable(&held.account(&owner.name)));
     drop(held);
 
-    let answers: Vec<Answer> = sent.into_iter().map(|sent| sent.join().unwrap().0).collect();
+    let answers: Vec<Answer> = sent
+        .into_iter()
+        .map(|sent| sent.join().unwrap().0)
+        .collect();
     let users = server.users();
     for (((path, asks), answer), (owner, after)) in
         ACTS.iter().zip(answers).zip(owners.iter().zip(after))
