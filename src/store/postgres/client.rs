@@ -5,8 +5,10 @@
 //! Nothing is prepared while work goes on. That would take an answer to wait for, and statements
 //! that are sent one after the other without a wait between would change places.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use futures_util::future;
 use tokio_postgres::types::{ToSql, Type};
@@ -28,6 +30,8 @@ pub(super) struct Client {
     inner: tokio_postgres::Client,
     /// By their texts.
     statements: RefCell<HashMap<String, Known>>,
+    /// When the server last answered, or work with it began.
+    heard: Cell<Instant>,
 }
 
 /// What has become of a statement.
@@ -44,7 +48,30 @@ impl Client {
         Self {
             inner,
             statements: RefCell::default(),
+            heard: Cell::new(Instant::now()),
         }
+    }
+
+    /// How long the server has been silent in this work.
+    pub(super) fn silence(&self) -> Duration {
+        self.heard.get().elapsed()
+    }
+
+    /// Notes that the server has just answered, or is just about to be asked.
+    pub(super) fn hear(&self) {
+        self.heard.set(Instant::now());
+    }
+
+    /// Waits for an answer.
+    fn answer<'a, R>(
+        &'a self,
+        asked: impl Future<Output = Result<R, Error>> + 'a,
+    ) -> Pin<Box<impl Future<Output = Result<R, Error>> + 'a>> {
+        Box::pin(async move {
+            let answer = asked.await;
+            self.hear();
+            answer
+        })
     }
 
     /// Prepares what has come since this was last done, all of it at once.
@@ -62,7 +89,7 @@ impl Client {
             due.collect()
         };
         let prepare = |(text, types)| async move {
-            let prepared = self.inner.prepare_typed(text, types).await;
+            let prepared = self.answer(self.inner.prepare_typed(text, types)).await;
             (text, prepared)
         };
         let all = due
@@ -103,8 +130,11 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Vec<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(known) => Box::pin(self.inner.query(&known, &values(parameters))).await,
-            None => Box::pin(self.inner.query_typed(text, parameters)).await,
+            Some(known) => {
+                let values = values(parameters);
+                self.answer(self.inner.query(&known, &values)).await
+            }
+            None => self.answer(self.inner.query_typed(text, parameters)).await,
         }
     }
 
@@ -114,8 +144,14 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Option<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(known) => Box::pin(self.inner.query_opt(&known, &values(parameters))).await,
-            None => Box::pin(self.inner.query_typed_opt(text, parameters)).await,
+            Some(known) => {
+                let values = values(parameters);
+                self.answer(self.inner.query_opt(&known, &values)).await
+            }
+            None => {
+                self.answer(self.inner.query_typed_opt(text, parameters))
+                    .await
+            }
         }
     }
 
@@ -125,22 +161,34 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Row, Error> {
         match self.prepared(text, parameters) {
-            Some(known) => Box::pin(self.inner.query_one(&known, &values(parameters))).await,
-            None => Box::pin(self.inner.query_typed_one(text, parameters)).await,
+            Some(known) => {
+                let values = values(parameters);
+                self.answer(self.inner.query_one(&known, &values)).await
+            }
+            None => {
+                self.answer(self.inner.query_typed_one(text, parameters))
+                    .await
+            }
         }
     }
 
     /// Gives how many rows are another.
     pub(super) async fn execute(&self, text: &str, parameters: &[Typed<'_>]) -> Result<u64, Error> {
         match self.prepared(text, parameters) {
-            Some(known) => Box::pin(self.inner.execute(&known, &values(parameters))).await,
-            None => Box::pin(self.inner.execute_typed(text, parameters)).await,
+            Some(known) => {
+                let values = values(parameters);
+                self.answer(self.inner.execute(&known, &values)).await
+            }
+            None => {
+                self.answer(self.inner.execute_typed(text, parameters))
+                    .await
+            }
         }
     }
 
     /// Statements that give nothing back, without parameters.
     pub(super) async fn batch_execute(&self, text: &str) -> Result<(), Error> {
-        self.inner.batch_execute(text).await
+        self.answer(self.inner.batch_execute(text)).await
     }
 
     /// Has something done in a transaction, which is rolled back if that fails.
@@ -162,7 +210,7 @@ impl Client {
     }
 
     pub(super) async fn simple_query(&self, text: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
-        self.inner.simple_query(text).await
+        self.answer(self.inner.simple_query(text)).await
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -35,6 +35,9 @@ const SETTINGS: &str = "
     SELECT set_config('search_path', quote_ident(current_schema()), false)
         WHERE current_schema() IS NOT NULL";
 
+/// A server that is silent for longer is away: it would have said by then that it gives up.
+const GIVES_UP: Duration = Duration::from_millis(1_800);
+
 /// A connection that is open.
 ///
 /// No `Debug`: it knows the password.
@@ -44,7 +47,7 @@ pub(super) struct Connection {
     client: Client,
     carrier: Carrier,
     is_lost: bool,
-    /// Whether that was because an answer did not come.
+    /// Whether that was because the server does not answer.
     is_silent: bool,
     /// Whether it is of no use once the host takes no writes.
     wants_writes: bool,
@@ -95,10 +98,12 @@ impl Connection {
                 client.prepare_due().await?;
                 work(client).await
             });
+            client.hear();
             let done = timeout(limit, prepared_and_done).await;
             match done {
                 Err(_) => {
-                    *is_silent = true;
+                    // Whoever had waited for the connection before may have had no time left.
+                    *is_silent = client.silence() >= GIVES_UP;
                     Err(Failure::late())
                 }
                 Ok(Ok(done)) => Ok(done),
@@ -130,7 +135,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it was lost because an answer did not come.
+    /// Whether it was lost because the server does not answer.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent
     }

@@ -97,3 +97,25 @@ fn a_statement_that_cannot_be_prepared_is_refused_with_the_reason_each_time() {
         assert!(!connection.is_lost());
     }
 }
+
+/// Who comes late, after a long line of others, has hardly any time left.
+#[test]
+fn an_answer_that_one_has_no_time_to_wait_for_does_not_make_the_database_away() {
+    let place = Place::new();
+    let pool = place.opened(&place.url).pool;
+    let short = Duration::from_millis(100);
+    for (limit, sleeps) in [(short, 1), (Duration::from_secs(2), 3)] {
+        let mut lent = pool.lend(Instant::now() + PATIENCE).ok().unwrap();
+        let asked = lent.call(limit, async |client| {
+            for _ in 0..sleeps {
+                client.batch_execute("SELECT pg_sleep(0.9)").await?;
+            }
+            Ok(())
+        });
+        assert!(asked.is_err() && lent.is_lost());
+
+        drop(lent);
+
+        assert!(!pool.is_away(), "{sleeps}");
+    }
+}
