@@ -2,6 +2,9 @@
 //! time, and prepared before the next work: from then on the server neither reads nor plans it again,
 //! which is most of what a look at one row costs there.
 //!
+//! What waits for an answer lies in boxes: there are many such places in one change, and a thread that
+//! serves a visitor has a small stack.
+//!
 //! Nothing is prepared while work goes on. That would take an answer to wait for, and statements
 //! that are sent one after the other without a wait between would change places.
 
@@ -100,8 +103,11 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Vec<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query(&statement, &values(parameters)).await,
-            None => self.inner.query_typed(text, parameters).await,
+            Some(statement) => {
+                let values = values(parameters);
+                Box::pin(self.inner.query(&statement, &values)).await
+            }
+            None => Box::pin(self.inner.query_typed(text, parameters)).await,
         }
     }
 
@@ -111,8 +117,11 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Option<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query_opt(&statement, &values(parameters)).await,
-            None => self.inner.query_typed_opt(text, parameters).await,
+            Some(statement) => {
+                let values = values(parameters);
+                Box::pin(self.inner.query_opt(&statement, &values)).await
+            }
+            None => Box::pin(self.inner.query_typed_opt(text, parameters)).await,
         }
     }
 
@@ -122,16 +131,22 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Row, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query_one(&statement, &values(parameters)).await,
-            None => self.inner.query_typed_one(text, parameters).await,
+            Some(statement) => {
+                let values = values(parameters);
+                Box::pin(self.inner.query_one(&statement, &values)).await
+            }
+            None => Box::pin(self.inner.query_typed_one(text, parameters)).await,
         }
     }
 
     /// Gives how many rows are another.
     pub(super) async fn execute(&self, text: &str, parameters: &[Typed<'_>]) -> Result<u64, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.execute(&statement, &values(parameters)).await,
-            None => self.inner.execute_typed(text, parameters).await,
+            Some(statement) => {
+                let values = values(parameters);
+                Box::pin(self.inner.execute(&statement, &values)).await
+            }
+            None => Box::pin(self.inner.execute_typed(text, parameters)).await,
         }
     }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::challenges::{self, Challenges};
+use crate::store::postgres::client::Client;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::hosts::For;
 use crate::store::postgres::pool::Pool;
