@@ -6,6 +6,7 @@
 //! besides, and no call without a limit.
 
 mod challenges;
+mod client;
 mod connection;
 mod copy;
 pub(super) mod counts;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 use zeroize::Zeroizing;
 
@@ -82,7 +82,7 @@ impl Challenges {
         let fresh = seal.close(DigestKey::new().bytes(), OF_KEY);
         let read = connection.call(patience, async |client| {
             let fresh = [(&fresh as &(dyn ToSql + Sync), Type::BYTEA)];
-            let row = client.query_typed_one(keep, &fresh).await?;
+            let row = client.query_one(keep, &fresh).await?;
             Ok((row.try_get::<_, Vec<u8>>(0)?, row.try_get::<_, i64>(1)?))
         });
         let (sealed, latest) = read.map_err(|failure| Refusal::of(&failure))?;
@@ -114,12 +114,12 @@ impl Challenges {
     pub(super) async fn sweep(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let seen = i64::try_from(self.seen.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         let noted = [(&seen as &(dyn ToSql + Sync), Type::INT8)];
-        let latest: i64 = client.query_typed_one(NOTE, &noted).await?.try_get(0)?;
+        let latest: i64 = client.query_one(NOTE, &noted).await?.try_get(0)?;
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
             (u64::try_from(latest).unwrap_or(0), Instant::now());
         let oldest = latest.saturating_sub(lifetime());
         let oldest = [(&oldest as &(dyn ToSql + Sync), Type::INT8)];
-        client.execute_typed(FORGET, &oldest).await.map(drop)
+        client.execute(FORGET, &oldest).await.map(drop)
     }
 }
 
@@ -154,7 +154,7 @@ impl Database {
                 (&holder, Type::BYTEA),
                 (&lifetime, Type::INT8),
             ];
-            let row = client.query_typed_one(HOLD, &hold).await?;
+            let row = client.query_one(HOLD, &hold).await?;
             Ok(Ok((row.try_get(0)?, row.try_get(1)?)))
         })?;
         Ok(match (is_held, is_old) {
@@ -178,7 +178,7 @@ impl Database {
         let _ = self.shared().ask(async |client| {
             let held: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&bytes, Type::BYTEA), (&holder, Type::BYTEA)];
-            client.execute_typed(LET_GO, &held).await.map(Ok)
+            client.execute(LET_GO, &held).await.map(Ok)
         });
     }
 }

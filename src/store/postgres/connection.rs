@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::store::postgres::client::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::reach::{Reached, reach};
@@ -24,11 +25,13 @@ use crate::store::postgres::watched::Watched;
 
 /// What is told to the server once for each connection. It gives up a little before its clients do,
 /// so that silence means that it is away. PgBouncer takes no such thing at the
-/// beginning of one. The tables are those of the first schema alone, whatever else is in the path.
+/// beginning of one. A statement is planned once, not for each of the keys it is asked about. The
+/// tables are those of the first schema alone, whatever else is in the path.
 const SETTINGS: &str = "
     SET statement_timeout TO '1800ms';
     SET lock_timeout TO '1500ms';
     SET idle_in_transaction_session_timeout TO '10s';
+    SET plan_cache_mode TO force_generic_plan;
     SELECT set_config('search_path', quote_ident(current_schema()), false)
         WHERE current_schema() IS NOT NULL";
 
@@ -45,6 +48,8 @@ pub(super) struct Connection {
     is_silent: bool,
     /// Whether it is of no use once the host takes no writes.
     wants_writes: bool,
+    /// The place of its host in the URL.
+    pub(super) host: usize,
     /// Whether the host took writes when it was last asked.
     pub(super) takes_writes: bool,
     pub(super) asks_md5: bool,
@@ -60,6 +65,7 @@ impl Connection {
             is_lost: false,
             is_silent: false,
             wants_writes,
+            host: login.host,
             takes_writes: login.takes_writes,
             asks_md5: login.asks_md5,
         }
@@ -74,16 +80,20 @@ impl Connection {
     pub(super) fn call<R>(
         &mut self,
         limit: Duration,
-        work: impl AsyncFnOnce(&mut Client) -> Result<R, tokio_postgres::Error>,
+        work: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Result<R, Failure> {
         let runtime = self.runtime.as_ref().filter(|_| !self.is_lost);
         let Some(runtime) = runtime else {
             return Err(Failure::new("the connection is lost", Cause::Lost));
         };
-        let (client, carrier) = (&mut self.client, &mut self.carrier);
+        let (client, carrier) = (&self.client, &mut self.carrier);
         let is_silent = &mut self.is_silent;
         let done = runtime.block_on(async {
-            let done = timeout(limit, work(client)).await;
+            let prepared_and_done = async {
+                client.prepare_due().await?;
+                work(client).await
+            };
+            let done = timeout(limit, prepared_and_done).await;
             match done {
                 Err(_) => {
                     *is_silent = true;
@@ -148,6 +158,8 @@ pub(super) struct Login {
     client: Client,
     carrier: Carrier,
     asks_md5: bool,
+    /// The place of the host in the URL.
+    host: usize,
     pub(super) takes_writes: bool,
 }
 
@@ -155,15 +167,17 @@ pub(super) struct Login {
 type Carrier = JoinHandle<Result<(), tokio_postgres::Error>>;
 
 impl Login {
-    /// Connects to one host, and logs in, and sets up what is to hold for the connection.
-    pub(super) async fn to(url: &Url, host: &Host, trust: Option<&Trust>) -> Result<Self, Failure> {
+    /// Connects to the host at this place, and logs in, and sets up what is to hold for the connection.
+    pub(super) async fn to(url: &Url, host: usize, trust: Option<&Trust>) -> Result<Self, Failure> {
         let asks_md5 = Arc::new(AtomicBool::new(false));
-        let (client, carrier) = log_in(url, host, trust, &asks_md5).await?;
+        let (client, carrier) = log_in(url, &url.hosts[host], trust, &asks_md5).await?;
+        let client = Client::of(client);
         let takes_writes = set_up(&client).await?;
         Ok(Self {
             client,
             carrier,
             asks_md5: asks_md5.load(Ordering::Relaxed),
+            host,
             takes_writes,
         })
     }
@@ -175,7 +189,7 @@ async fn log_in(
     host: &Host,
     trust: Option<&Trust>,
     asks_md5: &Arc<AtomicBool>,
-) -> Result<(Client, Carrier), Failure> {
+) -> Result<(tokio_postgres::Client, Carrier), Failure> {
     let Reached(bytes) = reach(host, url.guard).await?;
     let mut config = Config::new();
     config.application_name(&url.application_name);

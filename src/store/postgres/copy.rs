@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::store::postgres::client::Client;
 use serde_json::{Map, Value};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 
 use crate::accounts::names;
 use crate::accounts::session::Session;
@@ -191,7 +192,7 @@ impl Side {
     /// The fields of `users.json` and `sessions.json` beside those that are rows.
     fn tops(&mut self) -> Result<[Option<Map<String, Value>>; 2], Refusal> {
         let query = "SELECT users_top, sessions_top FROM meta";
-        let row = self.call(async |client| client.query_typed_one(query, &[]).await)?;
+        let row = self.call(async |client| client.query_one(query, &[]).await)?;
         let top = |n: usize| -> Result<Option<Map<String, Value>>, Damaged> {
             let text: Option<&str> = column(&row, n, "meta")?;
             let parsed = text.map(serde_json::from_str).transpose();
@@ -243,7 +244,7 @@ impl Side {
         let query = "SELECT coalesce(sum(octet_length(convert_to(line, 'UTF8')) + 1), 0)::bigint
             FROM event";
         let bytes: i64 = self.call(async |client| {
-            let sum = client.query_typed_one(query, &[]).await?;
+            let sum = client.query_one(query, &[]).await?;
             sum.try_get(0)
         })?;
         Ok(u64::try_from(bytes).unwrap_or(0))
@@ -262,25 +263,8 @@ impl Side {
     pub fn begin_writing(&mut self) -> Result<(), Refusal> {
         let check = self.seal.close(KNOWN, OF_CHECK);
         let full = self.call(async |client| {
-            let transaction = client.transaction().await?;
-            // Who else begins a copy waits here.
-            let locked = "SELECT is_unfinished FROM meta FOR UPDATE";
-            let locked = transaction.query_typed_one(locked, &[]).await?;
-            if locked.try_get::<_, bool>(0)? {
-                for table in TABLES.iter().filter(|table| **table != "meta") {
-                    let empty = format!("DELETE FROM {table}");
-                    transaction.batch_execute(&empty).await?;
-                }
-            } else if let Some(table) = full_table(transaction.client()).await? {
-                return Ok(Some(table));
-            }
-            let mark =
-                "UPDATE meta SET is_unfinished = true, users_top = NULL, sessions_top = NULL";
-            transaction.batch_execute(mark).await?;
-            let check = [(&check as &(dyn ToSql + Sync), Type::BYTEA)];
-            transaction.query_typed_one(KEEP_CHECK, &check).await?;
-            transaction.commit().await?;
-            Ok(None)
+            let marked = client.in_transaction("BEGIN", async |client| mark(client, &check).await);
+            marked.await
         })?;
         full.map_or(Ok(()), |table| Err(is_full(&table)))
     }
@@ -324,11 +308,11 @@ impl Side {
                     WITH ORDINALITY new(name, since, n) ORDER BY n";
             let columns: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&names, Type::TEXT_ARRAY), (&since, Type::TEXT_ARRAY)];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
             let update = "UPDATE meta SET users_top = $1, sessions_top = $2";
             let columns: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&users, Type::TEXT), (&sessions, Type::TEXT)];
-            client.execute_typed(update, &columns).await
+            client.execute(update, &columns).await
         })?;
         Ok(())
     }
@@ -365,7 +349,7 @@ impl Side {
                     (&at, Type::INT8),
                     (&sealed, Type::BYTEA),
                 ];
-                client.execute_typed(insert, &columns).await
+                client.execute(insert, &columns).await
             })?;
         }
         Ok(())
@@ -404,7 +388,7 @@ impl Side {
     /// The next rows of what was begun; none at its end.
     fn next_rows(&mut self) -> Result<Vec<Row>, Refusal> {
         let fetch = format!("FETCH {AT_ONCE} FROM all_of");
-        self.call(async |client| client.query_typed(&fetch, &[]).await)
+        self.call(async |client| client.query(&fetch, &[]).await)
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Refusal> {
@@ -413,7 +397,7 @@ impl Side {
 
     fn call<R>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Client) -> Result<R, tokio_postgres::Error>,
+        work: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Result<R, Refusal> {
         let called = self.connection.call(PATIENCE, work);
         called.map_err(|failure: Failure| Refusal::of(&failure))
@@ -422,13 +406,13 @@ impl Side {
 
 /// A table with something in it that is in the way, unless it was left by a copy.
 async fn full_table(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
-    let unfinished = client.query_typed_one("SELECT is_unfinished FROM meta", &[]);
+    let unfinished = client.query_one("SELECT is_unfinished FROM meta", &[]);
     if unfinished.await?.try_get(0)? {
         return Ok(None);
     }
     for table in FULL {
         let query = format!("SELECT EXISTS (SELECT FROM {table})");
-        let found = client.query_typed_one(&query, &[]).await?;
+        let found = client.query_one(&query, &[]).await?;
         if found.try_get(0)? {
             return Ok(Some(table.to_owned()));
         }
@@ -476,6 +460,29 @@ fn session_text(row: &Row) -> Result<String, Damaged> {
     serde_json::to_string(&value).map_err(wrong)
 }
 
+/// Marks the database as one that is being filled; gives the table that is in the way, if there is
+/// one.
+async fn mark(client: &Client, check: &Vec<u8>) -> Result<Option<String>, tokio_postgres::Error> {
+    // Who else begins a copy waits here.
+    let locked = "SELECT is_unfinished FROM meta FOR UPDATE";
+    let locked = client.query_one(locked, &[]).await?;
+    if locked.try_get::<_, bool>(0)? {
+        for table in TABLES.iter().filter(|table| **table != "meta") {
+            client
+                .batch_execute(&format!("DELETE FROM {table}"))
+                .await?;
+        }
+    } else if let Some(table) = full_table(client).await? {
+        return Ok(Some(table));
+    }
+    let mark = "UPDATE meta SET is_unfinished = true, users_top = NULL, sessions_top = NULL";
+    client.batch_execute(mark).await?;
+    client
+        .query_one(KEEP_CHECK, &[(check, Type::BYTEA)])
+        .await?;
+    Ok(None)
+}
+
 async fn add_accounts(
     client: &Client,
     rows: &[AccountRow],
@@ -504,7 +511,7 @@ async fn add_accounts(
         (&keys, Type::BYTEA_ARRAY),
         (&unclaimed, Type::INT8_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await?;
+    client.execute(insert, &columns).await?;
     marks::add_all(client, marks).await
 }
 
@@ -536,7 +543,7 @@ async fn add_sessions(
         (&remembered, Type::INT8_ARRAY),
         (&texts, Type::TEXT_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await.map(drop)
+    client.execute(insert, &columns).await.map(drop)
 }
 
 async fn add_links(client: &Client, links: &[Link]) -> Result<(), tokio_postgres::Error> {
@@ -560,5 +567,5 @@ async fn add_links(client: &Client, links: &[Link]) -> Result<(), tokio_postgres
         (&shorts, Type::TEXT_ARRAY),
         (&bodies, Type::TEXT_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await.map(drop)
+    client.execute(insert, &columns).await.map(drop)
 }

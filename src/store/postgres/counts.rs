@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::store::postgres::client::Client;
 use futures_util::future;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::throttle::{Counted, Key, Part, Ticket};
@@ -269,11 +269,11 @@ impl Shared {
             (&looked.kinds, Type::INT2_ARRAY),
             (&looked.keys, Type::TEXT_ARRAY),
         ];
-        let make = client.execute_typed(MAKE, &asked);
-        let lock = client.query_typed(LOCK, &asked);
-        let look = client.query_typed(LOOK, &looked_at);
+        let make = client.execute(MAKE, &asked);
+        let lock = client.query(LOCK, &asked);
+        let look = client.query(LOOK, &looked_at);
         // After the locks, or another attempt could be later than what it waited for.
-        let now = client.query_typed_one(NOW, &[]);
+        let now = client.query_one(NOW, &[]);
         let ((), _, found, looked, now) = future::try_join5(begin, make, lock, look, now).await?;
         if found.len() < rows.locked.len() {
             return Ok(Ok(None));
@@ -338,7 +338,7 @@ impl Shared {
 
     fn clear(&self, cleared: Cleared) {
         self.counts.forget_waits(cleared);
-        let clear = async |client: &mut Client| {
+        let clear = async |client: &Client| {
             let (kind, from, to) = match cleared {
                 // All that begin with it.
                 Cleared::Account(account) => {
@@ -355,7 +355,7 @@ impl Shared {
                 (&kind, Type::INT2),
                 (&own, Type::TEXT),
             ];
-            let delete = client.execute_typed(CLEAR, &asked);
+            let delete = client.execute(CLEAR, &asked);
             let commit = client.batch_execute("COMMIT");
             future::try_join3(begin, delete, commit).await?;
             Ok(())

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::store::postgres::client::Client;
 use futures_util::future;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -208,7 +208,7 @@ impl Database {
     pub(in crate::store) fn takes_changes(&self) -> Result<(), Unavailable> {
         let query = "SELECT current_setting('transaction_read_only')";
         let is_read_only: String = self.shared.ask(async |client| {
-            let row = client.query_typed_one(query, &[]).await?;
+            let row = client.query_one(query, &[]).await?;
             row.try_get(0).map(Ok)
         })?;
         match is_read_only.as_str() {
@@ -287,7 +287,7 @@ impl Database {
                 "SELECT {SESSION}, {ACCOUNT}, account.revision FROM session JOIN account USING (name)
                 WHERE session.id = $1"
             );
-            let row = client.query_typed_opt(&query, &[(&id, Type::TEXT)]).await?;
+            let row = client.query_opt(&query, &[(&id, Type::TEXT)]).await?;
             let who = row.map(|row| {
                 let (session, account) = (read_session(&row, 0)?, AccountRow::read(&row, 3, seal)?);
                 let session = session.known_late(late);
@@ -395,7 +395,7 @@ impl Database {
         let leave = "INSERT INTO change (id) VALUES ($1) ON CONFLICT DO NOTHING";
         let ask = |connection: &mut Connection| {
             let left = connection.call(left(end), async |client| {
-                client.execute_typed(leave, &[(&id, Type::BYTEA)]).await
+                client.execute(leave, &[(&id, Type::BYTEA)]).await
             });
             left.map(|rows| rows == 0).map_err(|_| ())
         };
@@ -485,7 +485,7 @@ impl Attempt<'_> {
         }
         let witness = "INSERT INTO change (id) VALUES ($1)";
         let id: [(&(dyn ToSql + Sync), Type); 1] = [(&self.id, Type::BYTEA)];
-        let witness = client.execute_typed(witness, &id);
+        let witness = client.execute(witness, &id);
         future::try_join(changes.write(client, self.seal), witness).await?;
         Ok(Ok(Written::All))
     }

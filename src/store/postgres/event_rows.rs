@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::token;
@@ -63,7 +63,7 @@ impl EventRows {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.0.ask(async |client| {
             let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::TEXT), (&most, Type::INT8)];
-            let rows = client.query_typed(query, &asked).await?;
+            let rows = client.query(query, &asked).await?;
             let lines = rows.into_iter().map(|row| row.try_get(0));
             Ok(Ok(lines.collect::<Result<_, _>>()?))
         })
@@ -86,7 +86,7 @@ impl EventRows {
                 (&last, Type::INT8),
                 (&most, Type::INT8),
             ];
-            let rows = client.query_typed(query, &asked).await?;
+            let rows = client.query(query, &asked).await?;
             let lines = rows
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
@@ -102,7 +102,7 @@ impl EventRows {
             let dropped = self.0.ask(async |client| {
                 let asked: [(&(dyn ToSql + Sync), Type); 2] =
                     [(&oldest, Type::INT8), (&AT_ONCE, Type::INT8)];
-                Ok(Ok(client.execute_typed(drop, &asked).await?))
+                Ok(Ok(client.execute(drop, &asked).await?))
             })?;
             if dropped == 0 {
                 return Ok(());
@@ -125,6 +125,6 @@ pub(super) async fn insert(
         (&accounts, Type::TEXT_ARRAY),
         (&lines, Type::TEXT_ARRAY),
     ];
-    client.execute_typed(INSERT, &columns).await?;
+    client.execute(INSERT, &columns).await?;
     Ok(())
 }

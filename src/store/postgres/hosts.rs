@@ -154,7 +154,6 @@ impl<'a> Search<'a> {
 
 /// Asks one host, for no longer than it is given.
 async fn ask(url: &Url, trust: Option<&Trust>, at: usize) -> Answer {
-    let host = &url.hosts[at];
-    let asked = timeout(url.connect_timeout, Login::to(url, host, trust)).await;
+    let asked = timeout(url.connect_timeout, Login::to(url, at, trust)).await;
     (at, asked.unwrap_or_else(|_| Err(Failure::late())))
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 
 use crate::accounts::token::Digest;
 use crate::clock;
@@ -75,9 +75,9 @@ impl Keeper {
         {
             self.save_uses(shared)?;
             self.call(shared, async |client| {
-                client.execute_typed(&pending::sweep(), &[]).await?;
+                client.execute(&pending::sweep(), &[]).await?;
                 counts::sweep(client).await?;
-                client.execute_typed(REMEMBERED, &[]).await
+                client.execute(REMEMBERED, &[]).await
             })?;
             self.call(shared, async |client| shared.challenges.sweep(client).await)?;
             let (limits, every) = (shared.limits, shared.chores_every());
@@ -110,7 +110,7 @@ impl Keeper {
     fn call<R>(
         &mut self,
         shared: &Arc<Shared>,
-        work: impl AsyncFnOnce(&mut Client) -> Result<R, tokio_postgres::Error>,
+        work: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Option<R> {
         if self.connection.is_none() {
             self.connection = shared.pool.open(Instant::now() + QUESTION).ok();

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::store::postgres::client::Client;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 use zeroize::Zeroizing;
 
 use crate::accounts::token;
@@ -89,7 +90,7 @@ impl MailRows {
     pub(crate) fn count(&self) -> Result<usize, Unavailable> {
         let query = "SELECT count(*) FROM mail WHERE NOT is_aside";
         self.shared.ask(async |client| {
-            let counted: i64 = client.query_typed_one(query, &[]).await?.try_get(0)?;
+            let counted: i64 = client.query_one(query, &[]).await?.try_get(0)?;
             Ok(Ok(usize::try_from(counted).unwrap_or(0)))
         })
     }
@@ -101,7 +102,7 @@ impl MailRows {
             let by = self.by.as_slice();
             let asked: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&by, Type::BYTEA), (&hold, Type::FLOAT8)];
-            let row = client.query_typed_opt(TAKE, &asked).await?;
+            let row = client.query_opt(TAKE, &asked).await?;
             Ok(Ok(row.map(|row| self.taken(&row)).transpose()?))
         })
     }
@@ -194,9 +195,7 @@ impl MailRows {
 
     fn names(&self, statement: &str, number: i64) -> Result<Vec<String>, Unavailable> {
         self.shared.ask(async |client| {
-            let rows = client
-                .query_typed(statement, &[(&number, Type::INT8)])
-                .await?;
+            let rows = client.query(statement, &[(&number, Type::INT8)]).await?;
             let names = rows.into_iter().map(|row| row.try_get(0));
             Ok(Ok(names.collect::<Result<_, _>>()?))
         })
@@ -208,7 +207,7 @@ impl MailRows {
         columns: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<u64, Unavailable> {
         self.shared
-            .ask(async |client| Ok(Ok(client.execute_typed(statement, columns).await?)))
+            .ask(async |client| Ok(Ok(client.execute(statement, columns).await?)))
     }
 }
 
@@ -225,7 +224,7 @@ pub(super) async fn insert(
         (&sealed, Type::BYTEA),
     ];
     let insert = "INSERT INTO mail (id, at, text) VALUES ($1, $2, $3)";
-    client.execute_typed(insert, &columns).await.map(drop)
+    client.execute(insert, &columns).await.map(drop)
 }
 
 /// Where the text of a mail belongs.

@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
+use crate::store::postgres::client::Client;
 use serde_json::Value;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::Account;
@@ -108,7 +108,7 @@ impl Written {
                 (until, Type::INT8),
                 (&BEHIND, Type::INT8),
             ];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Written {
     async fn write_credentials(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let id = [(&self.marks.id as &(dyn ToSql + Sync), Type::TEXT)];
         let remove = "DELETE FROM credential WHERE account = $1";
-        client.execute_typed(remove, &id).await?;
+        client.execute(remove, &id).await?;
         for credential in &self.marks.credentials {
             let insert = "INSERT INTO credential (key, account, host, goes)
                 VALUES ($1, $2, $3, $4)";
@@ -126,7 +126,7 @@ impl Written {
                 (&credential.host, Type::TEXT),
                 (&credential.goes, Type::INT8),
             ];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ pub(super) async fn add_all(client: &Client, all: &[Marks]) -> Result<(), tokio_
         (&hosts, Type::TEXT_ARRAY),
         (&goes, Type::INT8_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await?;
+    client.execute(insert, &columns).await?;
     let networks: Vec<_> = all.iter().flat_map(|marks| &marks.networks).collect();
     let names: Vec<&str> = networks.iter().map(|(name, ..)| name.as_str()).collect();
     let since: Vec<i64> = networks.iter().map(|(_, since, _)| *since).collect();
@@ -167,7 +167,7 @@ pub(super) async fn add_all(client: &Client, all: &[Marks]) -> Result<(), tokio_
         (&since, Type::INT8_ARRAY),
         (&until, Type::INT8_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await.map(drop)
+    client.execute(insert, &columns).await.map(drop)
 }
 
 /// Removes what accounts that are gone were found by.
@@ -179,7 +179,7 @@ pub(super) async fn remove(
         return Ok(());
     }
     let remove = "DELETE FROM credential WHERE account = ANY($1)";
-    client.execute_typed(remove, &[texts(ids)]).await.map(drop)
+    client.execute(remove, &[texts(ids)]).await.map(drop)
 }
 
 /// A moment as a column.
@@ -200,9 +200,7 @@ impl Database {
         let host = host.to_owned();
         let count = self.shared().ask(async |client| {
             let query = "SELECT count(DISTINCT account) FROM credential WHERE host <> $1";
-            let row = client
-                .query_typed_one(query, &[(&host, Type::TEXT)])
-                .await?;
+            let row = client.query_one(query, &[(&host, Type::TEXT)]).await?;
             row.try_get::<_, i64>(0).map(Ok)
         })?;
         Ok(usize::try_from(count).unwrap_or(0))
@@ -216,7 +214,7 @@ impl Database {
     pub(in crate::store) fn is_empty(&self) -> Result<bool, Unavailable> {
         self.shared().ask(async |client| {
             let query = "SELECT NOT EXISTS (SELECT FROM account)";
-            let row = client.query_typed_one(query, &[]).await?;
+            let row = client.query_one(query, &[]).await?;
             row.try_get(0).map(Ok)
         })
     }
@@ -236,7 +234,7 @@ impl Database {
                 ORDER BY until DESC LIMIT $2";
             let asked: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&now, Type::INT8), (&MOST_NETWORKS, Type::INT8)];
-            let rows = client.query_typed(query, &asked).await?;
+            let rows = client.query(query, &asked).await?;
             // One that somebody else has written there counts for nothing.
             let network = |text: String| serde_json::from_value(Value::String(text)).ok();
             let networks = rows.iter().filter_map(|row| network(row.try_get(0).ok()?));
@@ -256,7 +254,7 @@ impl Database {
     ) -> Result<Vec<String>, NotSaved> {
         let counted = self.shared().ask(async |client| {
             let query = "SELECT count(*) FROM account WHERE unclaimed IS NOT NULL";
-            let row = client.query_typed_one(query, &[]).await?;
+            let row = client.query_one(query, &[]).await?;
             row.try_get::<_, i64>(0).map(Ok)
         });
         let counted = usize::try_from(counted.map_err(not_read)?).unwrap_or(usize::MAX);
@@ -301,7 +299,7 @@ impl Database {
         let ids = self.shared().ask(async |client| {
             let asked: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&until, Type::INT8), (&most, Type::INT8)];
-            let rows = client.query_typed(query, &asked).await?;
+            let rows = client.query(query, &asked).await?;
             let ids: Result<_, _> = rows.iter().map(|row| row.try_get(0)).collect();
             ids.map(Ok)
         });

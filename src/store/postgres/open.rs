@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
@@ -139,7 +139,7 @@ impl Opened {
         let known = seal.close(KNOWN, OF_CHECK);
         let kept = connection.call(QUESTIONS, async |client| {
             let known = [(&known as &(dyn ToSql + Sync), Type::BYTEA)];
-            let kept = client.query_typed_one(check, &known).await?;
+            let kept = client.query_one(check, &known).await?;
             kept.try_get::<_, Option<Vec<u8>>>(0)
         });
         let kept = kept.map_err(|failure| Refusal::of(&failure))?;
@@ -219,7 +219,7 @@ struct Found {
     now: i64,
 }
 
-async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
+async fn look(client: &Client) -> Result<Found, tokio_postgres::Error> {
     let version = schema::version(client).await?;
     let rights = "SELECT r.granted, t.name FROM unnest(string_to_array($1, ' ')) t(name)
         CROSS JOIN unnest(string_to_array($2, ' ')) r(granted)
@@ -229,7 +229,7 @@ async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
     let missing = match is_ours {
         true => {
             let asked = [(&tables as &_, Type::TEXT), (&granted as &_, Type::TEXT)];
-            client.query_typed_opt(rights, &asked).await?
+            client.query_opt(rights, &asked).await?
         }
         false => None,
     };
@@ -238,13 +238,13 @@ async fn look(client: &mut Client) -> Result<Found, tokio_postgres::Error> {
     let is_known = version.is_some_and(|version| version <= schema::VERSION + 1);
     let is_unfinished = match is_ours && is_known && missing.is_none() {
         true => {
-            let found = client.query_typed_one("SELECT is_unfinished FROM meta", &[]);
+            let found = client.query_one("SELECT is_unfinished FROM meta", &[]);
             found.await?.try_get(0)?
         }
         false => false,
     };
     let now = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint";
-    let now = client.query_typed_one(now, &[]).await?.try_get(0)?;
+    let now = client.query_one(now, &[]).await?.try_get(0)?;
     Ok(Found {
         version,
         missing: missing.transpose()?,

@@ -1,7 +1,8 @@
 //! What is pending, as rows: a login waits for its next step at whichever node that comes to.
 
+use crate::store::postgres::client::Client;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 use zeroize::Zeroizing;
 
 use crate::accounts::names;
@@ -46,7 +47,7 @@ pub(super) async fn read(
         seconds(now) - seconds(Timestamp(LIFETIME.as_secs())),
     );
     let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&text, Type::TEXT), (&since, Type::INT8)];
-    let row = client.query_typed_opt(&query, &asked).await?;
+    let row = client.query_opt(&query, &asked).await?;
     let stage = row.map(|row| stage(&row, &text, seal)).transpose();
     Ok(stage.map_err(|reason| damaged("pending", &id.short(), &reason)))
 }
@@ -138,7 +139,7 @@ impl Changes {
     /// Writes all of it, within a transaction.
     pub(super) async fn write(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let one = async |statement, key: &Option<String>| match key {
-            Some(key) => client.execute_typed(statement, &[(key, Type::TEXT)]).await,
+            Some(key) => client.execute(statement, &[(key, Type::TEXT)]).await,
             None => Ok(0),
         };
         one(
@@ -197,7 +198,7 @@ impl NewRow {
             (&self.body, Type::TEXT),
             (&self.key, Type::BYTEA),
         ];
-        client.execute_typed(insert, &columns).await?;
+        client.execute(insert, &columns).await?;
         Ok(())
     }
 }

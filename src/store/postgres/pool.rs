@@ -1,12 +1,13 @@
-//! The connections of a node: few, and each for one at a time.
+//! The connections of a node: few, and each for one at a time; who comes first is served first.
 //!
 //! Once the database is found to be away nobody waits for it any more: whoever comes is refused at
 //! once, until the one who asks again and again, [`Pool::probe`], has had an answer. What was
 //! connected before it went away, became read-only or came back is not used after that: another host
 //! may take the writes now.
 
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::postgres::connection::Connection;
@@ -23,6 +24,10 @@ const MOST: usize = 8;
 /// database.
 const MOST_WAITING: usize = 32;
 
+/// How long the host that is used may be silent before others are asked beside it: one of them may have
+/// become the one that takes writes.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// Connections to one database.
 ///
 /// No `Debug`: they know the password.
@@ -30,7 +35,6 @@ pub(super) struct Pool {
     url: Url,
     trust: Option<Trust>,
     kept: Mutex<Kept>,
-    freed: Condvar,
 }
 
 #[derive(Default)]
@@ -38,11 +42,67 @@ struct Kept {
     idle: Vec<Connection>,
     /// Idle or lent.
     open: usize,
-    /// How many wait for one.
-    waiting: usize,
+    /// Those who wait for one, the first who came at the front. Each is woken alone: otherwise
+    /// whoever comes by just then would be quicker, and some would wait for long.
+    line: VecDeque<Arc<Condvar>>,
     standing: Standing,
-    /// How often that has turned.
+    /// The place in the URL of the host that was found to be the one to use.
+    host: usize,
+    /// How often the standing or the host has turned.
     turns: u64,
+}
+
+impl Kept {
+    /// Whether nobody came before.
+    fn is_next(&self, own: &Arc<Condvar>) -> bool {
+        let first = self.line.front();
+        first.is_none_or(|first| Arc::ptr_eq(first, own))
+    }
+
+    /// Waits in line, no longer than `left`.
+    fn wait<'a>(
+        mut kept: MutexGuard<'a, Self>,
+        own: &Arc<Condvar>,
+        left: Duration,
+    ) -> MutexGuard<'a, Self> {
+        if !kept.is_in_line(own) {
+            kept.line.push_back(Arc::clone(own));
+        }
+        let waited = own.wait_timeout(kept, left);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn is_in_line(&self, own: &Arc<Condvar>) -> bool {
+        self.line.iter().any(|one| Arc::ptr_eq(one, own))
+    }
+
+    /// Leaves the line, and has the next one look whether there is something for them.
+    fn leave(&mut self, own: &Arc<Condvar>) {
+        self.line.retain(|one| !Arc::ptr_eq(one, own));
+        if !self.idle.is_empty() || self.open < MOST {
+            self.wake_next();
+        }
+    }
+
+    fn wake_next(&self) {
+        if let Some(first) = self.line.front() {
+            first.notify_one();
+        }
+    }
+
+    /// Whatever was connected before is not used again.
+    fn begin_anew(&mut self) {
+        self.turns += 1;
+        self.open -= self.idle.len();
+        self.idle.clear();
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        for one in &self.line {
+            one.notify_one();
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -59,7 +119,6 @@ impl Pool {
             url,
             trust,
             kept: Mutex::default(),
-            freed: Condvar::new(),
         }
     }
 
@@ -69,18 +128,23 @@ impl Pool {
     ///
     /// If none comes before `end`.
     pub(super) fn lend(&self, end: Instant) -> Result<Lent<'_>, NoConnection> {
+        let own = Arc::new(Condvar::new());
         let mut kept = self.kept();
         let mut is_full = false;
         loop {
             if let Some(why) = kept.standing.away() {
-                return Err(NoConnection::Away(why.to_owned()));
+                let why = why.to_owned();
+                kept.leave(&own);
+                return Err(NoConnection::Away(why));
             }
-            let turns = kept.turns;
-            if let Some(idle) = kept.idle.pop() {
+            let (turns, is_next) = (kept.turns, kept.is_next(&own));
+            if is_next && let Some(idle) = kept.idle.pop() {
+                kept.leave(&own);
                 return Ok(Lent::new(self, idle, turns));
             }
-            if kept.open < MOST && !is_full {
+            if is_next && kept.open < MOST && !is_full {
                 kept.open += 1;
+                kept.leave(&own);
                 drop(kept);
                 match self.open(end) {
                     Ok(new) => return Ok(Lent::new(self, new, turns)),
@@ -95,18 +159,18 @@ impl Pool {
                 kept = self.kept();
                 continue;
             }
-            if kept.open == 0 {
+            if is_full && kept.open == 0 {
                 self.turn(&mut kept, State::Full);
+                kept.leave(&own);
                 return Err(NoConnection::Busy);
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || kept.waiting >= MOST_WAITING {
+            let is_no_room = kept.line.len() >= MOST_WAITING && !kept.is_in_line(&own);
+            if left.is_zero() || is_no_room {
+                kept.leave(&own);
                 return Err(NoConnection::Busy);
             }
-            kept.waiting += 1;
-            let waited = self.freed.wait_timeout(kept, left);
-            kept = waited.unwrap_or_else(PoisonError::into_inner).0;
-            kept.waiting -= 1;
+            kept = Kept::wait(kept, &own, left);
         }
     }
 
@@ -131,7 +195,7 @@ impl Pool {
     pub(super) fn probe(&self, kept: Option<Connection>, limit: Duration) -> Option<Connection> {
         let mut usable = kept.filter(|kept| !kept.is_lost());
         if let Some(connection) = &mut usable {
-            let asked = connection.ask_whether_it_takes_writes(limit);
+            let asked = connection.ask_whether_it_takes_writes(self.before_others(limit));
             if asked.is_ok() && self.is_as_good_as_any(connection) {
                 self.note(connection);
                 self.look_for_room(limit);
@@ -149,6 +213,14 @@ impl Pool {
                 self.note_away(none.reasons());
                 None
             }
+        }
+    }
+
+    /// How long a host may be silent before the others are asked, where there are others.
+    fn before_others(&self, limit: Duration) -> Duration {
+        match self.url.hosts.len() {
+            1 => limit,
+            _ => limit.min(SILENT),
         }
     }
 
@@ -172,10 +244,14 @@ impl Pool {
         kept.idle.push(found);
     }
 
-    /// Notes how the host of a connection stands. That one can be had does not follow from one that
-    /// there is.
+    /// Notes how the host of a connection stands, and that this is the one to use. That one can be had
+    /// does not follow from one that there is.
     fn note(&self, connection: &Connection) {
         let mut kept = self.kept();
+        if kept.host != connection.host {
+            kept.host = connection.host;
+            kept.begin_anew();
+        }
         if !kept.standing.is_full() {
             self.turn(&mut kept, State::of(connection));
         }
@@ -190,35 +266,34 @@ impl Pool {
     /// Notes how the database stands. Where that has turned, nothing from before is used again.
     fn turn(&self, kept: &mut Kept, now: State) {
         if kept.standing.turn(now) {
-            kept.turns += 1;
-            kept.open -= kept.idle.len();
-            kept.idle.clear();
-            self.freed.notify_all();
+            kept.begin_anew();
         }
     }
 
     /// Takes a connection back that was lent after so many turns.
     fn give_back(&self, connection: Connection, turns: u64) {
-        let is_silent = connection.is_silent();
         let mut kept = self.kept();
-        if connection.is_lost() || kept.turns != turns {
-            drop(kept);
-            drop(connection);
-            self.give_up();
-        } else {
+        let is_of_now = kept.turns == turns;
+        if is_of_now && !connection.is_lost() {
             kept.idle.push(connection);
-            drop(kept);
-            self.freed.notify_one();
+            kept.wake_next();
+            return;
         }
-        if is_silent {
+        drop(kept);
+        let is_silent = connection.is_silent();
+        drop(connection);
+        self.give_up();
+        // What an earlier host does says nothing of the one that is used now.
+        if is_silent && is_of_now {
             self.note_away("it does not answer".to_owned());
         }
     }
 
     fn give_up(&self) {
-        self.kept().open -= 1;
+        let mut kept = self.kept();
+        kept.open -= 1;
         // Whoever waits for the last of them waits in vain.
-        self.freed.notify_all();
+        kept.wake_all();
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

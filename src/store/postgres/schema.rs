@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use crate::store::postgres::client::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, IsolationLevel};
 
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::open;
@@ -86,36 +86,28 @@ pub fn migrate(url: &Url) -> Result<Migrated, Refusal> {
 }
 
 /// Raises the schema in one transaction; gives the version before and after. A version above [`VERSION`] is left as it is.
-async fn raise(client: &mut Client) -> Result<(i32, i32), tokio_postgres::Error> {
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::ReadCommitted)
-        .start()
-        .await?;
-    transaction.batch_execute(WHILE_RAISING).await?;
-    let from = match is_there(transaction.client()).await? {
-        true => {
-            let locked = format!("{OF_STORE} FOR UPDATE");
-            transaction
-                .query_typed_one(&locked, &[])
-                .await?
-                .try_get(0)?
+async fn raise(client: &Client) -> Result<(i32, i32), tokio_postgres::Error> {
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; {WHILE_RAISING}");
+    let raise = async |client: &Client| {
+        let from = match is_there(client).await? {
+            true => {
+                let locked = format!("{OF_STORE} FOR UPDATE");
+                client.query_one(&locked, &[]).await?.try_get(0)?
+            }
+            false => 0,
+        };
+        let made = usize::try_from(from).unwrap_or(usize::MAX);
+        for step in STEPS.iter().skip(made) {
+            client.batch_execute(step).await?;
         }
-        false => 0,
+        let to = from.max(VERSION);
+        if to != from {
+            let note = "UPDATE meta SET version = $1";
+            client.execute(note, &[(&to, Type::INT4)]).await?;
+        }
+        Ok((from, to))
     };
-    let made = usize::try_from(from).unwrap_or(usize::MAX);
-    for step in STEPS.iter().skip(made) {
-        transaction.batch_execute(step).await?;
-    }
-    let to = from.max(VERSION);
-    if to != from {
-        let note = "UPDATE meta SET version = $1";
-        transaction
-            .execute_typed(note, &[(&to, Type::INT4)])
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok((from, to))
+    client.in_transaction(&begin, raise).await
 }
 
 /// Which version the schema has; `None` if there is none.
@@ -123,7 +115,7 @@ pub(super) async fn version(client: &Client) -> Result<Option<i32>, tokio_postgr
     if !is_there(client).await? {
         return Ok(None);
     }
-    let row = client.query_typed_one(OF_STORE, &[]).await?;
+    let row = client.query_one(OF_STORE, &[]).await?;
     Ok(Some(row.try_get(0)?))
 }
 
@@ -162,7 +154,7 @@ async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let found = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND c.relname = 'meta')";
-    client.query_typed_one(found, &[]).await?.try_get(0)
+    client.query_one(found, &[]).await?.try_get(0)
 }
 
 /// Whether this comes of somebody else who makes the same tables at this moment.

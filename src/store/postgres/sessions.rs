@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::session::Limits;
@@ -23,7 +23,7 @@ pub(super) async fn versions(
     let query = "SELECT session.id, account.id, account.revision, session.last_seen FROM session
         JOIN account USING (name) WHERE session.id = ANY($1)";
     let mut found = HashMap::new();
-    for row in client.query_typed(query, &[texts(&asked)]).await? {
+    for row in client.query(query, &[texts(&asked)]).await? {
         if let Some(id) = known.get(row.try_get::<_, &str>(0)?) {
             let version = Version {
                 account: row.try_get(1)?,
@@ -47,7 +47,7 @@ pub(super) async fn save_uses(
     let statement = "UPDATE session SET last_seen = greatest(session.last_seen, used.seen)
         FROM unnest($1::text[], $2::bigint[]) used(id, seen) WHERE session.id = used.id";
     let asked: [(&(dyn ToSql + Sync), Type); 2] = [texts(&ids), (&seen, Type::INT8_ARRAY)];
-    client.execute_typed(statement, &asked).await
+    client.execute(statement, &asked).await
 }
 
 /// Ends the sessions that are over by the `limits`, and those of no account. When one was last used
@@ -78,13 +78,13 @@ pub(super) async fn end_those_over(
         (&used, Type::INT8),
         (&orphaned, Type::INT8),
     ];
-    client.execute_typed(statement, &asked).await
+    client.execute(statement, &asked).await
 }
 
 /// How many accounts and sessions there are.
 pub(super) async fn count(client: &Client) -> Result<(usize, usize), tokio_postgres::Error> {
     let query = "SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM session)";
-    let row = client.query_typed_one(query, &[]).await?;
+    let row = client.query_one(query, &[]).await?;
     let number = |column| -> Result<usize, tokio_postgres::Error> {
         Ok(usize::try_from(row.try_get::<_, i64>(column)?).unwrap_or(0))
     };

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
@@ -90,7 +90,7 @@ impl Shared {
     /// logged.
     pub(super) fn ask<R>(
         &self,
-        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
+        question: impl AsyncFn(&Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
     ) -> Result<R, Unavailable> {
         let end = Instant::now() + QUESTION;
         loop {
@@ -113,7 +113,7 @@ impl Shared {
     /// As [`Shared::ask`], for what may take long, on a connection of its own.
     pub(super) fn ask_at_length<R>(
         &self,
-        question: impl AsyncFn(&mut Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
+        question: impl AsyncFn(&Client) -> Result<Result<R, Damaged>, tokio_postgres::Error>,
     ) -> Result<R, Unavailable> {
         let opened = self.pool.open(Instant::now() + QUESTION);
         let mut connection = opened.map_err(|_| Unavailable)?;

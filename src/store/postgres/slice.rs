@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::store::postgres::client::Client;
 use futures_util::future::{self, FutureExt as _};
 use serde_json::{Map, Value};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 
 use crate::accounts::session::Sessions;
 use crate::accounts::{Account, Accounts, names};
@@ -81,7 +82,7 @@ async fn everything(
     }
     let all = async |columns: &str, table: &str| {
         let query = format!("SELECT {columns} FROM {table} ORDER BY place");
-        client.query_typed(&query, &[]).await
+        client.query(&query, &[]).await
     };
     let accounts = all(ACCOUNT, "account").await?;
     let accounts = match read_accounts(&accounts, seal) {
@@ -182,7 +183,7 @@ impl Wanted {
         if !about.credentials.is_empty() {
             let query = "SELECT account FROM credential WHERE key = ANY($1)";
             let asked = [texts(&about.credentials)];
-            for row in client.query_typed(query, &asked).await? {
+            for row in client.query(query, &asked).await? {
                 wanted.ids.push(row.try_get(0)?);
             }
         }
@@ -191,7 +192,7 @@ impl Wanted {
         }
         let query = "SELECT body FROM link WHERE token = ANY($1) OR short = ANY($2)";
         let asked = [texts(&wanted.tokens), texts(&wanted.shorts)];
-        for row in client.query_typed(query, &asked).await? {
+        for row in client.query(query, &asked).await? {
             let body: Value = serde_json::from_str(row.try_get(0)?).unwrap_or_default();
             let field = |name: &str| body.get(name).and_then(Value::as_str);
             wanted.ids.extend(field("account").map(str::to_owned));
@@ -216,7 +217,7 @@ impl Wanted {
             lock.clause()
         );
         let asked = [texts(&self.names), texts(&self.emails), texts(&self.ids)];
-        client.query_typed(&query, &asked).await
+        client.query(&query, &asked).await
     }
 
     /// Those of the accounts found, and of names that nobody has.
@@ -230,7 +231,7 @@ impl Wanted {
         let names: BTreeSet<String> = found.chain(self.names.iter().cloned()).collect();
         let names: Vec<String> = names.into_iter().collect();
         let query = format!("SELECT {SESSION} FROM session WHERE name = ANY($1) ORDER BY place");
-        client.query_typed(&query, &[texts(&names)]).await
+        client.query(&query, &[texts(&names)]).await
     }
 
     /// The links asked for, those of the accounts found, and invitations to the addresses.
@@ -253,12 +254,12 @@ impl Wanted {
             texts(&ids),
             texts(&self.emails),
         ];
-        client.query_typed(&query, &asked).await
+        client.query(&query, &asked).await
     }
 
     async fn former(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         let query = "SELECT name, since FROM former WHERE name = ANY($1) ORDER BY place";
-        client.query_typed(query, &[texts(&self.names)]).await
+        client.query(query, &[texts(&self.names)]).await
     }
 }
 

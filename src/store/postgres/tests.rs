@@ -1,6 +1,7 @@
 //! The store on a real database. What holds for every store is checked in `store::tests::interface`.
 
 mod challenges;
+mod client;
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
 mod counts;

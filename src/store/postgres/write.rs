@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::store::postgres::client::Client;
 use futures_util::future;
 use serde_json::{Map, Value};
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::confirmations::MAX_OPEN;
@@ -188,7 +188,7 @@ impl Changes {
                 (&row.totp, Type::BYTEA),
                 (&row.unclaimed, Type::INT8),
             ];
-            client.execute_typed(update, &columns).await?;
+            client.execute(update, &columns).await?;
         }
         for some in self.new.chunks(AT_ONCE) {
             insert_accounts(client, some).await?;
@@ -223,7 +223,7 @@ impl Changes {
                 (&remembered, Type::INT8),
                 (&body, Type::TEXT),
             ];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Changes {
                 (&link.short, Type::TEXT),
                 (&link.body, Type::TEXT),
             ];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
         }
         if self.opened.iter().any(|link| link.kind == CONFIRMS) {
             // The oldest make room, so that nobody can fill the table.
@@ -258,7 +258,7 @@ impl Changes {
             let most = i64::try_from(MAX_OPEN).unwrap_or(i64::MAX);
             let asked: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&CONFIRMS, Type::INT2), (&most, Type::INT8)];
-            client.execute_typed(bound, &asked).await?;
+            client.execute(bound, &asked).await?;
         }
         Ok(())
     }
@@ -283,7 +283,7 @@ impl Changes {
                 (&held.since, Type::TEXT),
                 (&most, Type::INT8),
             ];
-            client.execute_typed(insert, &columns).await?;
+            client.execute(insert, &columns).await?;
         }
         Ok(())
     }
@@ -313,7 +313,7 @@ async fn insert_accounts(client: &Client, new: &[AccountRow]) -> Result<(), toki
         (&keys, Type::BYTEA_ARRAY),
         (&unclaimed, Type::INT8_ARRAY),
     ];
-    client.execute_typed(insert, &columns).await.map(drop)
+    client.execute(insert, &columns).await.map(drop)
 }
 
 async fn remove(
@@ -322,7 +322,7 @@ async fn remove(
     keys: &Vec<String>,
 ) -> Result<(), tokio_postgres::Error> {
     if !keys.is_empty() {
-        client.execute_typed(statement, &[texts(keys)]).await?;
+        client.execute(statement, &[texts(keys)]).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::throttle::{Key, Part};
@@ -111,6 +111,6 @@ pub(super) async fn write(
         (&untils, Type::INT8_ARRAY),
         (&heavy, Type::BOOL_ARRAY),
     ];
-    client.execute_typed(WRITE, &asked).await?;
+    client.execute(WRITE, &asked).await?;
     Ok(())
 }

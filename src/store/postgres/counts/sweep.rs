@@ -1,6 +1,6 @@
 //! What the table of counts needs no more.
 
-use tokio_postgres::Client;
+use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::rows::KINDS;
@@ -20,10 +20,10 @@ pub(in crate::store::postgres) async fn sweep(
         WHERE (kind, key) IN (SELECT kind, key FROM throttle WHERE kind = $1
             ORDER BY heavy DESC, until DESC OFFSET $2) FOR UPDATE SKIP LOCKED)";
     for kind in 1..=KINDS {
-        client.execute_typed(over, &[(&kind, Type::INT2)]).await?;
+        client.execute(over, &[(&kind, Type::INT2)]).await?;
         let asked: [(&(dyn ToSql + Sync), Type); 2] =
             [(&kind, Type::INT2), (&MAX_ROWS, Type::INT8)];
-        client.execute_typed(too_many, &asked).await?;
+        client.execute(too_many, &asked).await?;
     }
     Ok(())
 }
