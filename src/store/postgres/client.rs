@@ -2,9 +2,6 @@
 //! time, and prepared before the next work: from then on the server neither reads nor plans it again,
 //! which is most of what a look at one row costs there.
 //!
-//! What waits for an answer lies in boxes: there are many such places in one change, and a thread that
-//! serves a visitor has a small stack.
-//!
 //! Nothing is prepared while work goes on. That would take an answer to wait for, and statements
 //! that are sent one after the other without a wait between would change places.
 
@@ -22,6 +19,9 @@ const MOST: usize = 100;
 type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The client of a connection.
+///
+/// What waits for an answer is boxed: a change has many such waits at the same time, and the threads
+/// that serve visitors have small stacks.
 ///
 /// No `Debug`: statements say what is kept.
 pub(super) struct Client {
@@ -103,10 +103,7 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Vec<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => {
-                let values = values(parameters);
-                Box::pin(self.inner.query(&statement, &values)).await
-            }
+            Some(known) => Box::pin(self.inner.query(&known, &values(parameters))).await,
             None => Box::pin(self.inner.query_typed(text, parameters)).await,
         }
     }
@@ -117,10 +114,7 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Option<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => {
-                let values = values(parameters);
-                Box::pin(self.inner.query_opt(&statement, &values)).await
-            }
+            Some(known) => Box::pin(self.inner.query_opt(&known, &values(parameters))).await,
             None => Box::pin(self.inner.query_typed_opt(text, parameters)).await,
         }
     }
@@ -131,10 +125,7 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Row, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => {
-                let values = values(parameters);
-                Box::pin(self.inner.query_one(&statement, &values)).await
-            }
+            Some(known) => Box::pin(self.inner.query_one(&known, &values(parameters))).await,
             None => Box::pin(self.inner.query_typed_one(text, parameters)).await,
         }
     }
@@ -142,10 +133,7 @@ impl Client {
     /// Gives how many rows are another.
     pub(super) async fn execute(&self, text: &str, parameters: &[Typed<'_>]) -> Result<u64, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => {
-                let values = values(parameters);
-                Box::pin(self.inner.execute(&statement, &values)).await
-            }
+            Some(known) => Box::pin(self.inner.execute(&known, &values(parameters))).await,
             None => Box::pin(self.inner.execute_typed(text, parameters)).await,
         }
     }
