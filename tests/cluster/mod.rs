@@ -224,23 +224,20 @@ impl Cluster {
     }
 
     fn try_sql(&self, database: &str, statement: &str) -> (bool, String) {
-        let done = Command::new(program("psql"))
-            .args([
-                "-XAtq",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-U",
-                ADMIN,
-                "-d",
-                database,
-            ])
-            .arg("-h")
-            .arg(&self.place)
-            .args(["-p", &self.port.to_string(), "-c", statement])
-            .output()
-            .unwrap();
+        let mut psql = self.psql(database);
+        let done = psql.args(["-c", statement]).output().unwrap();
         let text = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
         (done.status.success(), text.trim_end().to_owned())
+    }
+
+    /// What an administrator asks a database with; what comes back is unadorned.
+    pub(crate) fn psql(&self, database: &str) -> Command {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1"])
+            .args(["-U", ADMIN, "-d", database, "-h"])
+            .arg(&self.place)
+            .args(["-p", &self.port.to_string()]);
+        psql
     }
 }
 

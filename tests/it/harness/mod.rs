@@ -15,6 +15,7 @@ mod authenticator;
 #[cfg(feature = "browser")]
 mod browser;
 pub(crate) mod directory;
+mod held;
 #[cfg(feature = "makers")]
 pub(crate) mod makers;
 #[cfg(feature = "databases")]
@@ -35,6 +36,7 @@ pub(crate) use answer::Answer;
 pub(crate) use authenticator::Authenticator;
 #[cfg(feature = "browser")]
 pub(crate) use browser::{Browser, SecurityKey};
+pub(crate) use held::Held;
 pub(crate) use server::Server;
 pub(crate) use setup::{Setup, certificate_in, write_pair};
 pub(crate) use visitor::{Accept, CONFIRMATION, NEW_LOGIN, Visitor};

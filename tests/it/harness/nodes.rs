@@ -3,15 +3,18 @@
 //! HAProxy, which sends each connection to another.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+use crate::harness::held::LET_WAIT;
 use crate::harness::place::SINK;
 use crate::harness::smtp_sink::Sink;
 use crate::harness::{Server, Setup, free_port};
@@ -30,6 +33,9 @@ const OUTBOX: &str = "outbox";
 
 /// Where it is noted that nodes were started.
 const STARTED: &str = ".started";
+
+/// What ends an answer to a statement.
+const ANSWERED: &str = "-- answered";
 
 /// Within this everything holds at every node that one has answered.
 const EVERYWHERE: Duration = Duration::from_millis(1_100);
@@ -200,6 +206,100 @@ fn mails_to(outbox: &Path, kept: Arc<TempDir>) -> String {
         }
     });
     url
+}
+
+/// Keeps every node from saving an account of this folder; `None` if they lie in files.
+pub(super) fn hold(dir: &Path) -> Option<Rows> {
+    let mut psql = Cluster::shared().psql(&noted(dir)?);
+    let mut child = psql
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut rows = Rows {
+        statements: child.stdin.take(),
+        answers: BufReader::new(child.stdout.take().unwrap()),
+        child,
+    };
+    rows.ask("BEGIN; SELECT FROM account FOR UPDATE");
+    Some(rows)
+}
+
+/// Accounts in a database that are locked until this is dropped.
+pub(crate) struct Rows {
+    /// A transaction.
+    child: Child,
+    /// `None` only while it is being dropped.
+    statements: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Rows {
+    fn ask(&mut self, statement: &str) -> Vec<String> {
+        let statements = self.statements.as_mut().unwrap();
+        writeln!(statements, "{statement};\n\\echo {ANSWERED}").unwrap();
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            let length = self.answers.read_line(&mut line).unwrap();
+            assert!(length > 0, "{statement}: {lines:?}");
+            match line.trim_end() {
+                ANSWERED => return lines,
+                "" => {}
+                line => lines.push(line.to_owned()),
+            }
+        }
+    }
+
+    /// Waits until so many wait for an account, or the first of them has for some time: not for as
+    /// long as one waits there at most.
+    pub(super) fn let_wait(&mut self, number: usize) {
+        let waiting = "SELECT pg_stat_clear_snapshot(); SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let mut first = None;
+        crate::harness::wait_for("somebody who waits for an account", || {
+            let waiting: usize = self.ask(waiting).pop()?.parse().unwrap();
+            if waiting > 0 {
+                first.get_or_insert_with(Instant::now);
+            }
+            let is_long = first.is_some_and(|first| first.elapsed() > LET_WAIT);
+            (waiting >= number || is_long).then_some(())
+        });
+    }
+
+    pub(super) fn account(&mut self, name: &str) -> Value {
+        let body = self.ask(&format!("SELECT body FROM account WHERE name = '{name}'"));
+        body.first()
+            .map_or(Value::Null, |body| serde_json::from_str(body).unwrap())
+    }
+
+    pub(super) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut account = self.account(name);
+        edit(&mut account);
+        let has_key = account.get("totp").is_some();
+        let key = if has_key { "totp" } else { "NULL" };
+        self.ask(&format!(
+            "UPDATE account SET body = $body${account}$body$, totp = {key}, revision = revision + 1
+            WHERE name = '{name}'"
+        ));
+        if !has_key {
+            // Nobody looks for edits here; this is what the command does that resets it.
+            self.ask(&format!("DELETE FROM session WHERE name = '{name}'"));
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.ask(&format!("DELETE FROM account WHERE name = '{name}'"));
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        if let Some(mut statements) = self.statements.take() {
+            let _ = writeln!(statements, "COMMIT;");
+        }
+        let _ = self.child.wait();
+    }
 }
 
 /// HAProxy at a port, before two others.

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::harness::place::mails;
 use crate::harness::smtp_sink::{Sink, Tls, new_password};
 use crate::harness::{PASSWORD, Server, Setup, Visitor, wait_for};
-use crate::mail::forgot;
+use crate::mail::{forgot, waiting};
 
 #[test]
 fn a_new_password_is_mailed_once_whatever_host_the_request_claims() {
@@ -96,7 +96,7 @@ fn mail_for_a_dead_mail_server_arrives_once_it_lives() {
     forgot(&visitor, "alice");
     server.wait_for_log("cannot reach the mail server; mail waits");
     wait_for("the mail", || {
-        (mails(server.dir.path()).len() == 1).then_some(())
+        (waiting(server.dir.path()).len() == 1).then_some(())
     });
 
     rustix::net::listen(&listener, 8).unwrap();
@@ -146,7 +146,7 @@ fn the_mail_being_sent_at_the_end_is_sent_once_and_its_file_goes() {
     let server = setup.start();
     Visitor::program(&server).register("alice");
     drop(server);
-    let mut server = setup.with(&["--smtp", &sink.url()]).start();
+    let mut server = setup.with(&["--smtp", &sink.url()]).alone().start();
     forgot(&Visitor::program(&server), "alice");
     comes.recv_timeout(Duration::from_secs(60)).unwrap();
 

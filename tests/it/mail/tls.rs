@@ -8,10 +8,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::harness::place::mails;
 use crate::harness::smtp_sink::{Sink, Tls};
 use crate::harness::{Setup, Visitor, provider, read, wait_for};
-use crate::mail::forgot;
+use crate::mail::{forgot, waiting};
 
 /// What a mail server on localhost shows, with the certificate the program itself has.
 fn certificate_of(setup: &Setup) -> Arc<ServerConfig> {
@@ -81,7 +80,9 @@ fn a_mail_server_that_cannot_be_trusted_hears_nothing() {
         forgot(&visitor, "alice");
 
         server.wait_for_log("cannot reach the mail server; mail waits");
-        wait_for("the mail", || (mails(setup.dir()).len() == 1).then_some(()));
+        wait_for("the mail", || {
+            (waiting(setup.dir()).len() == 1).then_some(())
+        });
         assert!(sink.mails.try_recv().is_err());
         let clear = sink.clear.lock().unwrap();
         let harmless =
