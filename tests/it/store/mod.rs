@@ -17,6 +17,8 @@ mod half_there;
 #[cfg(feature = "postgres")]
 mod key;
 #[cfg(feature = "databases")]
+pub(crate) mod line;
+#[cfg(feature = "databases")]
 mod migrate;
 #[cfg(feature = "databases")]
 mod names;
