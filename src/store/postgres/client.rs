@@ -20,6 +20,9 @@ type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The client of a connection.
 ///
+/// What waits for an answer is boxed: a change has many such waits at the same time, and the threads
+/// that serve visitors have small stacks.
+///
 /// No `Debug`: statements say what is kept.
 pub(super) struct Client {
     inner: tokio_postgres::Client,
@@ -100,8 +103,8 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Vec<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query(&statement, &values(parameters)).await,
-            None => self.inner.query_typed(text, parameters).await,
+            Some(known) => Box::pin(self.inner.query(&known, &values(parameters))).await,
+            None => Box::pin(self.inner.query_typed(text, parameters)).await,
         }
     }
 
@@ -111,8 +114,8 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Option<Row>, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query_opt(&statement, &values(parameters)).await,
-            None => self.inner.query_typed_opt(text, parameters).await,
+            Some(known) => Box::pin(self.inner.query_opt(&known, &values(parameters))).await,
+            None => Box::pin(self.inner.query_typed_opt(text, parameters)).await,
         }
     }
 
@@ -122,16 +125,16 @@ impl Client {
         parameters: &[Typed<'_>],
     ) -> Result<Row, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.query_one(&statement, &values(parameters)).await,
-            None => self.inner.query_typed_one(text, parameters).await,
+            Some(known) => Box::pin(self.inner.query_one(&known, &values(parameters))).await,
+            None => Box::pin(self.inner.query_typed_one(text, parameters)).await,
         }
     }
 
     /// Gives how many rows are another.
     pub(super) async fn execute(&self, text: &str, parameters: &[Typed<'_>]) -> Result<u64, Error> {
         match self.prepared(text, parameters) {
-            Some(statement) => self.inner.execute(&statement, &values(parameters)).await,
-            None => self.inner.execute_typed(text, parameters).await,
+            Some(known) => Box::pin(self.inner.execute(&known, &values(parameters))).await,
+            None => Box::pin(self.inner.execute_typed(text, parameters)).await,
         }
     }
 

@@ -89,10 +89,12 @@ impl Connection {
         let (client, carrier) = (&self.client, &mut self.carrier);
         let is_silent = &mut self.is_silent;
         let done = runtime.block_on(async {
-            let prepared_and_done = async {
+            // Not on the stack, which is small where visitors are served: what a change keeps while
+            // it waits is large.
+            let prepared_and_done = Box::pin(async {
                 client.prepare_due().await?;
                 work(client).await
-            };
+            });
             let done = timeout(limit, prepared_and_done).await;
             match done {
                 Err(_) => {
