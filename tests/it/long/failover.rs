@@ -97,6 +97,9 @@ fn a_silent_machine_is_left_soon_and_its_return_does_no_harm() {
                 pair.primary.freeze(false);
                 thread::sleep(Duration::from_secs(3));
                 lives.wait_for_more(20);
+                // Who begins only now cannot know which of them is right: an operator ends one.
+                pair.primary.kill();
+                lives.wait_for_more(5);
             });
 
             lives.judge(&pair.setup);

@@ -7,12 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
-use crate::harness::{Answer, PASSWORD, Server, Visitor, wait_for};
+use crate::harness::{Answer, Server, Visitor, wait_for};
 use crate::long::percentile;
 use crate::operator::run;
 use crate::store::away::{asks, health};
 use crate::store::failover::first_change;
 use crate::store::line::Line;
+use crate::store::relay::{register, wait_for_mail};
 
 /// Bounds of the product: when a change is refused by a node that does not know yet, and by one that
 /// does; when somebody is told that nobody knows; when all is as before.
@@ -26,16 +27,6 @@ const FAR: Duration = Duration::from_millis(100);
 
 fn rounds() -> usize {
     std::env::var("AUTH_TEST_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap())
-}
-
-fn register(server: &Server, name: &str) -> Answer {
-    let email = format!("{name}@example.com");
-    let form = [
-        ("username", name),
-        ("email", &email),
-        ("password", PASSWORD),
-    ];
-    Visitor::program(server).post("/register", &form)
 }
 
 fn timed<R>(act: impl FnOnce() -> R) -> (Duration, R) {
@@ -140,7 +131,9 @@ fn that_nobody_knows_is_said_in_time() {
     let server = setup.start();
     let mut times = Vec::new();
     for round in 0..rounds() {
-        register(&server, &format!("before{round}")).expect("registered");
+        let before = format!("before{round}");
+        register(&server, &before).expect("registered");
+        wait_for_mail(&server, &before);
         line.die_at_commit();
 
         let (took, answer) = timed(|| register(&server, &format!("lost{round}")));

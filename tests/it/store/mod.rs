@@ -25,7 +25,7 @@ mod names;
 #[cfg(feature = "databases")]
 mod pooler;
 #[cfg(feature = "databases")]
-mod relay;
+pub(crate) mod relay;
 #[cfg(feature = "databases")]
 mod start;
 #[cfg(not(feature = "postgres"))]

@@ -6,7 +6,7 @@ use crate::operator::run;
 use crate::store::away::{asks, health};
 use crate::store::line::Line;
 
-fn register(server: &Server, name: &str) -> Answer {
+pub(crate) fn register(server: &Server, name: &str) -> Answer {
     let email = format!("{name}@example.com");
     let form = [
         ("username", name),
@@ -14,6 +14,11 @@ fn register(server: &Server, name: &str) -> Answer {
         ("password", PASSWORD),
     ];
     Visitor::program(server).post("/register", &form)
+}
+
+/// Waits until what a registration leaves for later is done, which is another change.
+pub(crate) fn wait_for_mail(server: &Server, name: &str) {
+    server.wait_for_log(&format!("event=\"confirmation\" user=\"{name}\""));
 }
 
 #[test]
@@ -47,7 +52,9 @@ fn of_a_change_whose_answer_is_lost_with_the_line_nobody_says_what_became_of_it(
     let server = setup.start();
     for (before, name) in [(0, "bob"), (5, "carol")] {
         for n in 0..before {
-            register(&server, &format!("{name}{n}")).expect("registered");
+            let name = format!("{name}{n}");
+            register(&server, &name).expect("registered");
+            wait_for_mail(&server, &name);
         }
         line.die_at_commit();
 
