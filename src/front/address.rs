@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_say_where_he_comes_from() {
+    fn a_stranger_cannot_say_where_they_come_from() {
         assert_eq!(seen("192.0.2.1", &["10.9.9.9"], &[]), "192.0.2.1");
         assert_eq!(
             seen("192.0.2.1", &["10.9.9.9"], &["10.0.0.0/8"]),

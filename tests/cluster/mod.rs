@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "tests that take minutes do this")]
+mod full;
 #[allow(dead_code, reason = "the tests of the library need one server")]
 mod standby;
 
@@ -22,7 +24,8 @@ mod standby;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nobody in particular: the server does not run as root.
-const NOBODY: u32 = 65534;
+#[allow(dead_code, reason = "the tests of the library start no other program")]
+pub(crate) const NOBODY: u32 = 65534;
 
 /// The superuser.
 pub(crate) const ADMIN: &str = "postgres";
@@ -81,12 +84,17 @@ impl Cluster {
     }
 
     fn with(pair: Option<(&str, &str)>, more: &str) -> Self {
-        let place = new_place();
+        Self::made(new_place(), &[], pair, more)
+    }
+
+    /// A server whose data are made in this place, with more arguments and more configuration.
+    fn made(place: PathBuf, making: &[&str], pair: Option<(&str, &str)>, more: &str) -> Self {
         let data = place.join("data");
         let made = as_nobody(&program("initdb"))
             .args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"])
             .args(["--username", ADMIN, "--pgdata"])
             .arg(&data)
+            .args(making)
             .current_dir(&place)
             .output()
             .unwrap();

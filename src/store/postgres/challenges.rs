@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 use zeroize::Zeroizing;
 
@@ -19,6 +18,7 @@ use crate::accounts::passkey::{Challenge, LIFETIME, Refused, millis};
 use crate::accounts::token::DigestKey;
 use crate::store::challenges::Holder;
 use crate::store::error::Unavailable;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::database::Database;
 use crate::store::postgres::refusal::Refusal;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::store::postgres::client::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,6 +16,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
+use crate::store::postgres::client::Client;
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::reach::{Reached, reach};
 use crate::store::postgres::tls::Trust;

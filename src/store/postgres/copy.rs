@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -16,6 +15,7 @@ use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::clock::{Clock, Timestamp};
 use crate::store::Whole;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::event_rows::{self, EventRow};
 use crate::store::postgres::failure::Failure;

@@ -10,7 +10,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
 use futures_util::future;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -18,6 +17,7 @@ use crate::accounts::throttle::{Counted, Key, Part, Ticket};
 use crate::accounts::token::Digest;
 use crate::network::Network;
 use crate::store::error::Unavailable;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::rows::{Damaged, damaged};
 use crate::store::postgres::shared::{Shared, left, say_damaged};

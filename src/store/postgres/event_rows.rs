@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::token;
 use crate::store::error::Unavailable;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::shared::Shared;
 
 /// Most rows that go at once: a statement has its limit.

@@ -5,10 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
-
 use crate::accounts::token::Digest;
 use crate::clock;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::counts;
 use crate::store::postgres::pending;

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use zeroize::Zeroizing;
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::accounts::token;
 use crate::store::draft::KeptMail;
 use crate::store::error::Unavailable;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::seal::{Place, Seal};
 use crate::store::postgres::shared::Shared;
 

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use crate::store::postgres::client::Client;
 use serde_json::Value;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -14,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::network::Network;
 use crate::store::about::{About, of_passkey, of_token};
 use crate::store::error::{NotSaved, Unavailable};
+use crate::store::postgres::client::Client;
 use crate::store::postgres::database::Database;
 use crate::store::postgres::slice::texts;
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::postgres::challenges::{self, Challenges};
+use crate::store::postgres::client::Client;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::hosts::For;
 use crate::store::postgres::pool::Pool;
@@ -30,9 +30,6 @@ const QUESTIONS: Duration = Duration::from_millis(1_500);
 /// How far the clocks of a node and of the database may be apart: codes and waits are judged by
 /// nodes, and compared over all of them.
 const APART: Duration = Duration::from_secs(5);
-
-/// What is left in the database by the first.
-const KEEP: [&str; 2] = [KEEP_CHECK, challenges::KEEP];
 
 /// What the key is tried on.
 pub(super) const KNOWN: &[u8] = b"auth_user";
@@ -59,7 +56,7 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(url, key, clock, KEEP, REACHED, Unfinished::Refused)
+        Self::judge(url, key, clock, KEEPING)
     }
 
     /// As [`Opened::open`], and gives up sooner where no host answers.
@@ -68,14 +65,8 @@ impl Opened {
     ///
     /// What is not right. Nothing is changed then.
     pub fn open_by_command(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::judge(
-            url,
-            key,
-            clock,
-            KEEP,
-            REACHED_BY_COMMAND,
-            Unfinished::Refused,
-        )
+        let reached = REACHED_BY_COMMAND;
+        Self::judge(url, key, clock, Manner { reached, ..KEEPING })
     }
 
     /// As [`Opened::open`], and changes nothing.
@@ -84,7 +75,7 @@ impl Opened {
     ///
     /// What is not right.
     pub fn look(url: &Url, key: &Path, clock: &Clock) -> Result<Self, Refusal> {
-        Self::look_from_copy(url, key, clock, REACHED)
+        Self::judge(url, key, clock, SEEING)
     }
 
     /// As [`Opened::look`], and looks for hosts as long as `reached` says.
@@ -98,8 +89,7 @@ impl Opened {
         clock: &Clock,
         reached: Duration,
     ) -> Result<Self, Refusal> {
-        let see = [SEE_CHECK, challenges::SEE];
-        Self::judge(url, key, clock, see, reached, Unfinished::Refused)
+        Self::judge(url, key, clock, Manner { reached, ..SEEING })
     }
 
     /// As [`Opened::look_from_copy`], also where a copy was not finished.
@@ -113,20 +103,20 @@ impl Opened {
         clock: &Clock,
         reached: Duration,
     ) -> Result<Self, Refusal> {
-        let see = [SEE_CHECK, challenges::SEE];
-        Self::judge(url, key, clock, see, reached, Unfinished::Taken)
+        let manner = Manner {
+            reached,
+            unfinished: Unfinished::Taken,
+            ..SEEING
+        };
+        Self::judge(url, key, clock, manner)
     }
 
-    /// `check` and `ask` give the check of the key and the key of the challenges that count, if there
-    /// are any, and are given some that could. Hosts are looked for as long as `reached` says.
-    fn judge(
-        url: &Url,
-        key: &Path,
-        clock: &Clock,
-        [check, ask]: [&str; 2],
-        reached: Duration,
-        unfinished: Unfinished,
-    ) -> Result<Self, Refusal> {
+    fn judge(url: &Url, key: &Path, clock: &Clock, manner: Manner) -> Result<Self, Refusal> {
+        let Manner {
+            statements: [check, ask],
+            reached,
+            unfinished,
+        } = manner;
         let seal = Seal::read(key)?;
         let trust = trust(url)?;
         let mut connection = connect_within(reached, url, trust.as_ref())?;
@@ -172,6 +162,30 @@ impl Opened {
         })
     }
 }
+
+/// How a database is judged.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// They give the check of the key and the key of the challenges that count, if there are any, and
+    /// are given some that could.
+    statements: [&'static str; 2],
+    /// How long hosts are looked for.
+    reached: Duration,
+    unfinished: Unfinished,
+}
+
+/// The first leaves in the database what all need.
+const KEEPING: Manner = Manner {
+    statements: [KEEP_CHECK, challenges::KEEP],
+    reached: REACHED,
+    unfinished: Unfinished::Refused,
+};
+
+/// Nothing is left there.
+const SEEING: Manner = Manner {
+    statements: [SEE_CHECK, challenges::SEE],
+    ..KEEPING
+};
 
 /// What becomes of a database that a copy was begun to, and not finished.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,6 +1,5 @@
 //! What is pending, as rows: a login waits for its next step at whichever node that comes to.
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use zeroize::Zeroizing;
@@ -12,6 +11,7 @@ use crate::accounts::pending::{
 use crate::accounts::token::Digest;
 use crate::accounts::totp::Secret;
 use crate::clock::Timestamp;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::marks::seconds;
 use crate::store::postgres::rows::{Damaged, damaged};
 use crate::store::postgres::seal::{Place, Seal};

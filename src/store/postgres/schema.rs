@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use crate::store::postgres::client::Client;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::open;
 use crate::store::postgres::refusal::Refusal;

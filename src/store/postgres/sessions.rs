@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::session::Limits;
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::recent::Version;
 use crate::store::postgres::slice::texts;
 

@@ -4,11 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::client::Client;
-
 use crate::accounts::session::Limits;
 use crate::store::error::Unavailable;
 use crate::store::postgres::challenges::Challenges;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::counts::Local;
 use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;

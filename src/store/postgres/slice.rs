@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::store::postgres::client::Client;
 use futures_util::future::{self, FutureExt as _};
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
@@ -17,6 +16,7 @@ use crate::accounts::session::Sessions;
 use crate::accounts::{Account, Accounts, names};
 use crate::store::about::About;
 use crate::store::draft::Base;
+use crate::store::postgres::client::Client;
 use crate::store::postgres::rows::{self, ACCOUNT, AccountRow, Damaged, SESSION, read_session};
 use crate::store::postgres::seal::Seal;
 

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::store::postgres::client::Client;
 use futures_util::future;
 use serde_json::{Map, Value};
 use tokio_postgres::types::{ToSql, Type};
@@ -14,6 +13,7 @@ use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::store::draft::{Draft, KeptMail};
+use crate::store::postgres::client::Client;
 use crate::store::postgres::mail_rows;
 use crate::store::postgres::marks::{self, Marks, Written, seconds};
 use crate::store::postgres::pending;

@@ -206,7 +206,7 @@ fn what_others_named_themselves_is_shown_literally() {
             .post("/secret_key", &[("secret", &codes[0])])
             .expect("login_complete");
     }
-    // An operator may call a group what he likes.
+    // An operator may call a group what they like.
     server.edit_account("alice", |account| {
         account["groups"] = json!([NAMES[0], NAMES[5]])
     });

@@ -2,6 +2,7 @@
 //!
 //! `AUTH_TEST_FAILOVERS` says how often.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::Visitor;
@@ -56,4 +57,62 @@ fn nothing_that_was_answered_is_lost_by_failover_and_changes_are_back_soon() {
          changes answered and there, {nothing} refused and not there, {unknown} unknown"
     );
     assert!(median < BACK, "{median:?}");
+}
+
+/// The machine that is frozen comes back once the other has taken over, and believes that it is the
+/// one that takes writes.
+#[test]
+fn a_silent_machine_is_left_soon_and_its_return_does_no_harm() {
+    let rounds = std::env::var("AUTH_TEST_FAILOVERS").map_or(5, |rounds| rounds.parse().unwrap());
+    for pause in [100, 1_000, 3_000].map(Duration::from_millis) {
+        let (mut any, mut first, mut unknown) = (Vec::new(), Vec::new(), 0);
+        for round in 0..rounds {
+            let pair = Pair::start();
+            let server = pair.setup.start();
+            let known = Visitor::program(&server);
+            known.sign_up("known");
+            known.enrol("known");
+
+            let lives = Lives::led(&server, "p", |lives| {
+                lives.wait_for_more(10);
+                pair.primary.freeze(true);
+                thread::sleep(pause);
+                pair.standby.promote();
+                let promoted = Instant::now();
+                let (anybody, somebody) = thread::scope(|scope| {
+                    let anybody = scope.spawn(|| {
+                        lives.wait_for_more(1);
+                        promoted.elapsed()
+                    });
+                    let somebody = first_change(&server, "first");
+                    (anybody.join().unwrap(), somebody)
+                });
+                println!(
+                    "promoted {pause:?} after the freeze, round {round}: a change of those who \
+                     were there is saved after {anybody:?}, of one who comes then {somebody:?}"
+                );
+                any.push(anybody);
+                first.push(somebody);
+                lives.wait_for_more(5);
+                pair.primary.freeze(false);
+                thread::sleep(Duration::from_secs(3));
+                lives.wait_for_more(20);
+                // Who begins only now cannot know which of them is right: an operator ends one.
+                pair.primary.kill();
+                lives.wait_for_more(5);
+            });
+
+            lives.judge(&pair.setup);
+            assert_eq!(asks(&known).status, 200);
+            unknown += lives.count(Told::Unknown);
+        }
+        let most = first.iter().max().unwrap();
+        println!(
+            "promoted {pause:?} after the freeze, {rounds} times: {:?} (median) of those who were \
+             there, {:?} (median), {most:?} (most) of one who comes then; {unknown} unknown",
+            percentile(50, any),
+            percentile(50, first.clone()),
+        );
+        assert!(percentile(50, first) < BACK);
+    }
 }

@@ -7,12 +7,17 @@ use std::process::Command;
 use crate::harness::{PASSWORD, Server, Setup, Visitor};
 
 /// A file system of its own, gone when dropped.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: PathBuf, size: &str) -> Self {
+        Self::mount_for(0, at, size)
+    }
+
+    /// One that belongs to this user.
+    pub(super) fn mount_for(user: u32, at: PathBuf, size: &str) -> Self {
         fs::create_dir(&at).unwrap();
-        let options = format!("size={size},mode=700");
+        let options = format!("size={size},mode=700,uid={user},gid={user}");
         let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
         let status = Command::new("mount").args(mount).arg(&at).status().unwrap();
         assert!(
@@ -20,6 +25,27 @@ impl SmallDisk {
             "cannot mount: this test has to be run by root"
         );
         Self(at)
+    }
+
+    /// Takes all room but so many bytes.
+    #[cfg(feature = "databases")]
+    pub(super) fn fill_but(&self, left: u64) {
+        let found = rustix::fs::statvfs(&self.0).unwrap();
+        let ballast = (found.f_bavail * found.f_frsize).saturating_sub(left);
+        let ballast = vec![0; usize::try_from(ballast).unwrap()];
+        fs::write(self.ballast(), ballast).unwrap();
+    }
+
+    pub(super) fn make_room(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
     }
 }
 
@@ -30,7 +56,7 @@ impl Drop for SmallDisk {
 }
 
 /// What came of a registration.
-fn register(server: &Server, name: &str) -> (u16, String) {
+pub(super) fn register(server: &Server, name: &str) -> (u16, String) {
     let email = format!("{name}@example.com");
     let form = [
         ("username", name),
@@ -71,7 +97,7 @@ fn a_full_disk_refuses_accounts_until_there_is_room_and_loses_none() {
     let setup = Setup::new().with(&flags);
     // Dropped before the directory it is in, and after the server.
     let disk = SmallDisk::mount(setup.dir().join("data"), "128k");
-    fs::write(disk.0.join("ballast"), [0; 100 * 1024]).unwrap();
+    fs::write(disk.ballast(), [0; 100 * 1024]).unwrap();
     let mut server = setup.start();
 
     let first_refused = (0..200).find(|n| match register(&server, &format!("user{n}")) {
@@ -94,11 +120,11 @@ fn a_full_disk_refuses_accounts_until_there_is_room_and_loses_none() {
         for n in [0, count - 1] {
             expect_login(&server, &format!("user{n}"), "enrol_required");
         }
-        assert_eq!(drafts(&disk.0), 0);
+        assert_eq!(drafts(disk.path()), 0);
         assert_eq!(register(&server, &refused), (503, "not_saved".to_owned()));
     }
 
-    fs::remove_file(disk.0.join("ballast")).unwrap();
+    disk.make_room();
 
     assert_eq!(register(&server, &refused), (201, "registered".to_owned()));
     expect_login(&server, &refused, "enrol_required");

@@ -23,7 +23,7 @@ const SLOWEST_PAGE: Duration = Duration::from_millis(250);
 const SLOWEST_LOGIN: Duration = Duration::from_secs(5);
 const MOST_MEMORY: u64 = 200 << 20;
 
-/// Whoever looks at a page, and whoever logs in, comes from an address of his own.
+/// Whoever looks at a page, and whoever logs in, comes from an address of their own.
 const READER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const OWNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 const UPLOADERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 4), Ipv4Addr::new(127, 0, 0, 5)];

@@ -17,9 +17,13 @@ mod database_kills;
 mod disk_faults;
 #[cfg(feature = "databases")]
 mod failover;
+#[cfg(feature = "databases")]
+mod full_database;
 mod full_disk;
 mod greed;
 mod kills;
+#[cfg(feature = "databases")]
+mod line;
 mod load;
 #[cfg(feature = "databases")]
 mod mixed;

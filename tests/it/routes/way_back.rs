@@ -111,7 +111,7 @@ fn where_a_stranger_would_send_one_is_not_carried_on() {
 }
 
 #[test]
-fn a_visitor_ends_up_where_he_was_going() {
+fn a_visitor_ends_up_where_they_were_going() {
     let server = Setup::new().for_domain("example.com").start();
     let target = "https://app.example.com/reports?year=2026&q=a+b";
     let encoded = "https%3A%2F%2Fapp.example.com%2Freports%3Fyear%3D2026%26q%3Da%2Bb";

@@ -55,7 +55,7 @@ pub(crate) enum Told {
 
 impl Told {
     #[track_caller]
-    fn of(answer: &Answer, done: &str) -> Self {
+    pub(crate) fn of(answer: &Answer, done: &str) -> Self {
         match (answer.status, answer.json()["code"].as_str().unwrap()) {
             (_, code) if code == done => Self::Done,
             (503, "busy" | "not_saved") => Self::Nothing,

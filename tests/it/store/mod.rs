@@ -17,13 +17,15 @@ mod half_there;
 #[cfg(feature = "postgres")]
 mod key;
 #[cfg(feature = "databases")]
+pub(crate) mod line;
+#[cfg(feature = "databases")]
 mod migrate;
 #[cfg(feature = "databases")]
 mod names;
 #[cfg(feature = "databases")]
 mod pooler;
 #[cfg(feature = "databases")]
-mod relay;
+pub(crate) mod relay;
 #[cfg(feature = "databases")]
 mod start;
 #[cfg(not(feature = "postgres"))]

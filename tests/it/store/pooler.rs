@@ -5,14 +5,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::cluster::{ADMIN, Cluster};
+use crate::cluster::{ADMIN, Cluster, NOBODY};
 use crate::harness::{Accept, PASSWORD, Setup, Visitor, free_port, wait_for};
 use crate::operator::run;
 use crate::store::away::{asks, health};
 use crate::store::{on, with_key};
-
-/// Nobody in particular: it does not run as root.
-const NOBODY: u32 = 65534;
 
 /// PgBouncer before a cluster, ended when dropped.
 struct Pooler {

@@ -21,7 +21,7 @@ fn seen_as(server: &Server, path: &str, fields: &str) -> String {
 }
 
 #[test]
-fn a_stranger_cannot_say_where_he_comes_from() {
+fn a_stranger_cannot_say_where_they_come_from() {
     let server = Server::start_with(&["--trusted-proxy", "10.0.0.0/8"]);
     for (path, fields) in [
         ("/a", "X-Forwarded-For: 192.0.2.7\r\n"),

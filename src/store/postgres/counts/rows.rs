@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::accounts::throttle::{Key, Part};
 use crate::network::Network;
+use crate::store::postgres::client::Client;
 
 /// Makes the rows that are not there.
 pub(super) const MAKE: &str = "INSERT INTO throttle (kind, key)

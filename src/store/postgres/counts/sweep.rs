@@ -1,9 +1,9 @@
 //! What the table of counts needs no more.
 
-use crate::store::postgres::client::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::rows::KINDS;
+use crate::store::postgres::client::Client;
 
 /// The most rows of a kind: some megabytes, and far more than can be filled at the rate of hashing.
 const MAX_ROWS: i64 = 100_000;

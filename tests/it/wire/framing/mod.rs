@@ -9,7 +9,7 @@ mod large;
 #[path = "../../../../src/front/request/tests/table.rs"]
 mod table;
 
-/// Follows every bad request; whoever answers it has framed the bad one in a way of his own.
+/// Follows every bad request; whoever answers it has framed the bad one in a way of their own.
 const HIDDEN: &str = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// The servers that speak the two transports.
