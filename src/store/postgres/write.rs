@@ -290,7 +290,10 @@ impl Changes {
 }
 
 /// Adds accounts in this order.
-async fn insert_accounts(client: &Client, new: &[AccountRow]) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn insert_accounts(
+    client: &Client,
+    new: &[AccountRow],
+) -> Result<(), tokio_postgres::Error> {
     let insert = "INSERT INTO account (id, name, email, username, body, totp, unclaimed)
         SELECT id, name, email, username, body, totp, unclaimed
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[],
