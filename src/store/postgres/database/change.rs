@@ -187,7 +187,7 @@ impl Database {
     /// # Errors
     ///
     /// If nobody can be asked, or the change is still on its way.
-    pub(super) fn was_committed(&self, id: &[u8]) -> Result<bool, ()> {
+    pub(in crate::store::postgres) fn was_committed(&self, id: &[u8]) -> Result<bool, ()> {
         let end = Instant::now() + FATE;
         let leave = "INSERT INTO change (id) VALUES ($1) ON CONFLICT DO NOTHING";
         let ask = |connection: &mut Connection| {
