@@ -39,7 +39,7 @@ impl Cluster {
             let Some(junk) = left.checked_sub(64 * 1024) else {
                 return;
             };
-            let junk = junk.min(256 * 1024).max(1);
+            let junk = junk.clamp(1, 256 * 1024);
             let write = "SELECT pg_logical_emit_message(false, 'junk', repeat('x', ";
             self.sql(ADMIN, &format!("{write}{junk}))"));
         }
