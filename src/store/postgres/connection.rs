@@ -47,8 +47,10 @@ pub(super) struct Connection {
     client: Client,
     carrier: Carrier,
     is_lost: bool,
-    /// Whether that was because the server does not answer.
+    /// Whether that was because an answer did not come.
     is_silent: bool,
+    /// Whether it had had time to come.
+    had_time: bool,
     /// Whether it is of no use once the host takes no writes.
     wants_writes: bool,
     /// The place of its host in the URL.
@@ -67,6 +69,7 @@ impl Connection {
             carrier: login.carrier,
             is_lost: false,
             is_silent: false,
+            had_time: false,
             wants_writes,
             host: login.host,
             takes_writes: login.takes_writes,
@@ -89,6 +92,7 @@ impl Connection {
         let Some(runtime) = runtime else {
             return Err(Failure::new("the connection is lost", Cause::Lost));
         };
+        self.client.hear();
         let (client, carrier) = (&self.client, &mut self.carrier);
         let is_silent = &mut self.is_silent;
         let done = runtime.block_on(async {
@@ -98,12 +102,10 @@ impl Connection {
                 client.prepare_due().await?;
                 work(client).await
             });
-            client.hear();
             let done = timeout(limit, prepared_and_done).await;
             match done {
                 Err(_) => {
-                    // Whoever had waited for the connection before may have had no time left.
-                    *is_silent = client.silence() >= GIVES_UP;
+                    *is_silent = true;
                     Err(Failure::late())
                 }
                 Ok(Ok(done)) => Ok(done),
@@ -122,6 +124,7 @@ impl Connection {
             },
         );
         self.is_lost = done.is_err() && self.is_over(&done);
+        self.had_time = self.client.silence() >= GIVES_UP;
         done
     }
 
@@ -135,9 +138,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it was lost because the server does not answer.
+    /// Whether it was lost because an answer did not come.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent
+    }
+
+    /// Whether that answer had had time to come: whoever had waited for the connection in line may
+    /// have had hardly any left.
+    pub(super) fn had_time(&self) -> bool {
+        self.had_time
     }
 
     /// Whether it can be used no more.

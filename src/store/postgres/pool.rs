@@ -280,11 +280,11 @@ impl Pool {
             return;
         }
         drop(kept);
-        let is_silent = connection.is_silent();
+        let is_away = connection.is_silent() && connection.had_time();
         drop(connection);
         self.give_up();
         // What an earlier host does says nothing of the one that is used now.
-        if is_silent && is_of_now {
+        if is_away && is_of_now {
             self.note_away("it does not answer".to_owned());
         }
     }

@@ -46,11 +46,10 @@ fn judge(what: &str, times: &[Duration], bound: Duration) {
     assert!(*most < bound, "{what}: {most:?}");
 }
 
+type Change<'a> = Box<dyn Fn() -> Answer + 'a>;
+
 /// Changes of all kinds, with the one whose session it is.
-fn changes<'a>(
-    server: &'a Server,
-    known: &'a Visitor,
-) -> [(&'static str, Box<dyn Fn() -> Answer + 'a>); 3] {
+fn changes<'a>(server: &'a Server, known: &'a Visitor) -> [(&'static str, Change<'a>); 3] {
     [
         ("logout", Box::new(|| known.post("/logout", &[]))),
         ("registration", Box::new(|| register(server, "nobody"))),
