@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -284,8 +286,8 @@ pub(super) fn many(setup: &Setup, count: usize) {
     fs::write(setup.dir().join("events.jsonl"), events).unwrap();
 }
 
-/// Begins a copy and kills it once that is so.
-fn broken_off(setup: &Setup, to: &str, is_begun: impl Fn() -> bool) {
+/// The command that copies the files there.
+fn copy_of_files(setup: &Setup, to: &str) -> Setup {
     let words = [
         "store",
         "copy",
@@ -294,17 +296,28 @@ fn broken_off(setup: &Setup, to: &str, is_begun: impl Fn() -> bool) {
         "users.json",
         to,
     ];
-    killed(&setup.clone().with(&words), is_begun);
+    setup.clone().with(&words)
 }
 
-/// Begins a command and kills it once that is so.
-pub(super) fn killed(command: &Setup, is_begun: impl Fn() -> bool) {
-    let mut child = command.command().spawn().unwrap();
+/// Begins a copy and kills it once that is so.
+fn broken_off(setup: &Setup, to: &str, is_begun: impl Fn() -> bool) {
+    killed(&copy_of_files(setup, to), is_begun);
+}
+
+/// Begins a command and waits until that is so.
+fn begun(command: &Setup, is_begun: impl Fn() -> bool) -> Child {
+    let child = command.command().spawn().unwrap();
     let begun = Instant::now();
     while !is_begun() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
         thread::sleep(Duration::from_millis(1));
     }
+    child
+}
+
+/// Begins a command and kills it once that is so.
+pub(super) fn killed(command: &Setup, is_begun: impl Fn() -> bool) {
+    let mut child = begun(command, is_begun);
     child.kill().unwrap();
     let status = child.wait().unwrap();
     assert!(status.code().is_none(), "it was done before: {status}");
@@ -336,6 +349,29 @@ fn a_database_that_is_half_a_copy_is_refused_and_copied_to_anew() {
         "f|20000"
     );
     drop(on(&setup, &url).start());
+}
+
+#[test]
+fn of_two_copies_to_one_database_the_later_is_refused_and_the_first_is_whole() {
+    let (setup, _) = with_key();
+    many(&setup, 20_000);
+    let (database, url) = migrated(&setup);
+    let sql = |statement: &str| Cluster::shared().sql(&database, statement);
+    let mut first = begun(&copy_of_files(&setup, &url), || {
+        sql("SELECT is_unfinished AND EXISTS (SELECT FROM account) FROM meta") == "t"
+    });
+    kill_process(Pid::from_child(&first), Signal::STOP).unwrap();
+
+    let (status, out, err) = copy(&setup, &["users.json", &url]);
+
+    kill_process(Pid::from_child(&first), Signal::CONT).unwrap();
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("somebody else is filling it"), "{err}");
+    assert!(first.wait().unwrap().success());
+    assert_eq!(
+        sql("SELECT is_unfinished, count(*) FROM meta, account GROUP BY 1"),
+        "f|20000"
+    );
 }
 
 #[test]

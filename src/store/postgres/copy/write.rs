@@ -1,8 +1,9 @@
 //! What is written to a database that is copied to.
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{AT_ONCE, KeptMail, Side, damaged, full_table, is_full};
+use super::{AT_ONCE, KeptMail, PATIENCE, Side, damaged, full_table, is_full};
 use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::store::Whole;
@@ -18,13 +19,21 @@ use crate::store::postgres::slice::{CONFIRMS, INVITES};
 use crate::store::postgres::write::{Link, insert_accounts};
 use crate::store::whole::{Written, size_of_text};
 
+/// Taken by who fills the tables of a schema, until their connection ends. The number is that of no
+/// other program that is known to take one.
+const FILLING: &str = "SELECT pg_advisory_lock(1635087464, hashtext(current_schema()))::text";
+
+/// How long somebody else may hold it; of one who was killed the database may not know at once.
+const LOCKED: [&str; 2] = ["SET lock_timeout TO '2s'", "SET lock_timeout TO '10s'"];
+
 impl Side {
     /// Marks the database, and removes what an earlier copy has left.
     ///
     /// # Errors
     ///
-    /// Also if it is not empty any more.
+    /// Also if somebody else fills it, or it is not empty any more.
     pub fn begin_writing(&mut self) -> Result<(), Refusal> {
+        self.lock()?;
         let check = self.seal.close(KNOWN, OF_CHECK);
         let full = self.call(async |client| {
             client
@@ -32,6 +41,23 @@ impl Side {
                 .await
         })?;
         full.map_or(Ok(()), |table| Err(is_full(&table)))
+    }
+
+    /// Keeps others from filling it until this connection ends.
+    fn lock(&mut self) -> Result<(), Refusal> {
+        let [short, usual] = LOCKED;
+        self.run(short)?;
+        let locked = self
+            .connection
+            .call(PATIENCE, async |client| client.batch_execute(FILLING).await);
+        locked.map_err(|failure| match failure.is(&SqlState::LOCK_NOT_AVAILABLE) {
+            true => Refusal::new(
+                "cannot fill the database: somebody else is filling it",
+                "wait until that has ended, and look what it says",
+            ),
+            false => Refusal::of(&failure),
+        })?;
+        self.run(usual)
     }
 
     /// Writes accounts, sessions and links, and tells how many bytes more are there.
@@ -137,7 +163,6 @@ impl Side {
 /// Marks the database as one that is being filled; gives the table that is in the way, if there is
 /// one.
 async fn mark(client: &Client, check: &Vec<u8>) -> Result<Option<String>, tokio_postgres::Error> {
-    // Who else begins a copy waits here.
     let locked = "SELECT is_unfinished FROM meta FOR UPDATE";
     let locked = client.query_one(locked, &[]).await?;
     if locked.try_get::<_, bool>(0)? {
