@@ -53,7 +53,7 @@ fn changes<'a>(
 ) -> [(&'static str, Box<dyn Fn() -> Answer + 'a>); 3] {
     [
         ("logout", Box::new(|| known.post("/logout", &[]))),
-        ("registration", Box::new(|| register(server, "nobody"))),
+        ("registration", Box::new(|| register(server, "stranger"))),
         (
             "forgotten",
             Box::new(|| {
