@@ -5,9 +5,11 @@
 //! Nothing is ever cancelled at the server: a change that waits for a standby there would become
 //! visible without having reached it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -19,6 +21,7 @@ use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 use crate::store::postgres::client::Client;
 use crate::store::postgres::failure::{Cause, Failure};
 use crate::store::postgres::reach::{Reached, reach};
+use crate::store::postgres::shared::left;
 use crate::store::postgres::tls::Trust;
 use crate::store::postgres::url::{Guard, Host, Url};
 use crate::store::postgres::watched::Watched;
@@ -38,6 +41,9 @@ const SETTINGS: &str = "
 /// A server that is silent for longer is away: it would have said by then that it gives up.
 const GIVES_UP: Duration = Duration::from_millis(1_800);
 
+/// How often it is looked whether the host was left while an answer is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A connection that is open.
 ///
 /// No `Debug`: it knows the password.
@@ -55,6 +61,8 @@ pub(super) struct Connection {
     wants_writes: bool,
     /// The place of its host in the URL.
     pub(super) host: usize,
+    /// Whether its host was left for another meanwhile.
+    is_left: Arc<AtomicBool>,
     /// Whether the host took writes when it was last asked.
     pub(super) takes_writes: bool,
     pub(super) asks_md5: bool,
@@ -72,16 +80,22 @@ impl Connection {
             had_time: false,
             wants_writes,
             host: login.host,
+            is_left: Arc::default(),
             takes_writes: login.takes_writes,
             asks_md5: login.asks_md5,
         }
+    }
+
+    /// From now on calls are given up once this is true.
+    pub(super) fn heed(&mut self, is_left: Arc<AtomicBool>) {
+        self.is_left = is_left;
     }
 
     /// Has something done within `limit`.
     ///
     /// # Errors
     ///
-    /// If it was refused, or the connection is lost, now or before. If it was lost now, nobody knows
+    /// If it was refused, or the connection is lost or given up, now or before. If it was lost now, nobody knows
     /// whether the last of it was done.
     pub(super) fn call<R>(
         &mut self,
@@ -94,7 +108,7 @@ impl Connection {
         };
         self.client.hear();
         let (client, carrier) = (&self.client, &mut self.carrier);
-        let is_silent = &mut self.is_silent;
+        let (is_silent, is_left) = (&mut self.is_silent, &self.is_left);
         let done = runtime.block_on(async {
             // Not on the stack, which is small where visitors are served: what a change keeps while
             // it waits is large.
@@ -102,19 +116,18 @@ impl Connection {
                 client.prepare_due().await?;
                 work(client).await
             });
-            let done = timeout(limit, prepared_and_done).await;
-            match done {
-                Err(_) => {
+            match within(limit, is_left, prepared_and_done).await {
+                None => {
                     *is_silent = true;
                     Err(Failure::late())
                 }
-                Ok(Ok(done)) => Ok(done),
+                Some(Ok(done)) => Ok(done),
                 // Why it was closed is what the carrier was told.
-                Ok(Err(error)) if error.is_closed() => Err(match carrier.await {
+                Some(Err(error)) if error.is_closed() => Err(match carrier.await {
                     Ok(Err(told)) => Failure::from(told),
                     _ => Failure::from(error),
                 }),
-                Ok(Err(error)) => Err(Failure::from(error)),
+                Some(Err(error)) => Err(Failure::from(error)),
             }
         });
         let done = done.map_err(
@@ -158,6 +171,22 @@ impl Connection {
         let ends = [Cause::Lost, Cause::ReadOnly];
         let is_lost = matches!(done, Err(failure) if ends.contains(&failure.cause));
         is_lost || self.client.is_closed()
+    }
+}
+
+/// Waits for what is being done, no longer than `limit`, and not long once the host is left.
+async fn within<R>(
+    limit: Duration,
+    is_left: &AtomicBool,
+    mut work: Pin<Box<impl Future<Output = R>>>,
+) -> Option<R> {
+    let end = Instant::now() + limit;
+    loop {
+        match timeout(LOOK.min(left(end)), &mut work).await {
+            Ok(done) => return Some(done),
+            Err(_) if left(end).is_zero() || is_left.load(Ordering::Relaxed) => return None,
+            Err(_) => {}
+        }
     }
 }
 

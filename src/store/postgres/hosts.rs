@@ -1,5 +1,5 @@
-//! Which of the hosts is taken: the first that will do, in the order of the URL. One that keeps
-//! silent does not keep the others from being asked, or a machine that has lost its power would take
+//! Which of the hosts is taken: the first that will do, in the order of the URL from where one
+//! begins. One that keeps silent does not keep the others from being asked, or a machine that has lost its power would take
 //! the whole time there is.
 
 use std::collections::VecDeque;
@@ -58,11 +58,13 @@ impl NoHost {
 }
 
 impl Connection {
-    /// Connects to a host that will do, and is done by `end`.
+    /// Connects to a host that will do, and is done by `end`. The one at the place `first` in the URL
+    /// is asked first.
     pub(super) fn open(
         url: &Url,
         trust: Option<&Trust>,
         purpose: For,
+        first: usize,
         end: Instant,
     ) -> Result<Self, NoHost> {
         let runtime = runtime::Builder::new_current_thread()
@@ -84,7 +86,7 @@ impl Connection {
             asked: Vec::new(),
             readable: None,
         };
-        match runtime.block_on(search.run(end)) {
+        match runtime.block_on(search.run(first, end)) {
             Ok(login) => Ok(Self::new(runtime, login, url.wants_writes)),
             Err(none) => {
                 // Not waited for: a name may be looked up there for long.
@@ -111,8 +113,9 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    async fn run(mut self, end: Instant) -> Result<Login, NoHost> {
+    async fn run(mut self, first: usize, end: Instant) -> Result<Login, NoHost> {
         let mut next: VecDeque<usize> = (0..self.url.hosts.len()).collect();
+        next.rotate_left(first);
         let mut refused = Vec::new();
         while !left(end).is_zero() {
             if let Some(at) = next.pop_front() {

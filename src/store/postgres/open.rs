@@ -284,7 +284,7 @@ fn connect_within(
     trust: Option<&Trust>,
 ) -> Result<Connection, Refusal> {
     let end = Instant::now() + limit;
-    Ok(Connection::open(url, trust, For::Writing, end)?)
+    Ok(Connection::open(url, trust, For::Writing, 0, end)?)
 }
 
 /// Whose certificates are trusted, if it matters.

@@ -4,9 +4,13 @@
 //! once, until the one who asks again and again, [`Pool::probe`], has had an answer. What was
 //! connected before it went away, became read-only or came back is not used after that: another host
 //! may take the writes now.
+//!
+//! The host in use is asked first whenever somebody connects, whatever its place in the URL: one that
+//! was left and comes back may believe that it is still the one that takes writes.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +52,8 @@ struct Kept {
     standing: Standing,
     /// The place in the URL of the host that was found to be the one to use.
     host: usize,
+    /// For all connections that were lent since: becomes true when that host is left for another.
+    is_left: Arc<AtomicBool>,
     /// How often the standing or the host has turned.
     turns: u64,
 }
@@ -88,6 +94,14 @@ impl Kept {
         if let Some(first) = self.line.front() {
             first.notify_one();
         }
+    }
+
+    /// Uses another host from now on; who still waits for the one before gives up.
+    fn go_to(&mut self, host: usize) {
+        self.host = host;
+        self.is_left.store(true, Ordering::Relaxed);
+        self.is_left = Arc::default();
+        self.begin_anew();
     }
 
     /// Whatever was connected before is not used again.
@@ -138,16 +152,17 @@ impl Pool {
                 return Err(NoConnection::Away(why));
             }
             let (turns, is_next) = (kept.turns, kept.is_next(&own));
+            let is_left = Arc::clone(&kept.is_left);
             if is_next && let Some(idle) = kept.idle.pop() {
                 kept.leave(&own);
-                return Ok(Lent::new(self, idle, turns));
+                return Ok(Lent::new(self, idle, turns, is_left));
             }
             if is_next && kept.open < MOST && !is_full {
                 kept.open += 1;
                 kept.leave(&own);
                 drop(kept);
                 match self.open(end) {
-                    Ok(new) => return Ok(Lent::new(self, new, turns)),
+                    Ok(new) => return Ok(Lent::new(self, new, turns, is_left)),
                     Err(none) if !none.is_full() => {
                         self.give_up();
                         return Err(NoConnection::Away(self.note_away(none.reasons())));
@@ -187,7 +202,13 @@ impl Pool {
     /// A new connection, beside all others and never kept. What only reads goes on where no host
     /// takes writes.
     pub(super) fn open(&self, end: Instant) -> Result<Connection, NoHost> {
-        Connection::open(&self.url, self.trust.as_ref(), For::Reading, end)
+        let host = self.kept().host;
+        self.open_from(host, end)
+    }
+
+    /// The same, asking the host at this place in the URL first.
+    pub(super) fn open_from(&self, first: usize, end: Instant) -> Result<Connection, NoHost> {
+        Connection::open(&self.url, self.trust.as_ref(), For::Reading, first, end)
     }
 
     /// Asks on this connection how the database stands, or on another, and notes it. Gives the
@@ -202,7 +223,13 @@ impl Pool {
                 return usable;
             }
         }
-        match self.open(Instant::now() + limit) {
+        let silent = usable.filter(Connection::is_silent);
+        let first = match silent {
+            // It has had its time.
+            Some(silent) => (silent.host + 1) % self.url.hosts.len(),
+            None => self.kept().host,
+        };
+        match self.open_from(first, Instant::now() + limit) {
             Ok(connection) => {
                 self.note(&connection);
                 Some(connection)
@@ -246,11 +273,10 @@ impl Pool {
 
     /// Notes how the host of a connection stands, and that this is the one to use. That one can be had
     /// does not follow from one that there is.
-    fn note(&self, connection: &Connection) {
+    pub(super) fn note(&self, connection: &Connection) {
         let mut kept = self.kept();
         if kept.host != connection.host {
-            kept.host = connection.host;
-            kept.begin_anew();
+            kept.go_to(connection.host);
         }
         if !kept.standing.is_full() {
             self.turn(&mut kept, State::of(connection));
@@ -312,7 +338,13 @@ pub(super) struct Lent<'a> {
 }
 
 impl<'a> Lent<'a> {
-    fn new(pool: &'a Pool, connection: Connection, turns: u64) -> Self {
+    fn new(
+        pool: &'a Pool,
+        mut connection: Connection,
+        turns: u64,
+        is_left: Arc<AtomicBool>,
+    ) -> Self {
+        connection.heed(is_left);
         Self {
             pool,
             turns,

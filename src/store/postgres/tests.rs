@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod counts;
 mod pending;
+mod pool;
 mod proxy;
 
 use std::sync::Arc;

@@ -64,6 +64,7 @@ fn nothing_that_was_answered_is_lost_by_failover_and_changes_are_back_soon() {
 #[test]
 fn a_silent_machine_is_left_soon_and_its_return_does_no_harm() {
     let rounds = std::env::var("AUTH_TEST_FAILOVERS").map_or(5, |rounds| rounds.parse().unwrap());
+    let mut medians = Vec::new();
     for pause in [100, 1_000, 3_000].map(Duration::from_millis) {
         let (mut any, mut first, mut unknown) = (Vec::new(), Vec::new(), 0);
         for round in 0..rounds {
@@ -113,6 +114,7 @@ fn a_silent_machine_is_left_soon_and_its_return_does_no_harm() {
             percentile(50, any),
             percentile(50, first.clone()),
         );
-        assert!(percentile(50, first) < BACK);
+        medians.push(percentile(50, first));
     }
+    assert!(medians.iter().all(|median| *median < BACK), "{medians:?}");
 }

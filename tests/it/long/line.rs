@@ -52,7 +52,7 @@ type Change<'a> = Box<dyn Fn() -> Answer + 'a>;
 fn changes<'a>(server: &'a Server, known: &'a Visitor) -> [(&'static str, Change<'a>); 3] {
     [
         ("logout", Box::new(|| known.post("/logout", &[]))),
-        ("registration", Box::new(|| register(server, "nobody"))),
+        ("registration", Box::new(|| register(server, "stranger"))),
         (
             "forgotten",
             Box::new(|| {

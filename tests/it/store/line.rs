@@ -113,7 +113,8 @@ fn carry(client: &TcpStream, server: u16, fate: &Fate) {
         fate.ends.lock().unwrap().push(end.try_clone().unwrap());
     }
     if fate.is(&fate.is_cut) {
-        return close(client, &server);
+        close(client, &server);
+        return;
     }
     let mut listener = Listener::default();
     thread::scope(|scope| {
