@@ -1,4 +1,4 @@
-//! The connections of a node: few, and each for one at a time; who comes first is served first.
+//! The connections of a node: few, and each for one at a time, in turn where many wait.
 //!
 //! Once the database is found to be away nobody waits for it any more: whoever comes is refused at
 //! once, until the one who asks again and again, [`Pool::probe`], has had an answer. What was
@@ -28,6 +28,10 @@ const MOST: usize = 8;
 /// database.
 const MOST_WAITING: usize = 32;
 
+/// How long whoever comes by may be quicker than those who wait. To wake somebody for each connection
+/// that is given back takes longer than most questions; nobody is to wait for many times that.
+const SOON: Duration = Duration::from_millis(10);
+
 /// How long the host that is used may be silent before others are asked beside it: one of them may have
 /// become the one that takes writes.
 const SILENT: Duration = Duration::from_secs(1);
@@ -46,9 +50,8 @@ struct Kept {
     idle: Vec<Connection>,
     /// Idle or lent.
     open: usize,
-    /// Those who wait for one, the first who came at the front. Each is woken alone: otherwise
-    /// whoever comes by just then would be quicker, and some would wait for long.
-    line: VecDeque<Arc<Condvar>>,
+    /// Those who wait for one, the first who came at the front.
+    line: VecDeque<Arc<Waiting>>,
     standing: Standing,
     /// The place in the URL of the host that was found to be the one to use.
     host: usize,
@@ -58,32 +61,48 @@ struct Kept {
     turns: u64,
 }
 
+/// Somebody who waits for a connection.
+struct Waiting {
+    /// Each is woken alone.
+    woken: Condvar,
+    since: Instant,
+}
+
+impl Waiting {
+    fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            woken: Condvar::new(),
+            since: Instant::now(),
+        })
+    }
+}
+
 impl Kept {
-    /// Whether nobody came before.
-    fn is_next(&self, own: &Arc<Condvar>) -> bool {
+    /// Whether nobody came before who has waited for long.
+    fn may_go(&self, own: &Arc<Waiting>) -> bool {
         let first = self.line.front();
-        first.is_none_or(|first| Arc::ptr_eq(first, own))
+        first.is_none_or(|first| Arc::ptr_eq(first, own) || first.since.elapsed() < SOON)
     }
 
     /// Waits in line, no longer than `left`.
     fn wait<'a>(
         mut kept: MutexGuard<'a, Self>,
-        own: &Arc<Condvar>,
+        own: &Arc<Waiting>,
         left: Duration,
     ) -> MutexGuard<'a, Self> {
         if !kept.is_in_line(own) {
             kept.line.push_back(Arc::clone(own));
         }
-        let waited = own.wait_timeout(kept, left);
+        let waited = own.woken.wait_timeout(kept, left);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn is_in_line(&self, own: &Arc<Condvar>) -> bool {
+    fn is_in_line(&self, own: &Arc<Waiting>) -> bool {
         self.line.iter().any(|one| Arc::ptr_eq(one, own))
     }
 
     /// Leaves the line, and has the next one look whether there is something for them.
-    fn leave(&mut self, own: &Arc<Condvar>) {
+    fn leave(&mut self, own: &Arc<Waiting>) {
         self.line.retain(|one| !Arc::ptr_eq(one, own));
         if !self.idle.is_empty() || self.open < MOST {
             self.wake_next();
@@ -92,7 +111,7 @@ impl Kept {
 
     fn wake_next(&self) {
         if let Some(first) = self.line.front() {
-            first.notify_one();
+            first.woken.notify_one();
         }
     }
 
@@ -114,7 +133,7 @@ impl Kept {
 
     fn wake_all(&self) {
         for one in &self.line {
-            one.notify_one();
+            one.woken.notify_one();
         }
     }
 }
@@ -142,7 +161,7 @@ impl Pool {
     ///
     /// If none comes before `end`.
     pub(super) fn lend(&self, end: Instant) -> Result<Lent<'_>, NoConnection> {
-        let own = Arc::new(Condvar::new());
+        let own = Waiting::begin();
         let mut kept = self.kept();
         let mut is_full = false;
         loop {
@@ -151,13 +170,13 @@ impl Pool {
                 kept.leave(&own);
                 return Err(NoConnection::Away(why));
             }
-            let (turns, is_next) = (kept.turns, kept.is_next(&own));
+            let (turns, may_go) = (kept.turns, kept.may_go(&own));
             let is_left = Arc::clone(&kept.is_left);
-            if is_next && let Some(idle) = kept.idle.pop() {
+            if may_go && let Some(idle) = kept.idle.pop() {
                 kept.leave(&own);
                 return Ok(Lent::new(self, idle, turns, is_left));
             }
-            if is_next && kept.open < MOST && !is_full {
+            if may_go && kept.open < MOST && !is_full {
                 kept.open += 1;
                 kept.leave(&own);
                 drop(kept);

@@ -81,9 +81,12 @@ fn a_host_that_keeps_silent_is_left_for_another() {
         .is_frozen
         .store(true, std::sync::atomic::Ordering::SeqCst);
 
+    let begun = Instant::now();
     let asked = pool.probe(asked, PATIENCE);
 
     assert_eq!(asked.unwrap().host, 1);
+    // Others are asked before its time is over.
+    assert!(begun.elapsed() < PATIENCE);
     assert_eq!(lend(&pool).host, 1);
     assert!(!pool.is_away());
 }
