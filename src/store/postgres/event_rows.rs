@@ -59,7 +59,10 @@ impl EventRows {
 
     /// The last `most` lines of an account, the newest first.
     pub(crate) fn newest_of(&self, id: &str, most: usize) -> Result<Vec<String>, Unavailable> {
-        let query = "SELECT line FROM event WHERE account = $1 ORDER BY place DESC LIMIT $2";
+        // What a node has written last need not have happened last.
+        let query = "SELECT line FROM (SELECT line, at, place FROM event
+                WHERE account = $1 ORDER BY place DESC LIMIT $2) newest
+            ORDER BY at DESC, place DESC";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         self.0.ask(async |client| {
             let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::TEXT), (&most, Type::INT8)];
