@@ -5,6 +5,7 @@ mod client;
 #[path = "../../../tests/cluster/mod.rs"]
 mod cluster;
 mod counts;
+mod events;
 mod pending;
 mod pool;
 mod proxy;

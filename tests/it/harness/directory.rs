@@ -1,8 +1,10 @@
 //! What lies in a directory, to be compared with what lay there before; and permission bits.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirEntry, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use crate::harness::place;
 
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -23,12 +25,16 @@ pub(crate) fn contents(dir: &Path) -> Vec<(String, u32, Vec<u8>)> {
     all
 }
 
+/// All that lies in a directory, but for what is of these tests themselves.
+fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries.filter(|entry| !place::is_of_tests(&entry.file_name()))
+}
+
 /// Everything in a directory: names, kinds, bits, times, bytes. Not the log, which grows, and not
 /// the sessions, whose last use is saved from time to time.
 pub(crate) fn snapshot(dir: &Path) -> Vec<String> {
-    let mut found: Vec<String> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap())
+    let mut found: Vec<String> = entries(dir)
         .filter(|entry| entry.file_name() != "log" && entry.file_name() != "sessions.json")
         .map(|entry| {
             let (path, is) = (entry.path(), entry.metadata().unwrap());
@@ -69,10 +75,8 @@ pub(crate) fn names_and_modes(dir: &Path) -> Vec<(String, u32)> {
 
 /// The names of all that lies in a directory.
 pub(crate) fn listing(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names = entries(dir).map(|entry| entry.file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
     names.sort();
     names
 }

@@ -1,6 +1,7 @@
 //! Where a server has its accounts: in files, or where `TESTED_ON` says (see `nodes`). What a test
 //! reads or changes behind the server's back goes through here, so that it need not know.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -13,6 +14,14 @@ use crate::harness::read;
 
 /// Where it is noted that mails come to the outbox by way of a mail server.
 pub(super) const SINK: &str = ".sink";
+
+/// What tests on a database keep in a server's folder.
+const OF_TESTS: [&str; 5] = [SINK, ".database", ".started", "nodes.cfg", "store.key"];
+
+/// Whether a file in a server's folder is of tests on a database.
+pub(super) fn is_of_tests(name: &OsStr) -> bool {
+    is_database() && OF_TESTS.iter().any(|of_tests| name == *of_tests)
+}
 
 /// Whether accounts lie in a database.
 pub(crate) fn is_database() -> bool {

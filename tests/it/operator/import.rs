@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use serde_json::{Value, json};
 
 use crate::harness::directory::{listing, snapshot};
-use crate::harness::{PASSWORD, Setup, Visitor};
+use crate::harness::{PASSWORD, Setup, Visitor, place};
 use crate::operator::run;
 
 /// bcrypt of [`PASSWORD`], by htpasswd.
@@ -64,7 +64,7 @@ fn a_table_is_taken_over_whole_and_its_people_log_in() {
             "refused": [],
         })
     );
-    let events = fs::read_to_string(setup.dir().join("events.jsonl")).unwrap();
+    let events = place::kept(setup.dir(), "events.jsonl");
     let events: Vec<Value> = events
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -120,7 +120,9 @@ fn one_bad_line_keeps_the_whole_file_out() {
             .join("users.json")
             .display()
     );
-    assert_eq!(first.2, made);
+    if !place::is_database() {
+        assert_eq!(first.2, made);
+    }
     let before = snapshot(setup.dir());
     let file = format!("bob:{HASH}\nALICE:{HASH}\n# no one\n\u{7}eve:{HASH}\nmallory:hunter22\n");
 
@@ -275,6 +277,7 @@ fn who_is_disabled_and_has_no_hash_is_mailed_nothing() {
 /// A refusal is a line and a hint: what would have been assumed does not matter then.
 #[test]
 fn where_links_cannot_be_mailed_nobody_is_imported() {
+    of_one_machine!("the outbox cannot be opened");
     let setup = Setup::bare();
     fs::write(setup.dir().join("outbox"), "").unwrap();
     let before = snapshot(setup.dir());
@@ -402,6 +405,7 @@ fn what_django_dumps_and_htpasswd_writes_is_imported_and_logs_in() {
 #[cfg(feature = "makers")]
 #[test]
 fn what_root_imports_is_of_the_owner_of_the_folder() {
+    of_one_machine!("a file has an owner");
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root gives files away");
         return;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Server, Setup, Visitor, wait_for};
+use crate::harness::{Server, Setup, Visitor, place, wait_for};
 use crate::operator::{Said, run};
 
 mod kept;
@@ -33,9 +33,12 @@ fn told_all(server: &Server, event: &str, number: usize) -> Vec<Value> {
     });
     assert_eq!(found.len(), number, "{found:?}");
     for line in &mut found {
-        let time = line.as_object_mut().unwrap().shift_remove("time").unwrap();
+        let line = line.as_object_mut().unwrap();
+        let time = line.shift_remove("time").unwrap();
         let time = time.as_str().unwrap().to_owned();
         assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+        let node = line.shift_remove("node");
+        assert_eq!(node.is_some(), place::is_database(), "{node:?}");
     }
     found
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::Setup;
 use crate::harness::directory::listing;
+use crate::harness::{Setup, place};
 use crate::operator::run;
 use crate::operator::user::{add, list, parsed};
 
@@ -24,6 +24,7 @@ fn a_folder_without_a_file_has_nobody_in_it_and_stays_as_it_is() {
 
 #[test]
 fn the_server_s_flags_stand_anywhere_and_only_what_is_needed_is_judged() {
+    of_one_machine!("it is told where users.json lies");
     let setup = Setup::bare();
     fs::create_dir(setup.dir().join("d")).unwrap();
     let users = ["--users", "d/users.json"];
@@ -60,11 +61,10 @@ fn the_server_s_flags_stand_anywhere_and_only_what_is_needed_is_judged() {
 fn what_a_terminal_obeys_is_escaped() {
     let setup = Setup::bare();
     assert_eq!(add(&setup, "alice", &[]).0, 0);
-    let file = setup.dir().join("users.json");
-    let mut users: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let odd = "a\u{1b}[2J\tb\u{9b}c\u{202e}d\u{61c}";
-    users["users"]["alice"]["groups"] = json!([odd]);
-    fs::write(&file, users.to_string()).unwrap();
+    place::edit(setup.dir(), "users.json", |users| {
+        users["users"]["alice"]["groups"] = json!([odd]);
+    });
 
     let as_text = list(&setup, &[]);
     let as_json = list(&setup, &["--json"]);

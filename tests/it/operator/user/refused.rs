@@ -144,6 +144,7 @@ fn wrong_calls_are_seen_before_anything_is_read() {
 
 #[test]
 fn where_the_mail_cannot_be_written_no_account_is_made() {
+    of_one_machine!("the outbox cannot be opened");
     let setup = Setup::bare();
     fs::write(setup.dir().join("outbox"), "").unwrap();
     let said = run(
@@ -201,6 +202,7 @@ fn a_missing_folder_and_a_damaged_file_are_refused_and_left_alone() {
 /// A disk that is full, and a folder in which no new file can take the old one's place.
 #[test]
 fn what_cannot_be_saved_is_refused_and_nothing_is_left_of_it() {
+    of_one_machine!("a disk is full, and a folder is unfit");
     let full = Setup::bare();
     let unfit = Setup::bare();
     for setup in [&full, &unfit] {
