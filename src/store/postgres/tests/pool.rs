@@ -55,10 +55,8 @@ fn who_waits_for_the_host_before_gives_up() {
     let begun = Instant::now();
 
     let waited = thread::scope(|scope| {
-        let waited = scope.spawn(|| {
-            let call = waiting.call(PATIENCE, async |_| future::pending().await);
-            call.map(|()| ())
-        });
+        let waited = scope
+            .spawn(|| waiting.call(PATIENCE, async |_| future::pending::<Result<(), _>>().await));
         pool.note(&second(&pool));
         waited.join().unwrap()
     });
