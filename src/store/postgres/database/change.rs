@@ -38,7 +38,7 @@ use crate::store::postgres::write::{Changes, Touched};
 const CHANGE: Duration = Duration::from_secs(2);
 
 /// How long the fate of a change is asked for.
-const FATE: Duration = Duration::from_millis(2_500);
+const FATE: Duration = Duration::from_secs(2);
 
 /// How many changes at the same time are waited for at most before one is made again.
 const AGAIN_AFTER: u64 = 20;
