@@ -95,8 +95,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If it was refused, or the connection is lost or given up, now or before. If it was lost now, nobody knows
-    /// whether the last of it was done.
+    /// If it was refused, or the connection is lost or given up, now or before. If it was lost now,
+    /// nobody knows whether the last of it was done.
     pub(super) fn call<R>(
         &mut self,
         limit: Duration,
