@@ -39,7 +39,7 @@ const SETTINGS: &str = "
         WHERE current_schema() IS NOT NULL";
 
 /// A server that is silent for longer is away: it would have said by then that it gives up.
-const GIVES_UP: Duration = Duration::from_millis(1_800);
+pub(super) const GIVES_UP: Duration = Duration::from_millis(1_800);
 
 /// How often it is looked whether the host was left while an answer is waited for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -52,11 +52,8 @@ pub(super) struct Connection {
     runtime: Option<Runtime>,
     client: Client,
     carrier: Carrier,
-    is_lost: bool,
-    /// Whether that was because an answer did not come.
-    is_silent: bool,
-    /// Whether it had had time to come.
-    had_time: bool,
+    /// `None` as long as it can be used.
+    loss: Option<Loss>,
     /// Whether it is of no use once the host takes no writes.
     wants_writes: bool,
     /// The place of its host in the URL.
@@ -68,6 +65,18 @@ pub(super) struct Connection {
     pub(super) asks_md5: bool,
 }
 
+/// How a connection was lost.
+enum Loss {
+    /// It has ended, or its host takes no writes.
+    Ended,
+    /// An answer did not come.
+    Silent {
+        /// Whether it had had time to come: whoever had waited for the connection in line may have had
+        /// hardly any left.
+        had_time: bool,
+    },
+}
+
 impl Connection {
     /// `runtime` is the one that it was made on.
     pub(super) fn new(runtime: Runtime, login: Login, wants_writes: bool) -> Self {
@@ -75,9 +84,7 @@ impl Connection {
             runtime: Some(runtime),
             client: login.client,
             carrier: login.carrier,
-            is_lost: false,
-            is_silent: false,
-            had_time: false,
+            loss: None,
             wants_writes,
             host: login.host,
             is_left: Arc::default(),
@@ -102,13 +109,13 @@ impl Connection {
         limit: Duration,
         work: impl AsyncFnOnce(&Client) -> Result<R, tokio_postgres::Error>,
     ) -> Result<R, Failure> {
-        let runtime = self.runtime.as_ref().filter(|_| !self.is_lost);
+        let runtime = self.runtime.as_ref().filter(|_| self.loss.is_none());
         let Some(runtime) = runtime else {
             return Err(Failure::new("the connection is lost", Cause::Lost));
         };
         self.client.hear();
         let (client, carrier) = (&self.client, &mut self.carrier);
-        let (is_silent, is_left) = (&mut self.is_silent, &self.is_left);
+        let is_left = &self.is_left;
         let done = runtime.block_on(async {
             // Not on the stack, which is small where visitors are served: what a change keeps while
             // it waits is large.
@@ -117,10 +124,7 @@ impl Connection {
                 work(client).await
             });
             match within(limit, is_left, prepared_and_done).await {
-                None => {
-                    *is_silent = true;
-                    Err(Failure::late())
-                }
+                None => Err(Failure::late()),
                 Some(Ok(done)) => Ok(done),
                 // Why it was closed is what the carrier was told.
                 Some(Err(error)) if error.is_closed() => Err(match carrier.await {
@@ -136,8 +140,10 @@ impl Connection {
                 _ => failure,
             },
         );
-        self.is_lost = done.is_err() && self.is_over(&done);
-        self.had_time = self.client.silence() >= GIVES_UP;
+        self.loss = done
+            .as_ref()
+            .err()
+            .and_then(|failure| self.loss_by(failure));
         done
     }
 
@@ -153,24 +159,28 @@ impl Connection {
 
     /// Whether it was lost because an answer did not come.
     pub(super) fn is_silent(&self) -> bool {
-        self.is_silent
+        matches!(self.loss, Some(Loss::Silent { .. }))
     }
 
-    /// Whether that answer had had time to come: whoever had waited for the connection in line may
-    /// have had hardly any left.
-    pub(super) fn had_time(&self) -> bool {
-        self.had_time
+    /// Whether it was lost because an answer did not come that had had time to.
+    pub(super) fn is_of_one_away(&self) -> bool {
+        matches!(self.loss, Some(Loss::Silent { had_time: true }))
     }
 
     /// Whether it can be used no more.
     pub(super) fn is_lost(&self) -> bool {
-        self.is_lost
+        self.loss.is_some()
     }
 
-    fn is_over<R>(&self, done: &Result<R, Failure>) -> bool {
-        let ends = [Cause::Lost, Cause::ReadOnly];
-        let is_lost = matches!(done, Err(failure) if ends.contains(&failure.cause));
-        is_lost || self.client.is_closed()
+    /// How it is lost by what has just failed, if it is.
+    fn loss_by(&self, failure: &Failure) -> Option<Loss> {
+        match failure.cause {
+            Cause::Late => Some(Loss::Silent {
+                had_time: self.client.silence() >= GIVES_UP,
+            }),
+            Cause::Lost | Cause::ReadOnly => Some(Loss::Ended),
+            _ => self.client.is_closed().then_some(Loss::Ended),
+        }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::accounts::token::Digest;
 use crate::network::Network;
 use crate::store::error::Unavailable;
 use crate::store::postgres::client::Client;
-use crate::store::postgres::failure::Cause;
 use crate::store::postgres::rows::{Damaged, damaged};
 use crate::store::postgres::shared::{Shared, left, say_damaged};
 
@@ -213,7 +212,7 @@ impl Shared {
                 Err(failure) if is_sent.get() && !failure.is_rollback() => {
                     return Err(Unasked::Unknown);
                 }
-                Err(failure) if failure.cause == Cause::Lost || failure.is_rollback() => {}
+                Err(failure) if failure.is_loss() || failure.is_rollback() => {}
                 Err(_) => return Err(Unasked::Unavailable),
             }
             if left(end).is_zero() {

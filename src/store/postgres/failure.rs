@@ -29,12 +29,14 @@ pub(super) enum Cause {
     NoLogin,
     /// The connection ended or was never there: what was asked for last may have been done.
     Lost,
+    /// No answer came in time: what was asked for last may have been done.
+    Late,
 }
 
 impl Failure {
     /// For an answer that did not come in time.
     pub(super) fn late() -> Self {
-        Self::new("it does not answer", Cause::Lost)
+        Self::new("it does not answer", Cause::Late)
     }
 
     /// For a host that cannot be written to.
@@ -65,8 +67,13 @@ impl Failure {
                 let classes = ["08", "40", "53300", "55P03", "57", "25006"];
                 classes.iter().any(|class| said.code().starts_with(class))
             }
-            Cause::Lost | Cause::ReadOnly | Cause::Mistrust | Cause::NoLogin => true,
+            Cause::Lost | Cause::Late | Cause::ReadOnly | Cause::Mistrust | Cause::NoLogin => true,
         }
+    }
+
+    /// Whether nobody has said no: there is no connection any more, or none that answers.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self.cause, Cause::Lost | Cause::Late)
     }
 
     /// Whether the database said this.

@@ -1,6 +1,6 @@
 //! Which of the hosts is taken: the first that will do, in the order of the URL from where one
-//! begins. One that keeps silent does not keep the others from being asked, or a machine that has lost its power would take
-//! the whole time there is.
+//! begins. One that keeps silent does not keep the others from being asked, or a machine that has lost
+//! its power would take the whole time there is.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -45,6 +45,12 @@ impl NoHost {
     pub(super) fn is_full(&self) -> bool {
         let mut failures = self.0.iter();
         failures.any(|(_, failure)| failure.is(&SqlState::TOO_MANY_CONNECTIONS))
+    }
+
+    /// Whether some host has not answered.
+    pub(super) fn is_late(&self) -> bool {
+        let mut failures = self.0.iter();
+        failures.any(|(_, failure)| failure.cause == Cause::Late)
     }
 
     /// Each host with its reason.

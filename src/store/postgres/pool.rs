@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::postgres::connection::Connection;
+use crate::store::postgres::connection::{Connection, GIVES_UP};
 use crate::store::postgres::hosts::{For, NoHost};
+use crate::store::postgres::shared::left;
 use crate::store::postgres::standing::{Standing, State};
 use crate::store::postgres::tls::Trust;
 use crate::store::postgres::url::Url;
@@ -180,16 +181,11 @@ impl Pool {
                 kept.open += 1;
                 kept.leave(&own);
                 drop(kept);
-                match self.open(end) {
-                    Ok(new) => return Ok(Lent::new(self, new, turns, is_left)),
-                    Err(none) if !none.is_full() => {
-                        self.give_up();
-                        return Err(NoConnection::Away(self.note_away(none.reasons())));
-                    }
-                    // One of those there are may come back in time.
-                    Err(_) => is_full = true,
+                if let Some(new) = self.open_counted(end)? {
+                    return Ok(Lent::new(self, new, turns, is_left));
                 }
-                self.give_up();
+                // One of those there are may come back in time.
+                is_full = true;
                 kept = self.kept();
                 continue;
             }
@@ -198,13 +194,33 @@ impl Pool {
                 kept.leave(&own);
                 return Err(NoConnection::Busy);
             }
-            let left = end.saturating_duration_since(Instant::now());
+            let left = left(end);
             let is_no_room = kept.line.len() >= MOST_WAITING && !kept.is_in_line(&own);
             if left.is_zero() || is_no_room {
                 kept.leave(&own);
                 return Err(NoConnection::Busy);
             }
             kept = Kept::wait(kept, &own, left);
+        }
+    }
+
+    /// A new connection, which has been counted already; `None` if the database has no more to give.
+    ///
+    /// # Errors
+    ///
+    /// If none comes before `end`.
+    fn open_counted(&self, end: Instant) -> Result<Option<Connection>, NoConnection> {
+        let had_time = left(end) >= GIVES_UP;
+        let none = match self.open(end) {
+            Ok(new) => return Ok(Some(new)),
+            Err(none) => none,
+        };
+        self.give_up();
+        match none {
+            none if none.is_full() => Ok(None),
+            // Whoever had waited in line may have had hardly any time left for an answer.
+            none if none.is_late() && !had_time => Err(NoConnection::Busy),
+            none => Err(NoConnection::Away(self.note_away(none.reasons()))),
         }
     }
 
@@ -325,7 +341,7 @@ impl Pool {
             return;
         }
         drop(kept);
-        let is_away = connection.is_silent() && connection.had_time();
+        let is_away = connection.is_of_one_away();
         drop(connection);
         self.give_up();
         // What an earlier host does says nothing of the one that is used now.

@@ -50,7 +50,7 @@ impl From<NoHost> for Refusal {
         // What can be mended: a host that is away may be so on purpose.
         let mut told = none.0.iter().map(|(_, failure)| failure);
         let first = none.0.first().map(|(_, failure)| failure);
-        let worst = told.find(|failure| failure.cause != Cause::Lost).or(first);
+        let worst = told.find(|failure| !failure.is_loss()).or(first);
         let what = match none.would_be_read() {
             true => "cannot use the store: no host takes writes",
             false => "cannot reach the store",
@@ -78,7 +78,7 @@ fn what_to_do(failure: &Failure) -> &'static str {
             return "look at the user and the password, at channel_binding, and at the server's \
                     pg_hba.conf";
         }
-        Cause::Lost => {
+        Cause::Lost | Cause::Late => {
             return "look whether the database runs and takes connections where --store says, and \
                     at its log";
         }

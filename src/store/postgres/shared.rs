@@ -9,7 +9,6 @@ use crate::store::error::Unavailable;
 use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::client::Client;
 use crate::store::postgres::counts::Local;
-use crate::store::postgres::failure::Cause;
 use crate::store::postgres::open::Opened;
 use crate::store::postgres::pool::Pool;
 use crate::store::postgres::recent::{Owners, Recent};
@@ -101,7 +100,7 @@ impl Shared {
                     return Err(Unavailable);
                 }
                 // The connection had ended while nobody looked.
-                Err(failure) if failure.cause == Cause::Lost && !left(end).is_zero() => {}
+                Err(failure) if failure.is_loss() && !left(end).is_zero() => {}
                 Err(_) => return Err(Unavailable),
             }
         }

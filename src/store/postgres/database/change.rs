@@ -340,7 +340,7 @@ fn may_help_again(failure: &Failure) -> bool {
         SqlState::CANNOT_CONNECT_NOW,
     ];
     // On another connection, or to another host.
-    let elsewhere = [Cause::Lost, Cause::ReadOnly].contains(&failure.cause);
+    let elsewhere = failure.is_loss() || failure.cause == Cause::ReadOnly;
     elsewhere || others.iter().any(|state| failure.is(state))
 }
 

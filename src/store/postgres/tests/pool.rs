@@ -1,13 +1,14 @@
 //! What becomes of connections when another host is used.
 
 use std::future;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Place, Proxy};
 use crate::store::postgres::Url;
 use crate::store::postgres::connection::Connection;
-use crate::store::postgres::pool::{Lent, Pool};
+use crate::store::postgres::pool::{Lent, NoConnection, Pool};
 use crate::store::postgres::tests::cluster::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,15 +70,30 @@ fn who_waits_for_the_host_before_gives_up() {
 }
 
 #[test]
+fn a_connection_that_one_has_no_time_to_open_does_not_make_the_database_away() {
+    let (place, proxy) = (Place::new(), Proxy::start());
+    let pool = place
+        .opened(&Url::parse(&proxy.url(&place.name)).unwrap())
+        .pool;
+    proxy.fate.is_frozen.store(true, Ordering::SeqCst);
+
+    let lent = pool.lend(Instant::now() + Duration::from_millis(100));
+
+    assert!(matches!(lent, Err(NoConnection::Busy)));
+    assert!(!pool.is_away());
+    // Whoever has the time that anybody has at first knows what the silence means.
+    let lent = pool.lend(Instant::now() + Duration::from_secs(2));
+    assert!(matches!(lent, Err(NoConnection::Away(_))));
+    assert!(pool.is_away());
+}
+
+#[test]
 fn a_host_that_keeps_silent_is_left_for_another() {
     let (place, first) = (Place::new(), Proxy::start());
     let pool = pool(&place, &first);
     let asked = pool.probe(None, PATIENCE);
     assert_eq!(asked.as_ref().unwrap().host, 0);
-    first
-        .fate
-        .is_frozen
-        .store(true, std::sync::atomic::Ordering::SeqCst);
+    first.fate.is_frozen.store(true, Ordering::SeqCst);
 
     let begun = Instant::now();
     let asked = pool.probe(asked, PATIENCE);
