@@ -14,9 +14,13 @@ use crate::store::postgres::pending;
 use crate::store::postgres::sessions;
 use crate::store::postgres::shared::Shared;
 
-/// How often what is in use is read again: a read that takes long leaves time for another before an
-/// entry counts no more.
+/// How often it is looked what is to be read again: a read that takes long leaves time for another before
+/// an entry counts no more.
 const ROUND: Duration = Duration::from_millis(250);
+
+/// Most that are read again by one question: visitors with questions of their own have their turn
+/// between two.
+const AT_ONCE: usize = 1_000;
 
 /// How long one question may take.
 const QUESTION: Duration = Duration::from_secs(2);
@@ -55,13 +59,10 @@ impl Keeper {
         // Asked whether there is anything to ask or not: so a node knows that the database is away
         // before a visitor comes to wait for it, and that it is back.
         self.connection = shared.pool.probe(self.connection.take(), QUESTION);
-        let began = Instant::now();
-        let ids = shared.recent.in_use(began);
-        if !ids.is_empty() {
-            let found = self.call(shared, async |client| {
-                sessions::versions(client, &ids).await
-            })?;
-            shared.recent.renew(&ids, &found, began);
+        for ids in shared.recent.due(Instant::now()).chunks(AT_ONCE) {
+            let began = Instant::now();
+            let found = self.call(shared, async |client| sessions::versions(client, ids).await)?;
+            shared.recent.renew(ids, found, began);
         }
         // The rest of it are changes.
         if !shared.pool.is_well() {

@@ -1,6 +1,6 @@
 //! Sessions and their accounts as they were read lately. An entry says yes only if a read of it
 //! began less than a second ago; it never says no. One thread reads again what is in use, in one
-//! question for all, so a session that is asked about all the time costs no question of its own, and
+//! question for many, so a session that is asked about all the time costs no question of its own, and
 //! one that was ended elsewhere is known to be within a second, however long a question takes.
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +18,15 @@ pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// How old it may be while the database does not answer: applications stay open for that long.
 pub(super) const LASTING: Duration = Duration::from_secs(5);
+
+/// How old it may become before an entry that was used since is read again: early enough that the next
+/// use finds it fresh.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The same for one that nobody has used since. Most sessions are asked about in bursts, and one more
+/// question at the next costs less than to read them all the time; but once the database does not answer
+/// it is to last for some seconds as well.
+const AGAIN_UNUSED: Duration = FRESH;
 
 /// How long an entry is kept true after it was last used.
 const IN_USE: Duration = Duration::from_secs(12);
@@ -114,6 +123,20 @@ struct Entry {
     saved: u64,
 }
 
+impl Entry {
+    /// Whether it is to be read again.
+    fn is_due(&self, now: Instant) -> bool {
+        let is_older = |than: Duration, then: Instant| now.saturating_duration_since(then) >= than;
+        self.read.is_some_and(|read| {
+            let again = match self.used > read {
+                true => AGAIN,
+                false => AGAIN_UNUSED,
+            };
+            is_older(again, read) && !is_older(IN_USE, self.used)
+        })
+    }
+}
+
 /// What differs once an account is another.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Version {
@@ -181,24 +204,21 @@ impl Recent {
     }
 
     /// What is to be read again at this moment.
-    pub(super) fn in_use(&self, now: Instant) -> Vec<Digest> {
+    pub(super) fn due(&self, now: Instant) -> Vec<Digest> {
         let kept = self.kept();
-        let is_in_use = |entry: &Entry| {
-            entry.read.is_some() && now.saturating_duration_since(entry.used) < IN_USE
-        };
-        let in_use = kept.entries.iter().filter(|(_, entry)| is_in_use(entry));
-        in_use.map(|(id, _)| *id).collect()
+        let due = kept.entries.iter().filter(|(_, entry)| entry.is_due(now));
+        due.map(|(id, _)| *id).collect()
     }
 
-    /// Takes what a read of these has found that began then.
+    /// Takes what a read of these has found that began then, in their order.
     pub(super) fn renew(
         &self,
         ids: &[Digest],
-        found: &HashMap<Digest, (Version, Timestamp)>,
+        found: Vec<Option<(Version, Timestamp)>>,
         began: Instant,
     ) {
         let mut kept = self.kept();
-        for id in ids {
+        for (id, found) in ids.iter().zip(found) {
             let Some(entry) = kept.entries.get_mut(id) else {
                 continue;
             };
@@ -206,9 +226,9 @@ impl Recent {
             if entry.read.is_none_or(|read| read > began) {
                 continue;
             }
-            entry.read = match found.get(id) {
-                Some((version, last_seen)) if *version == entry.version => {
-                    entry.who.0.seen(*last_seen);
+            entry.read = match found {
+                Some((version, last_seen)) if version == entry.version => {
+                    entry.who.0.seen(last_seen);
                     entry.saved = entry.saved.max(last_seen.0);
                     Some(began)
                 }
@@ -312,31 +332,47 @@ mod tests {
 
         assert!(recent.get(id(), LASTING, after(began, 4999)).is_some());
         assert!(recent.get(id(), LASTING, after(began, 5000)).is_none());
-        recent.renew(&[id()], &HashMap::new(), after(began, 500));
+        recent.renew(&[id()], vec![None], after(began, 500));
         assert!(recent.get(id(), LASTING, after(began, 600)).is_none());
     }
 
     #[test]
     fn what_is_read_again_and_is_the_same_counts_on() {
         let (recent, began) = with_entry();
-        let ids = recent.in_use(after(began, 500));
-        let found = HashMap::from([(id(), (version(1), AT))]);
+        let found = vec![Some((version(1), AT))];
 
-        recent.renew(&ids, &found, after(began, 500));
+        recent.renew(&[id()], found, after(began, 500));
 
         assert!(recent.get(id(), FRESH, after(began, 1499)).is_some());
         assert!(recent.get(id(), FRESH, after(began, 1500)).is_none());
     }
 
     #[test]
+    fn what_is_used_is_read_again_before_it_is_too_old_and_what_is_not_a_little_later() {
+        let (recent, began) = with_entry();
+        assert!(recent.due(after(began, 999)).is_empty());
+        assert_eq!(recent.due(after(began, 1000)), [id()]);
+
+        recent.get(id(), FRESH, after(began, 1));
+        assert!(recent.due(after(began, 499)).is_empty());
+        assert_eq!(recent.due(after(began, 500)), [id()]);
+
+        recent.renew(&[id()], vec![Some((version(1), AT))], after(began, 500));
+        assert!(recent.due(after(began, 1499)).is_empty());
+        assert_eq!(recent.due(after(began, 1500)), [id()]);
+        assert_eq!(recent.due(after(began, 12_000)), [id()]);
+        assert!(recent.due(after(began, 12_001)).is_empty());
+    }
+
+    #[test]
     fn what_is_gone_or_another_counts_no_more() {
-        for found in [HashMap::new(), HashMap::from([(id(), (version(2), AT))])] {
+        for found in [None, Some((version(2), AT))] {
             let (recent, began) = with_entry();
 
-            recent.renew(&[id()], &found, after(began, 500));
+            recent.renew(&[id()], vec![found], after(began, 500));
 
             assert!(recent.get(id(), FRESH, after(began, 501)).is_none());
-            assert!(recent.in_use(after(began, 501)).is_empty());
+            assert!(recent.due(after(began, 5000)).is_empty());
         }
     }
 
@@ -345,10 +381,10 @@ mod tests {
         let (recent, began) = with_entry();
         recent.put(who(), version(2), after(began, 500));
 
-        recent.renew(&[id()], &HashMap::new(), after(began, 400));
+        recent.renew(&[id()], vec![None], after(began, 400));
         recent.put(who(), version(1), after(began, 300));
-        let found = HashMap::from([(id(), (version(2), AT))]);
-        recent.renew(&[id()], &found, after(began, 600));
+        let found = vec![Some((version(2), AT))];
+        recent.renew(&[id()], found, after(began, 600));
 
         assert!(recent.get(id(), FRESH, after(began, 1599)).is_some());
     }
@@ -363,11 +399,7 @@ mod tests {
             forget(&recent);
 
             assert!(recent.get(id(), FRESH, began).is_none());
-            recent.renew(
-                &[id()],
-                &HashMap::from([(id(), (version(1), AT))]),
-                after(began, 1),
-            );
+            recent.renew(&[id()], vec![Some((version(1), AT))], after(began, 1));
             assert!(recent.get(id(), FRESH, after(began, 2)).is_none());
         }
     }

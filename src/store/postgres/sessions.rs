@@ -1,7 +1,6 @@
 //! Questions about sessions apart from accounts: which are as they were, which are over, how many
 //! there are.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -13,24 +12,26 @@ use crate::store::postgres::client::Client;
 use crate::store::postgres::recent::Version;
 use crate::store::postgres::slice::texts;
 
-/// Which of these sessions there are, what their accounts are now, and when they were last used.
+/// For each of these sessions that there is, what its account is now, and when it was last used.
 pub(super) async fn versions(
     client: &Client,
     ids: &[Digest],
-) -> Result<HashMap<Digest, (Version, Timestamp)>, tokio_postgres::Error> {
-    let known: HashMap<String, Digest> = ids.iter().map(|id| (id.text(), *id)).collect();
-    let asked: Vec<String> = known.keys().cloned().collect();
-    let query = "SELECT session.id, account.id, account.revision, session.last_seen FROM session
-        JOIN account USING (name) WHERE session.id = ANY($1)";
-    let mut found = HashMap::new();
+) -> Result<Vec<Option<(Version, Timestamp)>>, tokio_postgres::Error> {
+    let asked: Vec<String> = ids.iter().map(Digest::text).collect();
+    let query = "SELECT asked.number, account.id, account.revision, session.last_seen
+        FROM unnest($1::text[]) WITH ORDINALITY asked(id, number)
+        JOIN session USING (id) JOIN account USING (name)";
+    let mut found = vec![None; ids.len()];
     for row in client.query(query, &[texts(&asked)]).await? {
-        if let Some(id) = known.get(row.try_get::<_, &str>(0)?) {
+        // They are numbered from 1.
+        let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+        if let Some(found) = found.get_mut(place) {
             let version = Version {
                 account: row.try_get(1)?,
                 revision: row.try_get(2)?,
             };
             let last_seen = u64::try_from(row.try_get::<_, i64>(3)?).unwrap_or(0);
-            found.insert(*id, (version, Timestamp(last_seen)));
+            *found = Some((version, Timestamp(last_seen)));
         }
     }
     Ok(found)
