@@ -85,16 +85,17 @@ fn every_change_is_written_synced_renamed_and_synced_before_it_is_answered() {
         };
         let kept = kept.unwrap_or_else(|| panic!("{name}: no answer in\n{trace}"));
         assert!(kept.begin > done, "{name}: answered too early\n{trace}");
-        // What is saved after the answer holds nobody up: the link that a registration mails.
         let renames = calls
             .iter()
             .filter(|call| call.begin < kept.begin && call.line.contains(" renameat("))
             .filter(|call| call.line.contains(".json.new\""))
             .count();
-        assert_eq!(
-            renames,
-            operation.saves.len(),
-            "{name}: more is saved\n{trace}"
+        // The link that a registration mails is saved beside the answer, which does not wait for it.
+        let beside = usize::from(name == "register");
+        let most = operation.saves.len() + beside;
+        assert!(
+            (operation.saves.len()..=most).contains(&renames),
+            "{name}: {renames} files are saved\n{trace}"
         );
     }
 }
