@@ -16,6 +16,7 @@ mod failure;
 mod hosts;
 mod keeper;
 mod key;
+mod links;
 mod mail_rows;
 mod marks;
 mod open;

@@ -138,23 +138,17 @@ impl Client {
         }
     }
 
+    /// The first row.
     pub(super) async fn query_opt(
         &self,
         text: &str,
         parameters: &[Typed<'_>],
     ) -> Result<Option<Row>, Error> {
-        match self.prepared(text, parameters) {
-            Some(known) => {
-                let values = values(parameters);
-                self.answer(self.inner.query_opt(&known, &values)).await
-            }
-            None => {
-                self.answer(self.inner.query_typed_opt(text, parameters))
-                    .await
-            }
-        }
+        let rows = self.query(text, parameters).await?;
+        Ok(rows.into_iter().next())
     }
 
+    /// The one row that there is.
     pub(super) async fn query_one(
         &self,
         text: &str,

@@ -1,14 +1,16 @@
-//! Questions about sessions apart from accounts: which are as they were, which are over, how many
+//! Sessions apart from accounts: those that begin, which are as they were, which are over, how many
 //! there are.
 
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::accounts::session::Limits;
+use crate::accounts::names;
+use crate::accounts::session::{Limits, Session};
 use crate::accounts::token::Digest;
 use crate::clock::Timestamp;
 use crate::store::postgres::client::Client;
+use crate::store::postgres::marks;
 use crate::store::postgres::recent::Version;
 use crate::store::postgres::slice::texts;
 
@@ -35,6 +37,40 @@ pub(super) async fn versions(
         }
     }
     Ok(found)
+}
+
+/// Adds sessions in this order, each with its body; one that is there already is this one from now on.
+pub(super) async fn insert(
+    client: &Client,
+    new: &[(&Session, &String)],
+) -> Result<(), tokio_postgres::Error> {
+    let insert = "INSERT INTO session (id, name, created, last_seen, remembered, body)
+        SELECT id, name, created, last_seen, remembered, body
+        FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
+            WITH ORDINALITY new(id, name, created, last_seen, remembered, body, nth)
+        ORDER BY nth
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, created = excluded.created,
+        last_seen = excluded.last_seen, remembered = excluded.remembered, body = excluded.body";
+    let sessions = || new.iter().map(|(session, _)| *session);
+    let ids: Vec<String> = sessions().map(|session| session.id.text()).collect();
+    let names: Vec<_> = sessions()
+        .map(|session| names::key(&session.username))
+        .collect();
+    let times = |of: fn(&Session) -> i64| sessions().map(of).collect::<Vec<i64>>();
+    let created = times(|session| marks::seconds(session.created));
+    let seen = times(|session| marks::seconds(session.last_seen()));
+    let remembered = sessions().map(|session| session.remembered.map(marks::seconds));
+    let remembered: Vec<Option<i64>> = remembered.collect();
+    let bodies: Vec<&String> = new.iter().map(|(_, body)| *body).collect();
+    let columns: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&ids, Type::TEXT_ARRAY),
+        (&names, Type::TEXT_ARRAY),
+        (&created, Type::INT8_ARRAY),
+        (&seen, Type::INT8_ARRAY),
+        (&remembered, Type::INT8_ARRAY),
+        (&bodies, Type::TEXT_ARRAY),
+    ];
+    client.execute(insert, &columns).await.map(drop)
 }
 
 /// Saves last uses; one that another node has seen later stays.

@@ -7,18 +7,19 @@ use futures_util::future;
 use serde_json::{Map, Value};
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::accounts::confirmations::MAX_OPEN;
 use crate::accounts::former::MOST_OF_STRANGERS;
 use crate::accounts::session::Session;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, names};
 use crate::store::draft::{Draft, KeptMail};
 use crate::store::postgres::client::Client;
+use crate::store::postgres::links::{self, Link};
 use crate::store::postgres::mail_rows;
-use crate::store::postgres::marks::{self, Marks, Written, seconds};
+use crate::store::postgres::marks::{self, Marks, Written};
 use crate::store::postgres::pending;
 use crate::store::postgres::rows::AccountRow;
 use crate::store::postgres::seal::Seal;
+use crate::store::postgres::sessions;
 use crate::store::postgres::slice::{CONFIRMS, INVITES, texts};
 
 /// Most accounts that are added by one statement.
@@ -52,15 +53,6 @@ pub(super) struct Changes {
 pub(super) struct Touched {
     pub(super) ids: Vec<Digest>,
     pub(super) names: Vec<String>,
-}
-
-pub(super) struct Link {
-    pub(super) token: String,
-    pub(super) kind: i16,
-    pub(super) account: Option<String>,
-    pub(super) email: Option<String>,
-    pub(super) short: Option<String>,
-    pub(super) body: String,
 }
 
 struct Held {
@@ -102,10 +94,10 @@ impl Changes {
         let gone = before.iter().filter(|account| !is.contains(&account.id));
         let gone = gone.filter_map(|account| account.id.as_ref());
         let gone = gone.map(|id| id.as_str().to_owned()).collect();
-        let (ended, begun) = sessions(draft);
+        let (ended, begun) = ended_and_begun(draft);
         let (mut closed, mut opened) = (Vec::new(), Vec::new());
         for kind in [CONFIRMS, INVITES] {
-            let (was, is) = (links(before, kind)?, links(after, kind)?);
+            let (was, is) = (links::of(before, kind)?, links::of(after, kind)?);
             closed.extend(was.keys().filter(|token| !is.contains_key(*token)).cloned());
             let other = is
                 .iter()
@@ -202,28 +194,11 @@ impl Changes {
     async fn write_sessions(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let ended: Vec<String> = self.ended.iter().map(Digest::text).collect();
         remove(client, "DELETE FROM session WHERE id = ANY($1)", &ended).await?;
-        for session in &self.begun {
-            let (id, name) = (
-                session.id.text(),
-                names::key(&session.username).into_owned(),
-            );
-            let (created, last_seen) = (seconds(session.created), seconds(session.last_seen()));
-            let remembered = session.remembered.map(seconds);
-            let body = serde_json::to_string(session.as_ref()).unwrap_or_default();
-            let insert = "INSERT INTO session (id, name, created, last_seen, remembered, body)
-                VALUES ($1, $2, $3, $4, $5, $6)
-                ON CONFLICT (id) DO UPDATE SET name = excluded.name, created = excluded.created,
-                last_seen = excluded.last_seen, remembered = excluded.remembered,
-                body = excluded.body";
-            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
-                (&id, Type::TEXT),
-                (&name, Type::TEXT),
-                (&created, Type::INT8),
-                (&last_seen, Type::INT8),
-                (&remembered, Type::INT8),
-                (&body, Type::TEXT),
-            ];
-            client.execute(insert, &columns).await?;
+        if !self.begun.is_empty() {
+            let body = |session: &Session| serde_json::to_string(session).unwrap_or_default();
+            let bodies: Vec<String> = self.begun.iter().map(|session| body(session)).collect();
+            let begun = self.begun.iter().map(AsRef::as_ref).zip(&bodies);
+            sessions::insert(client, &begun.collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
@@ -235,30 +210,11 @@ impl Changes {
             &self.closed,
         )
         .await?;
-        for link in &self.opened {
-            let insert = "INSERT INTO link (token, kind, account, email, short, body)
-                VALUES ($1, $2, $3, $4, $5, $6)
-                ON CONFLICT (token) DO UPDATE SET kind = excluded.kind,
-                account = excluded.account, email = excluded.email, short = excluded.short,
-                body = excluded.body";
-            let columns: [(&(dyn ToSql + Sync), Type); 6] = [
-                (&link.token, Type::TEXT),
-                (&link.kind, Type::INT2),
-                (&link.account, Type::TEXT),
-                (&link.email, Type::TEXT),
-                (&link.short, Type::TEXT),
-                (&link.body, Type::TEXT),
-            ];
-            client.execute(insert, &columns).await?;
+        if !self.opened.is_empty() {
+            links::insert(client, &self.opened).await?;
         }
         if self.opened.iter().any(|link| link.kind == CONFIRMS) {
-            // The oldest make room, so that nobody can fill the table.
-            let bound = "DELETE FROM link WHERE kind = $1 AND place <= (SELECT place FROM link
-                WHERE kind = $1 ORDER BY place DESC OFFSET $2 LIMIT 1)";
-            let most = i64::try_from(MAX_OPEN).unwrap_or(i64::MAX);
-            let asked: [(&(dyn ToSql + Sync), Type); 2] =
-                [(&CONFIRMS, Type::INT2), (&most, Type::INT8)];
-            client.execute(bound, &asked).await?;
+            links::make_room(client).await?;
         }
         Ok(())
     }
@@ -331,7 +287,7 @@ async fn remove(
 }
 
 /// Sessions that end, also those that are not of this part of the store, and those that begin.
-fn sessions(draft: &Draft) -> (Vec<Digest>, Vec<Arc<Session>>) {
+fn ended_and_begun(draft: &Draft) -> (Vec<Digest>, Vec<Arc<Session>>) {
     let (before, after) = (&draft.base.sessions, &draft.sessions);
     let gone = before
         .iter()
@@ -344,37 +300,6 @@ fn sessions(draft: &Draft) -> (Vec<Digest>, Vec<Arc<Session>>) {
     };
     let begun = after.iter().filter(is_begun).cloned().collect();
     (ended.into_iter().collect(), begun)
-}
-
-/// The links of a kind, by token.
-fn links(accounts: &Accounts, kind: i16) -> serde_json::Result<Map<String, Value>> {
-    let all = match kind {
-        CONFIRMS => serde_json::to_value(accounts.confirmations().as_ref())?,
-        _ => serde_json::to_value(accounts.invitations().as_ref())?,
-    };
-    serde_json::from_value(all)
-}
-
-impl Link {
-    pub(super) fn of(token: &str, kind: i16, body: &Value) -> serde_json::Result<Self> {
-        let field = |name: &str| body.get(name).and_then(Value::as_str);
-        let (email, short) = match kind {
-            INVITES => {
-                let digest: Digest = serde_json::from_value(token.into())?;
-                let email = field("email").map(|email| names::key(email).into_owned());
-                (email, Some(digest.short()))
-            }
-            _ => (None, None),
-        };
-        Ok(Self {
-            token: token.to_owned(),
-            kind,
-            account: field("account").map(str::to_owned),
-            email,
-            short,
-            body: serde_json::to_string(body)?,
-        })
-    }
 }
 
 /// The names that are free again, and those that are held anew.

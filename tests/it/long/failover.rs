@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::Visitor;
+use crate::harness::{Server, Visitor};
 use crate::long::percentile;
 use crate::store::away::asks;
 use crate::store::failover::{Lives, Pair, Told, first_change};
@@ -13,16 +13,27 @@ use crate::store::failover::{Lives, Pair, Told, first_change};
 /// A bound of the product: so long after the promotion changes are saved again.
 const BACK: Duration = Duration::from_secs(2);
 
+/// As often as is asked for, or so often.
+fn rounds(or: usize) -> usize {
+    std::env::var("AUTH_TEST_FAILOVERS").map_or(or, |rounds| rounds.parse().unwrap())
+}
+
+/// Somebody who is logged in.
+fn known_at(server: &Server) -> Visitor {
+    let known = Visitor::program(server);
+    known.sign_up("known");
+    known.enrol("known");
+    known
+}
+
 #[test]
 fn nothing_that_was_answered_is_lost_by_failover_and_changes_are_back_soon() {
-    let rounds = std::env::var("AUTH_TEST_FAILOVERS").map_or(10, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(10);
     let (mut back, mut done, mut nothing, mut unknown) = (Vec::new(), 0, 0, 0);
     for round in 0..rounds {
         let pair = Pair::start();
         let server = pair.setup.start();
-        let known = Visitor::program(&server);
-        known.sign_up("known");
-        known.enrol("known");
+        let known = known_at(&server);
         // Every other time the machine keeps silent instead of being gone.
         let is_silent = round % 2 == 1;
 
@@ -63,16 +74,14 @@ fn nothing_that_was_answered_is_lost_by_failover_and_changes_are_back_soon() {
 /// one that takes writes.
 #[test]
 fn a_silent_machine_is_left_soon_and_its_return_does_no_harm() {
-    let rounds = std::env::var("AUTH_TEST_FAILOVERS").map_or(5, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(5);
     let mut medians = Vec::new();
     for pause in [100, 1_000, 3_000].map(Duration::from_millis) {
         let (mut any, mut first, mut unknown) = (Vec::new(), Vec::new(), 0);
         for round in 0..rounds {
             let pair = Pair::start();
             let server = pair.setup.start();
-            let known = Visitor::program(&server);
-            known.sign_up("known");
-            known.enrol("known");
+            let known = known_at(&server);
 
             let lives = Lives::led(&server, "p", |lives| {
                 lives.wait_for_more(10);

@@ -4,19 +4,20 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{AT_ONCE, KeptMail, PATIENCE, Side, damaged, full_table, is_full};
-use crate::accounts::names;
 use crate::accounts::session::Session;
 use crate::store::Whole;
 use crate::store::postgres::client::Client;
 use crate::store::postgres::event_rows::{self, EventRow};
+use crate::store::postgres::links::{self, Link};
 use crate::store::postgres::mail_rows::{of_text, whole};
-use crate::store::postgres::marks::{self, seconds};
+use crate::store::postgres::marks;
 use crate::store::postgres::open::{KEEP_CHECK, KNOWN, OF_CHECK};
 use crate::store::postgres::refusal::Refusal;
 use crate::store::postgres::rows::{self, AccountRow};
 use crate::store::postgres::schema::TABLES;
+use crate::store::postgres::sessions;
 use crate::store::postgres::slice::{CONFIRMS, INVITES};
-use crate::store::postgres::write::{Link, insert_accounts};
+use crate::store::postgres::write::insert_accounts;
 use crate::store::whole::{Written, size_of_text};
 
 /// Taken by who fills the tables of a schema, until their connection ends. The number is that of no
@@ -81,7 +82,7 @@ impl Side {
                 .collect::<Result<_, _>>()
                 .map_err(|error| damaged(rows::damaged("link", "?", &error.to_string())))?;
             for some in links.chunks(AT_ONCE) {
-                self.call(async |client| add_links(client, some).await)?;
+                self.call(async |client| links::insert(client, some).await)?;
             }
         }
         let names: Vec<&str> = whole.former.keys().map(String::as_str).collect();
@@ -128,7 +129,8 @@ impl Side {
         let sessions: Result<Vec<Session>, serde_json::Error> = parsed.collect();
         let sessions =
             sessions.map_err(|error| damaged(rows::damaged("session", "?", &error.to_string())))?;
-        self.call(async |client| add_sessions(client, &sessions, texts).await)
+        let written: Vec<_> = sessions.iter().zip(texts).collect();
+        self.call(async |client| sessions::insert(client, &written).await)
     }
 
     /// Writes mails, each due at once.
@@ -180,59 +182,4 @@ async fn mark(client: &Client, check: &Vec<u8>) -> Result<Option<String>, tokio_
         .query_one(KEEP_CHECK, &[(check, Type::BYTEA)])
         .await?;
     Ok(None)
-}
-
-async fn add_sessions(
-    client: &Client,
-    sessions: &[Session],
-    texts: &[String],
-) -> Result<(), tokio_postgres::Error> {
-    let ids: Vec<String> = sessions.iter().map(|session| session.id.text()).collect();
-    let lower = sessions.iter().map(|session| names::key(&session.username));
-    let lower: Vec<String> = lower.map(std::borrow::Cow::into_owned).collect();
-    let times = |of: fn(&Session) -> i64| sessions.iter().map(of).collect::<Vec<i64>>();
-    let created = times(|session| seconds(session.created));
-    let seen = times(|session| seconds(session.last_seen()));
-    let remembered = sessions
-        .iter()
-        .map(|session| session.remembered.map(seconds));
-    let remembered: Vec<Option<i64>> = remembered.collect();
-    let insert = "INSERT INTO session (id, name, created, last_seen, remembered, body)
-        SELECT id, name, created, last_seen, remembered, body
-        FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
-            WITH ORDINALITY new(id, name, created, last_seen, remembered, body, n)
-        ORDER BY n";
-    let columns: [(&(dyn ToSql + Sync), Type); 6] = [
-        (&ids, Type::TEXT_ARRAY),
-        (&lower, Type::TEXT_ARRAY),
-        (&created, Type::INT8_ARRAY),
-        (&seen, Type::INT8_ARRAY),
-        (&remembered, Type::INT8_ARRAY),
-        (&texts, Type::TEXT_ARRAY),
-    ];
-    client.execute(insert, &columns).await.map(drop)
-}
-
-async fn add_links(client: &Client, links: &[Link]) -> Result<(), tokio_postgres::Error> {
-    let tokens: Vec<&str> = links.iter().map(|link| link.token.as_str()).collect();
-    let kinds: Vec<i16> = links.iter().map(|link| link.kind).collect();
-    let maybe = |of: fn(&Link) -> Option<&str>| links.iter().map(of).collect::<Vec<_>>();
-    let accounts = maybe(|link| link.account.as_deref());
-    let emails = maybe(|link| link.email.as_deref());
-    let shorts = maybe(|link| link.short.as_deref());
-    let bodies: Vec<&str> = links.iter().map(|link| link.body.as_str()).collect();
-    let insert = "INSERT INTO link (token, kind, account, email, short, body)
-        SELECT token, kind, account, email, short, body
-        FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[])
-            WITH ORDINALITY new(token, kind, account, email, short, body, n)
-        ORDER BY n";
-    let columns: [(&(dyn ToSql + Sync), Type); 6] = [
-        (&tokens, Type::TEXT_ARRAY),
-        (&kinds, Type::INT2_ARRAY),
-        (&accounts, Type::TEXT_ARRAY),
-        (&emails, Type::TEXT_ARRAY),
-        (&shorts, Type::TEXT_ARRAY),
-        (&bodies, Type::TEXT_ARRAY),
-    ];
-    client.execute(insert, &columns).await.map(drop)
 }
