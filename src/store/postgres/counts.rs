@@ -19,7 +19,7 @@ use crate::network::Network;
 use crate::store::error::Unavailable;
 use crate::store::postgres::client::Client;
 use crate::store::postgres::rows::{Damaged, damaged};
-use crate::store::postgres::shared::{Shared, left, say_damaged};
+use crate::store::postgres::shared::{Shared, left, say_damaged, unanswered};
 
 mod asked;
 mod rows;
@@ -195,8 +195,7 @@ impl Shared {
         }
         let _serving = self.counts.serve(end)?;
         loop {
-            let lent = self.pool.lend(end).map_err(|_| Unavailable);
-            let mut connection = lent?;
+            let mut connection = self.lend(end)?;
             let is_sent = Cell::new(false);
             let done = connection.call(left(end), async |client| {
                 self.transact(client, rows, &judge, &is_sent).await
@@ -213,7 +212,7 @@ impl Shared {
                     return Err(Unasked::Unknown);
                 }
                 Err(failure) if failure.is_loss() || failure.is_rollback() => {}
-                Err(_) => return Err(Unasked::Unavailable),
+                Err(failure) => return Err(unanswered(&failure).into()),
             }
             if left(end).is_zero() {
                 return Err(Unasked::Unavailable);

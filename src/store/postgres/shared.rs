@@ -1,6 +1,7 @@
 //! What everything that is kept in the database works with: the connections, the key, and what was
 //! read lately.
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::client::Client;
 use crate::store::postgres::counts::Local;
 use crate::store::postgres::open::Opened;
-use crate::store::postgres::pool::Pool;
+use crate::store::postgres::pool::{Lent, NoConnection, Pool};
 use crate::store::postgres::recent::{Owners, Recent};
 use crate::store::postgres::rows::Damaged;
 use crate::store::postgres::seal::Seal;
@@ -92,7 +93,7 @@ impl Shared {
     ) -> Result<R, Unavailable> {
         let end = Instant::now() + QUESTION;
         loop {
-            let mut connection = self.pool.lend(end).map_err(|_| Unavailable)?;
+            let mut connection = self.lend(end)?;
             match connection.call(left(end), &question) {
                 Ok(Ok(read)) => return Ok(read),
                 Ok(Err(damaged)) => {
@@ -101,9 +102,18 @@ impl Shared {
                 }
                 // The connection had ended while nobody looked.
                 Err(failure) if failure.is_loss() && !left(end).is_zero() => {}
-                Err(_) => return Err(Unavailable),
+                Err(failure) => return Err(unanswered(&failure)),
             }
         }
+    }
+
+    /// A connection for a question.
+    pub(super) fn lend(&self, end: Instant) -> Result<Lent<'_>, Unavailable> {
+        self.pool.lend(end).map_err(|none| match none {
+            NoConnection::Busy => unanswered(&"all connections are in use"),
+            // That is said once for everybody.
+            NoConnection::Away(_) => Unavailable,
+        })
     }
 }
 
@@ -125,9 +135,15 @@ impl Shared {
                 say_damaged(&damaged);
                 Err(Unavailable)
             }
-            Err(_) => Err(Unavailable),
+            Err(failure) => Err(unanswered(&failure)),
         }
     }
+}
+
+/// Says why a question has no answer.
+pub(super) fn unanswered(reason: &dyn fmt::Display) -> Unavailable {
+    tracing::warn!(%reason, "the database has not answered a question");
+    Unavailable
 }
 
 pub(super) fn say_damaged(damaged: &Damaged) {

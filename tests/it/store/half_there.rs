@@ -206,3 +206,25 @@ fn known_sessions_go_on_while_there_is_no_connection_to_be_had() {
     wait_for_health(&server, 200);
     register(&server, "bob").expect("registered");
 }
+
+#[test]
+fn what_the_database_will_not_tell_is_said_to_the_operator_alone() {
+    let cluster = Cluster::shared();
+    let (setup, database) = setup(cluster, "");
+    let server = setup.start();
+    let visitor = known(&server);
+
+    cluster.sql(&database, "ALTER TABLE session RENAME TO sessions");
+
+    let answer = visitor.get("/account");
+    is_busy(&answer);
+    let why = "relation \"session\" does not exist";
+    assert!(!answer.body.contains("relation"), "{}", answer.body);
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains(why));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("the database has not answered a question"));
+
+    cluster.sql(&database, "ALTER TABLE sessions RENAME TO session");
+    assert_eq!(visitor.get("/account").status, 200);
+}
