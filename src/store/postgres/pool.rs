@@ -31,7 +31,7 @@ const MOST_WAITING: usize = 32;
 
 /// How long whoever comes by may be quicker than those who wait. To wake somebody for each connection
 /// that is given back takes longer than most questions; nobody is to wait for many times that.
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(2);
 
 /// How long the host that is used may be silent before others are asked beside it: one of them may have
 /// become the one that takes writes.
