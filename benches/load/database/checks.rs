@@ -1,6 +1,7 @@
 //! Session checks: those that the node answers from what it has read lately, beside a node on files,
 //! and those for which it asks the database.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
@@ -90,8 +91,10 @@ fn times(
     who: impl Fn(usize) -> String + Sync,
 ) -> Series {
     let peer = server.peer(KeyExchange::AsBrowsers);
+    let all_are_connected = Barrier::new(CONNECTIONS);
     let client = |client: usize| {
         let mut connection = peer.connect(source(client)).unwrap();
+        all_are_connected.wait();
         let own = sessions.clone().skip(client).step_by(CONNECTIONS);
         let time = |n| {
             let question = question(&who(n));
