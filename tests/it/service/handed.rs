@@ -280,7 +280,7 @@ fn one_process_takes_over_from_another_and_no_visitor_notices() {
 
 #[test]
 fn a_port_of_its_own_is_closed_at_once() {
-    let mut server = Server::start_with(&["--no-tls"]);
+    let mut server = Setup::new().with(&["--no-tls"]).alone().start();
     let address = SocketAddr::from(([127, 0, 0, 1], server.port));
     let late = connect(address);
     assert!(is_well(address));

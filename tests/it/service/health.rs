@@ -20,47 +20,45 @@ fn wait_for_health(server: &Server, status: u16, word: &str) {
     });
 }
 
+/// Whether health is this word and nothing else, whoever asks.
+#[track_caller]
+fn is_bare(server: &Server, status: u16, word: &str) {
+    let program = Visitor::program(server);
+    for accept in [Accept::Json, Accept::Page, Accept::Text] {
+        let answer = program.reading(accept).get("/healthz");
+
+        assert_eq!((answer.status, answer.body.as_str()), (status, word));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let head = program.reading(accept).ask("HEAD", "/healthz");
+        assert_eq!((head.status, head.body.as_str()), (status, ""));
+    }
+    let mut wire = server.connect();
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: nobody.example:1\r\nConnection: close\r\n\r\n");
+    assert!(wire.read_to_end().ends_with(&format!("\r\n\r\n{word}")));
+}
+
 #[test]
 fn health_is_a_bare_word_whatever_is_asked_for() {
-    let server = Server::start();
-    let program = Visitor::program(&server);
-    for is_well in [true, false] {
-        if !is_well {
-            fs::remove_file(server.path("users.json")).unwrap_or_default();
-            fs::write(server.path("users.json"), "{").unwrap();
-            wait_for_health(&server, 503, "users_file");
-        }
-        for accept in [Accept::Json, Accept::Page, Accept::Text] {
-            let answer = program.reading(accept).get("/healthz");
+    is_bare(&Server::start(), 200, "ok");
+}
 
-            let (status, word) = if is_well {
-                (200, "ok")
-            } else {
-                (503, "users_file")
-            };
-            assert_eq!((answer.status, answer.body.as_str()), (status, word));
-            assert_eq!(
-                answer.header("content-type"),
-                Some("text/plain; charset=utf-8")
-            );
-            assert_eq!(answer.header("retry-after").is_some(), !is_well);
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-            let head = program.reading(accept).ask("HEAD", "/healthz");
-            assert_eq!((head.status, head.body.as_str()), (status, ""));
-        }
-        let mut wire = server.connect();
-        wire.send(b"GET /healthz HTTP/1.1\r\nHost: nobody.example:1\r\nConnection: close\r\n\r\n");
-        let answer = wire.read_to_end();
-        assert!(answer.ends_with(if is_well {
-            "\r\n\r\nok"
-        } else {
-            "\r\n\r\nusers_file"
-        }));
-    }
+#[test]
+fn a_fault_is_a_bare_word_whatever_is_asked_for() {
+    of_one_machine!("a damaged users.json");
+    let server = Server::start();
+    fs::write(server.path("users.json"), "{").unwrap();
+    wait_for_health(&server, 503, "users_file");
+    is_bare(&server, 503, "users_file");
 }
 
 #[test]
 fn a_damaged_users_file_is_found_out_without_anybody_trying_a_change() {
+    of_one_machine!("a damaged users.json");
     let server = Server::start();
     Visitor::program(&server).register("alice");
     let users = server.path("users.json");
@@ -93,6 +91,7 @@ fn limit_files(server: &Server, bytes: &str) {
 
 #[test]
 fn a_disk_that_cannot_take_the_next_save_is_found_out_and_nothing_is_left_there() {
+    of_one_machine!("a disk is full");
     let server = Server::start();
     let (alice, _) = Visitor::with_account(&server, "alice");
     let before = listing(server.dir.path());
@@ -120,6 +119,7 @@ fn a_disk_that_cannot_take_the_next_save_is_found_out_and_nothing_is_left_there(
 
 #[test]
 fn a_folder_that_may_not_be_written_to_is_found_out() {
+    of_one_machine!("a folder is closed to writers");
     // Root may write anywhere, unless it is told not to.
     let setup = Setup::new().under(&[
         "setpriv",
@@ -201,12 +201,14 @@ fn a_full_disk_is_found_out(launcher: &[&str]) {
 
 #[test]
 fn a_full_disk_is_found_out_before_anybody_needs_it() {
+    of_one_machine!("a disk is full");
     a_full_disk_is_found_out(&[]);
 }
 
 #[cfg(feature = "faults")]
 #[test]
 fn a_full_disk_is_found_out_where_no_room_can_be_kept_for_a_file() {
+    of_one_machine!("a disk is full");
     for call in ["fallocate:error=EOPNOTSUPP", "fallocate:error=ENOSYS"] {
         let inject = format!("inject={call}");
         let trace = ["strace", "-D", "-f", "-o", "/dev/null"];
@@ -218,6 +220,7 @@ fn a_full_disk_is_found_out_where_no_room_can_be_kept_for_a_file() {
 #[cfg(feature = "faults")]
 #[test]
 fn a_disk_that_hangs_is_found_out_and_no_answer_waits_for_it() {
+    of_one_machine!("a disk hangs");
     let setup = Setup::new().under(&[
         "strace",
         "-D",

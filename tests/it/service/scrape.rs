@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use crate::harness::{Answer, PATIENCE, Server, Setup, wait_for};
 
-/// A server, and where its metrics are.
+/// A server, and where its metrics are: one node, since each counts by itself.
 pub(super) struct Scraped {
     pub(super) server: Server,
     pub(super) address: String,
@@ -14,7 +14,7 @@ pub(super) struct Scraped {
 
 impl Scraped {
     pub(super) fn start(setup: &Setup) -> Self {
-        let server = setup.clone().with(&["--metrics", "0"]).start();
+        let server = setup.clone().with(&["--metrics", "0"]).alone().start();
         let address = address_in(&server.log());
         Self { server, address }
     }

@@ -221,7 +221,6 @@ fn a_renamed_account_keeps_them_and_a_deleted_one_does_not() {
 
 #[test]
 fn a_passkey_for_another_host_stays_and_does_nothing() {
-    of_one_machine!("the host of a public URL changes at every start of nodes");
     let setup = Setup::new();
     let mut server = setup.start();
     let (_, codes, mut passkey) = Visitor::with_passkey(&server, "alice");
