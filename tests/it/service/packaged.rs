@@ -221,9 +221,36 @@ fn alerts_are_raised_by_what_they_are_for_and_by_nothing_else() {
             json!({ "interval": "1m", "input_series": series, "promql_expr_test": expectations })
         })
         .collect();
-    let file = json!({ "rule_files": [rules], "evaluation_interval": "1m", "tests": tests });
+    tested(&json!([rules]), &tests);
+}
+
+/// Has these tests of rules pass.
+#[track_caller]
+fn tested(rules: &Value, tests: &[Value]) {
+    let file = json!({ "rule_files": rules, "evaluation_interval": "1m", "tests": tests });
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("raised.yml");
+    let path = dir.path().join("tested.yml");
     fs::write(&path, file.to_string()).unwrap();
     judged(&["test", "rules", path.to_str().unwrap()], "");
+}
+
+#[test]
+fn what_all_nodes_of_a_database_show_is_not_added_up() {
+    let queries = queries();
+    let shared = ["accounts", "sessions", "mail_waiting"].map(|name| format!("auth_user_{name}"));
+    let tests = shared.map(|name| {
+        let query = queries.iter().find(|query| query.contains(&name)).unwrap();
+        let of =
+            |node| json!({ "series": format!("{name}{{instance=\"{node}\"}}"), "values": "3x5" });
+        json!({
+            "interval": "1m",
+            "input_series": [of("one"), of("two")],
+            "promql_expr_test": [{
+                "expr": format!("max({query})"),
+                "eval_time": "3m",
+                "exp_samples": [{ "labels": "{}", "value": 3 }],
+            }],
+        })
+    });
+    tested(&json!([]), &tests);
 }
