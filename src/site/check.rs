@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
+#[cfg(feature = "postgres")]
+use crate::config::Database;
 use crate::durable::directory_of;
 use crate::front::Room;
 use crate::front::tls::{self, Tls};
@@ -78,11 +80,13 @@ pub fn check(config: &Config, is_misused: bool) -> Vec<Finding> {
     if config.tls {
         found.look(|| look_at_pair(config, clock.now().wall));
     }
-    if directory.is_dir() {
+    if directory.is_dir() && config.database.is_none() {
         found.look(|| {
             mail::look(&directory.join("outbox"))
                 .map(|()| Finding::ok("outbox/ can be opened, or made"))
         });
+    }
+    if directory.is_dir() {
         found.look(|| {
             let logo = logo::read(directory);
             let shown = logo.map_or("no logo is shown", |_| "a logo is shown");
@@ -123,6 +127,33 @@ fn look_at_pair(config: &Config, wall: u64) -> Result<Finding, Problem> {
     Ok(Finding::ok(Tls::look(&files, wall)?))
 }
 
+/// Says what a start does of the accounts.
+fn tell_of_accounts(config: &Config, is_empty: bool, elsewhere: impl FnOnce(&str) -> usize) {
+    let local = || local_url(config.listen.port()).ok();
+    if let Some(site) = config.public_url.clone().or_else(local) {
+        tell_if_nobody_can_come(config, &site, is_empty);
+        let host = host(&site);
+        warn_of_passkeys(config, &host, elsewhere(&host));
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn look_at_database(
+    config: &Config,
+    database: &Database,
+    clock: &Clock,
+) -> Result<Finding, Problem> {
+    let looked = database::look(database, clock)?;
+    database::warn_of_files(directory_of(&config.users), &config.users);
+    database::warn_of_mail(config);
+    // A start, too, says nothing of accounts that cannot be read just then.
+    let is_empty = looked.is_empty().unwrap_or(false);
+    tell_of_accounts(config, is_empty, |host| {
+        looked.with_passkeys_elsewhere(host).unwrap_or(0)
+    });
+    Ok(Finding::ok("the database can be used"))
+}
+
 /// What was found so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
@@ -154,22 +185,16 @@ impl Findings {
     fn look_at_store(&mut self, config: &Config, clock: &Arc<Clock>) {
         #[cfg(feature = "postgres")]
         if let Some(database) = &config.database {
-            self.look(|| {
-                let looked = database::look(database, clock);
-                looked.map(|()| Finding::ok("the database can be used"))
-            });
+            self.look(|| look_at_database(config, database, clock));
             return;
         }
         let looked = self.hear(|| {
             let looked = store::look(&config.users, clock);
             if looked.wrong.is_empty() {
-                let local = || local_url(config.listen.port()).ok();
-                if let Some(site) = config.public_url.clone().or_else(local) {
-                    let accounts = looked.accounts.clone().unwrap_or_default();
-                    tell_if_nobody_can_come(config, &site, accounts.is_empty());
-                    let host = host(&site);
-                    warn_of_passkeys(config, &host, accounts.with_passkeys_elsewhere(&host));
-                }
+                let accounts = looked.accounts.clone().unwrap_or_default();
+                tell_of_accounts(config, accounts.is_empty(), |host| {
+                    accounts.with_passkeys_elsewhere(host)
+                });
             }
             looked
         });

@@ -1,11 +1,11 @@
 //! The store in a database.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use crate::accounts::session::Limits;
 use crate::clock::Clock;
-use crate::config::{self, Database, Place};
+use crate::config::{self, Config, Database, Place};
 use crate::log;
 use crate::site::Problem;
 use crate::store::Store;
@@ -56,6 +56,37 @@ pub(super) fn warn_of_files(directory: &Path, users: &Path) {
     }
 }
 
+/// Says in the log if this node sends no mail.
+pub(super) fn warn_of_mail(config: &Config) {
+    if config.smtp.is_none() {
+        tracing::warn!(
+            target: super::PROGRAM,
+            "without --smtp mail waits in the database until a node with --smtp takes it, \
+             24 hours at most"
+        );
+    }
+}
+
+/// What a command that changes accounts is told of where they are: what stands before it, and its flags.
+pub(super) fn for_command_line(database: &Database) -> (String, String) {
+    let path = |path: &Path| {
+        // Whoever copies the line is in another folder.
+        let full = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        log::path(&full)
+    };
+    let key = path(&database.key);
+    match &database.place {
+        Place::File(file) => (
+            format!("AUTH_STORE_FILE={} ", path(file)),
+            format!("--store-key {key}"),
+        ),
+        Place::Url(url) => {
+            let url = url.shown();
+            (String::new(), format!("--store {url} --store-key {key}"))
+        }
+    }
+}
+
 /// Opens the database as commands use it.
 ///
 /// # Errors
@@ -73,10 +104,11 @@ pub fn for_command(database: &Database) -> Result<postgres::Database, Problem> {
 /// # Errors
 ///
 /// What is not right.
-pub(super) fn look(database: &Database, clock: &Clock) -> Result<(), Problem> {
+pub(super) fn look(database: &Database, clock: &Clock) -> Result<postgres::Database, Problem> {
     let url = url(&database.place)?;
-    warn_of_md5(&Opened::look(&url, &database.key, clock)?);
-    Ok(())
+    let opened = Opened::look(&url, &database.key, clock)?;
+    warn_of_md5(&opened);
+    Ok(postgres::Database::of_command(opened))
 }
 
 fn warn_of_md5(opened: &Opened) {

@@ -91,13 +91,7 @@ fn open_outbox(
     let from = config.mail_from.clone();
     #[cfg(feature = "postgres")]
     if let Some(database) = store.database() {
-        if delivery.is_none() {
-            tracing::warn!(
-                target: super::PROGRAM,
-                "without --smtp mail waits in the database until a node with --smtp takes it, \
-                 24 hours at most"
-            );
-        }
+        database::warn_of_mail(config);
         let outbox = Outbox::in_database(MailRows::of(database), from, delivery);
         return outbox.map_err(Problem::no_threads);
     }

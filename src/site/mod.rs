@@ -185,16 +185,25 @@ fn counted(request: &Request, response: Response) -> Response {
 /// Says what is to be done before anybody can log in.
 fn tell_if_nobody_can_come(config: &Config, public_url: &Url, is_empty: bool) {
     if !config.registration.is_open() && is_empty {
-        // Whoever copies the line is in another folder.
-        let users = path::absolute(&config.users).unwrap_or_else(|_| config.users.clone());
+        let (before, place) = for_command_line(config);
         tracing::info!(
             target: PROGRAM,
-            "there is no account yet: make the first administrator by auth_user user add NAME \
-             --email ADDRESS --groups admins --users {} --public-url {}",
-            log::path(&users),
+            "there is no account yet: make the first administrator by {before}auth_user user add \
+             NAME --email ADDRESS --groups admins {place} --public-url {}",
             public_url.origin().ascii_serialization()
         );
     }
+}
+
+/// What a command is told of where the accounts are: what stands before it, and its flags.
+fn for_command_line(config: &Config) -> (String, String) {
+    #[cfg(feature = "postgres")]
+    if let Some(database) = &config.database {
+        return database::for_command_line(database);
+    }
+    // Whoever copies the line is in another folder.
+    let users = path::absolute(&config.users).unwrap_or_else(|_| config.users.clone());
+    (String::new(), format!("--users {}", log::path(&users)))
 }
 
 /// Says how many accounts have passkeys that are for another host than the site's. The original

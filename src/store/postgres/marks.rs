@@ -193,10 +193,7 @@ impl Database {
     /// # Errors
     ///
     /// If it cannot be read now.
-    pub(in crate::store) fn with_passkeys_elsewhere(
-        &self,
-        host: &str,
-    ) -> Result<usize, Unavailable> {
+    pub(crate) fn with_passkeys_elsewhere(&self, host: &str) -> Result<usize, Unavailable> {
         let host = host.to_owned();
         let count = self.shared().ask(async |client| {
             let query = "SELECT count(DISTINCT account) FROM credential WHERE host <> $1";
@@ -211,7 +208,7 @@ impl Database {
     /// # Errors
     ///
     /// If that cannot be read now.
-    pub(in crate::store) fn is_empty(&self) -> Result<bool, Unavailable> {
+    pub(crate) fn is_empty(&self) -> Result<bool, Unavailable> {
         self.shared().ask(async |client| {
             let query = "SELECT NOT EXISTS (SELECT FROM account)";
             let row = client.query_one(query, &[]).await?;

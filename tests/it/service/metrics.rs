@@ -177,8 +177,6 @@ fn logins_saves_hashes_and_gauges_are_counted() {
         .post("/secret_key", &[("secret", "000000")])
         .expect("wrong_code");
 
-    scraped.wait_for_value("accounts", 2.0);
-    scraped.wait_for_value("sessions", 1.0);
     let series = scraped.series();
 
     let value = |name: &str| series.get(name).copied().unwrap_or(-1.0);
@@ -212,6 +210,8 @@ fn logins_saves_hashes_and_gauges_are_counted() {
     let version = format!("build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(value(&version), 1.0);
 
+    scraped.wait_for_value("accounts", 2.0);
+    scraped.wait_for_value("sessions", 1.0);
     drop(authenticator);
     alice.post("/logout", &[]);
     scraped.wait_for_value("sessions", 0.0);

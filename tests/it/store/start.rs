@@ -1,5 +1,7 @@
 //! What a start on a database finds, and says.
 
+use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::cluster::{ADMIN, Cluster};
@@ -51,6 +53,54 @@ fn a_check_finds_the_same_and_leaves_no_trace_in_the_database() {
     assert_eq!(Cluster::shared().sql(&database, check), "t");
     let (_, out, _) = run(&setup, &["check", "--store", "mysql://"], b"");
     assert_eq!(out.matches("wrong: ").count(), 1, "{out}");
+}
+
+#[test]
+fn a_check_says_what_a_start_says_of_accounts_mail_and_files_that_are_not_read() {
+    let (setup, url, database) = ready(Cluster::shared());
+    // Neither is of interest where accounts are in a database.
+    for file in ["users.json", "outbox"] {
+        fs::write(setup.dir().join(file), "{").unwrap();
+    }
+    let setup = on(&setup, &url).with(&["--registration", "invited"]);
+    let first = "make the first administrator by auth_user user add";
+    let says = |words: &[&str]| {
+        let log = serves(&setup);
+        let (status, out, err) = run(&setup, &["check"], b"");
+        assert_eq!(status, 0, "{out}{err}");
+        for word in words {
+            assert!(
+                log.contains(word) && out.contains(word),
+                "{word}\n{log}\n{out}"
+            );
+        }
+        assert!(!out.contains("outbox/ can be opened"), "{out}");
+        out
+    };
+
+    let out = says(&["without --smtp mail waits", "this is not read", first]);
+
+    // What is to be done can be done from anywhere.
+    let line = out.lines().find(|line| line.contains(first)).unwrap();
+    let (_, command) = line.split_once("administrator by auth_user").unwrap();
+    let command = command
+        .replace("NAME", "ada")
+        .replace("ADDRESS", "ada@example.com");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_auth_user");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {program}{command}")]);
+    let done = shell.current_dir(elsewhere.path()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
+    let id = Cluster::shared().sql(&database, "SELECT id FROM account WHERE name = 'ada'");
+    assert!(!id.is_empty());
+
+    let passkey =
+        format!("INSERT INTO credential (key, account, host) VALUES ('k', '{id}', 'other')");
+    Cluster::shared().sql(&database, &passkey);
+    let out = says(&["1 accounts have passkeys for another host than localhost"]);
+    assert!(!out.contains(first), "{out}");
 }
 
 #[test]
