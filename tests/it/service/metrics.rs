@@ -164,7 +164,7 @@ fn every_answer_is_counted_by_method_route_and_status_before_it_is_read() {
 #[test]
 fn logins_saves_hashes_and_gauges_are_counted() {
     // What is in a database is counted each quarter of that time.
-    let scraped = Scraped::start(&Setup::new().with(&["--session-idle", "40s"]));
+    let scraped = Scraped::start(&Setup::new().with(&["--session-idle", "20s"]));
     let server = &scraped.server;
     let (alice, authenticator) = Visitor::with_account(server, "alice");
     let program = Visitor::program(server);
