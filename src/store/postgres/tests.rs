@@ -375,16 +375,21 @@ fn while_the_database_is_silent_only_the_first_wait_for_it() {
     assert_eq!(counted(&store), before + 1);
 }
 
+/// Gives alice a session from then on.
+fn with_session(store: &Store, at: Timestamp) -> Digest {
+    let begin = store.change("alice", move |person| {
+        person.begin_session(session("s", "alice", at));
+    });
+    begin.unwrap();
+    Digest::of("s")
+}
+
 #[test]
 fn a_session_that_is_asked_about_all_the_time_ends_on_every_node() {
     let place = Place::new();
     let (one, other) = (place.open(), place.open());
     add(&one, &["alice"]);
-    let id = Digest::of("s");
-    let begin = one.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    let id = with_session(&one, now());
     assert!(other.who_of_late(id).unwrap().is_some());
 
     one.end_sessions(vec![id]).unwrap();
@@ -400,11 +405,7 @@ fn ones_own_pages_show_at_each_node_what_another_has_answered() {
     let place = Place::new();
     let (one, other) = (place.open(), place.open());
     add(&one, &["alice"]);
-    let id = Digest::of("s");
-    let begin = one.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    let id = with_session(&one, now());
     assert!(other.who(id).unwrap().is_some());
 
     let change = one.change("alice", |person| person.account_mut().email_proven = true);
@@ -420,10 +421,7 @@ fn ones_own_pages_show_at_each_node_what_another_has_answered() {
 fn a_session_that_is_in_use_costs_no_question() {
     let place = Place::new();
     let (store, proxy) = by_proxy(&place);
-    let begin = store.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    with_session(&store, now());
     let before = proxy.fate.asked.load(Ordering::SeqCst);
 
     for _ in 0..2000 {
@@ -441,10 +439,7 @@ fn when_a_session_was_last_used_is_saved_at_the_end() {
     let store = place.open();
     add(&store, &["alice"]);
     let at = Timestamp(1_800_000_000);
-    let begin = store.change("alice", move |person| {
-        person.begin_session(session("s", "alice", at));
-    });
-    begin.unwrap();
+    with_session(&store, at);
     let (session, _) = store.who(Digest::of("s")).unwrap().unwrap();
     session.seen(Timestamp(1_800_000_060));
 
