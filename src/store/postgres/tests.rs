@@ -19,6 +19,7 @@ use cluster::Cluster;
 use proxy::Proxy;
 use tempfile::TempDir;
 
+use crate::accounts::access_token::AccessToken;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Totp};
 use crate::clock::{Clock, Timestamp};
@@ -373,6 +374,29 @@ fn while_the_database_is_silent_only_the_first_wait_for_it() {
     let before = counted(&store);
     count(&store).unwrap();
     assert_eq!(counted(&store), before + 1);
+}
+
+#[test]
+fn tokens_of_accounts_that_are_not_there_do_not_keep_others_from_going() {
+    let place = Place::new();
+    let store = place.open();
+    add(&store, &["alice"]);
+    place.sql(
+        "INSERT INTO credential (key, account, goes)
+            SELECT 'token ' || n, '!' || n, 0 FROM generate_series(1, 300) n",
+    );
+    let made = Timestamp(now().0 - 40 * 86_400);
+    let add_token = store.change("alice", move |person| {
+        let hosts = vec!["app.example.com".to_owned()];
+        let token = AccessToken::new("t", "t", hosts, 1, made);
+        person.account_mut().add_token(token, made)
+    });
+    add_token.unwrap().unwrap().unwrap();
+
+    store.drop_past_tokens(now()).unwrap();
+
+    let alice = store.account("alice").unwrap().unwrap();
+    assert!(alice.tokens.is_empty());
 }
 
 /// Gives alice a session from then on.
