@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use crate::accounts::invitations::Invitation;
 use crate::accounts::pending::Pending;
-use crate::accounts::person::Person;
 use crate::accounts::session::{Limits, Session, Sessions};
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Accounts, Taken};
@@ -30,6 +29,7 @@ mod about;
 mod access_toml;
 mod asked;
 mod challenges;
+mod changes;
 pub mod counts;
 mod document;
 mod draft;
@@ -367,71 +367,6 @@ impl Store {
         Ok(self.accounts()?.regular_networks(now))
     }
 
-    /// Adds an account.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`]; the inner error, if its name or e-mail belongs to another account.
-    pub fn add(&self, account: Account) -> Result<Result<(), Taken>, NotSaved> {
-        let about = About::account(&account.username).and_owner(account.email.as_deref());
-        self.update_of(about, move |draft| draft.add(account.clone()))
-    }
-
-    /// Adds an account that a stranger registered. They cannot have a name that somebody had before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::add`].
-    pub fn register(
-        &self,
-        account: Account,
-        now: Timestamp,
-    ) -> Result<Result<(), Taken>, NotSaved> {
-        let about = About::account(&account.username).and_owner(account.email.as_deref());
-        self.update_of(about, move |draft| draft.register(account.clone(), now))
-    }
-
-    /// Changes one account and its sessions, and returns what `change` returned once all of it is
-    /// saved. `None` if there is no such account.
-    ///
-    /// `change` may run more than once, and only the last time counts: it must be quick, must not
-    /// call the store, and must have no other effects.
-    ///
-    /// # Errors
-    ///
-    /// If the change panicked or could not be saved: then it has not happened, unless the disk
-    /// failed at the very last step. In that case everybody sees the change, as they would after a
-    /// restart.
-    pub fn change<R: Send + 'static>(
-        &self,
-        username: &str,
-        change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
-    ) -> Result<Option<R>, NotSaved> {
-        let (about, username) = (About::account(username), username.to_owned());
-        self.change_of(about, move |draft| draft.change(&username, &change))
-    }
-
-    /// As [`Store::change`], on behalf of another account, or the same: `may` judges that one in the
-    /// same save, as it is at that moment, so that of two who take from each other what they ask
-    /// with only the first is heard. It is given `None` if there is no such account.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`]; the inner error, if `may` gave that. Nothing is changed then.
-    pub fn change_for<R: Send + 'static, E: Send + 'static>(
-        &self,
-        asker: &str,
-        may: impl Fn(Option<&Person<'_>>) -> Result<(), E> + Send + 'static,
-        username: &str,
-        change: impl Fn(&mut Person<'_>) -> R + Send + 'static,
-    ) -> Result<Result<Option<R>, E>, NotSaved> {
-        let about = About::account(asker).and(username);
-        let (asker, username) = (asker.to_owned(), username.to_owned());
-        self.change_of(about, move |draft| {
-            draft.change_for(&asker, &may, &username, &change)
-        })
-    }
-
     /// All accounts as they are now.
     ///
     /// # Errors
@@ -443,41 +378,6 @@ impl Store {
             return Ok(database.everything()?.0);
         }
         self.accounts()
-    }
-
-    /// Ends the sessions with these ids, of whatever account.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`].
-    pub fn end_sessions(&self, ids: Vec<Digest>) -> Result<(), NotSaved> {
-        match &self.kept {
-            Kept::Files(files) => files.end_sessions(ids),
-            #[cfg(feature = "postgres")]
-            Kept::Database(database) => {
-                database.update(&About::default(), |draft| draft.end_sessions(&ids))
-            }
-            #[cfg(test)]
-            Kept::Memory(memory) => memory.update(|draft| draft.end_sessions(&ids)),
-        }
-    }
-
-    /// Removes accounts that nobody ever logged in to and that have stayed long enough, some at a
-    /// time, and gives the names of those removed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::change`].
-    pub fn remove_unclaimed(&self, now: Timestamp) -> Result<Vec<String>, NotSaved> {
-        #[cfg(feature = "postgres")]
-        if let Kept::Database(database) = &self.kept {
-            return database.remove_unclaimed(now);
-        }
-        let accounts = self.accounts();
-        if accounts.is_ok_and(|accounts| accounts.never_enrolled(now).is_empty()) {
-            return Ok(Vec::new());
-        }
-        self.update(move |draft| draft.remove_unclaimed(now))
     }
 
     /// Saves what has not been saved yet and ends the store's thread, within `patience`. Later
@@ -516,32 +416,6 @@ impl Store {
             Kept::Database(database) => database.look(&about()),
             #[cfg(test)]
             Kept::Memory(memory) => memory.read(),
-        }
-    }
-
-    fn update<R: Send + 'static>(
-        &self,
-        change: impl Fn(&mut Draft) -> R + Send + 'static,
-    ) -> Result<R, NotSaved> {
-        self.update_of(About::everything(), change)
-    }
-
-    /// Makes a change that looks at nothing but what it is `about`.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(unused_variables, reason = "files are in memory as a whole")
-    )]
-    fn update_of<R: Send + 'static>(
-        &self,
-        about: About,
-        change: impl Fn(&mut Draft) -> R + Send + 'static,
-    ) -> Result<R, NotSaved> {
-        match &self.kept {
-            Kept::Files(files) => files.update(change),
-            #[cfg(feature = "postgres")]
-            Kept::Database(database) => database.update(&about, change),
-            #[cfg(test)]
-            Kept::Memory(memory) => memory.update(change),
         }
     }
 }

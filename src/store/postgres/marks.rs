@@ -187,6 +187,9 @@ pub(super) fn seconds(moment: Timestamp) -> i64 {
     i64::try_from(moment.0).unwrap_or(i64::MAX)
 }
 
+/// Most ids that are asked for at once, as a parameter.
+const MOST: (&(dyn ToSql + Sync), Type) = (&(AT_ONCE as i64), Type::INT8);
+
 impl Database {
     /// As [`Accounts::with_passkeys_elsewhere`](crate::accounts::Accounts::with_passkeys_elsewhere).
     ///
@@ -257,10 +260,8 @@ impl Database {
         let counted = usize::try_from(counted.map_err(not_read)?).unwrap_or(usize::MAX);
         let stays = stays(counted);
         let before = seconds(Timestamp(now.0.saturating_sub(stays.as_secs())));
-        let ids = self.ids(
-            "SELECT id FROM account WHERE unclaimed <= $1 ORDER BY unclaimed LIMIT $2",
-            before,
-        )?;
+        let query = "SELECT id FROM account WHERE unclaimed <= $1 ORDER BY unclaimed LIMIT $2";
+        let ids = self.ids(query, &[(&before, Type::INT8), MOST])?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -275,28 +276,28 @@ impl Database {
     ///
     /// If they cannot be read, or the change could not be saved.
     pub(in crate::store) fn drop_past_tokens(&self, now: Timestamp) -> Result<(), NotSaved> {
+        let query = "SELECT DISTINCT account FROM credential WHERE goes <= $1 AND account > $3
+            ORDER BY account LIMIT $2";
+        let (until, mut done) = (seconds(now), String::new());
+        // One that is there again, of an account that is not, is passed by.
         loop {
-            let ids = self.ids(
-                "SELECT DISTINCT account FROM credential WHERE goes <= $1 LIMIT $2",
-                seconds(now),
-            )?;
-            let is_last = ids.len() < AT_ONCE;
-            if !ids.is_empty() {
-                self.update(&About::ids(ids), |draft| draft.drop_past_tokens(now))?;
-            }
-            if is_last {
+            let ids = self.ids(query, &[(&until, Type::INT8), MOST, (&done, Type::TEXT)])?;
+            let Some(last) = ids.last().cloned() else {
                 return Ok(());
-            }
+            };
+            self.update(&About::ids(ids), |draft| draft.drop_past_tokens(now))?;
+            done = last;
         }
     }
 
-    /// The ids that a query gives which asks for those of up to a moment, some at a time.
-    fn ids(&self, query: &str, until: i64) -> Result<Vec<String>, NotSaved> {
-        let most = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+    /// The ids that a query gives.
+    fn ids(
+        &self,
+        query: &str,
+        asked: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<String>, NotSaved> {
         let ids = self.shared().ask(async |client| {
-            let asked: [(&(dyn ToSql + Sync), Type); 2] =
-                [(&until, Type::INT8), (&most, Type::INT8)];
-            let rows = client.query(query, &asked).await?;
+            let rows = client.query(query, asked).await?;
             let ids: Result<_, _> = rows.iter().map(|row| row.try_get(0)).collect();
             ids.map(Ok)
         });

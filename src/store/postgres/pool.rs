@@ -25,9 +25,9 @@ use crate::store::postgres::url::Url;
 /// is for what must not wait behind visitors.
 const MOST: usize = 8;
 
-/// Most who wait for a connection at the same time: more would keep all threads from what needs no
-/// database.
-const MOST_WAITING: usize = 32;
+/// Most visitors who wait for a connection at the same time: the places of the others are for what
+/// needs no database.
+const MOST_WAITING: usize = 256;
 
 /// How long whoever comes by may be quicker than those who wait. To wake somebody for each connection
 /// that is given back takes longer than most questions; nobody is to wait for many times that.

@@ -19,14 +19,13 @@ pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// How old it may be while the database does not answer: applications stay open for that long.
 pub(super) const LASTING: Duration = Duration::from_secs(5);
 
-/// How old it may become before an entry that was used since is read again: early enough that the next
-/// use finds it fresh.
+/// How old it may become before an entry that was used since is read again: early enough that it is
+/// fresh at the next use even where that read takes long.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The same for one that nobody has used since. Most sessions are asked about in bursts, and one more
-/// question at the next costs less than to read them all the time; but once the database does not answer
-/// it is to last for some seconds as well.
-const AGAIN_UNUSED: Duration = FRESH;
+/// The same for one that nobody has used since. Most sessions are asked about in bursts: should a read
+/// be late now and then, a question at the next use costs less than to read them all more often.
+const AGAIN_UNUSED: Duration = Duration::from_millis(750);
 
 /// How long an entry is kept true after it was last used.
 const IN_USE: Duration = Duration::from_secs(12);
@@ -350,16 +349,16 @@ mod tests {
     #[test]
     fn what_is_used_is_read_again_before_it_is_too_old_and_what_is_not_a_little_later() {
         let (recent, began) = with_entry();
-        assert!(recent.due(after(began, 999)).is_empty());
-        assert_eq!(recent.due(after(began, 1000)), [id()]);
+        assert!(recent.due(after(began, 749)).is_empty());
+        assert_eq!(recent.due(after(began, 750)), [id()]);
 
         recent.get(id(), FRESH, after(began, 1));
         assert!(recent.due(after(began, 499)).is_empty());
         assert_eq!(recent.due(after(began, 500)), [id()]);
 
         recent.renew(&[id()], vec![Some((version(1), AT))], after(began, 500));
-        assert!(recent.due(after(began, 1499)).is_empty());
-        assert_eq!(recent.due(after(began, 1500)), [id()]);
+        assert!(recent.due(after(began, 1249)).is_empty());
+        assert_eq!(recent.due(after(began, 1250)), [id()]);
         assert_eq!(recent.due(after(began, 12_000)), [id()]);
         assert!(recent.due(after(began, 12_001)).is_empty());
     }

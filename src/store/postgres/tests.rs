@@ -19,6 +19,7 @@ use cluster::Cluster;
 use proxy::Proxy;
 use tempfile::TempDir;
 
+use crate::accounts::access_token::AccessToken;
 use crate::accounts::token::Digest;
 use crate::accounts::{Account, Totp};
 use crate::clock::{Clock, Timestamp};
@@ -376,15 +377,43 @@ fn while_the_database_is_silent_only_the_first_wait_for_it() {
 }
 
 #[test]
+fn tokens_of_accounts_that_are_not_there_do_not_keep_others_from_going() {
+    let place = Place::new();
+    let store = place.open();
+    add(&store, &["alice"]);
+    place.sql(
+        "INSERT INTO credential (key, account, goes)
+            SELECT 'token ' || n, '!' || n, 0 FROM generate_series(1, 300) n",
+    );
+    let made = Timestamp(now().0 - 40 * 86_400);
+    let add_token = store.change("alice", move |person| {
+        let hosts = vec!["app.example.com".to_owned()];
+        let token = AccessToken::new("t", "t", hosts, 1, made);
+        person.account_mut().add_token(token, made)
+    });
+    add_token.unwrap().unwrap().unwrap();
+
+    store.drop_past_tokens(now()).unwrap();
+
+    let alice = store.account("alice").unwrap().unwrap();
+    assert!(alice.tokens.is_empty());
+}
+
+/// Gives alice a session from then on.
+fn with_session(store: &Store, at: Timestamp) -> Digest {
+    let begin = store.change("alice", move |person| {
+        person.begin_session(session("s", "alice", at));
+    });
+    begin.unwrap();
+    Digest::of("s")
+}
+
+#[test]
 fn a_session_that_is_asked_about_all_the_time_ends_on_every_node() {
     let place = Place::new();
     let (one, other) = (place.open(), place.open());
     add(&one, &["alice"]);
-    let id = Digest::of("s");
-    let begin = one.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    let id = with_session(&one, now());
     assert!(other.who_of_late(id).unwrap().is_some());
 
     one.end_sessions(vec![id]).unwrap();
@@ -400,11 +429,7 @@ fn ones_own_pages_show_at_each_node_what_another_has_answered() {
     let place = Place::new();
     let (one, other) = (place.open(), place.open());
     add(&one, &["alice"]);
-    let id = Digest::of("s");
-    let begin = one.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    let id = with_session(&one, now());
     assert!(other.who(id).unwrap().is_some());
 
     let change = one.change("alice", |person| person.account_mut().email_proven = true);
@@ -420,10 +445,7 @@ fn ones_own_pages_show_at_each_node_what_another_has_answered() {
 fn a_session_that_is_in_use_costs_no_question() {
     let place = Place::new();
     let (store, proxy) = by_proxy(&place);
-    let begin = store.change("alice", |person| {
-        person.begin_session(session("s", "alice", now()));
-    });
-    begin.unwrap();
+    with_session(&store, now());
     let before = proxy.fate.asked.load(Ordering::SeqCst);
 
     for _ in 0..2000 {
@@ -441,10 +463,7 @@ fn when_a_session_was_last_used_is_saved_at_the_end() {
     let store = place.open();
     add(&store, &["alice"]);
     let at = Timestamp(1_800_000_000);
-    let begin = store.change("alice", move |person| {
-        person.begin_session(session("s", "alice", at));
-    });
-    begin.unwrap();
+    with_session(&store, at);
     let (session, _) = store.who(Digest::of("s")).unwrap().unwrap();
     session.seen(Timestamp(1_800_000_060));
 

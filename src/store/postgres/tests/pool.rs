@@ -1,6 +1,7 @@
 //! What becomes of connections when another host is used.
 
 use std::future;
+use std::sync::Barrier;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +13,9 @@ use crate::store::postgres::pool::{Lent, NoConnection, Pool};
 use crate::store::postgres::tests::cluster::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Visitors who come at once: a page of an application asks about so many things.
+const CROWD: usize = 200;
 
 /// Two ways to one database, as if they were two hosts, each of which takes writes.
 fn pool(place: &Place, first: &Proxy) -> Pool {
@@ -85,6 +89,31 @@ fn a_connection_that_one_has_no_time_to_open_does_not_make_the_database_away() {
     let lent = pool.lend(Instant::now() + Duration::from_secs(2));
     assert!(matches!(lent, Err(NoConnection::Away(_))));
     assert!(pool.is_away());
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_is_served_one_after_the_other() {
+    let place = Place::new();
+    let pool = place.opened(&place.url).pool;
+    let all_in_use: Vec<_> = (0..8).map(|_| lend(&pool)).collect();
+    let are_there = Barrier::new(CROWD + 1);
+
+    thread::scope(|scope| {
+        let crowd = (0..CROWD).map(|_| {
+            scope.spawn(|| {
+                are_there.wait();
+                lend(&pool).call(PATIENCE, async |client| {
+                    client.batch_execute("SELECT").await
+                })
+            })
+        });
+        let crowd: Vec<_> = crowd.collect();
+        are_there.wait();
+        drop(all_in_use);
+        for one in crowd {
+            one.join().unwrap().unwrap();
+        }
+    });
 }
 
 #[test]
