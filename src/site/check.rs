@@ -80,12 +80,6 @@ pub fn check(config: &Config, is_misused: bool) -> Vec<Finding> {
     if config.tls {
         found.look(|| look_at_pair(config, clock.now().wall));
     }
-    if directory.is_dir() && config.database.is_none() {
-        found.look(|| {
-            mail::look(&directory.join("outbox"))
-                .map(|()| Finding::ok("outbox/ can be opened, or made"))
-        });
-    }
     if directory.is_dir() {
         found.look(|| {
             let logo = logo::read(directory);
@@ -214,5 +208,12 @@ impl Findings {
             let (what, hint) = Problem::from(error).said();
             Finding::wrong(what, hint)
         }));
+        let directory = directory_of(&config.users);
+        if directory.is_dir() {
+            self.look(|| {
+                mail::look(&directory.join("outbox"))
+                    .map(|()| Finding::ok("outbox/ can be opened, or made"))
+            });
+        }
     }
 }
