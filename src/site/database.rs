@@ -67,7 +67,7 @@ pub(super) fn warn_of_mail(config: &Config) {
     }
 }
 
-/// What a command that changes accounts is told of where they are: what stands before it, and its flags.
+/// What a command is told of where the accounts are: what stands before it, and its flags.
 pub(super) fn for_command_line(database: &Database) -> (String, String) {
     let path = |path: &Path| {
         // Whoever copies the line is in another folder.

@@ -1,6 +1,7 @@
 //! What a start on a database finds, and says.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use crate::cluster::{ADMIN, Cluster};
 use crate::harness::{Accept, Setup, Visitor};
 #[cfg(feature = "faults")]
 use crate::operator::faketime;
+use crate::operator::user::add;
 use crate::operator::{assert_cannot, run};
 use crate::store::{on, with_key};
 
@@ -55,6 +57,9 @@ fn a_check_finds_the_same_and_leaves_no_trace_in_the_database() {
     assert_eq!(out.matches("wrong: ").count(), 1, "{out}");
 }
 
+/// What is said where there is no account; a command follows.
+const FIRST: &str = "there is no account yet: make the first administrator by ";
+
 #[test]
 fn a_check_says_what_a_start_says_of_accounts_mail_and_files_that_are_not_read() {
     let (setup, url, database) = ready(Cluster::shared());
@@ -63,7 +68,6 @@ fn a_check_says_what_a_start_says_of_accounts_mail_and_files_that_are_not_read()
         fs::write(setup.dir().join(file), "{").unwrap();
     }
     let setup = on(&setup, &url).with(&["--registration", "invited"]);
-    let first = "make the first administrator by auth_user user add";
     let says = |words: &[&str]| {
         let log = serves(&setup);
         let (status, out, err) = run(&setup, &["check"], b"");
@@ -78,29 +82,47 @@ fn a_check_says_what_a_start_says_of_accounts_mail_and_files_that_are_not_read()
         out
     };
 
-    let out = says(&["without --smtp mail waits", "this is not read", first]);
+    says(&["without --smtp mail waits", "this is not read", FIRST]);
 
-    // What is to be done can be done from anywhere.
-    let line = out.lines().find(|line| line.contains(first)).unwrap();
-    let (_, command) = line.split_once("administrator by auth_user").unwrap();
-    let command = command
-        .replace("NAME", "ada")
-        .replace("ADDRESS", "ada@example.com");
-    let elsewhere = tempfile::tempdir().unwrap();
-    let program = env!("CARGO_BIN_EXE_auth_user");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {program}{command}")]);
-    let done = shell.current_dir(elsewhere.path()).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
-    let id = Cluster::shared().sql(&database, "SELECT id FROM account WHERE name = 'ada'");
-    assert!(!id.is_empty());
-
+    assert_eq!(add(&setup, "ada", &[]).0, 0);
     let passkey =
-        format!("INSERT INTO credential (key, account, host) VALUES ('k', '{id}', 'other')");
-    Cluster::shared().sql(&database, &passkey);
+        "INSERT INTO credential (key, account, host) SELECT 'k', id, 'other' FROM account";
+    Cluster::shared().sql(&database, passkey);
     let out = says(&["1 accounts have passkeys for another host than localhost"]);
-    assert!(!out.contains(first), "{out}");
+    assert!(!out.contains(FIRST), "{out}");
+}
+
+#[test]
+fn what_is_said_of_the_first_administrator_can_be_done_from_anywhere() {
+    let (setup, url, database) = ready(Cluster::shared());
+    fs::write(setup.dir().join("store.url"), &url).unwrap();
+    let by_file = setup
+        .clone()
+        .env("AUTH_STORE_FILE", "store.url")
+        .with(&["--store-key", "store.key"]);
+    let program = Path::new(env!("CARGO_BIN_EXE_auth_user"));
+    for (name, setup) in [("ada", on(&setup, &url)), ("bob", by_file)] {
+        let (_, out, _) = run(&setup, &["check", "--registration", "invited"], b"");
+        let line = out.lines().find(|line| line.contains(FIRST)).unwrap();
+        let (_, command) = line.split_once(FIRST).unwrap();
+        let command = command
+            .replace("NAME", name)
+            .replace("ADDRESS", "a@example.com");
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        let done = shell
+            .args(["-c", &command])
+            .env("PATH", program.parent().unwrap())
+            .current_dir(elsewhere.path())
+            .output()
+            .unwrap();
+
+        assert!(done.status.success(), "{command}: {done:?}");
+        assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
+        let removed = "DELETE FROM account RETURNING name";
+        assert_eq!(Cluster::shared().sql(&database, removed), name);
+    }
 }
 
 #[test]
