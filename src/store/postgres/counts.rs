@@ -195,7 +195,7 @@ impl Shared {
         }
         let _serving = self.counts.serve(end)?;
         loop {
-            let mut connection = self.lend(end)?;
+            let mut connection = self.pool.lend(end).map_err(|_| Unavailable)?;
             let is_sent = Cell::new(false);
             let done = connection.call(left(end), async |client| {
                 self.transact(client, rows, &judge, &is_sent).await

@@ -1,7 +1,6 @@
 //! What everything that is kept in the database works with: the connections, the key, and what was
 //! read lately.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,9 @@ use crate::store::error::Unavailable;
 use crate::store::postgres::challenges::Challenges;
 use crate::store::postgres::client::Client;
 use crate::store::postgres::counts::Local;
+use crate::store::postgres::failure::Failure;
 use crate::store::postgres::open::Opened;
-use crate::store::postgres::pool::{Lent, NoConnection, Pool};
+use crate::store::postgres::pool::Pool;
 use crate::store::postgres::recent::{Owners, Recent};
 use crate::store::postgres::rows::Damaged;
 use crate::store::postgres::seal::Seal;
@@ -93,7 +93,7 @@ impl Shared {
     ) -> Result<R, Unavailable> {
         let end = Instant::now() + QUESTION;
         loop {
-            let mut connection = self.lend(end)?;
+            let mut connection = self.pool.lend(end).map_err(|_| Unavailable)?;
             match connection.call(left(end), &question) {
                 Ok(Ok(read)) => return Ok(read),
                 Ok(Err(damaged)) => {
@@ -105,15 +105,6 @@ impl Shared {
                 Err(failure) => return Err(unanswered(&failure)),
             }
         }
-    }
-
-    /// A connection for a question.
-    pub(super) fn lend(&self, end: Instant) -> Result<Lent<'_>, Unavailable> {
-        self.pool.lend(end).map_err(|none| match none {
-            NoConnection::Busy => unanswered(&"all connections are in use"),
-            // That is said once for everybody.
-            NoConnection::Away(_) => Unavailable,
-        })
     }
 }
 
@@ -140,9 +131,12 @@ impl Shared {
     }
 }
 
-/// Says why a question has no answer.
-pub(super) fn unanswered(reason: &dyn fmt::Display) -> Unavailable {
-    tracing::warn!(%reason, "the database has not answered a question");
+/// Says why a question was refused, unless that is over in a moment: that the database is away is said
+/// once, not for each request.
+pub(super) fn unanswered(failure: &Failure) -> Unavailable {
+    if !failure.is_of_the_moment() {
+        tracing::warn!(reason = %failure, "the database has refused a question");
+    }
     Unavailable
 }
 

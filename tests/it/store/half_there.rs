@@ -223,7 +223,7 @@ fn what_the_database_will_not_tell_is_said_to_the_operator_alone() {
     let log = server.log();
     let line = log.lines().find(|line| line.contains(why));
     let line = line.unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains("the database has not answered a question"));
+    assert!(line.contains("the database has refused a question"));
 
     cluster.sql(&database, "ALTER TABLE sessions RENAME TO session");
     assert_eq!(visitor.get("/account").status, 200);
