@@ -374,7 +374,11 @@ impl Life<'_> {
             new = format!("{} has more horses, {attempt}", life.person.name);
             browser.post("/account/password", &[("new_password", &new)])
         });
-        self.has_password(told, browser, new)
+        // Whoever has used what was mailed there has the address.
+        let told = self.noting(told, |person| person.is_proven = Fate::Unknown);
+        self.has_password(told, browser, new)?;
+        self.person.is_proven = Fate::Yes;
+        Ok(())
     }
 
     /// By an operator, with the command.
